@@ -1,0 +1,101 @@
+//! What the proxy told us about one call, in our own words.
+//!
+//! Knows: the peer as the proxy describes it, the canonical path and host, headers, the body.
+//! Must not know: protobuf, Cedar, policies. A noun: built by `envoy::decode`, read by everybody.
+//!
+//! What is decided on is what is forwarded: a [`Call`] only exists if its path, host and method have
+//! one canonical reading. Ambiguous input never becomes a `Call`; it ends as a
+//! [`Failure`](crate::failure::Failure).
+
+pub mod headers;
+pub mod host;
+pub mod path;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+pub use headers::Headers;
+pub use host::Host;
+pub use path::CanonicalPath;
+
+/// Milliseconds since the Unix epoch; the only clock reading that a decision sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixMillis(pub i64);
+
+impl UnixMillis {
+    /// The same instant in whole seconds, rounded down.
+    #[must_use]
+    pub fn seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+}
+
+/// One HTTP or gRPC call as the proxy described it.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// What the proxy says about the two ends of the connection.
+    pub peer: Peer,
+    /// The method as sent, a valid HTTP token (`GET`, `PROPFIND`).
+    pub method: String,
+    /// `http` or `https`, lower case, as the proxy gave it; empty if it gave none.
+    pub scheme: String,
+    /// The canonical authority.
+    pub host: Host,
+    /// What the call asks for.
+    pub target: Target,
+    /// `:path` as sent, for the decision log only; never decide on it.
+    pub path_sent: String,
+    /// The name in `upgrade` or `:protocol` (`websocket`), lower case, where the call asks for one.
+    pub upgrade: Option<String>,
+    /// All headers without pseudo headers, names in lower case.
+    pub headers: Headers,
+    /// The body, as far as the proxy sent it and proved it complete.
+    pub body: Body,
+    /// `context_extensions`: what the operator wrote for the route. Trusted.
+    pub extensions: BTreeMap<String, String>,
+    /// Payloads that Envoy's jwt_authn filter verified, by the key of its `payload_in_metadata`.
+    pub verified_tokens: BTreeMap<String, serde_json::Value>,
+    /// When we began to judge the call.
+    pub received_at: UnixMillis,
+}
+
+/// The connection, as the proxy describes it.
+#[derive(Debug, Clone, Default)]
+pub struct Peer {
+    /// `source.principal`: the first URI SAN, else DNS SAN, else subject; filled even for certificates
+    /// nobody verified.
+    pub principal: Option<String>,
+    /// `source.certificate`: URL-encoded PEM of the leaf.
+    pub certificate: Option<String>,
+    /// Address of the connection's far end. Never an identity.
+    pub address: Option<IpAddr>,
+    /// `destination.principal`: the proxy's own certificate.
+    pub destination_principal: Option<String>,
+    /// `tls_session.sni`, where sent.
+    pub sni: Option<String>,
+}
+
+/// What the request line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// An ordinary request: the canonical path, and the query as sent (without `?`).
+    Path {
+        /// The canonical path.
+        path: CanonicalPath,
+        /// The raw query, `None` where there is no `?`.
+        query: Option<String>,
+    },
+    /// CONNECT without a path: the authority is all there is.
+    Authority,
+}
+
+/// The body, as far as its completeness is proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// The proxy attached no body; there may be one on the wire.
+    NotSent,
+    /// The whole body, in identity encoding.
+    Complete(Vec<u8>),
+    /// A body was attached but cannot be proven complete or plain; the text says why.
+    Unproven(&'static str),
+}

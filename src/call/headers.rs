@@ -1,0 +1,69 @@
+//! Headers as the proxy sent them: names in lower case, values as bytes, duplicates kept.
+
+/// All headers of a call, in the order received.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    entries: Vec<(String, Vec<u8>)>,
+    joined: bool,
+}
+
+/// Why a header cannot be read as one text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderProblem {
+    /// It occurs more than once.
+    #[error("header `{0}` occurs more than once")]
+    Repeated(String),
+    /// Its value is not UTF-8.
+    #[error("header `{0}` is not UTF-8")]
+    NotText(String),
+}
+
+impl Headers {
+    /// Headers with every occurrence kept (`encode_raw_headers: true`). Names must be lower case.
+    #[must_use]
+    pub fn raw(entries: Vec<(String, Vec<u8>)>) -> Self {
+        Self { entries, joined: false }
+    }
+
+    /// Headers whose duplicates the proxy joined with `,`: two headers and one with a comma look alike.
+    #[must_use]
+    pub fn joined(entries: Vec<(String, Vec<u8>)>) -> Self {
+        Self { entries, joined: true }
+    }
+
+    /// Whether duplicates were joined by the proxy.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        self.joined
+    }
+
+    /// Every name and value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.entries.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+    }
+
+    /// Whether the header occurs at all.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|(n, _)| n == name)
+    }
+
+    /// Every value of `name` (lower case).
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.entries.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_slice())
+    }
+
+    /// The value of a header that may occur at most once, as text.
+    ///
+    /// # Errors
+    /// [`HeaderProblem`] where it occurs twice or is not UTF-8. In joined mode a second occurrence
+    /// shows as a comma in the value; callers for whom that matters must look for it.
+    pub fn single<'a>(&'a self, name: &'a str) -> Result<Option<&'a str>, HeaderProblem> {
+        let mut values = self.all(name);
+        let Some(first) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(HeaderProblem::Repeated(name.to_owned()));
+        }
+        std::str::from_utf8(first).map(Some).map_err(|_| HeaderProblem::NotText(name.to_owned()))
+    }
+}

@@ -1,0 +1,185 @@
+//! What exists in the mesh: services with their hosts, protocols and routes; workloads with their groups.
+//!
+//! A noun, read from `catalog.yaml`. Must not know: policies, Cedar, the network.
+
+pub mod file;
+pub mod routes;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::call::{CanonicalPath, Host};
+use crate::problem::Problem;
+
+/// Everything that is known to exist; immutable.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    services: BTreeMap<String, Service>,
+    workloads: BTreeMap<String, Workload>,
+    hosts: HashMap<String, String>,
+    accounts: HashMap<(String, String), Vec<String>>,
+    namespaces: BTreeSet<String>,
+    groups: BTreeSet<String>,
+    open: bool,
+    implicit: bool,
+}
+
+/// What a service speaks: the catalogue's word, never content-type's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Plain HTTP: paths and methods.
+    #[default]
+    Http,
+    /// gRPC: methods.
+    Grpc,
+    /// Model Context Protocol.
+    Mcp,
+    /// Agent2Agent.
+    A2a,
+    /// OpenAI's API.
+    Openai,
+    /// Anthropic's API.
+    Anthropic,
+}
+
+impl Protocol {
+    /// The name used in files, logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+            Self::Mcp => "mcp",
+            Self::A2a => "a2a",
+            Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
+}
+
+/// A service: what calls are made to.
+#[derive(Debug, Clone, Default)]
+pub struct Service {
+    /// `<namespace>/<name>`.
+    pub id: String,
+    /// Canonical hosts without ports.
+    pub hosts: Vec<String>,
+    /// Kubernetes service accounts of the workloads that serve it.
+    pub service_accounts: Vec<String>,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Groups it belongs to.
+    pub groups: BTreeSet<String>,
+    /// Labels repeated on every resource inside it.
+    pub labels: BTreeSet<String>,
+    /// Facts repeated on every resource inside it; shape `ServiceFacts`, as JSON.
+    pub facts: Option<serde_json::Value>,
+    /// Paths judged as plain HTTP although the protocol is another (`/healthz`).
+    pub http_paths: Vec<CanonicalPath>,
+    /// Routes, in the order written.
+    pub routes: Vec<routes::Route>,
+    /// Scopes and labels of gRPC methods by `package.Service/Method` or `package.Service`.
+    pub methods: BTreeMap<String, routes::Scopes>,
+    /// Where callers learn how to get a token for it.
+    pub token: Option<TokenMetadata>,
+}
+
+/// What a client is told about tokens of a service (RFC 9728).
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenMetadata {
+    /// URL of the protected-resource metadata document.
+    pub resource_metadata: Option<String>,
+    /// `realm` of the challenges.
+    pub realm: Option<String>,
+}
+
+/// A workload the catalogue says something about.
+#[derive(Debug, Clone, Default)]
+pub struct Workload {
+    /// Its SPIFFE id.
+    pub id: String,
+    /// Groups it belongs to.
+    pub groups: BTreeSet<String>,
+    /// Facts; shape `WorkloadFacts`, as JSON.
+    pub facts: Option<serde_json::Value>,
+}
+
+impl Service {
+    /// The namespace part of the id.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.id.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+}
+
+impl Catalog {
+    /// Reads `catalog.yaml`.
+    ///
+    /// # Errors
+    /// Every problem found, never just the first.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        file::parse(file, text)
+    }
+
+    /// The service with this id (`<namespace>/<name>`).
+    #[must_use]
+    pub fn service(&self, id: &str) -> Option<&Service> {
+        self.services.get(id)
+    }
+
+    /// The service that owns this host, ports aside.
+    #[must_use]
+    pub fn service_by_host(&self, host: &Host) -> Option<&Service> {
+        self.hosts.get(host.name()).and_then(|id| self.services.get(id))
+    }
+
+    /// The services that a workload account serves, in order of id.
+    pub fn services_of_account(&self, namespace: &str, account: &str) -> impl Iterator<Item = &Service> {
+        self.accounts
+            .get(&(namespace.to_owned(), account.to_owned()))
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.services.get(id))
+    }
+
+    /// All services, by id.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.services.values()
+    }
+
+    /// The workload with this SPIFFE id.
+    #[must_use]
+    pub fn workload(&self, id: &str) -> Option<&Workload> {
+        self.workloads.get(id)
+    }
+
+    /// All workloads, by SPIFFE id.
+    pub fn workloads(&self) -> impl Iterator<Item = &Workload> {
+        self.workloads.values()
+    }
+
+    /// Namespaces named by `namespaces:`, a service or a workload of the home trust domain.
+    #[must_use]
+    pub fn namespaces(&self) -> &BTreeSet<String> {
+        &self.namespaces
+    }
+
+    /// Every group named anywhere.
+    #[must_use]
+    pub fn groups(&self) -> &BTreeSet<String> {
+        &self.groups
+    }
+
+    /// `catalog: {open: true}`: literals the catalogue does not know are warnings, not errors.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// `catalog: {implicit: true}`: an account no service claims is a service of its own.
+    #[must_use]
+    pub fn is_implicit(&self) -> bool {
+        self.implicit
+    }
+}

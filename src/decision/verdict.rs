@@ -1,0 +1,158 @@
+//! What the PDP answers.
+
+use crate::obligation::Mutations;
+use crate::obligation::challenge::Challenge;
+
+/// The PDP's answer to one query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What becomes of the call.
+    pub effect: Effect,
+    /// Ids of the policies that decided, sorted.
+    pub determining: Vec<String>,
+    /// Policies whose evaluation failed, sorted, with Cedar's message.
+    pub errors: Vec<PolicyError>,
+    /// What the shadow policies would have made of it, where there are any.
+    pub would_be: Option<WouldBe>,
+}
+
+/// What becomes of the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// It goes on, with these changes.
+    Allow(Mutations),
+    /// It is denied.
+    Deny(Denial),
+    /// It is denied, and the caller is told how to get a yes.
+    Challenge(Challenge, Denial),
+}
+
+/// A denial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// Why.
+    pub reason: Reason,
+    /// HTTP status that a policy asked for (400-499).
+    pub status: Option<u16>,
+    /// Reason code that a policy lets the caller see.
+    pub public_reason: Option<String>,
+    /// What exactly was wrong, for the log; empty where the policies say it all.
+    pub detail: String,
+}
+
+/// Why a verdict is what it is; a closed set for logs and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// A permit, and no forbid.
+    PolicyPermit,
+    /// A forbid without a remedy.
+    PolicyForbid,
+    /// No permit.
+    NoPermit,
+    /// A forbid failed to evaluate.
+    PolicyError,
+    /// Forbids whose remedies are a challenge.
+    Remedy,
+    /// Remedies that cannot be merged.
+    RemedyConflict,
+    /// Two permits ask for contradicting obligations.
+    ObligationConflict,
+    /// An obligation cannot be carried out.
+    ObligationUnmet,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::PolicyPermit,
+        Self::PolicyForbid,
+        Self::NoPermit,
+        Self::PolicyError,
+        Self::Remedy,
+        Self::RemedyConflict,
+        Self::ObligationConflict,
+        Self::ObligationUnmet,
+    ];
+
+    /// The stable text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PolicyPermit => "policy_permit",
+            Self::PolicyForbid => "policy_forbid",
+            Self::NoPermit => "no_permit",
+            Self::PolicyError => "policy_error",
+            Self::Remedy => "remedy",
+            Self::RemedyConflict => "remedy_conflict",
+            Self::ObligationConflict => "obligation_conflict",
+            Self::ObligationUnmet => "obligation_unmet",
+        }
+    }
+}
+
+/// A policy whose evaluation failed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PolicyError {
+    /// The policy's id.
+    pub policy: String,
+    /// Cedar's message.
+    pub message: String,
+}
+
+/// The would-be verdict: enforced and shadow policies together, bridges left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WouldBe {
+    /// `allow`, `deny`, or a challenge's kind.
+    pub decision: Decision,
+    /// Why.
+    pub reason: Reason,
+    /// Ids of the policies that would have decided.
+    pub determining: Vec<String>,
+}
+
+/// The kind of an answer, for logs and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Decision {
+    /// The call goes on.
+    Allow,
+    /// It does not.
+    Deny,
+    /// It does not, until a remedy is carried out.
+    Challenge,
+    /// No verdict; denied for a [`Failure`](crate::failure::Failure).
+    Error,
+}
+
+impl Decision {
+    /// The stable text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Challenge => "challenge",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl Verdict {
+    /// Allow, deny or challenge.
+    #[must_use]
+    pub fn decision(&self) -> Decision {
+        match &self.effect {
+            Effect::Allow(_) => Decision::Allow,
+            Effect::Deny(_) => Decision::Deny,
+            Effect::Challenge(..) => Decision::Challenge,
+        }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match &self.effect {
+            Effect::Allow(_) => Reason::PolicyPermit,
+            Effect::Deny(denial) | Effect::Challenge(_, denial) => denial.reason,
+        }
+    }
+}

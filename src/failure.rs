@@ -1,0 +1,195 @@
+//! Why there is no verdict: a stable code, who is to blame, and where it came from.
+//!
+//! Must not know: HTTP status codes (they are `envoy/encode.rs`'s one table).
+
+/// Whose fault it is that a call ended without a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The caller sent something that cannot be judged.
+    Caller,
+    /// What the operator or a team wrote does not cover the call.
+    Policy,
+    /// A source of facts or keys did not answer.
+    Source,
+    /// Picket itself.
+    Picket,
+}
+
+/// Why a call ended without a verdict.
+///
+/// Every variant has a row in `docs/operating.md`, a row in `envoy/encode.rs` and a test that reaches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Code {
+    /// The check lacks a part that every check has, or a text is not UTF-8.
+    MalformedRequest,
+    /// The check is for a TCP connection; Picket judges HTTP and gRPC.
+    TcpUnsupported,
+    /// The path has no single canonical reading.
+    PathRefused,
+    /// The authority has no single canonical reading.
+    HostRefused,
+    /// The query has no single canonical reading and a policy reads it.
+    QueryRefused,
+    /// A header that is read, or that must be single, occurs twice.
+    HeaderDuplicated,
+    /// A header is not a legal one (name, control characters, not UTF-8 where it is read).
+    HeaderRefused,
+    /// Headers or path exceed the limits.
+    TooLarge,
+    /// A method-override header is present.
+    MethodOverride,
+    /// A body that must be read is not provably complete.
+    BodyIncomplete,
+    /// A CONNECT that the listener does not allow.
+    ConnectRefused,
+    /// An upgrade that the listener does not allow.
+    UpgradeRefused,
+    /// The peer's certificate or principal is not acceptable.
+    PeerRejected,
+    /// `x-forwarded-client-cert` is present and not acceptable.
+    XfccRejected,
+    /// The workload's trust domain is not one of those allowed.
+    TrustDomainRefused,
+    /// A token is present and not acceptable.
+    TokenRejected,
+    /// A token is present and out of its time.
+    TokenExpired,
+    /// A token is bound to another peer.
+    TokenNotBound,
+    /// No catalogued service is meant by the call.
+    Unmapped,
+    /// The service speaks a protocol this build does not judge.
+    ProtocolUnsupported,
+    /// The call does not fit the schema.
+    QueryInvalid,
+    /// The namespace has no policies that ever loaded.
+    BundleInvalid,
+    /// A look-up of facts failed or timed out.
+    EntitiesUnavailable,
+    /// An issuer's keys have never been had.
+    KeysUnavailable,
+    /// Our own deadline passed.
+    Deadline,
+    /// Too much work in flight.
+    Overload,
+    /// No snapshot is loaded yet.
+    NotReady,
+    /// A defect of Picket: a panic was caught.
+    Internal,
+}
+
+impl Code {
+    /// All codes, in the order of `docs/operating.md`.
+    pub const ALL: [Self; 28] = [
+        Self::MalformedRequest,
+        Self::TcpUnsupported,
+        Self::PathRefused,
+        Self::HostRefused,
+        Self::QueryRefused,
+        Self::HeaderDuplicated,
+        Self::HeaderRefused,
+        Self::TooLarge,
+        Self::MethodOverride,
+        Self::BodyIncomplete,
+        Self::ConnectRefused,
+        Self::UpgradeRefused,
+        Self::PeerRejected,
+        Self::XfccRejected,
+        Self::TrustDomainRefused,
+        Self::TokenRejected,
+        Self::TokenExpired,
+        Self::TokenNotBound,
+        Self::Unmapped,
+        Self::ProtocolUnsupported,
+        Self::QueryInvalid,
+        Self::BundleInvalid,
+        Self::EntitiesUnavailable,
+        Self::KeysUnavailable,
+        Self::Deadline,
+        Self::Overload,
+        Self::NotReady,
+        Self::Internal,
+    ];
+
+    /// The stable text of the code, for logs, metrics and clients.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "malformed_request",
+            Self::TcpUnsupported => "tcp_unsupported",
+            Self::PathRefused => "path_refused",
+            Self::HostRefused => "host_refused",
+            Self::QueryRefused => "query_refused",
+            Self::HeaderDuplicated => "header_duplicated",
+            Self::HeaderRefused => "header_refused",
+            Self::TooLarge => "too_large",
+            Self::MethodOverride => "method_override",
+            Self::BodyIncomplete => "body_incomplete",
+            Self::ConnectRefused => "connect_refused",
+            Self::UpgradeRefused => "upgrade_refused",
+            Self::PeerRejected => "peer_rejected",
+            Self::XfccRejected => "xfcc_rejected",
+            Self::TrustDomainRefused => "trust_domain_refused",
+            Self::TokenRejected => "token_rejected",
+            Self::TokenExpired => "token_expired",
+            Self::TokenNotBound => "token_not_bound",
+            Self::Unmapped => "unmapped",
+            Self::ProtocolUnsupported => "protocol_unsupported",
+            Self::QueryInvalid => "query_invalid",
+            Self::BundleInvalid => "bundle_invalid",
+            Self::EntitiesUnavailable => "entities_unavailable",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::Deadline => "deadline",
+            Self::Overload => "overload",
+            Self::NotReady => "not_ready",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub fn blame(self) -> Blame {
+        match self {
+            Self::MalformedRequest
+            | Self::PathRefused
+            | Self::HostRefused
+            | Self::QueryRefused
+            | Self::HeaderDuplicated
+            | Self::HeaderRefused
+            | Self::TooLarge
+            | Self::MethodOverride
+            | Self::BodyIncomplete
+            | Self::ConnectRefused
+            | Self::UpgradeRefused
+            | Self::PeerRejected
+            | Self::XfccRejected
+            | Self::TrustDomainRefused
+            | Self::TokenRejected
+            | Self::TokenExpired
+            | Self::TokenNotBound
+            | Self::QueryInvalid => Blame::Caller,
+            Self::TcpUnsupported | Self::Unmapped | Self::ProtocolUnsupported | Self::BundleInvalid => Blame::Policy,
+            Self::EntitiesUnavailable | Self::KeysUnavailable => Blame::Source,
+            Self::Deadline | Self::Overload | Self::NotReady | Self::Internal => Blame::Picket,
+        }
+    }
+}
+
+/// A call that ended without a verdict: it is denied, with this code.
+///
+/// `detail` is for the decision log and `explain`; it never reaches the caller and never holds a secret.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{}: {detail}", code.as_str())]
+pub struct Failure {
+    /// The stable code.
+    pub code: Code,
+    /// What exactly was wrong, as a lower-case fragment.
+    pub detail: String,
+}
+
+impl Failure {
+    /// A failure with its detail.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+}

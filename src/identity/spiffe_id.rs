@@ -1,0 +1,89 @@
+//! The SPIFFE id grammar, strictly: `spiffe://<trust domain>/<path>`.
+
+/// A valid SPIFFE id of a workload.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SpiffeId {
+    text: String,
+    domain_bytes: usize,
+}
+
+/// Why a text is not a SPIFFE id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SpiffeIdProblem {
+    /// Longer than 2048 bytes, or a trust domain longer than 255.
+    #[error("it is longer than a SPIFFE id may be")]
+    TooLong,
+    /// It does not begin with `spiffe://`.
+    #[error("it does not begin with `spiffe://`")]
+    Scheme,
+    /// The trust domain is empty or holds something else than `a-z0-9.-_`.
+    #[error("its trust domain is empty or holds a character that is not one of a-z 0-9 . - _")]
+    TrustDomain,
+    /// There is no path, so it names no workload.
+    #[error("it has no path")]
+    NoPath,
+    /// An empty or dot segment, or a character other than `a-zA-Z0-9.-_`.
+    #[error("its path has an empty segment, a dot segment or a character that is not one of a-z A-Z 0-9 . - _")]
+    Path,
+}
+
+const SCHEME: &str = "spiffe://";
+
+impl SpiffeId {
+    /// Reads a SPIFFE id.
+    ///
+    /// # Errors
+    /// [`SpiffeIdProblem`]; nothing is repaired, so that two spellings never mean one workload.
+    pub fn parse(text: &str) -> Result<Self, SpiffeIdProblem> {
+        if text.len() > 2048 {
+            return Err(SpiffeIdProblem::TooLong);
+        }
+        let rest = text.strip_prefix(SCHEME).ok_or(SpiffeIdProblem::Scheme)?;
+        let (domain, path) = rest.split_once('/').ok_or(SpiffeIdProblem::NoPath)?;
+        if domain.len() > 255 {
+            return Err(SpiffeIdProblem::TooLong);
+        }
+        if !is_trust_domain(domain) {
+            return Err(SpiffeIdProblem::TrustDomain);
+        }
+        let legal = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_');
+        let good = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(legal);
+        if !path.split('/').all(good) {
+            return Err(SpiffeIdProblem::Path);
+        }
+        Ok(Self { text: text.to_owned(), domain_bytes: domain.len() })
+    }
+
+    /// The whole id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The trust domain.
+    #[must_use]
+    pub fn trust_domain(&self) -> &str {
+        self.text.get(SCHEME.len()..SCHEME.len() + self.domain_bytes).unwrap_or_default()
+    }
+
+    /// Namespace and service account, where the path is `/ns/<ns>/sa/<sa>`.
+    #[must_use]
+    pub fn account(&self) -> Option<(&str, &str)> {
+        let path = self.text.get(SCHEME.len() + self.domain_bytes..)?;
+        let (namespace, account) = path.strip_prefix("/ns/")?.split_once("/sa/")?;
+        (!namespace.contains('/') && !account.contains('/')).then_some((namespace, account))
+    }
+}
+
+/// Whether `text` can be a trust domain.
+#[must_use]
+pub fn is_trust_domain(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'.' | b'-' | b'_'))
+}
+
+impl std::fmt::Display for SpiffeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}

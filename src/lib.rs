@@ -1,0 +1,22 @@
+//! Picket: the authorization server for Envoy and Istio meshes whose policies are Cedar.
+//!
+//! The map, one line per module; arrows point down only (see `docs/ARCHITECTURE.md`).
+
+pub mod call;
+pub mod catalog;
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod decision;
+pub mod entity;
+pub mod envoy;
+pub mod failure;
+pub mod identity;
+pub mod keys;
+pub mod mapping;
+pub mod obligation;
+pub mod policy;
+pub mod problem;
+pub mod query;
+pub mod server;
+pub mod telemetry;

@@ -1,0 +1,82 @@
+//! What is wrong with a file an operator or a team wrote: where, what, and what would be right.
+//!
+//! A noun. Loaders collect all problems; the command line draws them with their source.
+
+use std::ops::Range;
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing; nothing is refused.
+    Note,
+    /// Probably not what was meant; nothing is refused.
+    Warning,
+    /// The file is refused.
+    Error,
+}
+
+/// One problem in one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Path of the file, relative to the tree it was read from.
+    pub file: String,
+    /// Byte range in that file, where known.
+    pub span: Option<Range<usize>>,
+    /// What is wrong, as a lower-case fragment with the input in backticks.
+    pub message: String,
+    /// What would be right.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// An error in `file`.
+    pub fn error(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, file: file.into(), span: None, message: message.into(), help: None }
+    }
+
+    /// A warning about `file`.
+    pub fn warning(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(file, message) }
+    }
+
+    /// A note about `file`.
+    pub fn note(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, ..Self::error(file, message) }
+    }
+
+    /// Says where in the file.
+    #[must_use]
+    pub fn at(mut self, span: Option<Range<usize>>) -> Self {
+        self.span = span;
+        self
+    }
+
+    /// Says what would be right.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.file, self.message)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The known name nearest to `unknown`, for "did you mean".
+pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .min()
+        .map(|(_, name)| name)
+}

@@ -1,0 +1,200 @@
+//! What we ask the PDP: principal, action, resource and context as plain facts.
+//!
+//! Must not know: HTTP, Cedar. A noun: built by `mapping`, completed by `entity`, read by `decision`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Name of an entity: its type and its id, as in `Path::"shop/orders/v1"`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uid {
+    /// Entity type, `Path`.
+    pub kind: String,
+    /// Entity id, `shop/orders/v1`.
+    pub id: String,
+}
+
+impl Uid {
+    /// Names an entity.
+    #[must_use]
+    pub fn new(kind: impl Into<String>, id: impl Into<String>) -> Self {
+        Self { kind: kind.into(), id: id.into() }
+    }
+}
+
+impl std::fmt::Display for Uid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}::\"{}\"", self.kind, self.id.escape_debug())
+    }
+}
+
+/// An attribute's or tag's value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Value {
+    /// Text.
+    String(String),
+    /// A 64-bit integer.
+    Long(i64),
+    /// True or false.
+    Bool(bool),
+    /// A set; order has no meaning.
+    Set(BTreeSet<Value>),
+    /// A record.
+    Record(BTreeMap<String, Value>),
+    /// A reference to an entity.
+    Entity(Uid),
+    /// A `datetime`, in milliseconds since the Unix epoch.
+    Time(i64),
+    /// A `duration`, in milliseconds.
+    Duration(i64),
+    /// An `ipaddr` as Cedar writes it (`10.0.0.1`, `10.0.0.0/8`).
+    Ip(String),
+    /// A `decimal` as Cedar writes it (`1.5`).
+    Decimal(String),
+}
+
+impl Value {
+    /// A set of texts.
+    pub fn texts<T: Into<String>>(items: impl IntoIterator<Item = T>) -> Self {
+        Self::Set(items.into_iter().map(|item| Self::String(item.into())).collect())
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::String(text)
+    }
+}
+
+/// An entity with everything known about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub uid: Uid,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, Value>,
+    /// Its tags.
+    pub tags: BTreeMap<String, Value>,
+    /// Every ancestor, listed flat: policies' `in` sees exactly these.
+    pub ancestors: BTreeSet<Uid>,
+}
+
+impl Node {
+    /// An entity about which nothing is known but its name.
+    #[must_use]
+    pub fn new(uid: Uid) -> Self {
+        Self { uid, attributes: BTreeMap::new(), tags: BTreeMap::new(), ancestors: BTreeSet::new() }
+    }
+}
+
+/// One question to the PDP.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Who asks: a `Workload` or `Unauthenticated`.
+    pub principal: Node,
+    /// What is to be done: the id of an `Action`, such as `GET`.
+    pub action: String,
+    /// What it is done to, always inside a `Service`.
+    pub resource: Node,
+    /// Facts of the call, shaped as the schema says for this action.
+    pub context: BTreeMap<String, Value>,
+    /// Entities the context names (bags).
+    pub bags: Vec<Node>,
+    /// The called service's namespace: whose policies judge this call, beside the mesh's.
+    pub namespace: String,
+}
+
+/// Which keys of a dynamic map (headers, query) the policies that judge a call can read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    /// Any: some policy computes the key it reads.
+    All,
+    /// Just these.
+    Some(BTreeSet<String>),
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self::Some(BTreeSet::new())
+    }
+}
+
+impl Keys {
+    /// Whether `key` may be read.
+    #[must_use]
+    pub fn contains(&self, key: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(keys) => keys.contains(key),
+        }
+    }
+
+    /// Adds what `other` can read.
+    pub fn merge(&mut self, other: &Keys) {
+        match (&mut *self, other) {
+            (Self::All, _) => {}
+            (_, Self::All) => *self = Self::All,
+            (Self::Some(mine), Self::Some(theirs)) => mine.extend(theirs.iter().cloned()),
+        }
+    }
+}
+
+/// What the policies that judge a call can read of it. Computed from the policies' syntax at load;
+/// whatever is not understood counts as read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Header names, lower case.
+    pub headers: Keys,
+    /// Header names whose value is compared as a whole (`==`, `contains`), lower case.
+    pub headers_compared: Keys,
+    /// Query keys.
+    pub query: Keys,
+    /// `principal.facts` may be read.
+    pub principal_facts: bool,
+    /// `resource.facts` may be read.
+    pub resource_facts: bool,
+    /// `context.env.facts`: which of its attributes may be read.
+    pub call_facts: Keys,
+    /// The body may be read (arguments, fields).
+    pub body: bool,
+}
+
+impl Reads {
+    /// Adds what `other` reads.
+    pub fn merge(&mut self, other: &Reads) {
+        self.headers.merge(&other.headers);
+        self.headers_compared.merge(&other.headers_compared);
+        self.query.merge(&other.query);
+        self.call_facts.merge(&other.call_facts);
+        self.principal_facts |= other.principal_facts;
+        self.resource_facts |= other.resource_facts;
+        self.body |= other.body;
+    }
+}
+
+/// What sources of facts add to one entity.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Additions {
+    /// Attributes, by name.
+    pub attributes: BTreeMap<String, Value>,
+    /// Tags, by key.
+    pub tags: BTreeMap<String, Value>,
+    /// Ancestors, listed flat.
+    pub ancestors: BTreeSet<Uid>,
+}
+
+/// What sources of facts add to a query.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// About the principal.
+    pub principal: Additions,
+    /// About the resource.
+    pub resource: Additions,
+    /// Attributes of `context.env.facts`.
+    pub call: BTreeMap<String, Value>,
+}
