@@ -2,6 +2,7 @@
 //!
 //! A noun, read from `catalog.yaml`. Must not know: policies, Cedar, the network.
 
+mod check;
 pub mod file;
 pub mod routes;
 
@@ -11,6 +12,15 @@ use crate::call::{CanonicalPath, Host};
 use crate::problem::Problem;
 
 /// Everything that is known to exist; immutable.
+///
+/// ```
+/// use picket::catalog::{Catalog, Protocol};
+///
+/// let text = "services: [{id: shop/orders, hosts: [orders.shop], protocol: http}]";
+/// let catalog = Catalog::parse("catalog.yaml", text).unwrap();
+/// assert_eq!(catalog.service("shop/orders").map(|s| s.protocol), Some(Protocol::Http));
+/// assert!(Catalog::parse("catalog.yaml", "services: [{id: orders}]").is_err());
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     services: BTreeMap<String, Service>,
@@ -43,6 +53,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// All protocols.
+    pub const ALL: [Self; 6] = [Self::Http, Self::Grpc, Self::Mcp, Self::A2a, Self::Openai, Self::Anthropic];
+
     /// The name used in files, logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -82,6 +95,10 @@ pub struct Service {
     pub methods: BTreeMap<String, routes::Scopes>,
     /// Where callers learn how to get a token for it.
     pub token: Option<TokenMetadata>,
+    /// The `mcp:` mapping as written; `None` where there is none. Read by the MCP protocol alone.
+    pub mcp: Option<serde_json::Value>,
+    /// The `tools:` mapping as written, by tool name. Only `groups` inside it has been checked.
+    pub tools: BTreeMap<String, serde_json::Value>,
 }
 
 /// What a client is told about tokens of a service (RFC 9728).
@@ -159,7 +176,10 @@ impl Catalog {
         self.workloads.values()
     }
 
-    /// Namespaces named by `namespaces:`, a service or a workload of the home trust domain.
+    /// Ids of the namespaces that `namespaces:`, a service or a workload names.
+    ///
+    /// A workload names two, `<ns>` and `<trust domain>/<ns>`: which domain is home is not the
+    /// catalogue's to know. Good for telling a misspelt id; not a list of folders.
     #[must_use]
     pub fn namespaces(&self) -> &BTreeSet<String> {
         &self.namespaces

@@ -1,13 +1,180 @@
-//! `catalog.yaml` as written.
+//! `catalog.yaml` as written: its keys and where each value stands.
+//!
+//! Knows: YAML, the keys. Must not know: which values make sense together (`check.rs`).
 
-use super::Catalog;
-use crate::problem::Problem;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
-/// Reads the file's text.
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::routes::Scopes;
+use super::{Catalog, check};
+use crate::problem::{Problem, nearest};
+
+/// Longest file in bytes: 100,000 services of 640 bytes each.
+pub const BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Deepest nesting of lists and mappings.
+pub const DEPTH_MAX: usize = 32;
+/// Most parser events and nodes: a file of [`BYTES_MAX`] has fewer, a file that expands itself has more.
+const EVENTS_MAX: usize = 20_000_000;
+
+/// Reads the file's text. An empty file is an empty catalogue.
 ///
 /// # Errors
-/// Every problem found.
+/// Every problem found. What is not YAML, or holds an unknown key or a value of the wrong kind, ends
+/// the reading at the first such place; everything else is reported at once.
 pub fn parse(file: &str, text: &str) -> Result<Catalog, Vec<Problem>> {
-    let _ = (file, text);
-    Ok(Catalog::default())
+    if text.len() > BYTES_MAX {
+        let problem = Problem::error(file, format!("the catalogue has {} bytes", text.len()));
+        return Err(vec![problem.help(format!("at most {BYTES_MAX} bytes are read"))]);
+    }
+    let written: Option<Written> =
+        serde_saphyr::from_str_with_options(text, options()).map_err(|error| vec![problem_of(file, &error)])?;
+    check::catalog(file, written.unwrap_or_default())
+}
+
+fn options() -> serde_saphyr::Options {
+    let budget = serde_saphyr::budget! {
+        max_events: EVENTS_MAX,
+        max_nodes: EVENTS_MAX,
+        max_depth: DEPTH_MAX,
+        max_documents: 1,
+    };
+    serde_saphyr::options! {
+        budget: budget,
+        strict_booleans: true,
+        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::Reject,
+        with_snippet: false,
+    }
+}
+
+/// The library's error in our words.
+fn problem_of(file: &str, error: &serde_saphyr::Error) -> Problem {
+    let problem = match error.without_snippet() {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
+            let known = format!("known keys: {}", expected.join(", "));
+            let help = match nearest(field, expected.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? {known}"),
+                None => known,
+            };
+            Problem::error(file, format!("unknown key `{field}`")).help(help)
+        }
+        serde_saphyr::Error::SerdeMissingField { field, .. } => {
+            Problem::error(file, format!("key `{field}` is missing"))
+        }
+        serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().unwrap_or("?");
+            Problem::error(file, format!("key `{key}` is written twice")).help("write it once")
+        }
+        other => {
+            let message = other.to_string();
+            let first = message.lines().next().unwrap_or("not YAML");
+            Problem::error(file, format!("the catalogue does not parse: {first}"))
+        }
+    };
+    problem.at(error.location().and_then(range))
+}
+
+/// Byte range of a place in the file.
+fn range(location: serde_saphyr::Location) -> Option<Range<usize>> {
+    let span = location.span();
+    let from = usize::try_from(span.byte_offset()?).ok()?;
+    let bytes = usize::try_from(span.byte_len().unwrap_or_default()).ok()?;
+    Some(from..from.checked_add(bytes)?)
+}
+
+/// Byte range of a value in the file.
+pub(super) fn span_of<T>(value: &Spanned<T>) -> Option<Range<usize>> {
+    range(value.referenced)
+}
+
+/// A text and where it stands.
+pub(super) type Text = Spanned<String>;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Written {
+    pub services: Vec<Service>,
+    pub workloads: Vec<Workload>,
+    pub namespaces: Vec<Text>,
+    pub groups: Vec<Text>,
+    pub catalog: Manner,
+}
+
+/// How strictly the catalogue is meant.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Manner {
+    pub open: bool,
+    pub implicit: bool,
+}
+
+/// One of `services:`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Service {
+    pub id: Text,
+    #[serde(default)]
+    pub hosts: Vec<Text>,
+    #[serde(default)]
+    pub service_accounts: Vec<Text>,
+    pub protocol: Option<Text>,
+    #[serde(default)]
+    pub groups: Vec<Text>,
+    #[serde(default)]
+    pub labels: Vec<Text>,
+    pub facts: Option<Spanned<serde_json::Value>>,
+    #[serde(default)]
+    pub http_paths: Vec<Text>,
+    #[serde(default)]
+    pub routes: Vec<Route>,
+    #[serde(default)]
+    pub methods: BTreeMap<String, Method>,
+    pub token: Option<Token>,
+    pub mcp: Option<Spanned<serde_json::Value>>,
+    #[serde(default)]
+    pub tools: BTreeMap<String, Spanned<serde_json::Value>>,
+}
+
+/// One of a service's `routes:`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Route {
+    pub name: Text,
+    #[serde(rename = "match")]
+    pub pattern: Text,
+    #[serde(default)]
+    pub methods: Vec<Text>,
+    #[serde(default)]
+    pub groups: Vec<Text>,
+    #[serde(default)]
+    pub labels: Vec<Text>,
+    pub scopes: Option<Spanned<Scopes>>,
+}
+
+/// One of a gRPC service's `methods:`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Method {
+    pub scopes: Spanned<Scopes>,
+}
+
+/// A service's `token:`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Token {
+    pub resource_metadata: Option<Text>,
+    pub realm: Option<Text>,
+}
+
+/// One of `workloads:`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Workload {
+    pub id: Text,
+    #[serde(default)]
+    pub groups: Vec<Text>,
+    pub facts: Option<Spanned<serde_json::Value>>,
 }
