@@ -2,8 +2,24 @@
 //!
 //! Knows: Cedar, policies, the schema. Must not know: Envoy, time, where facts come from. Pure.
 
+pub mod confine;
+pub mod decide;
+mod diagnostics;
+pub mod evaluate;
+pub mod footprint;
+pub mod lint;
+mod literals;
+mod load;
+pub mod manifest;
+pub mod remedy;
+pub mod schema;
 pub mod snapshot;
+mod template_types;
+pub mod unit;
+mod values;
 pub mod verdict;
 
+pub use decide::decide;
+pub use schema::FactsType;
 pub use snapshot::Snapshot;
 pub use verdict::Verdict;

@@ -60,6 +60,8 @@ pub enum Code {
     Unmapped,
     /// The service speaks a protocol this build does not judge.
     ProtocolUnsupported,
+    /// The call does not speak what its service speaks.
+    ProtocolMismatch,
     /// The call does not fit the schema.
     QueryInvalid,
     /// The namespace has no policies that ever loaded.
@@ -80,7 +82,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of `docs/operating.md`.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::MalformedRequest,
         Self::TcpUnsupported,
         Self::PathRefused,
@@ -101,6 +103,7 @@ impl Code {
         Self::TokenNotBound,
         Self::Unmapped,
         Self::ProtocolUnsupported,
+        Self::ProtocolMismatch,
         Self::QueryInvalid,
         Self::BundleInvalid,
         Self::EntitiesUnavailable,
@@ -135,6 +138,7 @@ impl Code {
             Self::TokenNotBound => "token_not_bound",
             Self::Unmapped => "unmapped",
             Self::ProtocolUnsupported => "protocol_unsupported",
+            Self::ProtocolMismatch => "protocol_mismatch",
             Self::QueryInvalid => "query_invalid",
             Self::BundleInvalid => "bundle_invalid",
             Self::EntitiesUnavailable => "entities_unavailable",
@@ -167,6 +171,7 @@ impl Code {
             | Self::TokenRejected
             | Self::TokenExpired
             | Self::TokenNotBound
+            | Self::ProtocolMismatch
             | Self::QueryInvalid => Blame::Caller,
             Self::TcpUnsupported | Self::Unmapped | Self::ProtocolUnsupported | Self::BundleInvalid => Blame::Policy,
             Self::EntitiesUnavailable | Self::KeysUnavailable => Blame::Source,

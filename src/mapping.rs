@@ -1,1 +1,85 @@
-//! Placeholder until this module's own commit.
+//! From what the proxy told us to what we ask: call, identity and catalogue become a query.
+//!
+//! Knows: calls, identities, the catalogue, the schema's shape. Must not know: policies, Cedar. It decides
+//! nothing and reads neither clock nor network.
+
+pub mod action;
+pub mod context;
+pub mod principal;
+pub mod resource;
+pub mod service;
+
+use crate::call::Call;
+use crate::catalog::{Catalog, Service};
+use crate::failure::Failure;
+use crate::identity::Identity;
+use crate::query::{Query, Reads};
+
+pub use action::Asked;
+
+/// What a profile says about mapping.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How the called service is found, in order. A value that is present but unknown ends the search.
+    /// Default: the context extension `service` only.
+    pub service: Vec<service::Source>,
+    /// Whether CONNECT is judged (as action `connect`) or refused. Default false.
+    pub allow_connect: bool,
+    /// Protocols (`websocket`, `h2c`) whose upgrades are judged (as action `upgrade`); others are refused.
+    /// Default none.
+    pub allow_upgrades: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { service: vec![service::Source::ContextExtension], allow_connect: false, allow_upgrades: Vec::new() }
+    }
+}
+
+/// Where a listener stands in the mesh.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// Name of the listener, `context.env.listener`.
+    pub listener: &'a str,
+    /// The home trust domain: only its workloads lie in plain namespaces.
+    pub home: &'a str,
+}
+
+/// Builds the query.
+///
+/// `asked` is what [`action::asked`] made of the call; `reads` is what the policies that judge it can read.
+///
+/// # Errors
+/// `header_duplicated`, `header_refused` or `query_refused` where a value that can be read has no single reading.
+pub fn query(
+    call: &Call,
+    identity: &Identity,
+    service: &Service,
+    asked: &Asked,
+    reads: &Reads,
+    place: Place<'_>,
+) -> Result<Query, Failure> {
+    let (context, bags) = context::context(call, asked, reads, place.listener)?;
+    Ok(Query {
+        principal: principal::principal(identity, place.home),
+        action: asked.action().to_owned(),
+        resource: resource::resource(service, asked, place.home),
+        context,
+        bags,
+        namespace: service.namespace().to_owned(),
+    })
+}
+
+/// Finds the called service; see [`service::find`].
+///
+/// # Errors
+/// `unmapped` where none is meant, or one that the catalogue does not know.
+pub fn service<'a>(
+    call: &Call,
+    settings: &Settings,
+    catalog: &'a Catalog,
+    home: &str,
+) -> Result<std::borrow::Cow<'a, Service>, Failure> {
+    service::find(call, &settings.service, catalog, home)
+}

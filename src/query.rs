@@ -44,8 +44,8 @@ pub enum Value {
     Entity(Uid),
     /// A `datetime`, in milliseconds since the Unix epoch.
     Time(i64),
-    /// A `duration`, in milliseconds.
-    Duration(i64),
+    /// A `duration` as Cedar writes it (`1h30m`).
+    Duration(String),
     /// An `ipaddr` as Cedar writes it (`10.0.0.1`, `10.0.0.0/8`).
     Ip(String),
     /// A `decimal` as Cedar writes it (`1.5`).

@@ -1,8 +1,18 @@
 //! Schema, catalogue and policies, checked together and immutable.
+//!
+//! The mesh's policies, the schema, the catalogue and the manifest are one unit; each namespace is another.
+//! A unit that is bad keeps its version in force and never holds up the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
+use super::literals::Known;
+use super::manifest::{self, Manifest, Mode};
+use super::schema::{self, FactsType, Types};
+use super::unit::{Against, MESH, Unit};
+use super::{decide, load};
 use crate::catalog::Catalog;
 use crate::problem::Problem;
 use crate::query::{Node, Reads, Uid, Value};
@@ -17,9 +27,49 @@ pub struct Tree {
 }
 
 /// Schema, catalogue and policies, checked together and immutable.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Snapshot {
-    catalog: Catalog,
+    platform: Arc<Platform>,
+    namespaces: BTreeMap<String, Part>,
+    reads: HashMap<String, Reads>,
+    settable: HashMap<String, BTreeSet<String>>,
+    digests: BTreeMap<String, String>,
+}
+
+/// A namespace's policies.
+#[derive(Debug, Clone)]
+pub enum Namespace {
+    /// In force.
+    Loaded(Arc<Unit>),
+    /// There are some, but no version of them ever loaded: its calls are denied.
+    Invalid,
+}
+
+/// A namespace with the files it was made of.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) state: Namespace,
+    pub(super) files: Arc<Files>,
+    pub(super) digest: String,
+}
+
+/// Files of one unit: path to text.
+pub(super) type Files = BTreeMap<String, Arc<str>>;
+
+/// The mesh's unit with everything that all policies are checked against.
+#[derive(Debug)]
+pub(super) struct Platform {
+    pub(super) types: Types,
+    pub(super) catalog: Catalog,
+    pub(super) manifest: Manifest,
+    pub(super) declared: HashMap<Uid, Node>,
+    pub(super) declared_ids: BTreeSet<Uid>,
+    pub(super) workload_facts: HashMap<String, Value>,
+    pub(super) service_facts: HashMap<String, Value>,
+    pub(super) folders: Vec<String>,
+    pub(super) mesh: Arc<Unit>,
+    pub(super) digest: String,
+    pub(super) schema_digest: String,
 }
 
 /// What became of a tree.
@@ -33,85 +83,162 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
 }
 
-/// Which record type a fact must fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FactsType {
-    /// `WorkloadFacts`: `principal.facts`.
-    Workload,
-    /// `ServiceFacts`: `resource.facts`.
-    Service,
-    /// `CallFacts`: `context.env.facts`.
-    Call,
+impl Platform {
+    /// What a unit's policies are checked against.
+    pub(super) fn against(&self) -> Against<'_> {
+        let known = Known { catalog: &self.catalog, folders: &self.folders, declared: &self.declared_ids };
+        Against { types: &self.types, known, manifest: &self.manifest }
+    }
 }
 
 impl Snapshot {
     /// Checks a tree and makes the next snapshot of it; what is bad keeps its version of `previous`.
     #[must_use]
     pub fn load(tree: &Tree, previous: Option<&Arc<Snapshot>>) -> Loaded {
-        let _ = (tree, previous);
-        Loaded { snapshot: None, refused: Vec::new(), problems: Vec::new() }
+        load::load(tree, previous)
+    }
+
+    pub(super) fn assemble(platform: Arc<Platform>, namespaces: BTreeMap<String, Part>) -> Self {
+        let mut digests: BTreeMap<String, String> =
+            namespaces.iter().map(|(name, part)| (name.clone(), part.digest.clone())).collect();
+        digests.insert(MESH.to_owned(), platform.digest.clone());
+        let mut reads = HashMap::new();
+        let mut settable = HashMap::new();
+        for (name, part) in &namespaces {
+            let Namespace::Loaded(unit) = &part.state else { continue };
+            let mut all = platform.mesh.reads.clone();
+            all.merge(&unit.reads);
+            reads.insert(name.clone(), all);
+            settable.insert(name.clone(), platform.mesh.settable.union(&unit.settable).cloned().collect());
+        }
+        Self { platform, namespaces, reads, settable, digests }
+    }
+
+    pub(super) fn platform(&self) -> &Arc<Platform> {
+        &self.platform
+    }
+
+    pub(super) fn parts(&self) -> &BTreeMap<String, Part> {
+        &self.namespaces
     }
 
     /// The catalogue.
     #[must_use]
     pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+        &self.platform.catalog
     }
 
-    /// Digest of schema, facts and catalogue (hex SHA-256): cached records are valid for one such digest.
+    /// The manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.platform.manifest
+    }
+
+    /// The schema and what is derived from it.
+    #[must_use]
+    pub fn types(&self) -> &Types {
+        &self.platform.types
+    }
+
+    /// The mesh's policies.
+    #[must_use]
+    pub fn mesh(&self) -> &Arc<Unit> {
+        &self.platform.mesh
+    }
+
+    /// A namespace's policies; `None` where it has no folder and the mesh alone judges.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.namespaces.get(name).map(|part| &part.state)
+    }
+
+    /// Names of all namespaces that have a folder.
+    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
+        self.namespaces.keys().map(String::as_str)
+    }
+
+    /// Digest of schema and facts (hex SHA-256): cached records are valid for one such digest.
     #[must_use]
     pub fn schema_digest(&self) -> &str {
-        ""
+        &self.platform.schema_digest
     }
 
     /// Digests (hex SHA-256) of every unit: `mesh`, and each namespace by name.
     #[must_use]
     pub fn digests(&self) -> &BTreeMap<String, String> {
-        static NONE: BTreeMap<String, String> = BTreeMap::new();
-        &NONE
+        &self.digests
     }
 
     /// What the policies that judge calls into `namespace` can read.
     #[must_use]
-    pub fn reads(&self, namespace: &str) -> Reads {
-        let _ = namespace;
-        Reads::default()
+    pub fn reads(&self, namespace: &str) -> &Reads {
+        self.reads.get(namespace).unwrap_or(&self.platform.mesh.reads)
     }
 
     /// Headers that policies of the mesh or of `namespace` can set: `_` read as `-`, lower case.
     #[must_use]
-    pub fn settable_headers(&self, namespace: &str) -> BTreeSet<String> {
-        let _ = namespace;
-        BTreeSet::new()
+    pub fn settable_headers(&self, namespace: &str) -> &BTreeSet<String> {
+        self.settable.get(namespace).unwrap_or(&self.platform.mesh.settable)
     }
 
     /// Ids of all loaded policies of the mesh and every namespace, by unit.
     #[must_use]
     pub fn policy_ids(&self) -> BTreeMap<String, Vec<String>> {
-        BTreeMap::new()
+        let loaded = self.namespaces.iter().filter_map(|(name, part)| match &part.state {
+            Namespace::Loaded(unit) => Some((name, unit.as_ref())),
+            Namespace::Invalid => None,
+        });
+        decide::ids_by_unit(&self.platform.mesh, loaded)
     }
 
     /// What `entities.json` says about an entity.
     #[must_use]
     pub fn declared(&self, uid: &Uid) -> Option<&Node> {
-        let _ = uid;
-        None
+        self.platform.declared.get(uid)
     }
 
     /// The catalogue's facts about a workload, typed as `WorkloadFacts`.
     #[must_use]
     pub fn workload_facts(&self, spiffe_id: &str) -> Option<&Value> {
-        let _ = spiffe_id;
-        None
+        self.platform.workload_facts.get(spiffe_id)
     }
 
-    /// Reads JSON as one of the facts' record types; Cedar itself checks it. For [`FactsType::Call`] a
-    /// record that holds only some of the attributes is accepted.
+    /// The catalogue's facts about a service, typed as `ServiceFacts`.
+    #[must_use]
+    pub fn service_facts(&self, service: &str) -> Option<&Value> {
+        self.platform.service_facts.get(service)
+    }
+
+    /// Reads JSON as one of the facts' record types; Cedar itself checks it.
     ///
     /// # Errors
     /// Cedar's message.
     pub fn typed(&self, kind: FactsType, json: &serde_json::Value) -> Result<Value, String> {
-        let _ = (kind, json);
-        Err(String::new())
+        self.platform.types.typed(kind, json)
     }
 }
+
+impl Unit {
+    /// Whether a would-be verdict can differ from the enforced one.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.bridged || self.entries.values().any(|entry| entry.mode == Mode::Shadow)
+    }
+}
+
+/// Hex SHA-256 over paths and texts, each with its length, so that no two sets of files share one.
+#[must_use]
+pub fn digest<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut hash = Sha256::new();
+    for (path, text) in files {
+        for part in [path, text] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+    }
+    hex::encode(hash.finalize())
+}
+
+/// Files that belong to the mesh's unit beside `mesh/*.cedar`.
+pub(super) const PLATFORM_FILES: [&str; 5] =
+    [manifest::FILE, schema::BUILT_IN_FILE, schema::FACTS_FILE, "catalog.yaml", "entities.json"];

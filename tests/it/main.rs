@@ -1,1 +1,5 @@
-//! The one integration binary.
+//! The one integration binary: everything is linked once.
+
+mod algebra;
+mod loading;
+mod support;

@@ -1,0 +1,111 @@
+//! Confinement: a namespace's policies speak only about resources of that namespace.
+//!
+//! The scope is narrowed, and the same test is added as a condition, so that a test on ids that is wrong
+//! here still cannot let a policy escape.
+
+use std::sync::Arc;
+
+use cedar_policy::pst::{
+    BinaryOp, Clause, EntityOrSlot, EntityType, EntityUID, Expr, Literal, Name, ResourceConstraint, Template, Var,
+};
+
+/// Types whose ids begin with `<namespace>/<service>`.
+pub const INSIDE_SERVICES: [&str; 11] =
+    ["Service", "Route", "Path", "Method", "McpServer", "Tool", "McpResource", "Prompt", "Peer", "Model", "Content"];
+
+/// Narrows a policy of `namespace`.
+///
+/// # Errors
+/// A fragment that says which entity of the scope lies outside the namespace.
+pub fn confine(policy: &Template, namespace: &str) -> Result<Template, String> {
+    let here = EntityUID { ty: type_named("Namespace")?, eid: namespace.into() };
+    let mut policy = policy.clone();
+    policy.resource = narrowed(policy.resource, &here, namespace)?;
+    let inside = Expr::BinaryOp {
+        op: BinaryOp::In,
+        left: Arc::new(Expr::Var(Var::Resource)),
+        right: Arc::new(Expr::Literal(Literal::EntityUID(here))),
+    };
+    policy.try_add_clause(Clause::When(Arc::new(inside))).map_err(|error| error.to_string())?;
+    Ok(policy)
+}
+
+fn narrowed(scope: ResourceConstraint, here: &EntityUID, namespace: &str) -> Result<ResourceConstraint, String> {
+    let entity = |slot: EntityOrSlot| match slot {
+        EntityOrSlot::Entity(uid) => Ok(uid),
+        EntityOrSlot::Slot(_) => Err("templates are not linked by anything".to_owned()),
+    };
+    Ok(match scope {
+        ResourceConstraint::Any => ResourceConstraint::In(EntityOrSlot::Entity(here.clone())),
+        ResourceConstraint::Is(kind) => ResourceConstraint::IsIn(kind, EntityOrSlot::Entity(here.clone())),
+        ResourceConstraint::Eq(slot) => {
+            ResourceConstraint::Eq(EntityOrSlot::Entity(must_lie_in(entity(slot)?, namespace)?))
+        }
+        ResourceConstraint::In(slot) => {
+            ResourceConstraint::In(EntityOrSlot::Entity(must_lie_in(entity(slot)?, namespace)?))
+        }
+        ResourceConstraint::IsIn(kind, slot) => {
+            ResourceConstraint::IsIn(kind, EntityOrSlot::Entity(must_lie_in(entity(slot)?, namespace)?))
+        }
+    })
+}
+
+fn must_lie_in(uid: EntityUID, namespace: &str) -> Result<EntityUID, String> {
+    let kind = uid.ty.to_string();
+    let id = uid.eid.as_str();
+    let inside = match kind.as_str() {
+        "Namespace" => id == namespace,
+        // The added condition cuts the group to this namespace.
+        "Group" => true,
+        kind if INSIDE_SERVICES.contains(&kind) => id.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('/')),
+        _ => false,
+    };
+    if inside { Ok(uid) } else { Err(format!("`{kind}::\"{id}\"` lies outside namespace `{namespace}`")) }
+}
+
+fn type_named(name: &str) -> Result<EntityType, String> {
+    Ok(EntityType(Name::unqualified(name).map_err(|error| error.to_string())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cedar_policy::{Policy, pst};
+
+    fn confined(scope: &str) -> Result<String, String> {
+        let text = format!("permit (principal, action, {scope});");
+        let policy = Policy::parse(None, text).unwrap().to_pst().unwrap();
+        let confined = confine(policy.body(), "shop")?;
+        let policy = Policy::from_pst(pst::StaticPolicy::try_from(confined).unwrap().into()).unwrap();
+        Ok(policy.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_scope_is_narrowed_to_the_namespace() {
+        for (scope, expected) in [
+            ("resource", r#"resource in Namespace::"shop""#),
+            ("resource is Path", r#"resource is Path in Namespace::"shop""#),
+            (r#"resource in Group::"pci""#, r#"resource in Group::"pci""#),
+            (r#"resource == Path::"shop/orders/v1""#, r#"resource == Path::"shop/orders/v1""#),
+            (r#"resource in Namespace::"shop""#, r#"resource in Namespace::"shop""#),
+        ] {
+            let text = confined(scope).unwrap();
+            assert!(text.contains(expected), "{text}");
+            assert!(text.contains(r#"when { resource in Namespace::"shop" }"#), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_resource_in_the_scope_is_refused() {
+        for scope in [
+            r#"resource in Service::"pay/billing""#,
+            r#"resource == Path::"shopping/orders/v1""#,
+            r#"resource in Namespace::"pay""#,
+            r#"resource is Path in Service::"pay/billing""#,
+            r#"resource in TrustDomain::"cluster.local""#,
+            r#"resource in Service::"shop""#,
+        ] {
+            assert!(confined(scope).is_err(), "{scope}");
+        }
+    }
+}

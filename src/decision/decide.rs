@@ -1,0 +1,164 @@
+//! The verdict algebra: from satisfied permits and forbids to an answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::evaluate::{Findings, Part};
+use super::remedy;
+use super::snapshot::{Namespace, Snapshot};
+use super::unit::{Entry, MESH, Unit};
+use super::values;
+use super::verdict::{Denial, Effect, Reason, Verdict, WouldBe};
+use crate::failure::{Code, Failure};
+use crate::obligation::Mutations;
+use crate::obligation::challenge::Challenge;
+use crate::obligation::permit::{self, Unenforceable};
+use crate::query::{Facts, Query, Value};
+
+/// Answers one query.
+///
+/// # Errors
+/// [`Code::BundleInvalid`] where the namespace's policies never loaded, [`Code::EntitiesUnavailable`] where
+/// two sources contradict each other, [`Code::QueryInvalid`] where the query does not fit the schema.
+pub fn decide(snapshot: &Snapshot, query: Query, facts: &Facts) -> Result<(Verdict, Query), Failure> {
+    let query = values::complete(query, facts).map_err(|detail| Failure::new(Code::EntitiesUnavailable, detail))?;
+    let units = judging(snapshot, &query.namespace)?;
+    let inputs = values::inputs(&query, snapshot.types()).map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
+    let enforced = Findings::of(units.iter().map(AsRef::as_ref), Part::Enforced, &inputs);
+    let case = Case { snapshot, query: &query, units: &units };
+    let (effect, determining) = case.effect(&enforced);
+    let watched = units.iter().any(|unit| unit.is_watched());
+    let would_be = watched.then(|| {
+        let mut all = Findings::of(units.iter().map(AsRef::as_ref), Part::Shadow, &inputs);
+        all.unite(&enforced);
+        all.permits.retain(|id| !case.entry(id).is_some_and(|entry| entry.bridge));
+        case.would_be(&all)
+    });
+    let verdict = Verdict { effect, determining, errors: enforced.errors(), would_be };
+    Ok((verdict, query))
+}
+
+/// The units whose policies judge calls into a namespace: the mesh's and its own.
+///
+/// # Errors
+/// [`Code::BundleInvalid`] where its policies never loaded.
+pub fn judging(snapshot: &Snapshot, namespace: &str) -> Result<Vec<Arc<Unit>>, Failure> {
+    let mut units = vec![Arc::clone(snapshot.mesh())];
+    match snapshot.namespace(namespace) {
+        Some(Namespace::Loaded(unit)) => units.push(Arc::clone(unit)),
+        Some(Namespace::Invalid) => {
+            let detail = format!("the policies of namespace `{namespace}` never loaded");
+            return Err(Failure::new(Code::BundleInvalid, detail));
+        }
+        None => {}
+    }
+    Ok(units)
+}
+
+struct Case<'a> {
+    snapshot: &'a Snapshot,
+    query: &'a Query,
+    units: &'a [Arc<Unit>],
+}
+
+impl Case<'_> {
+    fn entry(&self, id: &str) -> Option<&Entry> {
+        self.units.iter().find_map(|unit| unit.entries.get(id)).map(AsRef::as_ref)
+    }
+
+    fn entries<'s>(&'s self, ids: &'s BTreeSet<String>) -> impl Iterator<Item = &'s Entry> {
+        ids.iter().filter_map(|id| self.entry(id))
+    }
+
+    /// The answer and the policies that made it.
+    fn effect(&self, found: &Findings) -> (Effect, Vec<String>) {
+        if !found.forbid_errors.is_empty() {
+            let failed = found.forbid_errors.keys().cloned().collect();
+            return (Effect::Deny(denial(Reason::PolicyError, "a forbid failed to evaluate")), failed);
+        }
+        if found.permits.is_empty() {
+            return (self.without_permit(), Vec::new());
+        }
+        if found.forbids.is_empty() {
+            return (self.allowed(&found.permits), found.permits.iter().cloned().collect());
+        }
+        (self.forbidden(&found.forbids), found.forbids.iter().cloned().collect())
+    }
+
+    /// No permit: a client without a token is told where to get one, if the service has such a place.
+    fn without_permit(&self) -> Effect {
+        let denial = denial(Reason::NoPermit, "no permit is satisfied");
+        let mut parts = self.query.resource.uid.id.splitn(3, '/');
+        let service = match (parts.next(), parts.next()) {
+            (Some(namespace), Some(name)) => self.snapshot.catalog().service(&format!("{namespace}/{name}")),
+            _ => None,
+        };
+        let has_metadata = service.is_some_and(|service| service.token.is_some());
+        let has_token = matches!(self.query.principal.attributes.get("token"), Some(Value::Record(_)));
+        if has_metadata && !has_token {
+            let scopes = remedy::texts(self.query, "requiredScopes").unwrap_or_default();
+            return Effect::Challenge(Challenge::Login { scopes }, denial);
+        }
+        Effect::Deny(denial)
+    }
+
+    fn allowed(&self, permits: &BTreeSet<String>) -> Effect {
+        match permit::mutations(self.entries(permits).map(|entry| &entry.obligations), self.query) {
+            Ok(mutations) => Effect::Allow(mutations),
+            Err(error @ Unenforceable::Conflict(_)) => {
+                Effect::Deny(denial(Reason::ObligationConflict, &error.to_string()))
+            }
+            Err(error @ Unenforceable::Unmet(_)) => Effect::Deny(denial(Reason::ObligationUnmet, &error.to_string())),
+        }
+    }
+
+    /// Forbids: plain ones deny; if all have a remedy, their least upper bound is the answer.
+    fn forbidden(&self, forbids: &BTreeSet<String>) -> Effect {
+        // The mesh speaks first, then the lowest id.
+        let mut entries: Vec<&Entry> = self.entries(forbids).collect();
+        entries.sort_by_key(|entry| (!entry.id.starts_with("mesh/"), entry.id.as_str()));
+        let plain: Vec<&Entry> = entries.iter().copied().filter(|entry| entry.remedy.is_none()).collect();
+        if !plain.is_empty() || entries.len() != forbids.len() {
+            return Effect::Deny(Denial {
+                reason: Reason::PolicyForbid,
+                status: plain.iter().find_map(|entry| entry.deny_status),
+                public_reason: plain.iter().find_map(|entry| entry.reason.clone()),
+                detail: String::new(),
+            });
+        }
+        let public_reason = entries.iter().find_map(|entry| entry.reason.clone());
+        let remedies = entries.iter().filter_map(|entry| entry.remedy.as_ref());
+        match remedy::merge(remedies, self.query, &self.snapshot.manifest().acr_order) {
+            Ok(challenge) => Effect::Challenge(challenge, Denial { public_reason, ..denial(Reason::Remedy, "") }),
+            Err(detail) => Effect::Deny(Denial { public_reason, ..denial(Reason::RemedyConflict, &detail) }),
+        }
+    }
+
+    fn would_be(&self, found: &Findings) -> WouldBe {
+        let (effect, determining) = self.effect(found);
+        let verdict = Verdict { effect, determining, errors: Vec::new(), would_be: None };
+        WouldBe { decision: verdict.decision(), reason: verdict.reason(), determining: verdict.determining }
+    }
+}
+
+fn denial(reason: Reason, detail: &str) -> Denial {
+    Denial { reason, status: None, public_reason: None, detail: detail.to_owned() }
+}
+
+/// The policies of a mesh unit and the namespaces' units, by unit, for metrics.
+#[must_use]
+pub fn ids_by_unit<'a>(
+    mesh: &Unit,
+    namespaces: impl Iterator<Item = (&'a String, &'a Unit)>,
+) -> BTreeMap<String, Vec<String>> {
+    let ids = |unit: &Unit| unit.entries.keys().cloned().collect::<Vec<_>>();
+    let mut all: BTreeMap<String, Vec<String>> = namespaces.map(|(name, unit)| (name.clone(), ids(unit))).collect();
+    all.insert(MESH.to_owned(), ids(mesh));
+    all
+}
+
+/// An allow without any mutation, for tests of other modules.
+#[must_use]
+pub fn plain_allow() -> Effect {
+    Effect::Allow(Mutations::default())
+}

@@ -1,0 +1,83 @@
+//! The only place where Cedar evaluates.
+//!
+//! The specification of the whole product is the plain `Authorizer` over all rewritten permits and over
+//! all rewritten forbids. Both are asked on their own, because a plain decision hides the satisfied
+//! permits behind a satisfied forbid. Sets with disjoint ids may be evaluated apart and united.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::{Authorizer, PolicySet};
+
+use super::unit::Unit;
+use super::values::Inputs;
+use super::verdict::PolicyError;
+
+/// Which policies are satisfied, and which failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Satisfied permits, by id.
+    pub permits: BTreeSet<String>,
+    /// Satisfied forbids, by id.
+    pub forbids: BTreeSet<String>,
+    /// Permits whose evaluation failed: id to message.
+    pub permit_errors: BTreeMap<String, String>,
+    /// Forbids whose evaluation failed: id to message.
+    pub forbid_errors: BTreeMap<String, String>,
+}
+
+/// Which of a unit's policies are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Those that decide.
+    Enforced,
+    /// Those that are only watched.
+    Shadow,
+}
+
+impl Findings {
+    /// Asks all units' policies of one part.
+    #[must_use]
+    pub fn of<'a>(units: impl IntoIterator<Item = &'a Unit>, part: Part, inputs: &Inputs) -> Self {
+        let mut findings = Self::default();
+        for unit in units {
+            let (permits, forbids) = match part {
+                Part::Enforced => (&unit.permits, &unit.forbids),
+                Part::Shadow => (&unit.shadow_permits, &unit.shadow_forbids),
+            };
+            ask(permits, inputs, &mut findings.permits, &mut findings.permit_errors);
+            ask(forbids, inputs, &mut findings.forbids, &mut findings.forbid_errors);
+        }
+        findings
+    }
+
+    /// Adds what another evaluation found.
+    pub fn unite(&mut self, other: &Self) {
+        self.permits.extend(other.permits.iter().cloned());
+        self.forbids.extend(other.forbids.iter().cloned());
+        self.permit_errors.extend(other.permit_errors.iter().map(|(id, m)| (id.clone(), m.clone())));
+        self.forbid_errors.extend(other.forbid_errors.iter().map(|(id, m)| (id.clone(), m.clone())));
+    }
+
+    /// Every failed policy, sorted by id.
+    #[must_use]
+    pub fn errors(&self) -> Vec<PolicyError> {
+        let all = self.permit_errors.iter().chain(&self.forbid_errors);
+        let mut errors: Vec<_> =
+            all.map(|(policy, message)| PolicyError { policy: policy.clone(), message: message.clone() }).collect();
+        errors.sort();
+        errors
+    }
+}
+
+/// Asks one set, all of whose policies have the same effect.
+fn ask(set: &PolicySet, inputs: &Inputs, satisfied: &mut BTreeSet<String>, failed: &mut BTreeMap<String, String>) {
+    if set.is_empty() {
+        return;
+    }
+    let response = Authorizer::new().is_authorized(&inputs.request, set, &inputs.entities);
+    satisfied.extend(response.diagnostics().reason().map(ToString::to_string));
+    for error in response.diagnostics().errors() {
+        let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
+        failed.insert(error.policy_id().to_string(), error.inner().to_string());
+    }
+}

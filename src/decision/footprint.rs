@@ -1,0 +1,282 @@
+//! What a policy's conditions can read, walked from their syntax. Whatever is not understood counts as read.
+
+use std::cell::RefCell;
+
+use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Template, Var};
+
+use crate::query::{Keys, Reads};
+
+/// One reading of a dynamic map by a literal key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The map: `headers`, `query`, `args`, `numbers`, `decimals`, `kinds`, `fields`, or `resource` for its captures.
+    pub bag: String,
+    /// The key.
+    pub key: String,
+}
+
+/// What a policy reads.
+#[derive(Debug, Clone, Default)]
+pub struct Footprint {
+    /// For the layers outside the PDP.
+    pub reads: Reads,
+    /// Every literal key, for checks at load.
+    pub keys: Vec<KeyUse>,
+}
+
+/// Walks all conditions of a policy.
+#[must_use]
+pub fn of(policy: &Template) -> Footprint {
+    let found = RefCell::new(Footprint::default());
+    for clause in policy.clauses() {
+        let (Clause::When(expr) | Clause::Unless(expr)) = clause;
+        walk(expr, &found);
+    }
+    found.into_inner()
+}
+
+fn walk(expr: &Expr, found: &RefCell<Footprint>) {
+    let visit = |node: &Expr| match node {
+        Expr::BinaryOp { op: op @ (BinaryOp::GetTag | BinaryOp::HasTag), left, right } => {
+            let bag = bag_of(left)?;
+            note_bag(&bag, literal(right), Whole::from(*op), found);
+            // The key's own expression may read other things.
+            walk(right, found);
+            Some(())
+        }
+        Expr::Like { expr, .. } => {
+            let Expr::BinaryOp { op: BinaryOp::GetTag, left, right } = expr.as_ref() else { return None };
+            let bag = bag_of(left)?;
+            note_bag(&bag, literal(right), Whole::No, found);
+            walk(right, found);
+            Some(())
+        }
+        Expr::GetAttr { expr: inner, attr } => {
+            note_attribute(inner, attr, found);
+            None
+        }
+        Expr::HasAttr { expr: inner, attrs } => {
+            note_attribute(inner, attrs.first(), found);
+            // `principal has facts.team` reads through its whole path.
+            let mut path: Vec<&str> = path_of(inner).unwrap_or_default();
+            for attr in attrs {
+                note_path(&path, attr, found);
+                path.push(attr);
+            }
+            None
+        }
+        Expr::Var(Var::Context) => None,
+        _ => None,
+    };
+    expr.reduce(&visit, &|(), ()| (), ());
+    whole_use(expr, found);
+}
+
+/// Whether a value is compared as a whole, so that a joined duplicate would change the answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    Yes,
+    No,
+}
+
+impl From<BinaryOp> for Whole {
+    fn from(op: BinaryOp) -> Self {
+        if op == BinaryOp::HasTag { Self::No } else { Self::Yes }
+    }
+}
+
+/// `context.http.headers` as `["context", "http", "headers"]`.
+fn path_of(expr: &Expr) -> Option<Vec<&str>> {
+    match expr {
+        Expr::Var(Var::Context) => Some(vec!["context"]),
+        Expr::Var(Var::Principal) => Some(vec!["principal"]),
+        Expr::Var(Var::Resource) => Some(vec!["resource"]),
+        Expr::GetAttr { expr, attr } => {
+            let mut path = path_of(expr)?;
+            path.push(attr);
+            Some(path)
+        }
+        _ => None,
+    }
+}
+
+fn bag_of(expr: &Expr) -> Option<String> {
+    match path_of(expr)?.as_slice() {
+        ["context", "http", bag @ ("headers" | "query")] => Some((*bag).to_owned()),
+        ["context", bag @ ("args" | "numbers" | "decimals" | "kinds" | "fields")] => Some((*bag).to_owned()),
+        ["resource"] => Some("resource".to_owned()),
+        _ => None,
+    }
+}
+
+fn literal(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Literal(Literal::String(text)) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+fn note_bag(bag: &str, key: Option<String>, whole: Whole, found: &RefCell<Footprint>) {
+    let mut found = found.borrow_mut();
+    let keys = key.clone().map_or(Keys::All, |key| Keys::Some([key].into()));
+    match bag {
+        "headers" => {
+            found.reads.headers.merge(&keys);
+            if whole == Whole::Yes {
+                found.reads.headers_compared.merge(&keys);
+            }
+        }
+        "query" => found.reads.query.merge(&keys),
+        "resource" => {}
+        _ => found.reads.body = true,
+    }
+    if let Some(key) = key {
+        found.keys.push(KeyUse { bag: bag.to_owned(), key });
+    }
+}
+
+fn note_attribute(inner: &Expr, attr: &str, found: &RefCell<Footprint>) {
+    match path_of(inner) {
+        Some(path) => note_path(&path, attr, found),
+        // Reached in a way that is not understood, such as through `if`: it may be any of the three.
+        None if attr == "facts" => {
+            let mut found = found.borrow_mut();
+            found.reads.principal_facts = true;
+            found.reads.resource_facts = true;
+            found.reads.call_facts = Keys::All;
+        }
+        None => {}
+    }
+}
+
+fn note_path(path: &[&str], attr: &str, found: &RefCell<Footprint>) {
+    let mut found = found.borrow_mut();
+    match (path, attr) {
+        (["principal"], "facts") => found.reads.principal_facts = true,
+        (["resource"], "facts") => found.reads.resource_facts = true,
+        (["context", "env", "facts"], name) => found.reads.call_facts.merge(&Keys::Some([name.to_owned()].into())),
+        (["context"], "args" | "numbers" | "decimals" | "kinds" | "fields" | "bodyBytes") => found.reads.body = true,
+        _ => {}
+    }
+}
+
+/// Uses of a record or bag that are not a step on a known path: everything below counts as read.
+fn whole_use(expr: &Expr, found: &RefCell<Footprint>) {
+    let children = |node: &Expr| -> Option<()> {
+        match node {
+            // A known step: what is below is looked at on its own, the inner path is no use of the whole.
+            Expr::GetAttr { expr, .. } | Expr::HasAttr { expr, .. } if path_of(expr).is_some() => {
+                if let Expr::GetAttr { .. } = node {
+                    leaf(node, found);
+                }
+                Some(())
+            }
+            Expr::BinaryOp { op: BinaryOp::GetTag | BinaryOp::HasTag, left, right } if bag_of(left).is_some() => {
+                whole_use(right, found);
+                Some(())
+            }
+            Expr::Var(Var::Context) => {
+                everything(found);
+                Some(())
+            }
+            _ => None,
+        }
+    };
+    expr.reduce(&children, &|(), ()| (), ());
+}
+
+/// A path that ends here is used as a value: if it ends at a record or a bag, all of that is read.
+fn leaf(node: &Expr, found: &RefCell<Footprint>) {
+    let Some(path) = path_of(node) else { return };
+    let mut found = found.borrow_mut();
+    let reads = &mut found.reads;
+    match path.as_slice() {
+        ["context", "http"] => {
+            reads.headers = Keys::All;
+            reads.headers_compared = Keys::All;
+            reads.query = Keys::All;
+        }
+        ["context", "http", "headers"] => {
+            reads.headers = Keys::All;
+            reads.headers_compared = Keys::All;
+        }
+        ["context", "http", "query"] => reads.query = Keys::All,
+        ["context", "env"] | ["context", "env", "facts"] => reads.call_facts = Keys::All,
+        _ => {}
+    }
+}
+
+fn everything(found: &RefCell<Footprint>) {
+    let reads = &mut found.borrow_mut().reads;
+    reads.headers = Keys::All;
+    reads.headers_compared = Keys::All;
+    reads.query = Keys::All;
+    reads.call_facts = Keys::All;
+    reads.body = true;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cedar_policy::Policy;
+
+    fn reads(condition: &str) -> Footprint {
+        let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+        of(Policy::parse(None, text).unwrap().to_pst().unwrap().body())
+    }
+
+    fn keys(names: &[&str]) -> Keys {
+        Keys::Some(names.iter().map(|n| (*n).to_owned()).collect())
+    }
+
+    #[test]
+    fn literal_keys_are_found() {
+        let r = reads(r#"context.http.headers.hasTag("x-a") && context.http.headers.getTag("x-b") == "1""#).reads;
+        assert_eq!(r.headers, keys(&["x-a", "x-b"]));
+        assert_eq!(r.headers_compared, keys(&["x-b"]));
+        assert_eq!(r.query, keys(&[]));
+        assert_eq!(reads(r#"context.http.query.getTag("q") like "a*""#).reads.query, keys(&["q"]));
+    }
+
+    #[test]
+    fn a_pattern_is_no_whole_comparison() {
+        let r = reads(r#"context.http.headers.getTag("accept") like "*json*""#).reads;
+        assert_eq!((r.headers, r.headers_compared), (keys(&["accept"]), keys(&[])));
+    }
+
+    #[test]
+    fn a_computed_key_reads_everything() {
+        assert_eq!(reads("context.http.headers.hasTag(context.http.host)").reads.headers, Keys::All);
+        let r = reads(r#"context.http.query.hasTag(context.http.headers.getTag("x-k"))"#).reads;
+        assert_eq!((r.query, r.headers), (Keys::All, keys(&["x-k"])));
+    }
+
+    #[test]
+    fn passing_a_record_on_reads_all_of_it() {
+        assert_eq!(reads("context == context").reads.headers, Keys::All);
+        assert_eq!(reads("[context.http].contains(context.http)").reads.query, Keys::All);
+        assert_eq!(reads("context.http.headers == context.http.query").reads.headers, Keys::All);
+        assert!(reads("context == context").reads.body);
+    }
+
+    #[test]
+    fn facts_are_found() {
+        assert!(reads(r#"principal.facts.team == "a""#).reads.principal_facts);
+        assert!(reads("principal has facts.team").reads.principal_facts);
+        assert!(!reads("principal has token").reads.principal_facts);
+        assert!(reads("resource has facts").reads.resource_facts);
+        assert_eq!(reads("context.env.facts.ticket == \"a\"").reads.call_facts, keys(&["ticket"]));
+        assert_eq!(reads("context.env has facts.ticket").reads.call_facts, keys(&["ticket"]));
+        assert!(reads(r#"context.args.hasTag("/a")"#).reads.body);
+        let odd = reads(r#"(if context.http.path == "/" then principal else principal).facts.team == "a""#).reads;
+        assert!(odd.principal_facts);
+        let odd = reads(r#"(if true then context.http else context.http).headers.hasTag("a")"#).reads;
+        assert_eq!(odd.headers, Keys::All);
+    }
+
+    #[test]
+    fn plain_attributes_read_no_map() {
+        let r = reads(r#"context.http.path == "/x" && context.env.now < datetime("2026-01-01")"#).reads;
+        assert_eq!(r, Reads::default());
+    }
+}

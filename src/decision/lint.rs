@@ -1,0 +1,135 @@
+//! Checks of single policies that Cedar's validator does not make.
+
+use cedar_policy::{ActionConstraint, Effect, Policy, PolicyId, PolicySet, PrincipalConstraint, ValidationMode, pst};
+
+use super::footprint::Footprint;
+use super::schema::Types;
+
+/// Where brackets are nested deeper than `max`, outside strings and comments.
+#[must_use]
+pub fn too_deep(text: &str, max: usize) -> Option<usize> {
+    let (mut depth, mut in_string, mut in_comment, mut escaped) = (0_usize, false, false, false);
+    let mut last = ' ';
+    for (at, character) in text.char_indices() {
+        match character {
+            '\n' => in_comment = false,
+            _ if in_comment => {}
+            '"' if in_string && !escaped => in_string = false,
+            '"' if !in_string => in_string = true,
+            '/' if !in_string && last == '/' => in_comment = true,
+            '(' | '[' | '{' if !in_string => {
+                depth += 1;
+                if depth > max {
+                    return Some(at);
+                }
+            }
+            ')' | ']' | '}' if !in_string => depth = depth.saturating_sub(1),
+            // Unary operators nest as brackets do; a run of them counts the same.
+            '!' | '-' if !in_string && last == character => {
+                depth += 1;
+                if depth > max {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+        escaped = in_string && character == '\\' && !escaped;
+        last = character;
+    }
+    None
+}
+
+/// Whether a text can be a policy's name or a reason code.
+#[must_use]
+pub fn is_policy_name(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+}
+
+/// `@deny_status`, on a forbid without a remedy.
+///
+/// # Errors
+/// A fragment where it is misplaced or no 4xx.
+pub fn deny_status(policy: &Policy) -> Result<Option<u16>, String> {
+    let Some(text) = policy.annotation("deny_status") else { return Ok(None) };
+    if policy.effect() != Effect::Forbid || policy.annotation("remedy").is_some() {
+        return Err("`@deny_status` belongs on a forbid without a remedy".to_owned());
+    }
+    match text.parse() {
+        Ok(status @ 400..=499) => Ok(Some(status)),
+        _ => Err(format!("`@deny_status(\"{text}\")` is not a status from 400 to 499")),
+    }
+}
+
+/// Members of an action list that can never apply together with the rest of the policy.
+///
+/// Cedar accepts a list as long as one member applies; a misplaced member would silently do nothing.
+#[must_use]
+pub fn inapplicable_actions(policy: &Policy, types: &Types) -> Vec<String> {
+    let ActionConstraint::In(members) = policy.action_constraint() else { return Vec::new() };
+    if members.len() < 2 {
+        return Vec::new();
+    }
+    let Ok(body) = policy.to_pst() else { return Vec::new() };
+    let mut faults = Vec::new();
+    for member in members {
+        let mut alone = body.body().clone();
+        let pst::ActionConstraint::In(list) = &mut alone.action else { continue };
+        list.retain(|uid| uid.eid.as_str() == member.id().unescaped());
+        let single = pst::StaticPolicy::try_from(alone).ok().and_then(|p| Policy::from_pst(p.into()).ok());
+        if !single.is_some_and(|policy| passes(&policy, types)) {
+            faults.push(format!(
+                "action `{}` of the list can never apply with this policy's scope",
+                member.id().unescaped()
+            ));
+        }
+    }
+    faults
+}
+
+/// Whether a policy alone passes strict validation without a warning.
+#[must_use]
+pub fn passes(policy: &Policy, types: &Types) -> bool {
+    let mut set = PolicySet::new();
+    set.add(policy.new_id(PolicyId::new("alone"))).is_ok()
+        && types.validator().validate_with_level(&set, ValidationMode::Strict, 1).validation_passed_without_warnings()
+}
+
+/// What is legal but probably not meant.
+#[must_use]
+pub fn warnings(policy: &Policy, footprint: &Footprint) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if policy.effect() == Effect::Forbid {
+        let workloads_only = |name: &cedar_policy::EntityTypeName| name.to_string() == "Workload";
+        match policy.principal_constraint() {
+            PrincipalConstraint::Is(name) | PrincipalConstraint::IsIn(name, _) if workloads_only(&name) => warnings
+                .push("this forbid is for workloads only; a caller without an identity is not bound by it".to_owned()),
+            _ => {}
+        }
+        if footprint.keys.iter().any(|used| used.bag == "args" || used.bag == "numbers") {
+            warnings.push(
+                "this forbid reads arguments; where a call lacks the key it may not fire, so test with `hasTag` in `unless`".to_owned(),
+            );
+        }
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nesting_is_counted_outside_strings_and_comments() {
+        assert_eq!(too_deep("((()))", 3), None);
+        assert_eq!(too_deep("((()))", 2), Some(2));
+        assert_eq!(
+            too_deep(
+                r#"("(((\"((" // ((((
+        )"#,
+                2
+            ),
+            None
+        );
+        assert!(too_deep(&"!".repeat(100), 48).is_some());
+    }
+}

@@ -1,0 +1,158 @@
+//! Entity literals in policies: a misspelt one would silently never match, so each must be known.
+
+use cedar_policy::EntityUid;
+
+use super::confine::INSIDE_SERVICES;
+use super::schema::uid_of;
+use crate::call::CanonicalPath;
+use crate::catalog::{Catalog, Service};
+use crate::identity::SpiffeId;
+use crate::problem::nearest;
+
+/// What is known to exist, for checking literals.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The catalogue.
+    pub catalog: &'a Catalog,
+    /// Namespaces that have a policy folder.
+    pub folders: &'a [String],
+    /// Ids that `entities.json` declares, as `Type::"id"`.
+    pub declared: &'a std::collections::BTreeSet<crate::query::Uid>,
+}
+
+/// Why a literal is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unknown {
+    /// It can never match, whatever the catalogue comes to hold: an error.
+    Impossible(String),
+    /// The catalogue does not know it: an error, or a warning where the catalogue is open.
+    Uncatalogued(String),
+}
+
+impl Known<'_> {
+    /// Checks one literal.
+    ///
+    /// # Errors
+    /// [`Unknown`] with a lower-case fragment.
+    pub fn check(&self, literal: &EntityUid) -> Result<(), Unknown> {
+        let uid = uid_of(literal);
+        if self.declared.contains(&uid) {
+            return Ok(());
+        }
+        match uid.kind.as_str() {
+            "Namespace" => self.namespace(&uid.id),
+            "Group" => self.group(&uid.id),
+            "Workload" => workload(&uid.id),
+            "TrustDomain" if crate::identity::spiffe_id::is_trust_domain(&uid.id) => Ok(()),
+            "TrustDomain" => Err(Unknown::Impossible(format!("`{}` is not a trust domain", uid.id))),
+            "Unauthenticated" if uid.id == "unauthenticated" => Ok(()),
+            "Unauthenticated" => {
+                Err(Unknown::Impossible("the only one is `Unauthenticated::\"unauthenticated\"`".to_owned()))
+            }
+            "Bag" | "NumberBag" | "DecimalBag" => {
+                Err(Unknown::Impossible(format!("a `{}` is made for each call and has no name", uid.kind)))
+            }
+            kind if INSIDE_SERVICES.contains(&kind) => self.inside_service(kind, &uid.id),
+            // Actions are Cedar's to check; the platform's own types are open unless declared.
+            _ => Ok(()),
+        }
+    }
+
+    fn namespace(&self, id: &str) -> Result<(), Unknown> {
+        // `<trust domain>/<ns>` is a federated namespace: nothing here can know which of them exist.
+        if let Some((domain, namespace)) = id.split_once('/') {
+            let good = crate::identity::spiffe_id::is_trust_domain(domain) && !namespace.is_empty();
+            return if good {
+                Ok(())
+            } else {
+                Err(Unknown::Impossible(format!("`{id}` is not `<trust domain>/<namespace>`")))
+            };
+        }
+        if self.catalog.namespaces().contains(id) || self.folders.iter().any(|folder| folder == id) {
+            return Ok(());
+        }
+        let known = self.catalog.namespaces().iter().map(String::as_str).chain(self.folders.iter().map(String::as_str));
+        Err(Unknown::Uncatalogued(format!("unknown namespace `{id}`{}", did_you_mean(id, known))))
+    }
+
+    fn group(&self, id: &str) -> Result<(), Unknown> {
+        if self.catalog.groups().contains(id) {
+            return Ok(());
+        }
+        let known = self.catalog.groups().iter().map(String::as_str);
+        Err(Unknown::Uncatalogued(format!("nothing is in group `{id}`{}", did_you_mean(id, known))))
+    }
+
+    fn inside_service(&self, kind: &str, id: &str) -> Result<(), Unknown> {
+        let mut parts = id.splitn(3, '/');
+        let (Some(namespace), Some(name)) = (parts.next(), parts.next()) else {
+            return Err(Unknown::Impossible(format!("`{id}` does not begin with `<namespace>/<service>`")));
+        };
+        let service_id = format!("{namespace}/{name}");
+        let rest = parts.next();
+        shape(kind, id, rest)?;
+        let Some(service) = self.catalog.service(&service_id) else {
+            if name.starts_with('@') && self.catalog.is_implicit() {
+                return Ok(());
+            }
+            let known = self.catalog.services().map(|service| service.id.as_str());
+            let hint = did_you_mean(&service_id, known);
+            return Err(Unknown::Uncatalogued(format!("unknown service `{service_id}`{hint}")));
+        };
+        match (kind, rest) {
+            ("Route", Some(route)) => known_route(service, route),
+            ("Tool", Some(tool)) => known_tool(service, tool),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the id has the shape of its type.
+fn shape(kind: &str, id: &str, rest: Option<&str>) -> Result<(), Unknown> {
+    let bare = matches!(kind, "Service" | "McpServer" | "Peer");
+    match (bare, rest) {
+        (true, None) => Ok(()),
+        (true, Some(_)) => Err(Unknown::Impossible(format!("a `{kind}` is named `<namespace>/<service>`, not `{id}`"))),
+        (false, None | Some("")) if kind != "Path" => {
+            Err(Unknown::Impossible(format!("`{id}` names no {} inside its service", kind.to_lowercase())))
+        }
+        (false, None) => Err(Unknown::Impossible(format!("the root path of `{id}` is written `{id}/`"))),
+        (false, Some(path)) if kind == "Path" => {
+            let sent = format!("/{path}");
+            let canonical = CanonicalPath::parse(&sent)
+                .map_err(|problem| Unknown::Impossible(format!("no call has the path `{sent}`: {problem}")))?;
+            if canonical.as_str() == sent {
+                Ok(())
+            } else {
+                Err(Unknown::Impossible(format!("`{sent}` is not canonical; every call has it as `{canonical}`")))
+            }
+        }
+        (false, Some(_)) => Ok(()),
+    }
+}
+
+fn known_route(service: &Service, name: &str) -> Result<(), Unknown> {
+    if service.routes.iter().any(|route| route.name == name) {
+        return Ok(());
+    }
+    let hint = did_you_mean(name, service.routes.iter().map(|route| route.name.as_str()));
+    Err(Unknown::Uncatalogued(format!("service `{}` has no route `{name}`{hint}", service.id)))
+}
+
+fn known_tool(service: &Service, name: &str) -> Result<(), Unknown> {
+    if service.tools.contains_key(name) {
+        return Ok(());
+    }
+    let hint = did_you_mean(name, service.tools.keys().map(String::as_str));
+    Err(Unknown::Uncatalogued(format!("service `{}` has no tool `{name}`{hint}", service.id)))
+}
+
+fn workload(id: &str) -> Result<(), Unknown> {
+    SpiffeId::parse(id)
+        .map(drop)
+        .map_err(|problem| Unknown::Impossible(format!("`{id}` is not a SPIFFE id: {problem}")))
+}
+
+fn did_you_mean<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(unknown, known).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}

@@ -1,0 +1,286 @@
+//! The schema: the built-in types, and what the platform adds in `facts.cedarschema`.
+//!
+//! Knows: Cedar's schema and validator. Must not know: policies' meaning, files.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use cedar_policy::{
+    Context, Entities, Entity, EntityTypeName, EntityUid, EvalResult, Schema, SchemaFragment, Validator,
+};
+
+use super::diagnostics;
+use crate::problem::Problem;
+use crate::query::{Node, Uid, Value};
+
+/// The built-in types, from the very file that is shipped.
+pub const BUILT_IN: &str = include_str!("../../policies/schema.cedarschema");
+/// Name of that file in a policy tree.
+pub const BUILT_IN_FILE: &str = "schema.cedarschema";
+/// Name of the platform's additions.
+pub const FACTS_FILE: &str = "facts.cedarschema";
+
+/// Record types that the platform may define; empty records otherwise.
+const FACT_TYPES: [&str; 3] = ["WorkloadFacts", "ServiceFacts", "CallFacts"];
+
+/// Which record type a fact must fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FactsType {
+    /// `WorkloadFacts`: `principal.facts`.
+    Workload,
+    /// `ServiceFacts`: `resource.facts`.
+    Service,
+    /// `CallFacts`: `context.env.facts`.
+    Call,
+}
+
+/// The schema with what is derived from it.
+#[derive(Debug)]
+pub struct Types {
+    schema: Schema,
+    validator: Validator,
+    actions: HashMap<String, Vec<Entity>>,
+    names: HashMap<String, EntityTypeName>,
+}
+
+impl Types {
+    /// Puts the built-in types and `facts` (text of `facts.cedarschema`, possibly empty) together.
+    ///
+    /// # Errors
+    /// What Cedar finds wrong with `facts`.
+    pub fn new(facts: &str) -> Result<Self, Vec<Problem>> {
+        let fault = |error: &dyn miette::Diagnostic| vec![diagnostics::problem(FACTS_FILE, 0, error)];
+        let (built_in, _) = SchemaFragment::from_cedarschema_str(BUILT_IN).map_err(|e| fault(&e))?;
+        let (additions, _) = SchemaFragment::from_cedarschema_str(facts).map_err(|e| fault(&e))?;
+        let defined = defined_types(&additions);
+        let missing: String =
+            FACT_TYPES.iter().filter(|t| !defined.contains(**t)).map(|t| format!("type {t} = {{}};\n")).collect();
+        let (missing, _) = SchemaFragment::from_cedarschema_str(&missing).map_err(|e| fault(&e))?;
+        let schema = Schema::from_schema_fragments([built_in, additions, missing]).map_err(|e| fault(&e))?;
+        let actions = action_closures(&schema).map_err(|message| vec![Problem::error(FACTS_FILE, message)])?;
+        let mut names: HashMap<_, _> = schema.entity_types().map(|name| (name.to_string(), name.clone())).collect();
+        if let Ok(action) = "Action".parse() {
+            names.insert("Action".to_owned(), action);
+        }
+        Ok(Self { validator: Validator::new(schema.clone()), schema, actions, names })
+    }
+
+    /// Cedar's schema.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Cedar's validator over this schema.
+    #[must_use]
+    pub fn validator(&self) -> &Validator {
+        &self.validator
+    }
+
+    /// An action's entity and those of all its groups. Without them `action in Action::"write"` would
+    /// silently stop matching, so every store that is evaluated holds them.
+    #[must_use]
+    pub fn action(&self, id: &str) -> Option<&[Entity]> {
+        self.actions.get(id).map(Vec::as_slice)
+    }
+
+    /// Cedar's name of an entity, without parsing where the schema knows the type.
+    ///
+    /// # Errors
+    /// A lower-case fragment where `uid`'s type is not in the schema.
+    pub fn uid(&self, uid: &Uid) -> Result<EntityUid, String> {
+        let name = self.names.get(&uid.kind).ok_or_else(|| format!("the schema has no entity type `{}`", uid.kind))?;
+        Ok(EntityUid::from_type_name_and_id(name.clone(), cedar_policy::EntityId::new(&uid.id)))
+    }
+
+    /// Reads JSON as one of the facts' record types; Cedar itself checks it.
+    ///
+    /// # Errors
+    /// Cedar's message.
+    pub fn typed(&self, kind: FactsType, json: &serde_json::Value) -> Result<Value, String> {
+        match kind {
+            FactsType::Workload => self.typed_attribute(&serde_json::json!({
+                "uid": {"type": "Workload", "id": "spiffe://t/w"}, "parents": [],
+                "attrs": {"spiffeId": "spiffe://t/w", "trustDomain": "t", "proof": "mtls", "facts": json},
+            })),
+            FactsType::Service => self.typed_attribute(
+                &serde_json::json!({"uid": {"type": "Peer", "id": "n/s"}, "parents": [], "attrs": {"facts": json}}),
+            ),
+            FactsType::Call => self.typed_call(json),
+        }
+    }
+
+    fn typed_attribute(&self, entity: &serde_json::Value) -> Result<Value, String> {
+        let entities = Entities::from_json_value(serde_json::json!([entity]), Some(&self.schema))
+            .map_err(|error| diagnostics::chain(&error))?;
+        let facts = entities.iter().find_map(|entity| entity.attr("facts"));
+        match facts {
+            Some(Ok(value)) => value_of(&value),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("the facts are missing".to_owned()),
+        }
+    }
+
+    fn typed_call(&self, json: &serde_json::Value) -> Result<Value, String> {
+        let release = self.uid(&Uid::new("Action", "release"))?;
+        let now = serde_json::json!({"__extn": {"fn": "datetime", "arg": "1970-01-01"}});
+        let context = serde_json::json!({
+            "env": {"now": now, "listener": "", "facts": json},
+            "source": "", "status": 200, "inspected": true, "found": [],
+        });
+        let context = Context::from_json_value(context, Some((&self.schema, &release)))
+            .map_err(|error| diagnostics::chain(&error))?;
+        context.validate(&self.schema, &release).map_err(|error| diagnostics::chain(&error))?;
+        match context.get("env") {
+            Some(EvalResult::Record(env)) => env.get("facts").map_or(Err("the facts are missing".to_owned()), value_of),
+            _ => Err("the facts are missing".to_owned()),
+        }
+    }
+
+    /// Reads `entities.json`: Cedar's own entity JSON, checked against the schema.
+    ///
+    /// # Errors
+    /// Cedar's message.
+    pub fn entities(&self, json: &str) -> Result<Vec<Node>, String> {
+        let entities = Entities::from_json_str(json, Some(&self.schema)).map_err(|error| diagnostics::chain(&error))?;
+        let declared = entities.iter().filter(|entity| entity.uid().type_name().to_string() != "Action");
+        declared.map(|entity| node_of(entity, &entities)).collect()
+    }
+}
+
+fn node_of(entity: &Entity, all: &Entities) -> Result<Node, String> {
+    let mut node = Node::new(uid_of(&entity.uid()));
+    for (name, value) in entity.attrs() {
+        node.attributes.insert(name.to_owned(), value_of(&value.map_err(|error| error.to_string())?)?);
+    }
+    for (name, value) in entity.tags() {
+        node.tags.insert(name.to_owned(), value_of(&value.map_err(|error| error.to_string())?)?);
+    }
+    let ancestors = all.ancestors(&entity.uid()).into_iter().flatten();
+    node.ancestors = ancestors.map(uid_of).collect();
+    Ok(node)
+}
+
+/// The common types a fragment defines outside any namespace.
+fn defined_types(fragment: &SchemaFragment) -> BTreeSet<String> {
+    let json = fragment.clone().to_json_value().unwrap_or_default();
+    let types = json.get("").and_then(|root| root.get("commonTypes")).and_then(serde_json::Value::as_object);
+    types.into_iter().flatten().map(|(name, _)| name.clone()).collect()
+}
+
+/// For each action, its own entity and those of all groups above it.
+fn action_closures(schema: &Schema) -> Result<HashMap<String, Vec<Entity>>, String> {
+    let all = schema.action_entities().map_err(|error| error.to_string())?;
+    let mut closures = HashMap::new();
+    for action in all.iter() {
+        let groups = all.ancestors(&action.uid()).into_iter().flatten().filter_map(|uid| all.get(uid)).cloned();
+        let closure: Vec<Entity> = std::iter::once(action.clone()).chain(groups).collect();
+        closures.insert(action.uid().id().unescaped().to_owned(), closure);
+    }
+    Ok(closures)
+}
+
+/// Our name of a Cedar entity.
+#[must_use]
+pub fn uid_of(uid: &EntityUid) -> Uid {
+    Uid::new(uid.type_name().to_string(), uid.id().unescaped())
+}
+
+/// Cedar's value as ours.
+fn value_of(value: &EvalResult) -> Result<Value, String> {
+    Ok(match value {
+        EvalResult::Bool(flag) => Value::Bool(*flag),
+        EvalResult::Long(number) => Value::Long(*number),
+        EvalResult::String(text) => Value::String(text.clone()),
+        EvalResult::EntityUid(uid) => Value::Entity(uid_of(uid)),
+        EvalResult::Set(items) => Value::Set(items.iter().map(value_of).collect::<Result<_, _>>()?),
+        EvalResult::Record(record) => {
+            let fields = record.iter().map(|(name, value)| Ok((name.clone(), value_of(value)?)));
+            Value::Record(fields.collect::<Result<BTreeMap<_, _>, String>>()?)
+        }
+        EvalResult::ExtensionValue(text) => extension(text)?,
+    })
+}
+
+/// Cedar prints extension values as the call that makes them: `ip("10.0.0.1")`.
+fn extension(text: &str) -> Result<Value, String> {
+    let unknown = || format!("`{text}` is an extension value that facts cannot hold");
+    let (name, rest) = text.split_once("(\"").ok_or_else(unknown)?;
+    let argument = rest.strip_suffix("\")").ok_or_else(unknown)?.to_owned();
+    match name {
+        "ip" => Ok(Value::Ip(argument)),
+        "decimal" => Ok(Value::Decimal(argument)),
+        "duration" => Ok(Value::Duration(argument)),
+        "datetime" => milliseconds(&argument).map(Value::Time).ok_or_else(unknown),
+        _ => Err(unknown()),
+    }
+}
+
+/// Cedar's four spellings of a datetime: a date, or a time with optional milliseconds and `Z` or an offset.
+fn milliseconds(text: &str) -> Option<i64> {
+    if let Ok(date) = jiff::civil::Date::strptime("%Y-%m-%d", text) {
+        return Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond());
+    }
+    let utc = text.strip_suffix('Z').map(|time| format!("{time}+0000"));
+    let text = utc.as_deref().unwrap_or(text);
+    let time = jiff::fmt::strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", text).ok()?;
+    Some(time.to_timestamp().ok()?.as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_typed_by_the_schema() {
+        let types = Types::new(
+            "type WorkloadFacts = { team: String, since?: datetime, net?: ipaddr, share?: decimal, ttl?: duration };",
+        )
+        .unwrap();
+        let json = serde_json::json!({
+            "team": "blue",
+            "since": {"__extn": {"fn": "datetime", "arg": "2026-01-02T03:04:05Z"}},
+            "net": {"__extn": {"fn": "ip", "arg": "10.0.0.0/8"}},
+            "share": {"__extn": {"fn": "decimal", "arg": "0.5"}},
+            "ttl": {"__extn": {"fn": "duration", "arg": "1h"}},
+        });
+        let Ok(Value::Record(facts)) = types.typed(FactsType::Workload, &json) else {
+            panic!("{:?}", types.typed(FactsType::Workload, &json))
+        };
+        assert_eq!(facts["team"], Value::from("blue"));
+        assert_eq!(facts["since"], Value::Time(1_767_323_045_000));
+        assert_eq!(facts["net"], Value::Ip("10.0.0.0/8".into()));
+        assert_eq!(facts["share"], Value::Decimal("0.5".into()));
+        assert_eq!(facts["ttl"], Value::Duration("1h".into()));
+        assert!(types.typed(FactsType::Workload, &serde_json::json!({"team": 1})).is_err());
+        assert!(types.typed(FactsType::Workload, &serde_json::json!({})).is_err());
+        assert!(types.typed(FactsType::Service, &serde_json::json!({"x": 1})).is_err());
+    }
+
+    #[test]
+    fn call_facts_are_typed_by_the_schema() {
+        let types = Types::new("type CallFacts = { ticket?: String };").unwrap();
+        let typed = types.typed(FactsType::Call, &serde_json::json!({"ticket": "T-1"}));
+        assert_eq!(typed, Ok(Value::Record([("ticket".to_owned(), Value::from("T-1"))].into())));
+        assert!(types.typed(FactsType::Call, &serde_json::json!({"ticket": 1})).is_err());
+    }
+
+    #[test]
+    fn every_action_brings_its_groups() {
+        let types = Types::new("").unwrap();
+        let ids = |action: &str| {
+            let mut ids: Vec<_> =
+                types.action(action).unwrap().iter().map(|e| e.uid().id().unescaped().to_owned()).collect();
+            ids.sort();
+            ids
+        };
+        assert_eq!(ids("POST"), ["POST", "any", "write"]);
+        assert_eq!(ids("release"), ["release"]);
+    }
+
+    #[test]
+    fn a_broken_facts_schema_names_its_file() {
+        let problems = Types::new("type WorkloadFacts = {").unwrap_err();
+        assert_eq!(problems[0].file, "facts.cedarschema");
+        assert!(Types::new("type WorkloadFacts = { a: Nonsense };").is_err());
+    }
+}

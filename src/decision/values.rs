@@ -1,0 +1,103 @@
+//! A query as Cedar's request, context and entities.
+
+use cedar_policy::{Context, Entities, Entity, Request, RestrictedExpression};
+
+use super::schema::Types;
+use crate::query::{Facts, Node, Query, Uid, Value};
+
+/// What Cedar evaluates.
+#[derive(Debug)]
+pub struct Inputs {
+    /// Principal, action, resource and context, checked against the schema.
+    pub request: Request,
+    /// Principal, resource, the action with its groups, and the bags of the context.
+    pub entities: Entities,
+}
+
+/// Adds what the sources of facts know to a query.
+///
+/// # Errors
+/// A fragment naming the attribute that two sources fill.
+pub fn complete(mut query: Query, facts: &Facts) -> Result<Query, String> {
+    for (node, more) in [(&mut query.principal, &facts.principal), (&mut query.resource, &facts.resource)] {
+        for (name, value) in &more.attributes {
+            match node.attributes.insert(name.clone(), value.clone()) {
+                Some(old) if old != *value => return Err(format!("two sources fill `{name}` of {}", node.uid)),
+                Some(_) | None => {}
+            }
+        }
+        node.tags.extend(more.tags.iter().map(|(key, value)| (key.clone(), value.clone())));
+        node.ancestors.extend(more.ancestors.iter().cloned());
+    }
+    if let (false, Some(Value::Record(env))) = (facts.call.is_empty(), query.context.get_mut("env")) {
+        env.insert("facts".to_owned(), Value::Record(facts.call.clone()));
+    }
+    Ok(query)
+}
+
+/// Builds what Cedar evaluates.
+///
+/// # Errors
+/// A fragment that says what does not fit the schema.
+pub fn inputs(query: &Query, types: &Types) -> Result<Inputs, String> {
+    let action = types.action(&query.action).ok_or_else(|| format!("the schema has no action `{}`", query.action))?;
+    let pairs = query.context.iter().map(|(name, value)| Ok((name.clone(), expression(value, types)?)));
+    let context = Context::from_pairs(pairs.collect::<Result<Vec<_>, String>>()?).map_err(|e| e.to_string())?;
+    let request = Request::new(
+        types.uid(&query.principal.uid)?,
+        types.uid(&Uid::new("Action", query.action.clone()))?,
+        types.uid(&query.resource.uid)?,
+        context,
+        Some(types.schema()),
+    )
+    .map_err(|error| error.to_string())?;
+    let nodes = [&query.principal, &query.resource].into_iter().chain(&query.bags);
+    let mut entities = nodes.map(|node| entity(node, types)).collect::<Result<Vec<_>, String>>()?;
+    entities.extend(action.iter().cloned());
+    // The schema is not passed: it would be checked against every action again on every call. What goes
+    // in is built by `mapping` and typed by `Types::typed`; a property test checks it with the schema.
+    let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
+    Ok(Inputs { request, entities })
+}
+
+fn entity(node: &Node, types: &Types) -> Result<Entity, String> {
+    let pairs = |map: &std::collections::BTreeMap<String, Value>| {
+        map.iter()
+            .map(|(name, value)| Ok((name.clone(), expression(value, types)?)))
+            .collect::<Result<Vec<_>, String>>()
+    };
+    let ancestors = node.ancestors.iter().filter(|uid| **uid != node.uid).map(|uid| types.uid(uid));
+    Entity::new_with_tags(
+        types.uid(&node.uid)?,
+        pairs(&node.attributes)?,
+        ancestors.collect::<Result<Vec<_>, String>>()?,
+        pairs(&node.tags)?,
+    )
+    .map_err(|error| error.to_string())
+}
+
+fn expression(value: &Value, types: &Types) -> Result<RestrictedExpression, String> {
+    Ok(match value {
+        Value::String(text) => RestrictedExpression::new_string(text.clone()),
+        Value::Long(number) => RestrictedExpression::new_long(*number),
+        Value::Bool(flag) => RestrictedExpression::new_bool(*flag),
+        Value::Entity(uid) => RestrictedExpression::new_entity_uid(types.uid(uid)?),
+        Value::Set(items) => {
+            RestrictedExpression::new_set(items.iter().map(|v| expression(v, types)).collect::<Result<Vec<_>, _>>()?)
+        }
+        Value::Record(fields) => {
+            let fields = fields.iter().map(|(name, value)| Ok((name.clone(), expression(value, types)?)));
+            RestrictedExpression::new_record(fields.collect::<Result<Vec<_>, String>>()?).map_err(|e| e.to_string())?
+        }
+        Value::Time(milliseconds) => RestrictedExpression::new_datetime(datetime(*milliseconds)?),
+        Value::Duration(text) => RestrictedExpression::new_duration(text),
+        Value::Ip(text) => RestrictedExpression::new_ip(text),
+        Value::Decimal(text) => RestrictedExpression::new_decimal(text),
+    })
+}
+
+/// Cedar's spelling of an instant.
+fn datetime(milliseconds: i64) -> Result<String, String> {
+    let time = jiff::Timestamp::from_millisecond(milliseconds).map_err(|_| format!("{milliseconds} is no time"))?;
+    Ok(format!("{time:.3}"))
+}

@@ -1,0 +1,124 @@
+//! The facts of the call: environment, HTTP, and the maps of headers and query.
+
+use std::collections::BTreeMap;
+
+use crate::call::headers::HeaderProblem;
+use crate::call::{Body, Call, Target};
+use crate::failure::{Code, Failure};
+use crate::obligation::headers::is_credential;
+use crate::query::{Keys, Node, Reads, Uid, Value};
+
+use super::Asked;
+
+/// The context, and the bags it names.
+///
+/// # Errors
+/// `header_duplicated`, `header_refused` or `query_refused` where a key that can be read has no single value.
+pub fn context(
+    call: &Call,
+    asked: &Asked,
+    reads: &Reads,
+    listener: &str,
+) -> Result<(BTreeMap<String, Value>, Vec<Node>), Failure> {
+    let headers = bag("headers", headers(call, reads)?);
+    let query = bag("query", query(call, &reads.query)?);
+    let mut http: BTreeMap<String, Value> = [
+        ("method", Value::from(call.method.as_str())),
+        ("host", call.host.name().into()),
+        ("path", asked.path().as_str().into()),
+        ("headers", Value::Entity(headers.uid.clone())),
+        ("query", Value::Entity(query.uid.clone())),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect();
+    if let Body::Complete(bytes) = &call.body
+        && let Ok(length) = i64::try_from(bytes.len())
+    {
+        http.insert("bodyBytes".to_owned(), Value::Long(length));
+    }
+    let context = [("env".to_owned(), Value::Record(env(call, listener))), ("http".to_owned(), Value::Record(http))];
+    Ok((context.into(), vec![headers, query]))
+}
+
+fn env(call: &Call, listener: &str) -> BTreeMap<String, Value> {
+    let mut env = BTreeMap::new();
+    env.insert("now".to_owned(), Value::Time(call.received_at.0));
+    env.insert("listener".to_owned(), listener.into());
+    if let Some(address) = call.peer.address {
+        env.insert("sourceIp".to_owned(), Value::Ip(address.to_canonical().to_string()));
+    }
+    env
+}
+
+/// A map as an entity. The name says what it is; it exists for this call only.
+fn bag(name: &str, entries: BTreeMap<String, String>) -> Node {
+    let mut node = Node::new(Uid::new("Bag", name));
+    node.tags = entries.into_iter().map(|(key, text)| (key, Value::String(text))).collect();
+    node
+}
+
+/// The headers that a policy judging this call can read; credentials never.
+fn headers(call: &Call, reads: &Reads) -> Result<BTreeMap<String, String>, Failure> {
+    let mut entries = BTreeMap::new();
+    let names: Vec<&str> = match &reads.headers {
+        Keys::All => call.headers.iter().map(|(name, _)| name).collect(),
+        Keys::Some(names) => names.iter().map(String::as_str).collect(),
+    };
+    for name in names.into_iter().filter(|name| !is_credential(name)) {
+        let value = call.headers.single(name).map_err(|problem| {
+            let code = match problem {
+                HeaderProblem::Repeated(_) => Code::HeaderDuplicated,
+                HeaderProblem::NotText(_) => Code::HeaderRefused,
+            };
+            Failure::new(code, problem.to_string())
+        })?;
+        let Some(value) = value else { continue };
+        // Joined by the proxy, two headers look like one with a comma, so a comparison could be fooled.
+        if call.headers.is_joined() && value.contains(',') && reads.headers_compared.contains(name) {
+            let detail = format!("header `{name}` may be two headers that the proxy joined");
+            return Err(Failure::new(Code::HeaderDuplicated, detail));
+        }
+        entries.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(entries)
+}
+
+/// The query's keys that a policy judging this call can read.
+fn query(call: &Call, reads: &Keys) -> Result<BTreeMap<String, String>, Failure> {
+    let mut entries = BTreeMap::new();
+    let nothing_read = matches!(reads, Keys::Some(keys) if keys.is_empty());
+    let raw = match &call.target {
+        Target::Path { query: Some(raw), .. } if !nothing_read => raw,
+        Target::Path { .. } | Target::Authority => return Ok(entries),
+    };
+    for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (key, value) = (decoded(key)?, decoded(value)?);
+        if !reads.contains(&key) {
+            continue;
+        }
+        if entries.insert(key.clone(), value).is_some() {
+            return Err(Failure::new(Code::QueryRefused, format!("query key `{}` occurs twice", key.escape_debug())));
+        }
+    }
+    Ok(entries)
+}
+
+/// One reading of a query's text, or refusal: servers differ about `;`, broken escapes and other encodings.
+fn decoded(text: &str) -> Result<String, Failure> {
+    let refuse = |detail: &str| Err(Failure::new(Code::QueryRefused, detail));
+    if text.contains([';', '#']) {
+        return refuse("the query holds a separator that servers read differently");
+    }
+    let mut escapes = text.split('%').skip(1);
+    if !escapes.all(|rest| rest.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))) {
+        return refuse("the query has a broken escape");
+    }
+    let plain = text.replace('+', " ");
+    match percent_encoding::percent_decode_str(&plain).decode_utf8() {
+        Ok(text) if !text.chars().any(char::is_control) => Ok(text.into_owned()),
+        Ok(_) => refuse("the query holds a control character"),
+        Err(_) => refuse("the query is not UTF-8"),
+    }
+}

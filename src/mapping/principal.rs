@@ -1,0 +1,76 @@
+//! Who asks, as an entity.
+
+use std::collections::BTreeMap;
+
+use crate::identity::{Identity, Token, Workload};
+use crate::query::{Node, Uid, Value};
+
+/// The principal of a query.
+#[must_use]
+pub fn principal(identity: &Identity, home: &str) -> Node {
+    let mut node = match &identity.workload {
+        Some(workload) => workload_node(workload, home),
+        None => Node::new(Uid::new("Unauthenticated", "unauthenticated")),
+    };
+    if let Some(token) = &identity.token {
+        node.attributes.insert("token".to_owned(), token_record(token));
+    }
+    node
+}
+
+fn workload_node(workload: &Workload, home: &str) -> Node {
+    let id = &workload.id;
+    let domain = id.trust_domain();
+    let mut node = Node::new(Uid::new("Workload", id.as_str()));
+    node.attributes.insert("spiffeId".to_owned(), id.as_str().into());
+    node.attributes.insert("trustDomain".to_owned(), domain.into());
+    node.attributes.insert("proof".to_owned(), workload.proof.as_str().into());
+    node.ancestors.insert(Uid::new("TrustDomain", domain));
+    if let Some((namespace, account)) = id.account() {
+        // A federated domain inherits nothing: its namespaces carry its name.
+        let namespace = if domain == home { namespace.to_owned() } else { format!("{domain}/{namespace}") };
+        node.attributes.insert("namespace".to_owned(), namespace.clone().into());
+        node.attributes.insert("serviceAccount".to_owned(), account.into());
+        node.ancestors.insert(Uid::new("Namespace", namespace));
+    }
+    node
+}
+
+/// The schema's `Token`.
+fn token_record(token: &Token) -> Value {
+    let issued = token.issued_at.map(|issued| token.expires_at.seconds().saturating_sub(issued.seconds()));
+    let mut record: BTreeMap<String, Value> = [
+        ("issuer", token.issuer.as_str().into()),
+        ("subject", token.subject.as_str().into()),
+        ("kind", token.kind.as_str().into()),
+        ("audiences", Value::texts(token.audiences.iter().cloned())),
+        ("scopesClaimed", Value::texts(token.scopes_claimed.iter().cloned())),
+        ("scopesProven", Value::texts(token.scopes_proven.iter().cloned())),
+        ("roles", Value::texts(token.roles.iter().cloned())),
+        ("binding", token.binding.as_str().into()),
+        ("isUser", Value::Bool(token.is_user)),
+        ("expiresAt", Value::Time(token.expires_at.0)),
+        // Without `iat` nobody knows how long it lives; the longest reading is the careful one.
+        ("lifetimeSeconds", Value::Long(issued.unwrap_or(i64::MAX))),
+        ("actorDepth", Value::Long(i64::from(token.actor_depth))),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect();
+    let texts =
+        [("clientId", &token.client_id), ("tokenId", &token.token_id), ("acr", &token.acr), ("actor", &token.actor)];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            record.insert(name.to_owned(), text.as_str().into());
+        }
+    }
+    if let Some(amr) = &token.amr {
+        record.insert("amr".to_owned(), Value::texts(amr.iter().cloned()));
+    }
+    for (name, time) in [("authTime", token.auth_time), ("issuedAt", token.issued_at)] {
+        if let Some(time) = time {
+            record.insert(name.to_owned(), Value::Time(time.0));
+        }
+    }
+    Value::Record(record)
+}

@@ -1,0 +1,214 @@
+//! What a tree may hold, and what becomes of one that is bad.
+
+use crate::support::{call, frontend, judge, problems, show, snapshot, tree};
+use picket::decision::Snapshot;
+
+const PERMIT: &str = r#"@id("all") permit (principal, action in Action::"any", resource);"#;
+
+#[track_caller]
+fn refused(files: &[(&str, &str)], unit: &str, message: &str) {
+    let loaded = Snapshot::load(&tree(files), None);
+    let text = problems(&loaded);
+    assert!(loaded.refused.iter().any(|name| name == unit), "`{unit}` was accepted: {text}");
+    assert!(text.contains(message), "expected `{message}` in:\n{text}");
+}
+
+#[test]
+fn what_would_silently_never_match_is_refused() {
+    let shop = |policy: &'static str| [("namespaces/shop/a.cedar", policy)];
+    let cases = [
+        (
+            r#"permit (principal, action == Action::"GET", resource in Service::"shop/order");"#,
+            "did you mean `shop/orders`",
+        ),
+        (
+            r#"permit (principal, action == Action::"GET", resource in Route::"shop/orders/get-orders");"#,
+            "did you mean `get-order`",
+        ),
+        (
+            r#"permit (principal in Group::"storefronts", action == Action::"GET", resource);"#,
+            "did you mean `storefront`",
+        ),
+        (r#"permit (principal in Namespace::"webb", action == Action::"GET", resource);"#, "did you mean `web`"),
+        (r#"permit (principal == Workload::"web/frontend", action == Action::"GET", resource);"#, "is not a SPIFFE id"),
+        (
+            r#"permit (principal, action == Action::"GET", resource == Path::"shop/orders/v1/");"#,
+            "every call has it as `/v1`",
+        ),
+        (
+            r#"permit (principal, action == Action::"GET", resource == Path::"shop/orders/v1//x");"#,
+            "no call has the path",
+        ),
+        (
+            r#"permit (principal, action == Action::"GET", resource == Path::"shop/orders");"#,
+            "is written `shop/orders/`",
+        ),
+        (
+            r#"permit (principal, action == Action::"GET", resource in Service::"pay/billing");"#,
+            "lies outside namespace `shop`",
+        ),
+        (r#"permit (principal, action == Action::"GETT", resource);"#, "GETT"),
+        (r#"permit (principal, action == Action::"GET", resource is Tool);"#, "unable to find an applicable action"),
+        (
+            r#"permit (principal, action in [Action::"GET", Action::"grpc.call"], resource is Path);"#,
+            "action `grpc.call` of the list can never apply",
+        ),
+        (r#"permit (principal, action == Action::"GET", resource) when { context.nothing };"#, "nothing"),
+        (
+            r#"permit (principal, action == Action::"GET", resource) when { context.http.headers.hasTag("authorization") };"#,
+            "carries a credential",
+        ),
+        (
+            r#"permit (principal, action == Action::"GET", resource) when { context.http.headers.hasTag("X-A") };"#,
+            "write `x-a`",
+        ),
+        (r#"permit (principal == ?principal, action == Action::"GET", resource);"#, "is a template"),
+        (r#"@remdy("step_up") forbid (principal, action == Action::"GET", resource);"#, "did you mean `@remedy`"),
+        (r#"@remedy("step_up") forbid (principal, action == Action::"GET", resource);"#, "needs `@acr` or `@max_age`"),
+        (r#"@remedy("mask") permit (principal, action == Action::"GET", resource);"#, "belongs on a forbid"),
+        (r#"@set_headers("x-a=1") forbid (principal, action == Action::"GET", resource);"#, "belongs on a permit"),
+        (r#"@set_headers("host=1") permit (principal, action == Action::"GET", resource);"#, "frames or addresses"),
+        (
+            r#"@set_headers("x-a=${principal.facts.team}") permit (principal, action == Action::"GET", resource);"#,
+            "names nothing textual",
+        ),
+        (
+            r#"@set_headers("x-a=${principal.token}") permit (principal, action == Action::"GET", resource);"#,
+            "names nothing textual",
+        ),
+        (r#"@deny_status("200") forbid (principal, action == Action::"GET", resource);"#, "400 to 499"),
+        (r#"@bridge permit (principal, action == Action::"GET", resource);"#, "permit of the mesh"),
+        ("permit (principal, action", "unexpected end"),
+    ];
+    for (policy, message) in cases {
+        refused(&shop(policy), "shop", message);
+    }
+    refused(
+        &[("namespaces/shop/a.cedar", PERMIT), ("namespaces/shop/b.cedar", PERMIT)],
+        "shop",
+        "two policies are called `shop/all`",
+    );
+    refused(&[("namespaces/shop/a.txt", "")], "shop", "only `*.cedar` files");
+    refused(&[("namespaces/Shop/a.cedar", PERMIT)], "Shop", "cannot be a namespace");
+    refused(&[("mesh/sub/a.cedar", PERMIT)], "mesh", "no place in a policy tree");
+    refused(&[("schema.cedarschema", "entity A;")], "mesh", "differs from the types built into");
+    refused(&[("facts.cedarschema", "type WorkloadFacts = {")], "mesh", "facts.cedarschema");
+    refused(&[("manifest.yaml", "mode: {}")], "mesh", "manifest.yaml");
+    refused(&[("manifest.yaml", "modes: {mesh/none.cedar: shadow}")], "mesh", "which does not exist");
+}
+
+#[test]
+fn templates_of_optional_attributes_validate() {
+    let policy = r#"@set_headers("x-a=${principal.facts.team}, x-b=${principal.token.subject}, x-c=${principal.token.roles}")
+        permit (principal, action == Action::"GET", resource);"#;
+    snapshot(&[("namespaces/shop/a.cedar", policy), ("facts.cedarschema", "type WorkloadFacts = { team: String };")]);
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let files = [
+        (
+            "namespaces/shop/a.cedar",
+            r#"permit (principal in Group::"x", action == Action::"GET", resource in Service::"shop/y");"#,
+        ),
+        ("namespaces/pay/b.cedar", r#"@what permit (principal, action == Action::"GET", resource);"#),
+    ];
+    let loaded = Snapshot::load(&tree(&files), None);
+    assert_eq!(loaded.problems.len(), 3, "{}", problems(&loaded));
+    assert_eq!(loaded.refused, ["pay", "shop"]);
+    let span = loaded.problems[1].span.clone().unwrap();
+    assert_eq!(&files[0].1[span], "x");
+}
+
+#[test]
+fn an_open_catalogue_warns_instead() {
+    let files = [
+        ("namespaces/shop/a.cedar", r#"permit (principal, action == Action::"GET", resource in Service::"shop/new");"#),
+        ("catalog.yaml", "catalog: {open: true}\nnamespaces: [shop]\n"),
+    ];
+    let loaded = Snapshot::load(&tree(&files), None);
+    assert!(loaded.refused.is_empty(), "{}", problems(&loaded));
+    assert!(problems(&loaded).starts_with("Warning"));
+}
+
+#[test]
+fn a_bad_namespace_keeps_its_policies_and_does_not_stop_a_mesh_forbid() {
+    let orders = call().service("shop/orders").0;
+    let good = [("namespaces/shop/a.cedar", PERMIT)];
+    let first = snapshot(&good);
+    let bad = [
+        ("namespaces/shop/a.cedar", "permit ("),
+        (
+            "mesh/stop.cedar",
+            r#"@id("stop") forbid (principal, action in Action::"any", resource in Service::"pay/billing");"#,
+        ),
+        ("namespaces/pay/a.cedar", PERMIT),
+    ];
+    let second = Snapshot::load(&tree(&bad), Some(&first));
+    assert_eq!(second.refused, ["shop"]);
+    let second = second.snapshot.unwrap();
+    assert_eq!(show(&judge(&second, &frontend(), &orders)), "allow policy_permit [shop/all]");
+    assert_eq!(second.digests()["shop"], first.digests()["shop"]);
+    let billing = call().service("pay/billing").0;
+    assert_eq!(show(&judge(&second, &frontend(), &billing)), "deny policy_forbid [mesh/stop]");
+    let fresh = Snapshot::load(&tree(&bad), None).snapshot.unwrap();
+    assert_eq!(show(&judge(&fresh, &frontend(), &orders)), "error bundle_invalid");
+}
+
+#[test]
+fn a_schema_change_that_breaks_a_namespace_in_force_is_refused_whole() {
+    let uses = r#"@id("t") permit (principal is Workload, action == Action::"GET", resource) when { principal has facts && principal.facts.team == "a" };"#;
+    let facts = ("facts.cedarschema", "type WorkloadFacts = { team: String };");
+    let first = snapshot(&[("namespaces/shop/a.cedar", uses), facts]);
+    let loaded = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", uses)]), Some(&first));
+    assert!(loaded.refused.contains(&"mesh".to_owned()), "{}", problems(&loaded));
+    assert_eq!(loaded.snapshot.unwrap().digests(), first.digests());
+    // One that never loaded does not block.
+    let never = [("namespaces/shop/a.cedar", PERMIT), ("namespaces/pay/b.cedar", "permit (")];
+    let third = Snapshot::load(&tree(&never), Some(&first));
+    assert_eq!(third.refused, ["pay"], "{}", problems(&third));
+}
+
+#[test]
+fn moving_a_forbid_to_shadow_is_said() {
+    let forbid = ("mesh/stop.cedar", r#"@id("stop") forbid (principal, action == Action::"GET", resource);"#);
+    let first = snapshot(&[forbid]);
+    let second = Snapshot::load(&tree(&[forbid, ("manifest.yaml", "modes: {mesh/stop.cedar: shadow}")]), Some(&first));
+    assert!(problems(&second).contains("moved to shadow"), "{}", problems(&second));
+}
+
+#[test]
+fn an_unchanged_namespace_is_not_loaded_again() {
+    let first = snapshot(&[("namespaces/shop/a.cedar", PERMIT), ("namespaces/pay/a.cedar", PERMIT)]);
+    let next = [
+        ("namespaces/shop/a.cedar", "permit (principal, action == Action::\"GET\", resource);"),
+        ("namespaces/pay/a.cedar", PERMIT),
+    ];
+    let second = Snapshot::load(&tree(&next), Some(&first)).snapshot.unwrap();
+    let unit = |snapshot: &Snapshot, name: &str| match snapshot.namespace(name) {
+        Some(picket::decision::snapshot::Namespace::Loaded(unit)) => std::sync::Arc::as_ptr(unit),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(unit(&first, "pay"), unit(&second, "pay"));
+    assert_ne!(unit(&first, "shop"), unit(&second, "shop"));
+}
+
+#[test]
+fn entities_cannot_leave_their_namespace() {
+    let entities = r#"[{"uid": {"type": "Service", "id": "shop/orders"}, "attrs": {}, "parents": [{"type": "Namespace", "id": "pay"}]}]"#;
+    refused(&[("entities.json", entities)], "mesh", "cannot lie in Namespace::\"pay\"");
+    refused(&[("entities.json", "[{")], "mesh", "entities.json");
+}
+
+#[test]
+fn the_sample_policies_of_the_specification_validate() {
+    let files = [(
+        "mesh/a.cedar",
+        r#"@id("probe") permit (principal, action == Action::"GET", resource is Path) when { context.http.path == "/healthz" };
+           @id("release-all") permit (principal, action == Action::"release", resource);
+           @id("excess") @remedy("narrow_token")
+           forbid (principal, action in Action::"any", resource is Path)
+           when { principal has token && !principal.token.isUser && resource has acceptableScopes && !resource.acceptableScopes.containsAll(principal.token.scopesClaimed) };"#,
+    )];
+    snapshot(&files);
+}
