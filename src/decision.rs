@@ -6,6 +6,7 @@ pub mod confine;
 pub mod decide;
 mod diagnostics;
 pub mod evaluate;
+pub mod explain;
 pub mod footprint;
 pub mod lint;
 mod literals;

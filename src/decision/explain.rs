@@ -1,0 +1,230 @@
+//! Why a query was answered as it was: for each policy that judges it, how far it matched.
+//!
+//! Off the request path: every policy is evaluated again, clause by clause.
+
+use std::sync::Arc;
+
+use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, StaticPolicy, Template, Var};
+use cedar_policy::{Authorizer, Policy, PolicySet, pst};
+
+use super::decide::judging;
+use super::snapshot::Snapshot;
+use super::unit::Entry;
+use super::values::{self, Inputs};
+use crate::failure::{Code, Failure};
+use crate::query::{Node, Query, Value};
+
+/// How far one policy matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Match {
+    /// Its scope does not name this principal, action and resource.
+    OutOfScope,
+    /// Scope and conditions hold.
+    Satisfied,
+    /// The scope matches, and this condition does not hold.
+    Unmet {
+        /// The condition, as Cedar writes it.
+        condition: String,
+        /// What it read in this call, as `path = value`.
+        values: Vec<String>,
+    },
+    /// The scope matches, and evaluation failed.
+    Failed(String),
+}
+
+/// One policy and how far it matched.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// The policy.
+    pub entry: Arc<Entry>,
+    /// How far it matched.
+    pub matched: Match,
+}
+
+/// Explains a completed query; one line for each policy that judges it, in order of id.
+///
+/// # Errors
+/// As [`decide`](super::decide()).
+pub fn explain(snapshot: &Snapshot, query: &Query) -> Result<Vec<Line>, Failure> {
+    let inputs = values::inputs(query, snapshot.types()).map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
+    let mut lines = Vec::new();
+    for unit in judging(snapshot, &query.namespace)? {
+        for entry in unit.entries.values() {
+            lines.push(Line { entry: Arc::clone(entry), matched: matched(&entry.policy, &inputs, query) });
+        }
+    }
+    Ok(lines)
+}
+
+fn matched(policy: &Policy, inputs: &Inputs, query: &Query) -> Match {
+    let Ok(pst) = policy.to_pst() else { return Match::Failed("its syntax cannot be read".to_owned()) };
+    let whole = pst.body();
+    match holds(&scope_of(whole), &[], inputs) {
+        Ok(true) => {}
+        Ok(false) => return Match::OutOfScope,
+        Err(message) => return Match::Failed(message),
+    }
+    let mut so_far: Vec<Clause> = Vec::new();
+    for clause in whole.clauses() {
+        for part in conjuncts(clause) {
+            so_far.push(part.clone());
+            match holds(&scope_of(whole), &so_far, inputs) {
+                Ok(true) => {}
+                Ok(false) => return Match::Unmet { condition: part.to_string(), values: read(&part, query) },
+                Err(message) => return Match::Failed(message),
+            }
+        }
+    }
+    Match::Satisfied
+}
+
+fn scope_of(policy: &Template) -> Template {
+    Template::new(
+        policy.id.clone(),
+        pst::Effect::Permit,
+        policy.principal.clone(),
+        policy.action.clone(),
+        policy.resource.clone(),
+    )
+}
+
+/// Whether a policy with these clauses is satisfied.
+fn holds(scope: &Template, clauses: &[Clause], inputs: &Inputs) -> Result<bool, String> {
+    let policy = scope.clone().try_with_clauses(clauses.to_vec()).map_err(|error| error.to_string())?;
+    let policy = StaticPolicy::try_from(policy).map_err(|error| error.to_string())?;
+    let policy = Policy::from_pst(policy.into()).map_err(|error| error.to_string())?;
+    let set = PolicySet::from_policies([policy]).map_err(|error| error.to_string())?;
+    let response = Authorizer::new().is_authorized(&inputs.request, &set, &inputs.entities);
+    match response.diagnostics().errors().next() {
+        Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)) => Err(error.inner().to_string()),
+        None => Ok(response.diagnostics().reason().next().is_some()),
+    }
+}
+
+/// `when { a && b }` as `when { a }` and `when { b }`; everything else whole.
+fn conjuncts(clause: &Clause) -> Vec<Clause> {
+    match clause {
+        Clause::When(expr) => {
+            let mut parts = Vec::new();
+            split(expr, &mut parts);
+            parts.into_iter().map(Clause::When).collect()
+        }
+        Clause::Unless(_) => vec![clause.clone()],
+    }
+}
+
+fn split(expr: &Arc<Expr>, parts: &mut Vec<Arc<Expr>>) {
+    match expr.as_ref() {
+        Expr::BinaryOp { op: BinaryOp::And, left, right } => {
+            split(left, parts);
+            split(right, parts);
+        }
+        _ => parts.push(Arc::clone(expr)),
+    }
+}
+
+/// What a condition reads, with the value it has in this call.
+fn read(clause: &Clause, query: &Query) -> Vec<String> {
+    let (Clause::When(expr) | Clause::Unless(expr)) = clause;
+    let found = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    let visit = |node: &Expr| -> Option<()> {
+        match node {
+            Expr::BinaryOp { op: BinaryOp::GetTag | BinaryOp::HasTag, left, right } => {
+                let Expr::Literal(Literal::String(key)) = right.as_ref() else { return None };
+                let value = bag(left, query).map(|node| node.tags.get(key.as_str()));
+                found.borrow_mut().insert(line(&format!("{left}[\"{key}\"]"), value.flatten()));
+                Some(())
+            }
+            Expr::GetAttr { .. } => {
+                let path = path_of(node)?;
+                found.borrow_mut().insert(line(&node.to_string(), value_at(&path, query).as_ref()));
+                Some(())
+            }
+            Expr::HasAttr { expr, attrs } => {
+                let mut path = path_of(expr)?;
+                path.extend(attrs.iter().map(|attr| attr.to_string()));
+                found.borrow_mut().insert(line(&path.join("."), value_at(&path, query).as_ref()));
+                Some(())
+            }
+            Expr::Var(Var::Principal) => {
+                found.borrow_mut().insert(format!("principal = {}", query.principal.uid));
+                None
+            }
+            Expr::Var(Var::Resource) => {
+                found.borrow_mut().insert(format!("resource = {}", query.resource.uid));
+                None
+            }
+            _ => None,
+        }
+    };
+    expr.reduce(&visit, &|(), ()| (), ());
+    found.into_inner().into_iter().collect()
+}
+
+fn line(path: &str, value: Option<&Value>) -> String {
+    match value {
+        Some(value) => format!("{path} = {}", show(value)),
+        None => format!("{path} is absent"),
+    }
+}
+
+fn path_of(expr: &Expr) -> Option<Vec<String>> {
+    match expr {
+        Expr::Var(Var::Principal) => Some(vec!["principal".to_owned()]),
+        Expr::Var(Var::Resource) => Some(vec!["resource".to_owned()]),
+        Expr::Var(Var::Context) => Some(vec!["context".to_owned()]),
+        Expr::GetAttr { expr, attr } => {
+            let mut path = path_of(expr)?;
+            path.push(attr.to_string());
+            Some(path)
+        }
+        _ => None,
+    }
+}
+
+fn value_at(path: &[String], query: &Query) -> Option<Value> {
+    let (root, rest) = path.split_first()?;
+    let (first, below) = rest.split_first()?;
+    let mut value = match root.as_str() {
+        "principal" => query.principal.attributes.get(first)?,
+        "resource" => query.resource.attributes.get(first)?,
+        _ => query.context.get(first)?,
+    };
+    for name in below {
+        let Value::Record(record) = value else { return None };
+        value = record.get(name)?;
+    }
+    Some(value.clone())
+}
+
+fn bag<'a>(expr: &Expr, query: &'a Query) -> Option<&'a Node> {
+    let path = path_of(expr)?;
+    if path.len() == 1 {
+        return (path.first()?.as_str() == "resource").then_some(&query.resource);
+    }
+    let Value::Entity(uid) = value_at(&path, query)? else { return None };
+    query.bags.iter().find(|node| node.uid == uid)
+}
+
+/// A value as policies write it.
+#[must_use]
+pub fn show(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("\"{}\"", text.escape_debug()),
+        Value::Long(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Entity(uid) => uid.to_string(),
+        Value::Set(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", ")),
+        Value::Record(record) => {
+            let fields: Vec<_> = record.iter().map(|(name, value)| format!("{name}: {}", show(value))).collect();
+            format!("{{{}}}", fields.join(", "))
+        }
+        Value::Time(ms) => match jiff::Timestamp::from_millisecond(*ms) {
+            Ok(time) => format!("datetime(\"{time}\")"),
+            Err(_) => format!("datetime({ms} ms)"),
+        },
+        Value::Duration(text) => format!("duration(\"{text}\")"),
+        Value::Ip(text) => format!("ip(\"{text}\")"),
+        Value::Decimal(text) => format!("decimal(\"{text}\")"),
+    }
+}
