@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::file::{Text, Written, span_of};
 use super::{Catalog, Workload, file};
-use crate::identity::SpiffeId;
+use crate::identity::spiffe_id::{self, SpiffeId};
 use crate::problem::Problem;
 
 /// Most services, and most workloads, that one catalogue may hold.
@@ -74,9 +74,10 @@ impl Checker<'_> {
 
     fn namespaces(&mut self, written: &[Text]) {
         for name in written {
-            let federated = name.value.split_once('/').is_some_and(|(domain, label)| {
-                crate::identity::spiffe_id::is_trust_domain(domain) && text::is_dns_label(label)
-            });
+            let federated = name
+                .value
+                .split_once('/')
+                .is_some_and(|(domain, label)| spiffe_id::is_trust_domain(domain) && text::is_dns_label(label));
             if federated || text::is_namespace(&name.value) {
                 self.catalog.namespaces.insert(name.value.clone());
             } else {

@@ -1,10 +1,10 @@
 //! The one integration binary: everything is linked once.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test stops at the first surprise"
-)]
 
+#[cfg(test)]
 mod algebra;
+#[cfg(test)]
 mod loading;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tidy;

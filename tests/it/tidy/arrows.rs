@@ -1,0 +1,204 @@
+//! Which module may know which.
+
+use super::{assert_none, production};
+
+/// Every module from the bottom up, and what it may know. A target stands above its user in this table,
+/// so that the arrows have no circle; [`EXCEPTIONS`] lists what does not.
+const ARROWS: &[(&str, &[&str])] = &[
+    // L0, nouns
+    ("call", &[]),
+    ("failure", &[]),
+    ("problem", &[]),
+    ("query", &[]),
+    // A workload's id has one grammar, and it is identity's; nothing else of identity is known here.
+    ("catalog", &["call", "problem", "identity::spiffe_id"]),
+    // L1, pure
+    ("obligation", &["call", "failure", "problem", "query", "catalog"]),
+    ("identity", &["call", "failure", "problem", "query", "catalog"]),
+    ("body", &["call", "failure", "problem", "query", "catalog"]),
+    ("mapping", &["call", "failure", "problem", "query", "catalog", "identity", "body"]),
+    ("decision", &["call", "failure", "problem", "query", "catalog", "obligation"]),
+    // L2, ports. Facts are typed by the schema, which is the snapshot's: entity knows decision.
+    ("entity", &["call", "failure", "problem", "query", "catalog", "decision"]),
+    ("policy", &["call", "failure", "problem", "query", "catalog", "decision"]),
+    ("keys", &["call", "failure", "problem", "query", "identity"]),
+    // L3, order
+    (
+        "check",
+        &[
+            "call",
+            "failure",
+            "problem",
+            "query",
+            "catalog",
+            "obligation",
+            "identity",
+            "body",
+            "mapping",
+            "decision",
+            "entity",
+            "policy",
+            "keys",
+        ],
+    ),
+    // L4, edges. Telemetry observes judgements, which are check's.
+    ("telemetry", &["call", "failure", "problem", "query", "catalog", "obligation", "identity", "decision", "check"]),
+    (
+        "envoy",
+        &["call", "failure", "problem", "query", "catalog", "obligation", "identity", "decision", "check", "telemetry"],
+    ),
+    // L5, assembly: everything below, and config and server each other (settings one way, wiring the other).
+    ("config", EVERYTHING_BELOW_ASSEMBLY),
+    ("server", EVERYTHING_BELOW_ASSEMBLY),
+    ("cli", EVERYTHING_BELOW_ASSEMBLY),
+];
+
+const EVERYTHING_BELOW_ASSEMBLY: &[&str] = &[
+    "call",
+    "failure",
+    "problem",
+    "query",
+    "catalog",
+    "obligation",
+    "identity",
+    "body",
+    "mapping",
+    "decision",
+    "entity",
+    "policy",
+    "keys",
+    "check",
+    "telemetry",
+    "envoy",
+    "config",
+    "server",
+];
+
+/// Arrows that do not point down in the order of [`ARROWS`].
+const EXCEPTIONS: &[(&str, &str)] = &[("catalog", "identity::spiffe_id"), ("config", "server")];
+
+/// Paths after `crate::` in code, groups taken apart: `crate::{a, b::{c, d}}` gives `a`, `b::c`, `b::d`.
+fn crate_paths(code: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+            continue;
+        }
+        expand("", &code[at + "crate::".len()..], &mut paths);
+    }
+    paths
+}
+
+/// Reads one use tree at the front of `rest`; gives what is left after it.
+fn expand<'a>(prefix: &str, rest: &'a str, paths: &mut Vec<String>) -> &'a str {
+    let rest = rest.trim_start();
+    if let Some(mut inside) = rest.strip_prefix('{') {
+        loop {
+            inside = expand(prefix, inside, paths).trim_start();
+            match inside.strip_prefix(',') {
+                Some(next) if !next.trim_start().starts_with('}') => inside = next,
+                Some(next) => return next.trim_start().strip_prefix('}').unwrap_or(next),
+                None => return inside.strip_prefix('}').unwrap_or(inside),
+            }
+        }
+    }
+    let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '*')).unwrap_or(rest.len());
+    let (word, after) = rest.split_at(end);
+    let path = if prefix.is_empty() { word.to_owned() } else { format!("{prefix}::{word}") };
+    let after = after.trim_start();
+    if let Some(deeper) = after.strip_prefix("::") {
+        let is_path = deeper.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '{' | '*'));
+        if is_path {
+            return expand(&path, deeper, paths);
+        }
+    }
+    paths.push(path);
+    match after.strip_prefix("as ") {
+        Some(name) => name.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'),
+        None => after,
+    }
+}
+
+fn module_of(path: &str) -> &str {
+    let inside = path.strip_prefix("src/").unwrap_or(path);
+    inside.split('/').next().map_or(inside, |first| first.strip_suffix(".rs").unwrap_or(first))
+}
+
+fn is_allowed(path: &str, allowed: &[&str]) -> bool {
+    allowed.iter().any(|target| path.strip_prefix(target).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
+}
+
+#[test]
+fn every_arrow_points_down() {
+    let mut findings = Vec::new();
+    for file in production() {
+        let module = module_of(&file.path);
+        if module == "lib" || module == "main" {
+            continue;
+        }
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == module) else {
+            findings.push(format!("{}: module `{module}` is not in the table", file.path));
+            continue;
+        };
+        for path in crate_paths(&file.text) {
+            let inside = is_allowed(&path, &[module]);
+            if !inside && !is_allowed(&path, allowed) {
+                findings.push(format!("{}: `{module}` may not know `{path}`", file.path));
+            }
+        }
+    }
+    assert_none(&findings, "Move the code to a module that may know it, or change ARROWS and say why.");
+}
+
+#[test]
+fn nobody_climbs_out_of_a_module_by_super() {
+    let mut findings = Vec::new();
+    for file in production() {
+        let depth = file.path.trim_start_matches("src/").split('/').count();
+        let is_root = matches!(module_of(&file.path), "lib" | "main");
+        if !is_root && file.text.contains(&"super::".repeat(depth)) {
+            findings.push(format!("{}: reaches the crate's root by `super::`", file.path));
+        }
+    }
+    assert_none(&findings, "Write `crate::…`, so that the arrow shows.");
+}
+
+#[test]
+fn the_table_has_no_circle() {
+    let place = |name: &str| ARROWS.iter().position(|(module, _)| *module == name.split("::").next().unwrap());
+    let mut findings = Vec::new();
+    for (module, targets) in ARROWS {
+        for target in *targets {
+            let down = place(target).is_some_and(|at| Some(at) < place(module) || target == module);
+            if !down && !EXCEPTIONS.contains(&(*module, *target)) {
+                findings.push(format!("`{module}` -> `{target}` points up"));
+            }
+        }
+    }
+    assert_none(&findings, "Order ARROWS from the bottom up.");
+}
+
+#[test]
+fn every_module_of_the_map_is_in_the_table() {
+    let map = std::fs::read_to_string(super::root().join("src/lib.rs")).unwrap();
+    let listed = map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let missing: Vec<String> =
+        listed.filter(|name| ARROWS.iter().all(|(module, _)| module != name)).map(str::to_owned).collect();
+    assert_none(&missing, "Add the module to ARROWS, at its level.");
+}
+
+#[test]
+fn use_trees_are_taken_apart() {
+    let cases: [(&str, &[&str]); 6] = [
+        ("use crate::a;", &["a"]),
+        ("use crate::a::{self, B, c::D};", &["a::self", "a::B", "a::c::D"]),
+        ("use crate::{\n    a::B as C,\n    d,\n};", &["a::B", "d"]),
+        ("pub(in crate::a) fn x(y: &crate::b::C<crate::d::E>)", &["a", "b::C", "d::E"]),
+        ("picket_crate::a(); mycrate::b", &[]),
+        ("crate::a::f::<T>()", &["a::f"]),
+    ];
+    for (code, expected) in cases {
+        assert_eq!(crate_paths(code), expected, "{code}");
+    }
+}

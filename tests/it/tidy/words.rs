@@ -1,0 +1,100 @@
+//! Names that stay where they belong.
+
+use super::{assert_none, production};
+
+/// A name, the beginnings of the paths it may stand in, and why.
+const WORDS: &[(&str, &[&str], &str)] = &[
+    ("envoy_types", &["src/envoy", "src/server"], "the proxy's protocol is the edge's affair"),
+    ("tonic::Status", &["src/envoy", "src/server"], "a gRPC error hands the decision to the proxy's failure mode"),
+    ("cedar_policy", &["src/decision", "src/entity", "src/policy", "src/cli/validate"], "Cedar lives in the PDP"),
+    ("prometheus_client", &["src/telemetry", "src/server"], "metrics are telemetry's"),
+    ("opentelemetry", &["src/telemetry", "src/server"], "traces are telemetry's"),
+    ("std::env", READERS, "settings come through the configuration"),
+    ("std::fs", FILE_USERS, "pure modules do no I/O"),
+    ("tokio::fs", FILE_USERS, "pure modules do no I/O"),
+    ("File::open", FILE_USERS, "pure modules do no I/O"),
+    ("Instant::now", CLOCKS, "pure modules have no clock"),
+    ("SystemTime::now", CLOCKS, "pure modules have no clock"),
+    (".ok()", NOT_SWALLOWED, "an error that is dropped here could turn a bad credential into an absent one"),
+];
+
+const READERS: &[&str] = &["src/config", "src/policy", "src/entity", "src/keys", "src/server", "src/cli"];
+/// The readers, and telemetry, which writes the decision log.
+const FILE_USERS: &[&str] =
+    &["src/config", "src/policy", "src/entity", "src/keys", "src/server", "src/cli", "src/telemetry"];
+const CLOCKS: &[&str] = &[
+    "src/entity",
+    "src/policy",
+    "src/keys",
+    "src/check",
+    "src/envoy",
+    "src/telemetry",
+    "src/server",
+    "src/cli",
+    // The certificate of an example is made on the spot.
+    "src/config",
+];
+/// Everything but the three places where the rule is in force.
+const NOT_SWALLOWED: &[&str] = &[
+    "src/call",
+    "src/catalog",
+    "src/check",
+    "src/cli",
+    "src/config",
+    "src/decision",
+    "src/entity",
+    "src/envoy",
+    "src/failure",
+    "src/identity.rs",
+    "src/keys",
+    "src/lib",
+    "src/main",
+    "src/mapping",
+    "src/obligation",
+    "src/problem",
+    "src/query",
+    "src/response",
+    "src/server",
+    "src/telemetry",
+];
+
+/// Whether `word` stands in `line` as a whole path.
+fn has_word(line: &str, word: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        let after = line[at + word.len()..].chars().next();
+        (word.starts_with('.') || !before.is_some_and(part)) && (word.ends_with(')') || !after.is_some_and(part))
+    })
+}
+
+/// Whether a line imports `Status` from tonic in a group, which the plain word would miss.
+fn imports_status(line: &str) -> bool {
+    line.trim_start().starts_with("use tonic::{") && has_word(line, "Status")
+}
+
+#[test]
+fn names_stay_where_they_belong() {
+    let mut findings = Vec::new();
+    for file in production() {
+        for (number, line) in file.text.lines().enumerate() {
+            for (word, places, why) in WORDS {
+                let found = has_word(line, word) || (*word == "tonic::Status" && imports_status(line));
+                if found && !places.iter().any(|place| file.path.starts_with(place)) {
+                    findings.push(format!("{}:{}: `{word}` may not stand here: {why}", file.path, number + 1));
+                }
+            }
+        }
+    }
+    assert_none(&findings, "Move the code, or change WORDS and say why.");
+}
+
+#[test]
+fn words_are_found_whole() {
+    assert!(has_word("use cedar_policy::Schema;", "cedar_policy"));
+    assert!(has_word("let x = text.parse().ok()?;", ".ok()"));
+    assert!(!has_word("use my_cedar_policy;", "cedar_policy"));
+    assert!(!has_word("tonic::StatusCode", "tonic::Status"));
+    assert!(!has_word("let x = y.ok_or(1);", ".ok()"));
+    assert!(imports_status("use tonic::{Request, Status};"));
+}
