@@ -67,3 +67,25 @@ impl Headers {
         std::str::from_utf8(first).map(Some).map_err(|_| HeaderProblem::NotText(name.to_owned()))
     }
 }
+
+/// How names are compared: servers that turn headers into variables read `_` and `-` alike.
+#[must_use]
+pub fn folded(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
+/// Whether a name begins with Picket's own prefix.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    folded(name).starts_with("x-picket-")
+}
+
+/// Whether a header carries a credential: it never enters the context or a log.
+#[must_use]
+pub fn is_credential(name: &str) -> bool {
+    let name = folded(name);
+    matches!(
+        name.as_str(),
+        "authorization" | "proxy-authorization" | "cookie" | "set-cookie" | "x-forwarded-client-cert" | "txn-token"
+    ) || name.starts_with("x-picket-")
+}

@@ -6,7 +6,7 @@ use super::confine::INSIDE_SERVICES;
 use super::schema::uid_of;
 use crate::call::CanonicalPath;
 use crate::catalog::{Catalog, Service};
-use crate::identity::SpiffeId;
+use crate::identity::spiffe_id::{SpiffeId, is_trust_domain};
 use crate::problem::nearest;
 
 /// What is known to exist, for checking literals.
@@ -43,7 +43,7 @@ impl Known<'_> {
             "Namespace" => self.namespace(&uid.id),
             "Group" => self.group(&uid.id),
             "Workload" => workload(&uid.id),
-            "TrustDomain" if crate::identity::spiffe_id::is_trust_domain(&uid.id) => Ok(()),
+            "TrustDomain" if is_trust_domain(&uid.id) => Ok(()),
             "TrustDomain" => Err(Unknown::Impossible(format!("`{}` is not a trust domain", uid.id))),
             "Unauthenticated" if uid.id == "unauthenticated" => Ok(()),
             "Unauthenticated" => {
@@ -61,7 +61,7 @@ impl Known<'_> {
     fn namespace(&self, id: &str) -> Result<(), Unknown> {
         // `<trust domain>/<ns>` is a federated namespace: nothing here can know which of them exist.
         if let Some((domain, namespace)) = id.split_once('/') {
-            let good = crate::identity::spiffe_id::is_trust_domain(domain) && !namespace.is_empty();
+            let good = is_trust_domain(domain) && !namespace.is_empty();
             return if good {
                 Ok(())
             } else {

@@ -11,9 +11,10 @@ use super::manifest::{Manifest, Mode};
 use super::remedy::{self, Remedy};
 use super::schema::Types;
 use super::{confine, diagnostics, footprint, lint, template_types};
-use crate::obligation::{headers, permit};
+use crate::call::headers;
+use crate::obligation::permit;
 use crate::problem::{Problem, nearest};
-use crate::query::{Keys, Reads};
+use crate::query::Reads;
 
 /// Longest policy text that is accepted, in bytes: bounds what one evaluation can cost.
 pub const POLICY_BYTES_MAX: usize = 16 * 1024;
@@ -397,10 +398,4 @@ fn annotations(context: &Context<'_>, policy: &Policy) -> Result<Annotated, Vec<
         faults.push(format!("`@reason(\"{reason}\")` is not a code of letters, digits and -._"));
     }
     if faults.is_empty() { Ok(Annotated { obligations, remedy, deny_status, reason, bridge }) } else { Err(faults) }
-}
-
-/// Keys of the dynamic maps that a unit reads, for tests.
-#[must_use]
-pub fn reads_header(reads: &Reads, name: &str) -> bool {
-    matches!(&reads.headers, Keys::All) || reads.headers.contains(name)
 }

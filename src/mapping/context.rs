@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::call::headers::HeaderProblem;
+use crate::call::headers::{HeaderProblem, is_credential};
 use crate::call::{Body, Call, Target};
 use crate::failure::{Code, Failure};
-use crate::obligation::headers::is_credential;
 use crate::query::{Keys, Node, Reads, Uid, Value};
 
 use super::Asked;

@@ -1,5 +1,7 @@
 //! Which header names an obligation may touch.
 
+use crate::call::headers::folded;
+
 /// Names that frame a message or address it; nobody may touch them.
 const UNTOUCHABLE: [&str; 12] = [
     "host",
@@ -16,28 +18,6 @@ const UNTOUCHABLE: [&str; 12] = [
     "expect",
 ];
 
-/// How names are compared: servers that turn headers into variables read `_` and `-` alike.
-#[must_use]
-pub fn folded(name: &str) -> String {
-    name.to_ascii_lowercase().replace('_', "-")
-}
-
-/// Whether a name begins with Picket's own prefix.
-#[must_use]
-pub fn is_reserved(name: &str) -> bool {
-    folded(name).starts_with("x-picket-")
-}
-
-/// Whether a header carries a credential: it never enters the context or a log.
-#[must_use]
-pub fn is_credential(name: &str) -> bool {
-    let name = folded(name);
-    matches!(
-        name.as_str(),
-        "authorization" | "proxy-authorization" | "cookie" | "set-cookie" | "x-forwarded-client-cert" | "txn-token"
-    ) || name.starts_with("x-picket-")
-}
-
 /// Checks a name that a policy wants to set or remove; `allowed` are the names the manifest frees.
 ///
 /// # Errors
@@ -47,14 +27,14 @@ pub fn check_name<'a>(name: &'a str, allowed: &[String]) -> Result<&'a str, Stri
     if name.is_empty() || !name.bytes().all(token) {
         return Err(format!("`{name}` is not a header name in lower case"));
     }
-    let folded = folded(name);
-    if UNTOUCHABLE.contains(&folded.as_str()) {
+    let name_folded = folded(name);
+    if UNTOUCHABLE.contains(&name_folded.as_str()) {
         return Err(format!("`{name}` frames or addresses the message and cannot be touched"));
     }
-    let guarded = folded.starts_with("x-forwarded-")
-        || folded.starts_with("x-envoy-")
-        || matches!(folded.as_str(), "forwarded" | "authorization");
-    if guarded && !allowed.iter().any(|free| super::headers::folded(free) == folded) {
+    let guarded = name_folded.starts_with("x-forwarded-")
+        || name_folded.starts_with("x-envoy-")
+        || matches!(name_folded.as_str(), "forwarded" | "authorization");
+    if guarded && !allowed.iter().any(|free| folded(free) == name_folded) {
         return Err(format!("`{name}` is guarded; the platform can free it by `allow_headers` in manifest.yaml"));
     }
     Ok(name)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::template::{self, Template, Unmet};
 use super::{Mutations, headers};
+use crate::call::headers::folded;
 use crate::query::Query;
 
 /// Everything one permit asks for.
@@ -86,8 +87,8 @@ pub fn mutations<'a>(
 ) -> Result<Mutations, Unenforceable> {
     let mut all = Mutations::default();
     for permit in permits {
-        set(&mut all.set_headers, &permit.set_headers, query, headers::folded)?;
-        set(&mut all.response_headers, &permit.response_headers, query, headers::folded)?;
+        set(&mut all.set_headers, &permit.set_headers, query, folded)?;
+        set(&mut all.response_headers, &permit.response_headers, query, folded)?;
         set(&mut all.metadata, &permit.metadata, query, str::to_owned)?;
         for (name, template) in &permit.set_query {
             let value = encode_query(&template.render(query)?);
@@ -98,8 +99,8 @@ pub fn mutations<'a>(
         all.log_full |= permit.log_full;
     }
     let removed = all.remove_headers.iter().find(|name| {
-        let name = headers::folded(name);
-        all.set_headers.keys().any(|set| headers::folded(set) == name)
+        let name = folded(name);
+        all.set_headers.keys().any(|set| folded(set) == name)
     });
     let removed = removed.or_else(|| all.remove_query.iter().find(|name| all.set_query.contains_key(*name)));
     match removed {
@@ -166,7 +167,7 @@ fn metadata_assignments(text: &str) -> Result<Vec<(String, Template)>, String> {
 
 fn unique(items: Vec<(String, Template)>) -> Result<Vec<(String, Template)>, String> {
     let mut seen = std::collections::BTreeSet::new();
-    match items.iter().find(|(name, _)| !seen.insert(headers::folded(name))) {
+    match items.iter().find(|(name, _)| !seen.insert(folded(name))) {
         Some((name, _)) => Err(format!("`{name}` is set twice")),
         None => Ok(items),
     }

@@ -13,75 +13,67 @@ fn refused(files: &[(&str, &str)], unit: &str, message: &str) {
     assert!(text.contains(message), "expected `{message}` in:\n{text}");
 }
 
+/// A policy of namespace `shop`, and what must be said about it.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        r#"permit (principal, action == Action::"GET", resource in Service::"shop/order");"#,
+        "did you mean `shop/orders`",
+    ),
+    (
+        r#"permit (principal, action == Action::"GET", resource in Route::"shop/orders/get-orders");"#,
+        "did you mean `get-order`",
+    ),
+    (r#"permit (principal in Group::"storefronts", action == Action::"GET", resource);"#, "did you mean `storefront`"),
+    (r#"permit (principal in Namespace::"webb", action == Action::"GET", resource);"#, "did you mean `web`"),
+    (r#"permit (principal == Workload::"web/frontend", action == Action::"GET", resource);"#, "is not a SPIFFE id"),
+    (
+        r#"permit (principal, action == Action::"GET", resource == Path::"shop/orders/v1/");"#,
+        "every call has it as `/v1`",
+    ),
+    (r#"permit (principal, action == Action::"GET", resource == Path::"shop/orders/v1//x");"#, "no call has the path"),
+    (r#"permit (principal, action == Action::"GET", resource == Path::"shop/orders");"#, "is written `shop/orders/`"),
+    (
+        r#"permit (principal, action == Action::"GET", resource in Service::"pay/billing");"#,
+        "lies outside namespace `shop`",
+    ),
+    (r#"permit (principal, action == Action::"GETT", resource);"#, "GETT"),
+    (r#"permit (principal, action == Action::"GET", resource is Tool);"#, "unable to find an applicable action"),
+    (
+        r#"permit (principal, action in [Action::"GET", Action::"grpc.call"], resource is Path);"#,
+        "action `grpc.call` of the list can never apply",
+    ),
+    (r#"permit (principal, action == Action::"GET", resource) when { context.nothing };"#, "nothing"),
+    (
+        r#"permit (principal, action == Action::"GET", resource) when { context.http.headers.hasTag("authorization") };"#,
+        "carries a credential",
+    ),
+    (
+        r#"permit (principal, action == Action::"GET", resource) when { context.http.headers.hasTag("X-A") };"#,
+        "write `x-a`",
+    ),
+    (r#"permit (principal == ?principal, action == Action::"GET", resource);"#, "is a template"),
+    (r#"@remdy("step_up") forbid (principal, action == Action::"GET", resource);"#, "did you mean `@remedy`"),
+    (r#"@remedy("step_up") forbid (principal, action == Action::"GET", resource);"#, "needs `@acr` or `@max_age`"),
+    (r#"@remedy("mask") permit (principal, action == Action::"GET", resource);"#, "belongs on a forbid"),
+    (r#"@set_headers("x-a=1") forbid (principal, action == Action::"GET", resource);"#, "belongs on a permit"),
+    (r#"@set_headers("host=1") permit (principal, action == Action::"GET", resource);"#, "frames or addresses"),
+    (
+        r#"@set_headers("x-a=${principal.facts.team}") permit (principal, action == Action::"GET", resource);"#,
+        "names nothing textual",
+    ),
+    (
+        r#"@set_headers("x-a=${principal.token}") permit (principal, action == Action::"GET", resource);"#,
+        "names nothing textual",
+    ),
+    (r#"@deny_status("200") forbid (principal, action == Action::"GET", resource);"#, "400 to 499"),
+    (r#"@bridge permit (principal, action == Action::"GET", resource);"#, "permit of the mesh"),
+    ("permit (principal, action", "unexpected end"),
+];
+
 #[test]
 fn what_would_silently_never_match_is_refused() {
-    let shop = |policy: &'static str| [("namespaces/shop/a.cedar", policy)];
-    let cases = [
-        (
-            r#"permit (principal, action == Action::"GET", resource in Service::"shop/order");"#,
-            "did you mean `shop/orders`",
-        ),
-        (
-            r#"permit (principal, action == Action::"GET", resource in Route::"shop/orders/get-orders");"#,
-            "did you mean `get-order`",
-        ),
-        (
-            r#"permit (principal in Group::"storefronts", action == Action::"GET", resource);"#,
-            "did you mean `storefront`",
-        ),
-        (r#"permit (principal in Namespace::"webb", action == Action::"GET", resource);"#, "did you mean `web`"),
-        (r#"permit (principal == Workload::"web/frontend", action == Action::"GET", resource);"#, "is not a SPIFFE id"),
-        (
-            r#"permit (principal, action == Action::"GET", resource == Path::"shop/orders/v1/");"#,
-            "every call has it as `/v1`",
-        ),
-        (
-            r#"permit (principal, action == Action::"GET", resource == Path::"shop/orders/v1//x");"#,
-            "no call has the path",
-        ),
-        (
-            r#"permit (principal, action == Action::"GET", resource == Path::"shop/orders");"#,
-            "is written `shop/orders/`",
-        ),
-        (
-            r#"permit (principal, action == Action::"GET", resource in Service::"pay/billing");"#,
-            "lies outside namespace `shop`",
-        ),
-        (r#"permit (principal, action == Action::"GETT", resource);"#, "GETT"),
-        (r#"permit (principal, action == Action::"GET", resource is Tool);"#, "unable to find an applicable action"),
-        (
-            r#"permit (principal, action in [Action::"GET", Action::"grpc.call"], resource is Path);"#,
-            "action `grpc.call` of the list can never apply",
-        ),
-        (r#"permit (principal, action == Action::"GET", resource) when { context.nothing };"#, "nothing"),
-        (
-            r#"permit (principal, action == Action::"GET", resource) when { context.http.headers.hasTag("authorization") };"#,
-            "carries a credential",
-        ),
-        (
-            r#"permit (principal, action == Action::"GET", resource) when { context.http.headers.hasTag("X-A") };"#,
-            "write `x-a`",
-        ),
-        (r#"permit (principal == ?principal, action == Action::"GET", resource);"#, "is a template"),
-        (r#"@remdy("step_up") forbid (principal, action == Action::"GET", resource);"#, "did you mean `@remedy`"),
-        (r#"@remedy("step_up") forbid (principal, action == Action::"GET", resource);"#, "needs `@acr` or `@max_age`"),
-        (r#"@remedy("mask") permit (principal, action == Action::"GET", resource);"#, "belongs on a forbid"),
-        (r#"@set_headers("x-a=1") forbid (principal, action == Action::"GET", resource);"#, "belongs on a permit"),
-        (r#"@set_headers("host=1") permit (principal, action == Action::"GET", resource);"#, "frames or addresses"),
-        (
-            r#"@set_headers("x-a=${principal.facts.team}") permit (principal, action == Action::"GET", resource);"#,
-            "names nothing textual",
-        ),
-        (
-            r#"@set_headers("x-a=${principal.token}") permit (principal, action == Action::"GET", resource);"#,
-            "names nothing textual",
-        ),
-        (r#"@deny_status("200") forbid (principal, action == Action::"GET", resource);"#, "400 to 499"),
-        (r#"@bridge permit (principal, action == Action::"GET", resource);"#, "permit of the mesh"),
-        ("permit (principal, action", "unexpected end"),
-    ];
-    for (policy, message) in cases {
-        refused(&shop(policy), "shop", message);
+    for (policy, message) in REFUSED {
+        refused(&[("namespaces/shop/a.cedar", policy)], "shop", message);
     }
     refused(
         &[("namespaces/shop/a.cedar", PERMIT), ("namespaces/shop/b.cedar", PERMIT)],

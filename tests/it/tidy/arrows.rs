@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("identity", &["call", "failure", "problem", "query", "catalog"]),
     ("body", &["call", "failure", "problem", "query", "catalog"]),
     ("mapping", &["call", "failure", "problem", "query", "catalog", "identity", "body"]),
-    ("decision", &["call", "failure", "problem", "query", "catalog", "obligation"]),
+    ("decision", &["call", "failure", "problem", "query", "catalog", "obligation", "identity::spiffe_id"]),
     // L2, ports. Facts are typed by the schema, which is the snapshot's: entity knows decision.
     ("entity", &["call", "failure", "problem", "query", "catalog", "decision"]),
     ("policy", &["call", "failure", "problem", "query", "catalog", "decision"]),
