@@ -1,11 +1,15 @@
 //! What operators see: one [`Observed`] per call becomes metrics, a line in the decision log and a span.
 //!
-//! Knows nouns, verdicts and judgements only; nobody pure knows it.
+//! Knows nouns, verdicts and judgements only; nobody pure knows it. What other modules count themselves is
+//! read through [`Metrics::add_source`], which the assembly wires.
+
+pub mod metrics;
 
 use std::time::Duration;
 
 use crate::call::{Call, UnixMillis};
 use crate::check::Judgement;
+pub use metrics::Metrics;
 
 /// One judged call, as the edge saw it.
 #[derive(Debug)]
@@ -27,3 +31,6 @@ pub struct Observed<'a> {
     /// How long it took us.
     pub elapsed: Duration,
 }
+
+#[cfg(test)]
+mod tests;
