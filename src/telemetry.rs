@@ -4,6 +4,7 @@
 //! read through [`Metrics::add_source`], which the assembly wires.
 
 pub mod metrics;
+pub mod spans;
 
 use std::time::Duration;
 
