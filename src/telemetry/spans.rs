@@ -70,7 +70,8 @@ pub enum Color {
 pub struct Settings {
     /// The collector's OTLP/gRPC endpoint, `http://<host>:<port>`; in the clear, so it should be a local agent.
     pub endpoint: String,
-    /// Share of calls without a sampled or unsampled parent that get a span, 0 to 1. Default 0: the mesh decides.
+    /// Share of calls without a parent that begin a trace, 0 to 1. Default 0: the mesh decides. Calls with a
+    /// parent follow its sampling.
     #[serde(default)]
     pub sample_roots: f64,
     /// How long one export may take. Default 5s.
