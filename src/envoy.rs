@@ -12,5 +12,6 @@
 //! a `denied_response`.
 
 pub mod decode;
+pub mod encode;
 pub mod json;
 mod structs;
