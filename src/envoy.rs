@@ -11,7 +11,10 @@
 //! So every answer made here has an explicit status, and every path that is not a proven yes ends in
 //! a `denied_response`.
 
+pub mod authz;
 pub mod decode;
 pub mod encode;
 pub mod json;
 mod structs;
+
+pub use authz::{Authz, AuthzSettings, OnFailure, Stats};
