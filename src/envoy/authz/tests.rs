@@ -1,5 +1,7 @@
 //! What the service promises: an answer, in time, and a deny for every trouble.
 
+mod wire;
+
 use std::pin::Pin;
 use std::sync::Mutex;
 
