@@ -69,10 +69,10 @@ impl Serialize for Logged<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Some(value) = self.value else { return serializer.serialize_str(MASKED) };
         match value {
-            Value::String(text) | Value::Ip(text) | Value::Decimal(text) => {
+            Value::String(text) | Value::Ip(text) | Value::Decimal(text) | Value::Duration(text) => {
                 serializer.serialize_str(&cut(text, TEXT_BYTES_MAX))
             }
-            Value::Long(number) | Value::Duration(number) => serializer.serialize_i64(*number),
+            Value::Long(number) => serializer.serialize_i64(*number),
             Value::Bool(truth) => serializer.serialize_bool(*truth),
             Value::Time(millis) => serializer.serialize_str(&time(UnixMillis(*millis))),
             Value::Entity(uid) => serializer.serialize_str(&cut(&uid.to_string(), ID_BYTES_MAX)),
