@@ -70,7 +70,7 @@ impl From<Failure> for Rejection {
 /// # Errors
 /// [`Rejection`] for a credential that is present and not provably good.
 pub fn identify(call: &Call, settings: &Settings, keys: &KeyRing) -> Result<Identity, Rejection> {
-    let presented = authorization::read(call);
+    let presented = authorization::read(call, settings);
     let judged = OnceCell::new();
     let judge = || jwt::judge(presented.clone()?, settings, keys, call.received_at);
     let bearer = || judged.get_or_init(judge).clone();
@@ -101,7 +101,7 @@ fn workload(
     for source in &settings.sources {
         let outcome = match source {
             Source::Peer => peer::read(call, settings.certificate),
-            Source::Xfcc(xfcc) => xfcc::read(call, xfcc),
+            Source::Xfcc(xfcc) => xfcc::read(call, xfcc, settings.certificate),
             Source::JwtSvid(svid) => svid_holder(bearer()?, &svid.issuer, settings)?,
         };
         match outcome {

@@ -2,6 +2,7 @@
 //!
 //! Knows: the header's schemes and the shape of a JWT. Must not know: issuers, keys, claims.
 
+use super::settings::Settings;
 use crate::call::Call;
 use crate::failure::{Code, Failure};
 
@@ -20,8 +21,8 @@ pub(super) enum Presented<'a> {
 ///
 /// # Errors
 /// `token_rejected` where it occurs twice, or where one value holds two: whoever serves the call might
-/// read the other one.
-pub(super) fn read(call: &Call) -> Result<Presented<'_>, Failure> {
+/// read the other one. In a strict profile also where it is not a Bearer with a JWT.
+pub(super) fn read<'a>(call: &'a Call, settings: &Settings) -> Result<Presented<'a>, Failure> {
     let value = call
         .headers
         .single("authorization")
@@ -32,6 +33,10 @@ pub(super) fn read(call: &Call) -> Result<Presented<'_>, Failure> {
     }
     match bearer(value) {
         Some(token) if is_jwt_shaped(token) => Ok(Presented::Jwt(token)),
+        Some(_) | None if settings.strict => Err(Failure::new(
+            Code::TokenRejected,
+            "header `authorization` is not a Bearer with a JWT, and the profile is strict",
+        )),
         Some(_) | None => Ok(Presented::Other),
     }
 }

@@ -93,8 +93,12 @@ pub enum KeySetProblem {
     NoUsableKey,
 }
 
-/// More keys than any issuer publishes; bounds the work of one token.
+/// More keys than any issuer publishes.
 const KEYS_MAX: usize = 128;
+
+/// How many keys one token is tried against: enough for a rotation, and few enough that tokens without
+/// a key id are no way to keep us busy.
+const KEYS_TRIED_MAX: usize = 8;
 
 #[derive(serde::Deserialize)]
 struct Document {
@@ -136,7 +140,7 @@ impl KeySet {
         self.keys.iter().any(|key| key.id.as_deref() == Some(id))
     }
 
-    /// The keys that may verify a signature of this algorithm, of this id where the token names one.
+    /// The first few keys that may verify a signature of this algorithm, of this id where the token names one.
     pub(super) fn candidates(
         &self,
         id: Option<&str>,
@@ -147,6 +151,7 @@ impl KeySet {
             .filter(move |key| id.is_none() || key.id.as_deref() == id)
             .filter(move |key| key.algorithms.contains(&algorithm))
             .map(|key| &key.material)
+            .take(KEYS_TRIED_MAX)
     }
 }
 

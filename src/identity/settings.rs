@@ -17,13 +17,14 @@ pub struct Settings {
     /// Where a workload's identity may come from, in the order asked. Default `[peer]`. Empty: every
     /// caller is unauthenticated.
     pub sources: Vec<Source>,
-    /// Whether the proxy must send the peer's certificate (`include_peer_certificate: true`).
-    /// `checked` (default): checked where sent. `required`: a principal without it is refused.
+    /// Whether the proxy must send the peer's certificate (`include_peer_certificate: true`), for the
+    /// sources `peer` and `xfcc`. `checked` (default): checked where sent. `required`: a principal
+    /// without it is refused.
     pub certificate: Certificate,
     /// Where tokens may come from, in the order asked. Default `[]`: tokens are not looked at.
     pub tokens: Vec<TokenSource>,
     /// `true`: an `authorization` header that is not a JWT Bearer is refused, not passed over. Default
-    /// `false`. Without effect where `tokens` is empty.
+    /// `false`. Without effect where neither `tokens` nor a source `jwt_svid` makes us look at it.
     pub strict: bool,
     /// What becomes of a token whose issuer is not configured. `rejected` (default), or `absent`: it
     /// counts as no token, for services that check such tokens themselves.

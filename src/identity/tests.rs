@@ -105,6 +105,8 @@ fn other_schemes_are_absent_unless_the_profile_is_strict() {
         let call = call().header("authorization", value);
         assert_eq!(show(&call, &lenient), "- -", "{value}");
         assert_eq!(show(&call, &strict), "token_rejected", "{value}");
+        let beside = Settings { tokens: vec![metadata()], ..strict.clone() };
+        assert_eq!(show(&call.metadata("jwt", claims()), &beside), "token_rejected", "{value}");
     }
     assert_eq!(show(&call(), &strict), "- -");
 }

@@ -150,8 +150,8 @@ fn quoted_value(quoted: &str) -> Option<(String, usize)> {
 }
 
 /// Reads the identity that trusted proxies vouch for.
-pub(super) fn read(call: &Call, source: &XfccSource) -> Outcome<Proven> {
-    match chain(call, source) {
+pub(super) fn read(call: &Call, source: &XfccSource, certificate: Certificate) -> Outcome<Proven> {
+    match chain(call, source, certificate) {
         Ok(None) => Outcome::NotPresented,
         Ok(Some(proven)) => Outcome::Accepted(proven),
         Err(failure) => Outcome::Rejected(failure),
@@ -162,7 +162,7 @@ fn rejected(detail: impl Into<String>) -> Failure {
     Failure::new(Code::XfccRejected, detail)
 }
 
-fn chain(call: &Call, source: &XfccSource) -> Result<Option<Proven>, Failure> {
+fn chain(call: &Call, source: &XfccSource, certificate: Certificate) -> Result<Option<Proven>, Failure> {
     let text = call.headers.single(HEADER).map_err(|problem| rejected(problem.to_string()))?.unwrap_or_default();
     if text.is_empty() || text == "-" {
         return Ok(None);
@@ -184,7 +184,7 @@ fn chain(call: &Call, source: &XfccSource) -> Result<Option<Proven>, Failure> {
         return Err(rejected("no hop is configured, so no element can be trusted"));
     };
     check_links(&links, source)?;
-    check_last(last, call, source)?;
+    check_last(last, call, source, certificate)?;
     let thumbprint = identity.only(Key::Hash).and_then(thumbprint);
     Ok(Some(Proven { workload: Workload { id: first.uri.clone(), proof: Proof::Xfcc }, thumbprint }))
 }
@@ -219,13 +219,17 @@ fn check_links(links: &[Link], source: &XfccSource) -> Result<(), Failure> {
 }
 
 /// The last element was written by the proxy that asks, about the peer of this very connection.
-fn check_last(last: &Link, call: &Call, source: &XfccSource) -> Result<(), Failure> {
+fn check_last(last: &Link, call: &Call, source: &XfccSource, certificate: Certificate) -> Result<(), Failure> {
     let asking = call.peer.destination_principal.as_deref() == Some(last.by.as_str());
-    if !asking && !source.proxies.contains(last.by.as_str()) {
+    let listed = source.proxies.contains(last.by.as_str());
+    if !asking && !listed {
         return Err(rejected(format!("`{}` is neither a listed proxy nor the proxy that asks", last.by)));
     }
-    match peer::read(call, Certificate::Checked) {
-        Outcome::NotPresented => Ok(()),
+    match peer::read(call, certificate) {
+        // A waypoint: TLS ended before it, so no peer is known; the operator vouches for the proxy by name.
+        Outcome::NotPresented if listed => Ok(()),
+        // The asking proxy writes about certificates only, and none came: it forwards what the client wrote.
+        Outcome::NotPresented => Err(rejected("the proxy that asks saw no certificate, so it wrote no element")),
         Outcome::Accepted(peer) if peer.workload.id == last.uri => Ok(()),
         Outcome::Accepted(peer) => {
             Err(rejected(format!("the last element names `{}`, and the peer is `{}`", last.uri, peer.workload.id)))

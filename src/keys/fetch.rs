@@ -73,6 +73,7 @@ impl Url {
             // Proxies from the environment would be settings that no file shows.
             .no_proxy()
             .referer(false)
+            .user_agent(concat!("picket/", env!("CARGO_PKG_VERSION")))
             .timeout(timeout);
         if let Some(path) = &source.ca_file {
             let path = base.join(path);

@@ -205,3 +205,17 @@ fn the_generation_moves_when_keys_change_and_only_then() {
     assert_eq!(code(identify(&call, &profile(), &two)), Err(Code::TokenRejected), "a withdrawn key verifies nothing");
     assert_eq!(two.issuer("idp").unwrap().rules.claims.audiences, BTreeSet::from([AUDIENCE.to_owned()]));
 }
+
+#[test]
+fn a_token_without_key_id_is_tried_against_few_keys_only() {
+    let others: Vec<_> = (0..8).map(|_| STRANGER.jwk()).collect();
+    let set = |before: usize| {
+        let keys: Vec<_> = others.iter().take(before).cloned().chain([SIGNER.jwk()]).collect();
+        Arc::new(KeySet::parse(json!({"keys": keys}).to_string().as_bytes(), Kind::Access).unwrap())
+    };
+    let token = SIGNER.sign(&with(SIGNER.header(), json!({"kid": null})), &claims());
+    for (before, expected) in [(7, Ok(true)), (8, Err(Code::TokenRejected))] {
+        let ring = KeyRing::new([issuer_rules()]).with_keys("idp", &set(before));
+        assert_eq!(code(identify(&call().bearer(&token), &profile(), &ring)), expected, "behind {before} others");
+    }
+}

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::{Key, elements};
 use crate::call::{Call, Headers};
 use crate::identity::fixtures::{GATEWAY, SIDECAR, WEB, call, certificate, xfcc};
+use crate::identity::settings::Certificate;
 use crate::identity::{Identity, KeyRing, Proof, Rejection, Settings, identify};
 
 const ADMIN: &str = "spiffe://cluster.local/ns/ops/sa/admin";
@@ -135,6 +136,23 @@ fn p14_the_last_element_must_be_about_the_peer() {
 }
 
 #[test]
+fn p14_the_asking_proxys_name_counts_only_where_it_saw_a_certificate() {
+    let mut forged = call().header("x-forwarded-client-cert", &element(SIDECAR, ADMIN));
+    forged.peer.destination_principal = Some(SIDECAR.to_owned());
+    assert_eq!(show(&forged, &xfcc(1, &[])), "xfcc_rejected");
+    assert_eq!(show(&forged, &xfcc(1, &[GATEWAY])), "xfcc_rejected");
+}
+
+#[test]
+fn a_required_certificate_is_required_of_the_last_proxy_too() {
+    let call = behind(GATEWAY, &element(SIDECAR, GATEWAY));
+    let required = Settings { certificate: Certificate::Required, ..xfcc(1, &[]) };
+    assert_eq!(show(&call, &required), "peer_rejected");
+    let (pem, _) = certificate(&[GATEWAY], |_| {});
+    assert_eq!(show(&call.certificate(&pem), &required), GATEWAY);
+}
+
+#[test]
 fn p14_a_uri_that_splices_an_element_is_rejected() {
     let settings = xfcc(1, &[SIDECAR]);
     for uri in [
@@ -234,6 +252,13 @@ proptest! {
         if let Ok(Identity { workload: Some(workload), .. }) = run(&behind(WEB, &header), &xfcc(hops, &[GATEWAY])) {
             prop_assert_eq!(workload.id.as_str(), WEB);
         }
+    }
+
+    #[test]
+    fn a_client_without_certificate_is_nobody(header in forged(), hops in 1_u8..4) {
+        let mut call = behind("", &header);
+        call.peer.principal = None;
+        prop_assert!(run(&call, &xfcc(hops, &[])).map_or(true, |identity| identity.workload.is_none()));
     }
 
     #[test]
