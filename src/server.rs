@@ -63,7 +63,7 @@ pub struct Parts {
     pub tasks: Tasks,
     /// Counts of connections, shared with the metrics.
     pub stats: Arc<ConnStats>,
-    /// Writes out what is buffered; awaited last, and not for longer than `flush_timeout`.
+    /// Writes out what is buffered; awaited after the last call, while the background tasks still run.
     pub flush: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -234,8 +234,9 @@ async fn leave(rest: Rest, calls: &Connections, operators: &Connections) -> Drai
         tracing::warn!("cut the connections that were left at the deadline");
     }
     let finish = async {
-        rest.tasks.end().await;
+        // The log's writer is one of the tasks, so it must still run.
         rest.flush.await;
+        rest.tasks.end().await;
     };
     if tokio::time::timeout_at(gone, finish).await.is_err() {
         tracing::warn!("could not write out everything in time");
@@ -262,3 +263,6 @@ async fn tell(reporter: &HealthReporter, status: ServingStatus) {
         reporter.set_service_status(name, status).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

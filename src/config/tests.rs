@@ -33,9 +33,12 @@ fn unknown_keys_are_all_reported_with_place_and_did_you_mean() {
     );
 }
 
+/// File, environment, flags, and how the problem begins.
+type Given<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str], &'a str);
+
 #[test]
 fn a_wrong_value_is_named_with_its_path_and_origin() {
-    let cases: [(&str, &[(&str, &str)], &[&str], &str); 5] = [
+    let cases: [Given<'_>; 5] = [
         ("shutdown:\n  pre_drain: soon\n", &[], &[], "picket.yaml:2:3: `shutdown.pre_drain`: "),
         (
             "",
