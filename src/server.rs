@@ -77,7 +77,7 @@ impl std::fmt::Debug for Parts {
 #[derive(Debug, thiserror::Error)]
 pub enum StartProblem {
     /// An address cannot be bound.
-    #[error("could not listen on `{address}` for `{name}`: {source}")]
+    #[error("could not listen on `{address}` for `{name}`")]
     Bind {
         /// The listener's name.
         name: String,
@@ -87,13 +87,20 @@ pub enum StartProblem {
         source: std::io::Error,
     },
     /// Its certificates cannot be used.
-    #[error("could not use the certificates of listener `{name}`: {source}")]
+    #[error("could not use the certificates of listener `{name}`")]
     Tls {
         /// The listener's name.
         name: String,
         /// Why.
         source: tls::TlsProblem,
     },
+}
+
+/// An error and what it came from, on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// How a server ended.

@@ -2,6 +2,7 @@
 //!
 //! Knows: the order of these three. Must not know: what a setting or a part does.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::config::{self, Config, Effective, Sources};
 use crate::problem::Problem;
 use crate::server::admin::{AdminBackend, Answer, Unit};
 use crate::server::tasks::Tasks;
-use crate::server::{Ended, Parts, Server, Shutdown};
+use crate::server::{Ended, Parts, Server, Shutdown, chain};
 
 /// Arguments of `picket serve`.
 #[derive(Debug, clap::Args)]
@@ -52,7 +53,13 @@ pub fn run(args: &Args, output: Output) -> Exit {
         return Exit::Ok;
     }
     // Logs go to stderr: stdout may be the decision log's.
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO).init();
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO);
+    // The default already heeds NO_COLOR; a file never wants colours.
+    if std::io::stderr().is_terminal() {
+        log.init()
+    } else {
+        log.with_ansi(false).init()
+    }
     for warning in &effective.warnings {
         tracing::warn!("{warning}");
     }
@@ -97,7 +104,7 @@ async fn serve(config: Config, output: Output) -> Exit {
     let server = match Server::bind(parts) {
         Ok(server) => server,
         Err(problem) => {
-            tracing::error!("{problem}");
+            tracing::error!("{}", chain(&problem));
             return Exit::Internal;
         }
     };

@@ -116,12 +116,12 @@ impl Known {
                 }
             }
             (Step::Each, Self::Each(inner)) | (Step::List, Self::List(inner)) => inner.insert(rest, key),
-            (Step::Each, _) => {
+            (Step::Each, Self::Leaf(_) | Self::Map(_) | Self::List(_)) => {
                 let mut inner = Self::Map(Vec::new());
                 inner.insert(rest, key);
                 *self = Self::Each(Box::new(inner));
             }
-            (Step::List, _) => {
+            (Step::List, Self::Leaf(_) | Self::Map(_) | Self::Each(_)) => {
                 let mut inner = Self::Map(Vec::new());
                 inner.insert(rest, key);
                 *self = Self::List(Box::new(inner));

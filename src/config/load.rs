@@ -57,6 +57,7 @@ struct Reader {
     file: String,
     tree: Node,
     problems: Vec<Problem>,
+    unknown: Vec<String>,
 }
 
 impl Reader {
@@ -80,7 +81,7 @@ impl Reader {
                 tree.set(&[name], default.clone()).map_err(|message| vec![Problem::error(&file, message)])?;
             }
         }
-        let mut reader = Self { file, tree, problems: Vec::new() };
+        let mut reader = Self { file, tree, problems: Vec::new(), unknown: Vec::new() };
         for (name, value) in &sources.environment {
             reader.variable(name, value);
         }
@@ -124,16 +125,23 @@ impl Reader {
         for (path, origin, help) in unknown {
             let problem = origin.problem(&self.file, format!("unknown key `{path}`"));
             self.problems.push(problem.help(help));
+            self.unknown.push(path);
         }
     }
 
     fn config(&mut self) -> Config {
         let mut profiles = BTreeMap::new();
-        if let Some(Node { content: Content::Map(entries), .. }) = self.tree.get("profiles").cloned() {
-            for (name, _) in entries {
-                let profile = self.section(&format!("profiles.{name}"), || Some(Value::Null));
-                profiles.extend(profile.map(|profile| (name, profile)));
+        match self.tree.get("profiles").cloned() {
+            Some(Node { content: Content::Map(entries), .. }) => {
+                for (name, _) in entries {
+                    let profile = self.section(&format!("profiles.{name}"), || Some(Value::Null));
+                    profiles.extend(profile.map(|profile| (name, profile)));
+                }
             }
+            Some(Node { content: Content::Scalar(_) | Content::List(_), origin }) => {
+                self.error(&origin, "`profiles` is not a map of names to profiles".to_owned());
+            }
+            None => {}
         }
         Config {
             policies: self.section("policies", defaulted).unwrap_or_default(),
@@ -170,12 +178,13 @@ impl Reader {
             Err(error) => {
                 let below = error.path().to_string();
                 let (whole, message) = (join(path, &below), error.into_inner().to_string());
-                // Unknown keys are reported, all of them and with their places, by `check`.
-                let reported = message.starts_with("unknown field")
-                    && self.problems.iter().any(|p| p.message.contains("unknown key"));
+                let at = shown(&whole);
+                // Unknown keys that `check` has found are reported already, with their places.
+                let reported =
+                    message.starts_with("unknown field") && self.unknown.iter().any(|key| key.starts_with(&at));
                 if !reported {
                     let origin = node.origin_at(&below).clone();
-                    self.error(&origin, format!("`{}`: {message}", shown(&whole)));
+                    self.error(&origin, format!("`{at}`: {message}"));
                 }
                 None
             }
@@ -277,6 +286,9 @@ fn unknown_keys(node: &Node, known: &Known, path: &str, found: &mut Vec<(String,
             found.push((shown(path), node.origin.clone(), "it holds one value, not a map".to_owned()));
         }
         // A value of the wrong kind is reported by the section's own `Settings`.
-        (Known::Leaf(_) | Known::Map(_) | Known::Each(_) | Known::List(_), _) => {}
+        (
+            Known::Leaf(_) | Known::Map(_) | Known::Each(_) | Known::List(_),
+            Content::Scalar(_) | Content::List(_) | Content::Map(_),
+        ) => {}
     }
 }

@@ -73,8 +73,10 @@ fn a_wrong_value_is_named_with_its_path_and_origin() {
 
 #[test]
 fn every_section_reports_its_problem_at_once() {
-    let found = problems("shutdown: {pre_drain: soon}\nadmin: {http_address: 1}\npolicies: {poll: x}\n", &[], &[]);
-    assert_eq!(found.len(), 3, "{found:#?}");
+    let file =
+        "shutdown: {pre_drain: soon}\nadmin: 3\npolicies: {poll: x}\nlisteners: {name: a}\nprofiles: [a]\nissuers: 1\n";
+    let found = problems(file, &[], &[]);
+    assert_eq!(found.len(), 6, "{found:#?}");
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Settings {
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         if self.connections_max == 0 || self.connections_max > tokio::sync::Semaphore::MAX_PERMITS {
-            problems.push(("connections_max", "no connection could be served; give at least 1".to_owned()));
+            problems.push(("connections_max", "give a number from 1 to 2305843009213693951".to_owned()));
         }
         if self.streams_max == 0 {
             problems.push(("streams_max", "no call could be served; give at least 1".to_owned()));

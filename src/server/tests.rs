@@ -226,18 +226,36 @@ async fn connections_above_the_limit_are_closed_at_once() {
     assert_eq!(client.send_request(get("/quick")).await.unwrap().status(), 200);
 }
 
+/// One HTTP/2 frame.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
 #[tokio::test(start_paused = true)]
 async fn p34_calls_given_up_in_a_burst_do_not_end_the_connection() {
-    let mut house = House::new(Settings::default());
-    let mut client = house.client().await;
-    for _ in 0..20 {
-        let mut burst: Vec<_> = (0..50).map(|_| Box::pin(client.send_request(get("/wait")))).collect();
-        for call in &mut burst {
-            assert!(futures_util::poll!(call.as_mut()).is_pending());
-        }
-        drop(burst);
-        tokio::task::yield_now().await;
+    let [headers, reset, settings, ping, goaway] = [1, 3, 4, 6, 7];
+    let house = House::new(Settings::default());
+    let mut peer = house.connect();
+    let mut said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    said.extend(frame(settings, 0, 0, &[]));
+    // The server reads them all before it takes up the first: with the library's limit of 20 it hangs up.
+    for stream in (1..400).step_by(2) {
+        said.extend(frame(headers, 5, stream, b"\x82\x86\x84\x41\x04test"));
+        said.extend(frame(reset, 0, stream, &8_u32.to_be_bytes()));
     }
-    assert_eq!(client.send_request(get("/quick")).await.unwrap().status(), 200);
+    said.extend(frame(ping, 0, 0, b"whatever"));
+    peer.write_all(&said).await.unwrap();
+    loop {
+        let mut head = [0; 9];
+        peer.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; usize::try_from(length).unwrap()];
+        peer.read_exact(&mut payload).await.unwrap();
+        assert_ne!(head[3], goaway, "{}", String::from_utf8_lossy(&payload));
+        if head[3] == ping && payload == b"whatever" {
+            break;
+        }
+    }
     assert_eq!(house.stats.open(), 1);
 }

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::server::TlsStream;
 
+use super::chain;
 use super::peers::Peers;
 use super::socket::BoxIo;
 use crate::config::Key;
@@ -62,7 +63,7 @@ impl Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsProblem {
     /// A file cannot be read.
-    #[error("could not read `{file}`: {source}")]
+    #[error("could not read `{file}`")]
     Read {
         /// The file.
         file: String,
@@ -151,7 +152,7 @@ impl Acceptor {
                 .await
                 .unwrap_or_else(|error| (refused, Err(TlsProblem::Unusable(error.to_string()))));
             if let Err(problem) = result {
-                tracing::error!(%problem, "keeping the old certificates");
+                tracing::error!(problem = chain(&problem), "keeping the old certificates");
             }
             refused = seen;
         }
