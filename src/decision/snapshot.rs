@@ -105,6 +105,13 @@ impl Snapshot {
         None
     }
 
+    /// The catalogue's facts about a service (`<namespace>/<name>`), typed as `ServiceFacts`.
+    #[must_use]
+    pub fn service_facts(&self, service: &str) -> Option<&Value> {
+        let _ = service;
+        None
+    }
+
     /// Reads JSON as one of the facts' record types; Cedar itself checks it. For [`FactsType::Call`] a
     /// record that holds only some of the attributes is accepted.
     ///
