@@ -303,12 +303,10 @@ async fn ask(settings: &Settings, client: &Client, url: String, known: &dyn Know
         Fills::Resource => known.typed(FactsType::Service, &mapped).map_err(misfit)?,
         Fills::Call { attribute } => {
             let record = Json::Object([(attribute.clone(), mapped)].into_iter().collect());
-            match known.typed(FactsType::Call, &record).map_err(misfit)? {
-                Value::Record(mut fields) => {
-                    fields.remove(attribute).ok_or_else(|| misfit("no such attribute".to_owned()))?
-                }
-                _ => return Err(misfit("no record".to_owned())),
-            }
+            let Value::Record(mut fields) = known.typed(FactsType::Call, &record).map_err(misfit)? else {
+                return Err(misfit("it is no record".to_owned()));
+            };
+            fields.remove(attribute).ok_or_else(|| misfit("it lacks the attribute".to_owned()))?
         }
     };
     Ok(Some(Arc::new(value)))

@@ -137,8 +137,12 @@ impl Store {
         let Loaded { snapshot, refused, problems } = loaded;
         let mut refused: BTreeSet<String> = refused.into_iter().collect();
         if let Some(snapshot) = snapshot {
-            memory.in_force = Some(parts::accepted(&settled.tree, memory.in_force.as_ref(), &refused));
-            self.current.store(Some(snapshot));
+            let is_new = self.current.load().as_ref().is_none_or(|current| !Arc::ptr_eq(current, &snapshot));
+            // The very snapshot in force, and something refused: no file was taken over, whatever `refused` names.
+            if is_new || refused.is_empty() {
+                memory.in_force = Some(parts::accepted(&settled.tree, memory.in_force.as_ref(), &refused));
+                self.current.store(Some(snapshot));
+            }
         } else {
             // Nothing can be used: the snapshot in force, if any, stays.
             refused.insert(PLATFORM.to_owned());

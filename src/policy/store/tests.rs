@@ -238,6 +238,36 @@ async fn half_written_files_are_never_in_force() {
     assert!(!Arc::ptr_eq(&before, &store.current().unwrap()));
 }
 
+/// The kernel's events need the real clock; the poll is too far away to help.
+#[tokio::test]
+async fn a_swapped_link_is_in_force_by_the_watch_alone() {
+    let home = tempfile::TempDir::new().unwrap();
+    for version in ["v1", "v2", "v3"] {
+        std::fs::create_dir_all(home.path().join(version).join("mesh")).unwrap();
+        write(&home.path().join(version).join("mesh/a.cedar"), version);
+    }
+    std::os::unix::fs::symlink("v1", home.path().join("live")).unwrap();
+    let (loads, mut loaded) = tokio::sync::mpsc::unbounded_channel();
+    let loader: Loader = Arc::new(move |tree, _| {
+        loads.send(tree.files["mesh/a.cedar"].to_string()).unwrap();
+        Loaded { snapshot: Some(Arc::default()), refused: Vec::new(), problems: Vec::new() }
+    });
+    let source = Arc::new(Directory::new(&Settings::new(home.path().join("live"))));
+    let store = Store::over(source, loader, Duration::from_secs(3600));
+    let cancel = CancellationToken::new();
+    let swaps = async {
+        assert_eq!(loaded.recv().await.unwrap(), "v1");
+        for version in ["v2", "v3"] {
+            std::os::unix::fs::symlink(version, home.path().join("next")).unwrap();
+            std::fs::rename(home.path().join("next"), home.path().join("live")).unwrap();
+            let seen = tokio::time::timeout(Duration::from_secs(5), loaded.recv()).await;
+            assert_eq!(seen.unwrap().unwrap(), version);
+        }
+        cancel.cancel();
+    };
+    tokio::join!(store.run(cancel.clone()), swaps);
+}
+
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
