@@ -253,7 +253,9 @@ impl Reader {
 fn text(path: &Path) -> Result<(String, (Option<SystemTime>, u64)), Fault> {
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     let metadata = file.metadata().map_err(|error| unreadable(&error))?;
-    let stamp = (metadata.modified().ok(), metadata.ino());
+    // A file system without modification times has none to disagree about.
+    let modified = metadata.modified().map_or(None, Some);
+    let stamp = (modified, metadata.ino());
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {

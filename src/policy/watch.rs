@@ -101,7 +101,8 @@ impl Inner {
             }
             Ok(_) | Err(_) => {}
         }
-        let armed = armed.ok();
+        // What went wrong was logged above.
+        let armed = armed.map_or(None, Some);
         let is_armed = armed.is_some();
         *self.watcher.lock().unwrap_or_else(PoisonError::into_inner) = armed;
         is_armed

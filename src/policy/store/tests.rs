@@ -36,6 +36,11 @@ impl PolicySource for Fake {
     }
 }
 
+/// A snapshot of nothing, distinct from every other.
+fn fresh() -> Arc<Snapshot> {
+    Snapshot::load(&Tree::default(), None).snapshot.unwrap()
+}
+
 fn reading(files: &[(&str, &str)]) -> Reading {
     let mut reading = Reading::default();
     for (path, text) in files {
@@ -63,7 +68,7 @@ fn loader(seen: Seen) -> Loader {
             }
         }
         let problems = refused.iter().map(|unit| Problem::error(unit.clone(), "bad")).collect();
-        let snapshot = if refused.contains(PLATFORM) { previous.cloned() } else { Some(Arc::default()) };
+        let snapshot = if refused.contains(PLATFORM) { previous.cloned() } else { Some(fresh()) };
         Loaded { snapshot, refused: refused.into_iter().collect(), problems }
     })
 }
@@ -222,7 +227,7 @@ async fn half_written_files_are_never_in_force() {
     let loader: Loader = Arc::new(|tree, previous| {
         let whole = tree.files.values().all(|text| text.ends_with(" end"));
         let refused = if whole { Vec::new() } else { vec![PLATFORM.to_owned()] };
-        Loaded { snapshot: if whole { Some(Arc::default()) } else { previous.cloned() }, refused, problems: Vec::new() }
+        Loaded { snapshot: if whole { Some(fresh()) } else { previous.cloned() }, refused, problems: Vec::new() }
     });
     let settings = Settings::new(root.path());
     let store = Store::over(Arc::new(Directory::new(&settings)), loader, settings.poll);
@@ -250,7 +255,7 @@ async fn a_swapped_link_is_in_force_by_the_watch_alone() {
     let (loads, mut loaded) = tokio::sync::mpsc::unbounded_channel();
     let loader: Loader = Arc::new(move |tree, _| {
         loads.send(tree.files["mesh/a.cedar"].to_string()).unwrap();
-        Loaded { snapshot: Some(Arc::default()), refused: Vec::new(), problems: Vec::new() }
+        Loaded { snapshot: Some(fresh()), refused: Vec::new(), problems: Vec::new() }
     });
     let source = Arc::new(Directory::new(&Settings::new(home.path().join("live"))));
     let store = Store::over(source, loader, Duration::from_secs(3600));
