@@ -103,7 +103,7 @@ pub fn read(root: &Path) -> Result<Reading, Vec<Problem>> {
 
 /// When each file was last written and which inode it is. A file that is emptied and filled all the
 /// time is found empty twice; its stamps tell.
-type Stamps = BTreeMap<String, (Option<SystemTime>, u64)>;
+type Stamps = BTreeMap<String, (SystemTime, u64)>;
 
 fn read_stamped(root: &Path) -> Result<(Reading, Stamps), Vec<Problem>> {
     let home = fs::canonicalize(root).map_err(|error| {
@@ -250,11 +250,10 @@ impl Reader {
     }
 }
 
-fn text(path: &Path) -> Result<(String, (Option<SystemTime>, u64)), Fault> {
+fn text(path: &Path) -> Result<(String, (SystemTime, u64)), Fault> {
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     let metadata = file.metadata().map_err(|error| unreadable(&error))?;
-    // A file system without modification times has none to disagree about.
-    let modified = metadata.modified().map_or(None, Some);
+    let modified = metadata.modified().map_err(|error| unreadable(&error))?;
     let stamp = (modified, metadata.ino());
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;

@@ -101,10 +101,10 @@ impl Inner {
             }
             Ok(_) | Err(_) => {}
         }
+        let is_armed = armed.is_ok();
+        let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
         // What went wrong was logged above.
-        let armed = armed.map_or(None, Some);
-        let is_armed = armed.is_some();
-        *self.watcher.lock().unwrap_or_else(PoisonError::into_inner) = armed;
+        *watcher = armed.into_iter().next();
         is_armed
     }
 
