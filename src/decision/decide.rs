@@ -23,19 +23,32 @@ use crate::query::{Facts, Query, Value};
 pub fn decide(snapshot: &Snapshot, query: Query, facts: &Facts) -> Result<(Verdict, Query), Failure> {
     let query = values::complete(query, facts).map_err(|detail| Failure::new(Code::EntitiesUnavailable, detail))?;
     let units = judging(snapshot, &query.namespace)?;
-    let inputs = values::inputs(&query, snapshot.types()).map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
-    let enforced = Findings::of(units.iter().map(AsRef::as_ref), Part::Enforced, &inputs);
+    let invalid = |detail| Failure::new(Code::QueryInvalid, detail);
+    let find = |part| snapshot.engine().find(&units, part, &query, snapshot.types());
+    let enforced = find(Part::Enforced).map_err(invalid)?;
     let case = Case { snapshot, query: &query, units: &units };
     let (effect, determining) = case.effect(&enforced);
-    let watched = units.iter().any(|unit| unit.is_watched());
-    let would_be = watched.then(|| {
-        let mut all = Findings::of(units.iter().map(AsRef::as_ref), Part::Shadow, &inputs);
+    let mut would_be = None;
+    if units.iter().any(|unit| unit.is_watched()) {
+        let mut all = Findings::clone(&*find(Part::Shadow).map_err(invalid)?);
         all.unite(&enforced);
         all.permits.retain(|id| !case.entry(id).is_some_and(|entry| entry.bridge));
-        case.would_be(&all)
-    });
+        would_be = Some(case.would_be(&all));
+    }
     let verdict = Verdict { effect, determining, errors: enforced.errors(), would_be };
     Ok((verdict, query))
+}
+
+/// What plain Cedar finds: every policy is evaluated, with everything that is known. The specification that
+/// [`decide`] is held to.
+///
+/// # Errors
+/// As [`decide`].
+pub fn plain(snapshot: &Snapshot, query: &Query, part: Part) -> Result<Findings, Failure> {
+    let units = judging(snapshot, &query.namespace)?;
+    let inputs = values::inputs(query, snapshot.types());
+    let inputs = inputs.map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
+    Ok(Findings::of(units.iter().map(AsRef::as_ref), part, &inputs))
 }
 
 /// The units whose policies judge calls into a namespace: the mesh's and its own.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::{Authorizer, PolicySet};
+use cedar_policy::{Authorizer, Effect, PolicySet};
 
 use super::unit::Unit;
 use super::values::Inputs;
@@ -44,8 +44,8 @@ impl Findings {
                 Part::Enforced => (&unit.permits, &unit.forbids),
                 Part::Shadow => (&unit.shadow_permits, &unit.shadow_forbids),
             };
-            ask(permits, inputs, &mut findings.permits, &mut findings.permit_errors);
-            ask(forbids, inputs, &mut findings.forbids, &mut findings.forbid_errors);
+            ask(permits, inputs, &mut findings);
+            ask(forbids, inputs, &mut findings);
         }
         findings
     }
@@ -56,6 +56,14 @@ impl Findings {
         self.forbids.extend(other.forbids.iter().cloned());
         self.permit_errors.extend(other.permit_errors.iter().map(|(id, m)| (id.clone(), m.clone())));
         self.forbid_errors.extend(other.forbid_errors.iter().map(|(id, m)| (id.clone(), m.clone())));
+    }
+
+    /// Roughly how much memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let ids = self.permits.iter().chain(&self.forbids).map(|id| id.len() + 32).sum::<usize>();
+        let errors = self.permit_errors.iter().chain(&self.forbid_errors);
+        ids + errors.map(|(id, message)| id.len() + message.len() + 64).sum::<usize>()
     }
 
     /// Every failed policy, sorted by id.
@@ -69,11 +77,13 @@ impl Findings {
     }
 }
 
-/// Asks one set, all of whose policies have the same effect.
-fn ask(set: &PolicySet, inputs: &Inputs, satisfied: &mut BTreeSet<String>, failed: &mut BTreeMap<String, String>) {
-    if set.is_empty() {
-        return;
-    }
+/// Asks one set and adds what it says. All of a set's policies have the same effect, so that none hides another.
+pub fn ask(set: &PolicySet, inputs: &Inputs, findings: &mut Findings) {
+    let Some(effect) = set.policies().next().map(cedar_policy::Policy::effect) else { return };
+    let (satisfied, failed) = match effect {
+        Effect::Permit => (&mut findings.permits, &mut findings.permit_errors),
+        Effect::Forbid => (&mut findings.forbids, &mut findings.forbid_errors),
+    };
     let response = Authorizer::new().is_authorized(&inputs.request, set, &inputs.entities);
     satisfied.extend(response.diagnostics().reason().map(ToString::to_string));
     for error in response.diagnostics().errors() {

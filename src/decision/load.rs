@@ -25,7 +25,8 @@ pub fn load(tree: &Tree, previous: Option<&Arc<Snapshot>>) -> Loaded {
         let unchanged = previous.is_some_and(|snapshot| Arc::ptr_eq(snapshot.platform(), &platform));
         parts.insert(name.clone(), next_part(name, files, old, unchanged.then_some(()), &platform, &mut report));
     }
-    let snapshot = Arc::new(Snapshot::assemble(platform, parts));
+    let engine = previous.map(|snapshot| Arc::clone(snapshot.engine())).unwrap_or_default();
+    let snapshot = Arc::new(Snapshot::assemble(platform, parts, engine));
     note_widening(previous, &snapshot, &mut report);
     report.loaded(Some(snapshot))
 }

@@ -83,6 +83,11 @@ impl Types {
         self.actions.get(id).map(Vec::as_slice)
     }
 
+    /// Every action's id with its own entity and those of its groups.
+    pub fn actions(&self) -> impl Iterator<Item = (&str, &[Entity])> {
+        self.actions.iter().map(|(id, closure)| (id.as_str(), closure.as_slice()))
+    }
+
     /// Cedar's name of an entity, without parsing where the schema knows the type.
     ///
     /// # Errors

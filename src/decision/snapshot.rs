@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::engine::Engine;
 use super::literals::Known;
 use super::manifest::{self, Manifest, Mode};
 pub use super::schema::FactsType;
@@ -35,6 +36,7 @@ pub struct Snapshot {
     reads: HashMap<String, Reads>,
     settable: HashMap<String, BTreeSet<String>>,
     digests: BTreeMap<String, String>,
+    engine: Arc<Engine>,
 }
 
 /// A namespace's policies.
@@ -99,7 +101,7 @@ impl Snapshot {
         load::load(tree, previous)
     }
 
-    pub(super) fn assemble(platform: Arc<Platform>, namespaces: BTreeMap<String, Part>) -> Self {
+    pub(super) fn assemble(platform: Arc<Platform>, namespaces: BTreeMap<String, Part>, engine: Arc<Engine>) -> Self {
         let mut digests: BTreeMap<String, String> =
             namespaces.iter().map(|(name, part)| (name.clone(), part.digest.clone())).collect();
         digests.insert(MESH.to_owned(), platform.digest.clone());
@@ -112,7 +114,7 @@ impl Snapshot {
             reads.insert(name.clone(), all);
             settable.insert(name.clone(), platform.mesh.settable.union(&unit.settable).cloned().collect());
         }
-        Self { platform, namespaces, reads, settable, digests }
+        Self { platform, namespaces, reads, settable, digests, engine }
     }
 
     pub(super) fn platform(&self) -> &Arc<Platform> {
@@ -121,6 +123,12 @@ impl Snapshot {
 
     pub(super) fn parts(&self) -> &BTreeMap<String, Part> {
         &self.namespaces
+    }
+
+    /// Finds satisfied policies; shared by all snapshots of one line.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     /// The catalogue.

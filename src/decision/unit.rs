@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode, pst};
 
 use super::annotations::{self, Annotated};
+use super::evaluate::Part;
+use super::index::Index;
 use super::literals::{Known, Unknown};
 use super::manifest::{Manifest, Mode};
+use super::reach::Reach;
 use super::remedy::Remedy;
 use super::schema::Types;
 use super::{confine, diagnostics, footprint, lint, template_types};
@@ -52,6 +56,8 @@ pub struct Entry {
     pub deny_status: Option<u16>,
     /// `@reason`.
     pub reason: Option<String>,
+    /// What its conditions reach.
+    pub reach: Reach,
 }
 
 /// A unit's policies, split as they are evaluated.
@@ -73,6 +79,9 @@ pub struct Unit {
     pub settable: BTreeSet<String>,
     /// Whether any permit is a bridge.
     pub bridged: bool,
+    /// Different for every unit that was ever loaded by this process.
+    pub generation: u64,
+    indexes: [[Index; 2]; 2],
 }
 
 /// What the checks of a unit need to know.
@@ -110,7 +119,32 @@ impl Unit {
         let (errors, mild): (Vec<_>, Vec<_>) =
             problems.into_iter().partition(|p| p.severity == crate::problem::Severity::Error);
         notes.extend(mild);
-        if errors.is_empty() { Ok(loaded) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        loaded.build_indexes(against.types);
+        Ok(loaded)
+    }
+
+    /// The indexes of permits and of forbids.
+    #[must_use]
+    pub fn indexes(&self, part: Part) -> [&Index; 2] {
+        let [[permits, forbids], [shadow_permits, shadow_forbids]] = &self.indexes;
+        match part {
+            Part::Enforced => [permits, forbids],
+            Part::Shadow => [shadow_permits, shadow_forbids],
+        }
+    }
+
+    fn build_indexes(&mut self, types: &Types) {
+        static GENERATIONS: AtomicU64 = AtomicU64::new(1);
+        self.generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        let of = |mode: Mode, effect: Effect| {
+            let chosen = self.entries.values().filter(|entry| entry.mode == mode && entry.effect == effect);
+            Index::new(chosen.cloned().collect(), types)
+        };
+        let both = |mode| [of(mode, Effect::Permit), of(mode, Effect::Forbid)];
+        self.indexes = [both(Mode::Enforce), both(Mode::Shadow)];
     }
 
     fn take_file(
@@ -272,7 +306,10 @@ fn entry(
     match (rewritten, annotated) {
         (Ok(rewritten), Some(annotated)) if faults.is_empty() => {
             template_types::reads(annotated.obligations.templates(), &mut reads);
-            Ok((enforced(annotated, context, written, &name, rewritten), reads))
+            // Of the policy as rewritten: confinement adds a condition.
+            let reach = rewritten.to_pst().map(|pst| Reach::of(pst.body()));
+            let reach = reach.map_err(|error| vec![fault(error.to_string())])?;
+            Ok((enforced(annotated, context, written, &name, (rewritten, reach)), reads))
         }
         (Err(message), _) => {
             faults.push(fault(message));
@@ -327,7 +364,13 @@ fn check_key(used: &footprint::KeyUse) -> Option<String> {
     }
 }
 
-fn enforced(annotated: Annotated, context: &Context<'_>, written: &Written, name: &str, policy: Policy) -> Entry {
+fn enforced(
+    annotated: Annotated,
+    context: &Context<'_>,
+    written: &Written,
+    name: &str,
+    (policy, reach): (Policy, Reach),
+) -> Entry {
     Entry {
         id: format!("{}/{name}", context.unit),
         file: context.file.to_owned(),
@@ -341,5 +384,6 @@ fn enforced(annotated: Annotated, context: &Context<'_>, written: &Written, name
         remedy: annotated.remedy,
         deny_status: annotated.deny_status,
         reason: annotated.reason,
+        reach,
     }
 }

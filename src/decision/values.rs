@@ -1,6 +1,6 @@
 //! A query as Cedar's request, context and entities.
 
-use cedar_policy::{Context, Entities, Entity, Request, RestrictedExpression};
+use cedar_policy::{Context, Entities, Entity, Request, RestrictedExpression, Schema};
 
 use super::schema::Types;
 use crate::query::{Facts, Node, Query, Uid, Value};
@@ -35,11 +35,24 @@ pub fn complete(mut query: Query, facts: &Facts) -> Result<Query, String> {
     Ok(query)
 }
 
-/// Builds what Cedar evaluates.
+/// Builds what Cedar evaluates, checked against the schema.
 ///
 /// # Errors
 /// A fragment that says what does not fit the schema.
 pub fn inputs(query: &Query, types: &Types) -> Result<Inputs, String> {
+    build(query, types, Some(types.schema()))
+}
+
+/// Builds what Cedar evaluates from a query that is cut down to what is reached, and so lacks attributes
+/// that the schema requires.
+///
+/// # Errors
+/// A fragment that says which name the schema does not have.
+pub fn unchecked_inputs(query: &Query, types: &Types) -> Result<Inputs, String> {
+    build(query, types, None)
+}
+
+fn build(query: &Query, types: &Types, schema: Option<&Schema>) -> Result<Inputs, String> {
     let action = types.action(&query.action).ok_or_else(|| format!("the schema has no action `{}`", query.action))?;
     let pairs = query.context.iter().map(|(name, value)| Ok((name.clone(), expression(value, types)?)));
     let context = Context::from_pairs(pairs.collect::<Result<Vec<_>, String>>()?).map_err(|e| e.to_string())?;
@@ -48,7 +61,7 @@ pub fn inputs(query: &Query, types: &Types) -> Result<Inputs, String> {
         types.uid(&Uid::new("Action", query.action.clone()))?,
         types.uid(&query.resource.uid)?,
         context,
-        Some(types.schema()),
+        schema,
     )
     .map_err(|error| error.to_string())?;
     let nodes = [&query.principal, &query.resource].into_iter().chain(&query.bags);

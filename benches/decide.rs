@@ -1,0 +1,133 @@
+//! What one decision costs: the engine over 10 to 100,000 policies, and beside it plain Cedar.
+//!
+//! `cargo bench --bench decide` prints medians of one run and their ratios. Machines are shared and noisy, so
+//! only the ratios of one run mean anything.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a bench stops at the first surprise and reads the real clock"
+)]
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use picket::call::{Body, Call, CanonicalPath, Headers, Host, Peer, Target, UnixMillis};
+use picket::decision::snapshot::Tree;
+use picket::decision::{self, Snapshot};
+use picket::identity::{Identity, Proof, SpiffeId, Workload};
+use picket::mapping::{self, Place, action};
+use picket::query::{Facts, Query};
+
+/// Policies of one layout: scope-selective, one for each caller and path.
+fn snapshot(policies: usize, namespaces: usize) -> Arc<Snapshot> {
+    let mut files: BTreeMap<String, Arc<str>> = BTreeMap::new();
+    let mut catalog = String::from("services:\n");
+    let each = policies.div_ceil(namespaces);
+    for ns in 0..namespaces {
+        catalog.push_str(&format!("  - {{id: ns{ns}/api, hosts: [api.ns{ns}]}}\n"));
+        let mut text = String::new();
+        for n in 0..each.min(policies - (ns * each).min(policies)) {
+            text.push_str(&format!(
+                "@id(\"p{n}\") permit (principal == Workload::\"spiffe://cluster.local/ns/web/sa/caller{n}\", \
+                 action in Action::\"read\", resource in Path::\"ns{ns}/api/v1/items{n}\")\n\
+                 when {{ context.http.headers.hasTag(\"x-tenant\") }};\n"
+            ));
+        }
+        files.insert(format!("namespaces/ns{ns}/a.cedar"), text.into());
+    }
+    let guard = "@id(\"no-debug\") forbid (principal, action in Action::\"any\", resource is Path) \
+                 when { context.http.headers.hasTag(\"x-debug\") };";
+    files.insert("mesh/guard.cedar".to_owned(), guard.into());
+    files.insert("catalog.yaml".to_owned(), catalog.into());
+    let folders = files.keys().filter_map(|path| path.rsplit_once('/')).map(|(folder, _)| folder.to_owned()).collect();
+    let loaded = Snapshot::load(&Tree { files, folders }, None);
+    assert!(loaded.refused.is_empty(), "{:?}", loaded.problems.first());
+    loaded.snapshot.unwrap()
+}
+
+fn call(number: usize, tenant: &str) -> Call {
+    let path = format!("/v1/items{number}/42");
+    let headers = [("x-tenant", tenant), ("user-agent", "bench/1.0"), ("accept", "application/json")];
+    Call {
+        peer: Peer::default(),
+        method: "GET".into(),
+        scheme: "https".into(),
+        host: Host::parse("api.ns0").unwrap(),
+        target: Target::Path { path: CanonicalPath::parse(&path).unwrap(), query: None },
+        path_sent: path,
+        upgrade: None,
+        headers: Headers::raw(headers.map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec())).into()),
+        body: Body::NotSent,
+        extensions: [("service".to_owned(), "ns0/api".to_owned())].into(),
+        verified_tokens: BTreeMap::new(),
+        received_at: UnixMillis(1_795_392_000_000),
+    }
+}
+
+fn query(snapshot: &Snapshot, number: usize, tenant: &str) -> Query {
+    let (settings, place) = (mapping::Settings::default(), Place { listener: "bench", home: "cluster.local" });
+    let call = call(number, tenant);
+    let id = SpiffeId::parse(&format!("spiffe://cluster.local/ns/web/sa/caller{number}")).unwrap();
+    let identity = Identity { workload: Some(Workload { id, proof: Proof::Mtls }), token: None };
+    let service = mapping::service(&call, &settings, snapshot.catalog(), place.home).unwrap();
+    let asked = action::asked(&call, &service, &settings).unwrap();
+    mapping::query(&call, &identity, &service, &asked, snapshot.reads("ns0"), place).unwrap()
+}
+
+/// Median nanoseconds of one call of `work`, over 31 batches.
+fn median(batch: usize, mut work: impl FnMut(usize)) -> f64 {
+    let mut times: Vec<f64> = (0..31)
+        .map(|round| {
+            let begin = Instant::now();
+            for n in 0..batch {
+                work(round * batch + n);
+            }
+            begin.elapsed().as_nanos() as f64 / batch as f64
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn main() {
+    // `cargo test --benches` and `--list` pass flags; only a bare run measures.
+    if std::env::args().any(|arg| arg == "--test" || arg == "--list") {
+        return;
+    }
+    println!("policies  namespaces     load ms   miss ns    hit ns   plain ns   plain/miss");
+    let mut base = None;
+    for (policies, namespaces) in
+        [(10, 1), (100, 1), (1_000, 1), (10_000, 1), (10_000, 1_000), (100_000, 1), (100_000, 1_000)]
+    {
+        let begin = Instant::now();
+        let snapshot = snapshot(policies, namespaces);
+        let load = begin.elapsed().as_secs_f64() * 1e3;
+        let callers = policies.div_ceil(namespaces).min(64);
+        let facts = Facts::default();
+        let decide = |query: Query| black_box(decision::decide(&snapshot, query, &facts).unwrap());
+        // The tenant is reached by key only, but its value is not part of `hasTag`'s answer: vary the caller.
+        let misses: Vec<Query> = (0..31 * 200).map(|n| query(&snapshot, n % callers, &format!("t{n}"))).collect();
+        (0..callers).for_each(|n| drop(decide(query(&snapshot, n, "warm"))));
+        let miss = median(200, |n| drop(decide(misses[n].clone())));
+        let hits: Vec<Query> = (0..callers).map(|n| query(&snapshot, n, "warm")).collect();
+        let hit = median(200, |n| drop(decide(hits[n % callers].clone())));
+        let plain = if policies <= 10_000 {
+            let part = decision::evaluate::Part::Enforced;
+            median(if policies > 500 { 1 } else { 50 }, |n| {
+                drop(black_box(decision::decide::plain(&snapshot, &hits[n % callers], part).unwrap()))
+            })
+        } else {
+            f64::NAN
+        };
+        let (miss_base, hit_base) = *base.get_or_insert((miss, hit));
+        println!(
+            "{policies:>8}  {namespaces:>10}  {load:>10.0}  {miss:>8.0}  {hit:>8.0}  {plain:>9.0}   {:>8.1}   miss x{:.2}  hit x{:.2}",
+            plain / miss,
+            miss / miss_base,
+            hit / hit_base
+        );
+    }
+}
