@@ -4,6 +4,7 @@
 //! how any step works.
 
 pub mod explanation;
+pub mod verify;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -86,6 +87,8 @@ pub struct Checker {
     pub entities: Arc<Entities>,
     /// Where issuers' keys come from.
     pub keys: Arc<Keys>,
+    /// Verifies some decisions off the request path, where that is wanted.
+    pub verifier: Option<Arc<verify::Verifier>>,
 }
 
 impl Checker {
@@ -104,6 +107,9 @@ impl Checker {
         let query = known.query.insert(query);
         let facts = self.entities.fetch(&snapshot, query, &reads, deadline).await?;
         let (verdict, query) = decision::decide(&snapshot, query.clone(), &facts)?;
+        if let Some(verifier) = &self.verifier {
+            verifier.offer(&snapshot, &query);
+        }
         known.query = Some(query);
         Ok(verdict)
     }

@@ -51,6 +51,8 @@ pub struct Limits {
     pub check: sections::CheckLimits,
     /// Most checks judged at once.
     pub in_flight_max: usize,
+    /// Every Nth decision is verified; 0 for none.
+    pub verify_every: u64,
 }
 
 /// Every section with its keys, in the order of the documentation.

@@ -25,6 +25,9 @@ pub struct Args {
     /// Sets one setting; may be repeated, the last one wins.
     #[arg(long, value_name = "SECTION.FIELD=VALUE")]
     set: Vec<String>,
+    /// Verifies every Nth decision by plain Cedar, off the request path.
+    #[arg(long, value_name = "1/N", value_parser = every)]
+    verify_decisions: Option<u64>,
     /// Prints the settings in force, with the origin of each, and ends.
     #[arg(long)]
     print_config: bool,
@@ -83,7 +86,15 @@ fn read(args: &Args) -> Result<Effective, Vec<Problem>> {
         // Quoted: a folder may be called `8` or `yes`.
         flags.push((format!("policies.dir={}", serde_json::Value::from(dir.as_str())), "--policies".to_owned()));
     }
+    if let Some(every) = args.verify_decisions {
+        flags.push((format!("limits.verify_every={every}"), "--verify-decisions".to_owned()));
+    }
     config::load(&Sources { file, environment: config::environment(), flags })
+}
+
+fn every(text: &str) -> Result<u64, String> {
+    let number = text.strip_prefix("1/").and_then(|number| number.parse().ok()).filter(|number| *number > 0);
+    number.ok_or_else(|| "is not of the form `1/N`, such as `1/1000`".to_owned())
 }
 
 fn text(path: &Path) -> Result<(String, String), Box<Problem>> {

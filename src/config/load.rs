@@ -155,6 +155,7 @@ impl Reader {
                 connection: self.section("limits.connection", defaulted).unwrap_or_default(),
                 check: self.section("limits.check", defaulted).unwrap_or_default(),
                 in_flight_max: self.section("limits.in_flight_max", || Some(IN_FLIGHT_MAX)).unwrap_or(IN_FLIGHT_MAX),
+                verify_every: self.section("limits.verify_every", defaulted).unwrap_or_default(),
             },
             telemetry: self.section("telemetry", defaulted).unwrap_or_default(),
             shutdown: self.section("shutdown", defaulted).unwrap_or_default(),

@@ -176,11 +176,19 @@ const CHECK: &[Key] = &[
     .example("65536"),
 ];
 
-const LIMITS: &[Key] = &[Key::new(
-    "in_flight_max",
-    "1024",
-    "Most checks judged at once in the whole process; more are denied with code `overload`.",
-)];
+const LIMITS: &[Key] = &[
+    Key::new(
+        "in_flight_max",
+        "1024",
+        "Most checks judged at once in the whole process; more are denied with code `overload`.",
+    ),
+    Key::new(
+        "verify_every",
+        "0",
+        "Every Nth decision is made again by plain Cedar, off the request path, and compared; \
+         `picket_decision_mismatches_total` must stay 0. 0 for none.",
+    ),
+];
 
 /// The keys of these sections.
 pub const SECTIONS: &[Section] = &[

@@ -15,7 +15,7 @@ use super::stats::ConnStats;
 use super::tasks::Tasks;
 use super::{Parts, gauges};
 use crate::call::UnixMillis;
-use crate::check::{Checker, Judge};
+use crate::check::{Checker, Judge, verify};
 use crate::config::Config;
 use crate::decision::Snapshot;
 use crate::entity::Entities;
@@ -41,15 +41,18 @@ pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, 
         Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).map_err(|error| fault(super::chain(&error)))?;
     let tasks = Tasks::default();
     let entities = Arc::new(Entities::new(&config.entity, "configuration", &tasks.tracker())?);
-    let keys = Keys::new(&config.keys, Path::new(".")).map_err(|problems| {
-        problems.into_iter().map(|message| Problem::error("configuration", message)).collect::<Vec<_>>()
-    })?;
-    let keys = Arc::new(keys);
+    let keys = keys(&config)?;
     let policies = store(&config, &telemetry);
     futures_util::future::join(policies.load_now(), keys.load()).await;
     report(&policies);
 
     let observer = observer(&telemetry, witness);
+    let (verifier, verification) = verify::verifier(config.limits.verify_every);
+    let verified = verifier.stats();
+    let verifier = (config.limits.verify_every > 0).then(|| Arc::new(verifier));
+    if verifier.is_some() {
+        tasks.spawn("verify", verification.run());
+    }
     let checker = |name: &str, profile: &str| {
         let profile = config.profiles.get(profile).cloned().unwrap_or_default();
         Arc::new(Checker {
@@ -58,6 +61,7 @@ pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, 
             policies: Arc::clone(&policies),
             entities: Arc::clone(&entities),
             keys: Arc::clone(&keys),
+            verifier: verifier.clone(),
         })
     };
     let checkers: BTreeMap<String, Arc<Checker>> =
@@ -80,6 +84,7 @@ pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, 
         policies: Arc::clone(&policies),
         entities,
         keys: Arc::clone(&keys),
+        verified,
     };
     gauges::register(telemetry.metrics(), &work);
     start(&tasks, &policies, &keys, config.keys.issuers.is_empty());
@@ -98,6 +103,12 @@ pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, 
         stats: connections,
         flush,
     })
+}
+
+fn keys(config: &Config) -> Result<Arc<Keys>, Vec<Problem>> {
+    let problem = |message| Problem::error("configuration", message);
+    let keys = Keys::new(&config.keys, Path::new("."));
+    keys.map(Arc::new).map_err(|problems| problems.into_iter().map(problem).collect())
 }
 
 fn observer(telemetry: &Arc<Telemetry>, witness: Option<Witness>) -> authz::Observer {

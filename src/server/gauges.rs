@@ -8,10 +8,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::Semaphore;
 
 use super::stats::{Closed, ConnStats};
+use crate::check::verify;
+use crate::decision::engine::Engine;
 use crate::entity::Entities;
 use crate::envoy::authz;
 use crate::keys::Keys;
 use crate::policy::Store;
+use crate::telemetry::metrics::table::Spec;
 use crate::telemetry::metrics::{Metrics, Sample, table};
 
 /// Everything that counts.
@@ -31,6 +34,8 @@ pub struct Counted {
     pub entities: Arc<Entities>,
     /// The key sets.
     pub keys: Arc<Keys>,
+    /// What verifying decisions came to.
+    pub verified: Arc<verify::Stats>,
 }
 
 /// Lets every scrape read the counters.
@@ -43,6 +48,8 @@ pub fn register(metrics: &Metrics, counted: &Counted) {
     metrics.add_source(&table::SHED, move || one(number(stats.sheds())));
     metrics.add_source(&table::PANICS, move || one(number(calls.panics())));
     policies(metrics, &counted.policies);
+    engine(metrics, &counted.policies);
+    verified(metrics, &counted.verified);
     entities(metrics, &counted.entities);
     keys(metrics, &counted.keys);
     connections(metrics, &counted.connections);
@@ -77,6 +84,37 @@ fn policies(metrics: &Metrics, store: &Arc<Store>) {
     });
     let policies = Arc::clone(store);
     metrics.add_source(&table::RELOAD_DURATION, move || one(policies.status().loading.as_secs_f64()));
+}
+
+fn engine(metrics: &Metrics, store: &Arc<Store>) {
+    type Read = fn(&Engine) -> Vec<Sample>;
+    let sources: [(&'static Spec, Read); 5] = [
+        (&table::CANDIDATES, |engine| one(number(engine.stats().candidates.load(Relaxed)))),
+        (&table::DECISION_CACHE, |engine| {
+            let stats = engine.stats();
+            let results =
+                [("hit", &stats.decision_hits), ("miss", &stats.decision_misses), ("skip", &stats.decision_skips)];
+            results.map(|(result, count)| Sample::new([result], number(count.load(Relaxed)))).into()
+        }),
+        (&table::DECISION_CACHE_ENTRIES, |engine| one(number(engine.entries().0))),
+        (&table::POLICY_SETS, |engine| {
+            let results = [("hit", &engine.stats().plan_hits), ("miss", &engine.stats().plan_misses)];
+            results.map(|(result, count)| Sample::new([result], number(count.load(Relaxed)))).into()
+        }),
+        (&table::POLICY_SETS_ENTRIES, |engine| one(number(engine.entries().1))),
+    ];
+    for (spec, read) in sources {
+        let policies = Arc::clone(store);
+        metrics
+            .add_source(spec, move || policies.current().map(|snapshot| read(snapshot.engine())).unwrap_or_default());
+    }
+}
+
+fn verified(metrics: &Metrics, stats: &Arc<verify::Stats>) {
+    let all = Arc::clone(stats);
+    metrics.add_source(&table::DECISIONS_VERIFIED, move || one(number(all.verified.load(Relaxed))));
+    let all = Arc::clone(stats);
+    metrics.add_source(&table::DECISION_MISMATCHES, move || one(number(all.mismatches.load(Relaxed))));
 }
 
 fn entities(metrics: &Metrics, entities: &Arc<Entities>) {

@@ -105,6 +105,20 @@ specs! { SOURCES: "Metrics that other modules count; read at each scrape where `
         "Unix time at which an issuer's keys were last read";
     KEYS_REFRESH = "picket_keys_refresh_total" Counter ["issuer", "result"]
         "Attempts to read an issuer's keys: `ok` or `error`";
+    CANDIDATES = "picket_candidate_policies_total" Counter []
+        "Policies whose scope named a call, over all decisions; divided by decisions it is what one decision looks at";
+    DECISION_CACHE = "picket_decision_cache_total" Counter ["result"]
+        "Decisions answered from memory (`hit`), evaluated and remembered (`miss`), or evaluated because they read the clock or failed (`skip`)";
+    DECISION_CACHE_ENTRIES = "picket_decision_cache_entries" Gauge []
+        "Decisions remembered";
+    POLICY_SETS = "picket_policy_sets_total" Counter ["result"]
+        "Prepared sets of candidate policies found (`hit`) or built (`miss`)";
+    POLICY_SETS_ENTRIES = "picket_policy_sets_entries" Gauge []
+        "Prepared sets kept";
+    DECISIONS_VERIFIED = "picket_decisions_verified_total" Counter []
+        "Decisions that were made again by plain Cedar and compared";
+    DECISION_MISMATCHES = "picket_decision_mismatches_total" Counter []
+        "Decisions on which the engine and plain Cedar disagree; each is a defect";
     CONNECTIONS = "picket_connections" Gauge []
         "Open connections of all listeners";
     CONNECTION_CLOSED = "picket_connection_closed_total" Counter ["reason"]

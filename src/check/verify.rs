@@ -1,0 +1,116 @@
+//! Every Nth decision made again the plain way, off the request path.
+//!
+//! Knows: the engine and its specification. Must not know: what becomes of a mismatch beyond its count and log.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+
+use crate::decision::Snapshot;
+use crate::decision::decide::{judging, plain};
+use crate::decision::evaluate::{Findings, Part};
+use crate::query::Query;
+
+/// Queries that wait to be verified; more are skipped, since verifying must never cost a call its answer.
+const WAITING_MAX: usize = 64;
+
+/// Hands every Nth query over to be verified.
+#[derive(Debug)]
+pub struct Verifier {
+    every: u64,
+    seen: AtomicU64,
+    sender: mpsc::Sender<(Arc<Snapshot>, Query)>,
+    stats: Arc<Stats>,
+}
+
+/// What verifying came to; read at every scrape.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Decisions verified.
+    pub verified: AtomicU64,
+    /// Decisions that plain Cedar makes otherwise; every one is a defect.
+    pub mismatches: AtomicU64,
+    /// Decisions skipped because too many waited.
+    pub skipped: AtomicU64,
+}
+
+/// Receives the queries and verifies them.
+#[derive(Debug)]
+pub struct Verification {
+    receiver: mpsc::Receiver<(Arc<Snapshot>, Query)>,
+    stats: Arc<Stats>,
+}
+
+/// Makes both ends; `every` is at least 1.
+#[must_use]
+pub fn verifier(every: u64) -> (Verifier, Verification) {
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let stats = Arc::<Stats>::default();
+    let verifier = Verifier { every: every.max(1), seen: AtomicU64::new(0), sender, stats: Arc::clone(&stats) };
+    (verifier, Verification { receiver, stats })
+}
+
+impl Verifier {
+    /// Takes note of a decided query.
+    pub fn offer(&self, snapshot: &Arc<Snapshot>, query: &Query) {
+        if !self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every) {
+            return;
+        }
+        if self.sender.try_send((Arc::clone(snapshot), query.clone())).is_err() {
+            self.stats.skipped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What verifying came to.
+    #[must_use]
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.stats)
+    }
+}
+
+impl Verification {
+    /// Verifies until nobody can send any more.
+    pub async fn run(mut self) {
+        while let Some((snapshot, query)) = self.receiver.recv().await {
+            let verified =
+                tokio::task::spawn_blocking(move || differences(&snapshot, &query).map_err(|e| Box::new((e, query))));
+            match verified.await {
+                Ok(Ok(())) => {}
+                Ok(Err(mismatch)) => {
+                    let (difference, query) = *mismatch;
+                    self.stats.mismatches.fetch_add(1, Ordering::Relaxed);
+                    let resource = query.resource.uid.to_string();
+                    tracing::error!(
+                        action = query.action,
+                        resource,
+                        "the engine and plain Cedar disagree about a call to {resource}: {difference}"
+                    );
+                }
+                Err(error) => tracing::error!(%error, "verifying a decision panicked"),
+            }
+            self.stats.verified.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Compares satisfied permits, satisfied forbids and failures of the engine with those of plain Cedar.
+///
+/// # Errors
+/// Both answers, as text.
+pub fn differences(snapshot: &Snapshot, query: &Query) -> Result<(), String> {
+    let units = judging(snapshot, &query.namespace).map_err(|failure| failure.to_string())?;
+    for part in [Part::Enforced, Part::Shadow] {
+        let fast = snapshot.engine().find(&units, part, query, snapshot.types())?;
+        let slow = plain(snapshot, query, part).map_err(|failure| failure.to_string())?;
+        let sides = |found: &Findings| {
+            let failed: Vec<String> = found.permit_errors.keys().chain(found.forbid_errors.keys()).cloned().collect();
+            (found.permits.clone(), found.forbids.clone(), failed)
+        };
+        let (fast, slow) = (sides(&fast), sides(&slow));
+        if fast != slow {
+            return Err(format!("engine {fast:?}, plain Cedar {slow:?}"));
+        }
+    }
+    Ok(())
+}
