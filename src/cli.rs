@@ -1,1 +1,3 @@
-//! Placeholder until this module's own commit.
+//! The commands of the `picket` binary.
+
+pub mod demo;
