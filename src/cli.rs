@@ -1,3 +1,118 @@
-//! The commands of the `picket` binary.
+//! The command line: which command is meant, and what its end means to a script.
+//!
+//! Knows: every command. Must not know: how any of them works.
 
 pub mod demo;
+pub mod serve;
+pub mod version;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::problem::Problem;
+
+/// How a command ended; the numbers are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or allowed.
+    Ok = 0,
+    /// Picket failed.
+    Internal = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// A policy, schema or setting is wrong.
+    Invalid = 3,
+    /// Policy tests failed.
+    TestsFailed = 4,
+    /// Denied.
+    Deny = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Authorization server for Envoy and Istio meshes whose policies are Cedar.
+#[derive(Debug, Parser)]
+#[command(name = "picket", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+struct Cli {
+    /// How results are printed.
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  picket serve --policies policies
+  picket serve --config picket.yaml --print-config
+
+Exit codes: 0 ok or allow, 1 internal failure, 2 usage, 3 invalid policy, schema or
+configuration, 4 tests failed, 5 deny. Colours follow the terminal and NO_COLOR.";
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs; versioned by its field `v`.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answers the checks of Envoy and Istio.
+    Serve(serve::Args),
+    /// Says which Picket this is.
+    Version(version::Args),
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn run() -> Exit {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Serve(args) => serve::run(&args, cli.output),
+        Command::Version(args) => version::run(&args, cli.output),
+    }
+}
+
+/// Prints problems: text to stderr, JSON to stdout.
+pub fn report(problems: &[Problem], output: Output) {
+    match output {
+        Output::Text => problems.iter().for_each(|problem| eprintln!("{problem}")),
+        Output::Json => {
+            let problem = |p: &Problem| {
+                let severity = format!("{:?}", p.severity).to_lowercase();
+                serde_json::json!({"severity": severity, "file": p.file, "message": p.message, "help": p.help})
+            };
+            let problems: Vec<_> = problems.iter().map(problem).collect();
+            println!("{}", serde_json::json!({"v": 1, "problems": problems}));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_examples() {
+        let command = Cli::command();
+        for part in std::iter::once(&command).chain(command.get_subcommands()) {
+            let help = part.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:"), "`{}` has no examples", part.get_name());
+        }
+    }
+}

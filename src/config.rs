@@ -1,1 +1,76 @@
-//! Placeholder until this module's own commit.
+//! One file, the environment and flags make one [`Config`]; every problem is reported at once.
+//!
+//! Knows: the modules' `Settings` and where values come from. Must not know: what is done with them.
+//!
+//! Flags win over the environment, the environment over the file, the file over the defaults. The merged tree
+//! is checked against the keys that the modules list, then each section is read by its own `Settings`, then
+//! what sections say about each other is checked.
+
+pub mod key;
+pub mod load;
+pub mod print;
+pub mod sections;
+pub mod tree;
+
+use std::collections::BTreeMap;
+
+pub use key::{Key, Section};
+pub use load::{Effective, Sources, load};
+
+use crate::server::{limits, settings};
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where policies come from.
+    pub policies: sections::Policies,
+    /// The gRPC listeners.
+    pub listeners: Vec<settings::Listener>,
+    /// How their calls are read, by name.
+    pub profiles: BTreeMap<String, sections::Profile>,
+    /// Issuers of tokens.
+    pub issuers: Vec<sections::Issuer>,
+    /// Where facts come from.
+    pub entity: sections::Entity,
+    /// The ports for operators.
+    pub admin: settings::Admin,
+    /// What connections and checks may cost.
+    pub limits: Limits,
+    /// Metrics, traces, decision log.
+    pub telemetry: sections::Telemetry,
+    /// How the server stops.
+    pub shutdown: settings::Shutdown,
+}
+
+/// What connections and checks may cost; section `limits`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Each connection.
+    pub connection: limits::Settings,
+    /// Each check.
+    pub check: sections::CheckLimits,
+}
+
+/// Every section with its keys, in the order of the documentation.
+#[must_use]
+pub fn all_sections() -> Vec<Section> {
+    let mut all = settings::Listener::SECTIONS.to_vec();
+    all.extend_from_slice(sections::SECTIONS);
+    all.push(Section { prefix: "limits.connection", keys: limits::Settings::KEYS });
+    all.push(Section { prefix: "admin", keys: settings::Admin::KEYS });
+    all.push(Section { prefix: "shutdown", keys: settings::Shutdown::KEYS });
+    all
+}
+
+/// The environment variables that may be settings.
+#[must_use]
+pub fn environment() -> Vec<(String, String)> {
+    // A variable that is not UTF-8 becomes one with replacement characters, and so an error that names it.
+    std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .filter(|(name, _)| name.starts_with(load::VARIABLE_PREFIX))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

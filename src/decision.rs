@@ -2,6 +2,7 @@
 //!
 //! Knows: Cedar, policies, the schema. Must not know: Envoy, time, where facts come from. Pure.
 
+pub mod annotations;
 pub mod confine;
 pub mod decide;
 mod diagnostics;

@@ -7,13 +7,33 @@
 //! a credential that is present and bad ends the search, so that a broken certificate can
 //! never fall back to a weaker header.
 
+mod authorization;
+mod binding;
+mod jwt;
+pub mod key_ring;
+mod peer;
+pub mod rules;
+pub mod settings;
 pub mod spiffe_id;
+mod token;
+pub mod xfcc;
 
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod tests;
+
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
-use crate::call::UnixMillis;
-use crate::failure::Failure;
+use crate::call::{Call, UnixMillis};
+use crate::failure::{Code, Failure};
+use jwt::Bearer;
+pub use key_ring::{KeyRing, KeySet};
+pub use settings::Settings;
+use settings::{Source, TokenSource};
 pub use spiffe_id::SpiffeId;
+use token::Claims;
 
 /// What one source of identity says.
 #[derive(Debug, Clone)]
@@ -24,6 +44,117 @@ pub enum Outcome<T> {
     Accepted(T),
     /// A credential came and is bad: the search ends here.
     Rejected(Failure),
+}
+
+/// Why nobody is identified.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{failure}")]
+pub struct Rejection {
+    /// The refusal.
+    pub failure: Failure,
+    /// Name of the issuer whose key is missing, where that may be because our keys are old:
+    /// pass it to [`Keys::hint_unknown_key`](crate::keys::Keys::hint_unknown_key).
+    pub unknown_key_of: Option<String>,
+}
+
+impl From<Failure> for Rejection {
+    fn from(failure: Failure) -> Self {
+        Self { failure, unknown_key_of: None }
+    }
+}
+
+/// Finds out who is calling, by the sources that `settings` names, in their order.
+///
+/// Time is `call.received_at`. Nobody presenting anything is an [`Identity`] without workload and token.
+///
+/// # Errors
+/// [`Rejection`] for a credential that is present and not provably good.
+pub fn identify(call: &Call, settings: &Settings, keys: &KeyRing) -> Result<Identity, Rejection> {
+    let presented = authorization::read(call, settings);
+    let judged = OnceCell::new();
+    let judge = || jwt::judge(presented.clone()?, settings, keys, call.received_at);
+    let bearer = || judged.get_or_init(judge).clone();
+    let peer = workload(call, settings, &bearer)?;
+    let token = if settings.tokens.is_empty() {
+        None
+    } else {
+        // Two headers are refused even where another source would win: the service may read either.
+        presented.clone()?;
+        claims(call, settings, &bearer)?.map(|claims| binding::bind(claims, peer.as_ref(), settings)).transpose()?
+    };
+    Ok(Identity { workload: peer.map(|peer| peer.workload), token })
+}
+
+/// A proven workload, with what tokens can be compared to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Proven {
+    workload: Workload,
+    /// SHA-256 of its certificate, where it was sent.
+    thumbprint: Option<[u8; 32]>,
+}
+
+fn workload(
+    call: &Call,
+    settings: &Settings,
+    bearer: &impl Fn() -> Result<Bearer, Rejection>,
+) -> Result<Option<Proven>, Rejection> {
+    for source in &settings.sources {
+        let outcome = match source {
+            Source::Peer => peer::read(call, settings.certificate),
+            Source::Xfcc(xfcc) => xfcc::read(call, xfcc, settings.certificate),
+            Source::JwtSvid(svid) => svid_holder(bearer()?, &svid.issuer, settings)?,
+        };
+        match outcome {
+            Outcome::NotPresented => {}
+            Outcome::Rejected(failure) => return Err(failure.into()),
+            Outcome::Accepted(peer) if settings.trusts(peer.workload.id.trust_domain()) => return Ok(Some(peer)),
+            Outcome::Accepted(peer) => {
+                let detail = format!("trust domain `{}` is not allowed", peer.workload.id.trust_domain());
+                return Err(Failure::new(Code::TrustDomainRefused, detail).into());
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn svid_holder(bearer: Bearer, issuer: &str, settings: &Settings) -> Result<Outcome<Proven>, Failure> {
+    match bearer {
+        Bearer::Verified { issuer: by, claims } if by == issuer && claims.token.kind == TokenKind::JwtSvid => {
+            let token = binding::bind(*claims, None, settings)?;
+            let id = SpiffeId::parse(&token.subject)
+                .map_err(|problem| Failure::new(Code::TokenRejected, format!("`sub` is not a SPIFFE id: {problem}")))?;
+            let workload = Workload { id, proof: Proof::JwtSvid };
+            Ok(Outcome::Accepted(Proven { workload, thumbprint: None }))
+        }
+        Bearer::Absent | Bearer::ForProxy | Bearer::Verified { .. } => Ok(Outcome::NotPresented),
+    }
+}
+
+fn claims(
+    call: &Call,
+    settings: &Settings,
+    bearer: &impl Fn() -> Result<Bearer, Rejection>,
+) -> Result<Option<Claims>, Rejection> {
+    for source in &settings.tokens {
+        match source {
+            TokenSource::Metadata(metadata) => {
+                if let Some(payload) = call.verified_tokens.get(&metadata.key) {
+                    return Ok(Some(token::read(payload, &metadata.claims, call.received_at)?));
+                }
+            }
+            TokenSource::Verified(verified) => match bearer()? {
+                Bearer::Verified { issuer, claims } if verified.issuers.contains(&issuer) => return Ok(Some(*claims)),
+                Bearer::Verified { .. } | Bearer::Absent | Bearer::ForProxy => {}
+            },
+        }
+    }
+    match bearer()? {
+        Bearer::ForProxy => {
+            let detail = "a token came that the proxy should have verified, and did not";
+            Err(Failure::new(Code::TokenRejected, detail).into())
+        }
+        Bearer::Absent | Bearer::Verified { .. } => Ok(None),
+    }
 }
 
 /// Who is calling.

@@ -1,2 +1,7 @@
 //! The `picket` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    picket::cli::run().into()
+}

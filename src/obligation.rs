@@ -3,6 +3,7 @@
 //! Knows: annotations' grammar, templates, headers' and queries' rules. Must not know: the wire, Cedar.
 
 pub mod challenge;
+pub mod deny;
 pub mod headers;
 pub mod permit;
 pub mod template;

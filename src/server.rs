@@ -1,1 +1,275 @@
-//! Placeholder until this module's own commit.
+//! The running server: binds, serves, and leaves in good order.
+//!
+//! Knows: listeners, health, signals, background tasks. Must not know: how a call is judged; the services it
+//! serves are handed in ready-made.
+//!
+//! On SIGTERM or SIGINT: not ready and NOT_SERVING; served on for `pre_drain`, because proxies learn late that
+//! an endpoint is gone; GOAWAY everywhere; what is left is cut in time to write out logs before
+//! `drain_timeout`. A second signal cuts at once.
+
+pub mod accept;
+pub mod admin;
+pub mod admin_grpc;
+pub mod connection;
+pub mod limits;
+pub mod peers;
+#[expect(clippy::allow_attributes, reason = "generated code")]
+pub mod proto {
+    //! Generated from `proto/picket/v1/admin.proto`.
+    tonic::include_proto!("picket.v1");
+}
+pub mod settings;
+pub mod signals;
+pub mod socket;
+pub mod stats;
+pub mod tasks;
+pub mod tls;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use accept::{Connections, Drained, Served};
+use admin::{AdminBackend, Health};
+use connection::Wire;
+pub use signals::Shutdown;
+use socket::{Address, Listener};
+use stats::ConnStats;
+use tasks::Tasks;
+use tls::Acceptor;
+
+/// gRPC services whose health the listeners tell; the empty name stands for the server.
+const HEALTH_NAMES: [&str; 2] = ["", "envoy.service.auth.v3.Authorization"];
+/// How soon gRPC health follows the first snapshot.
+const HEALTH_POLL: Duration = Duration::from_millis(100);
+
+/// Everything a server is made of.
+pub struct Parts {
+    /// The gRPC listeners with what they serve; health is added here.
+    pub listeners: Vec<(settings::Listener, tonic::service::Routes)>,
+    /// The ports for operators.
+    pub admin: settings::Admin,
+    /// What a connection may cost.
+    pub limits: limits::Settings,
+    /// How to stop.
+    pub shutdown: settings::Shutdown,
+    /// Whom the admin services ask.
+    pub backend: Arc<dyn AdminBackend>,
+    /// The background tasks; ended after the last connection.
+    pub tasks: Tasks,
+    /// Counts of connections, shared with the metrics.
+    pub stats: Arc<ConnStats>,
+    /// Writes out what is buffered; awaited after the last call, while the background tasks still run.
+    pub flush: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("listeners", &self.listeners.len()).finish_non_exhaustive()
+    }
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartProblem {
+    /// An address cannot be bound.
+    #[error("could not listen on `{address}` for `{name}`")]
+    Bind {
+        /// The listener's name.
+        name: String,
+        /// Its address.
+        address: Address,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Its certificates cannot be used.
+    #[error("could not use the certificates of listener `{name}`")]
+    Tls {
+        /// The listener's name.
+        name: String,
+        /// Why.
+        source: tls::TlsProblem,
+    },
+}
+
+/// An error and what it came from, on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// In good order, though some connections may have been cut at the deadline.
+    Drained(Drained),
+    /// By a second signal.
+    Forced,
+}
+
+/// Binds and serves until `shutdown` says so.
+///
+/// # Errors
+/// [`StartProblem`]; once it serves, it always ends by `drain_timeout` after the signal.
+pub async fn run(parts: Parts, shutdown: Shutdown) -> Result<Ended, StartProblem> {
+    Ok(Server::bind(parts)?.run(shutdown).await)
+}
+
+/// A server that listens, and does not serve yet.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<(Listener, Served)>,
+    admin: Vec<(Listener, Served)>,
+    health: Health,
+    reporter: HealthReporter,
+    rest: Rest,
+}
+
+/// What is needed while it runs and stops.
+struct Rest {
+    shutdown: settings::Shutdown,
+    tasks: Tasks,
+    stats: Arc<ConnStats>,
+    flush: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl std::fmt::Debug for Rest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rest").field("shutdown", &self.shutdown).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Binds every address, or none.
+    ///
+    /// # Errors
+    /// [`StartProblem`].
+    pub fn bind(parts: Parts) -> Result<Self, StartProblem> {
+        let health = Health::new(parts.backend, parts.tasks.clone());
+        let reporter = HealthReporter::new();
+        let limits = parts.limits;
+        let bind = |name: &str, address: &Address, router, wire, tls| {
+            let listener = Listener::bind(address).map_err(|source| StartProblem::Bind {
+                name: name.to_owned(),
+                address: address.clone(),
+                source,
+            })?;
+            Ok((listener, Served { name: name.into(), router, wire, limits: limits.clone(), tls }))
+        };
+        let mut listeners = Vec::new();
+        for (settings, routes) in parts.listeners {
+            let tls = settings.tls.map(Acceptor::new).transpose();
+            let tls = tls.map_err(|source| StartProblem::Tls { name: settings.name.clone(), source })?.map(Arc::new);
+            if settings.insecure {
+                tracing::warn!(
+                    listener = %settings.name, address = %settings.address,
+                    "listener `{}` is insecure: anybody who reaches it can feign any caller", settings.name
+                );
+            }
+            let health = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
+            let health = tonic_health::pb::health_server::HealthServer::new(health);
+            let router = routes.add_service(health).prepare().into_axum_router();
+            listeners.push(bind(&settings.name, &settings.address, router, Wire::Http2, tls)?);
+        }
+        let grpc = tonic::service::Routes::new(admin_grpc::service(health.clone())).into_axum_router();
+        let admin = vec![
+            bind("admin_http", &parts.admin.http_address, admin::router(health.clone()), Wire::Http1, None)?,
+            bind("admin_grpc", &parts.admin.grpc_address, grpc, Wire::Http2, None)?,
+        ];
+        let rest = Rest { shutdown: parts.shutdown, tasks: parts.tasks, stats: parts.stats, flush: parts.flush };
+        Ok(Self { listeners, admin, health, reporter, rest })
+    }
+
+    /// Names and addresses of all listeners, with the ports that the system chose.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(String, Address)> {
+        let all = self.listeners.iter().chain(&self.admin);
+        all.filter_map(|(listener, served)| Some((served.name.to_string(), listener.address().ok()?))).collect()
+    }
+
+    /// The TLS side of each listener that has one, for the metrics: expiry, reloads, failures.
+    #[must_use]
+    pub fn acceptors(&self) -> Vec<(String, Arc<Acceptor>)> {
+        let tls = |served: &Served| served.tls.clone().map(|tls| (served.name.to_string(), tls));
+        self.listeners.iter().filter_map(|(_, served)| tls(served)).collect()
+    }
+
+    /// Serves until `shutdown` says so, then leaves.
+    pub async fn run(self, shutdown: Shutdown) -> Ended {
+        let Self { listeners, admin, health, reporter, rest } = self;
+        tell(&reporter, ServingStatus::NotServing).await;
+        rest.tasks.spawn("health", follow(health.clone(), reporter.clone()));
+        // Operators may watch a drain until its end, so their connections are a group of their own.
+        let (calls, operators) = (Connections::new(Arc::clone(&rest.stats)), Connections::new(Arc::default()));
+        for (listener, served) in listeners {
+            if let Some(tls) = &served.tls {
+                rest.tasks.spawn("certificates", Arc::clone(tls).keep_fresh());
+            }
+            calls.serve(listener, served);
+        }
+        admin.into_iter().for_each(|(listener, served)| operators.serve(listener, served));
+        tracing::info!("serving");
+
+        shutdown.begin.cancelled().await;
+        tracing::info!("leaving");
+        health.begin_drain();
+        tell(&reporter, ServingStatus::NotServing).await;
+        let forced = shutdown.force.clone();
+        let left = forced.run_until_cancelled(leave(rest, &calls, &operators)).await;
+        if let Some(drained) = left {
+            tracing::info!(?drained, "left");
+            return Ended::Drained(drained);
+        }
+        tokio::join!(calls.cut(), operators.cut());
+        Ended::Forced
+    }
+}
+
+/// Drains, ends the background, writes out; in all no longer than `drain_timeout`.
+async fn leave(rest: Rest, calls: &Connections, operators: &Connections) -> Drained {
+    let settings = rest.shutdown;
+    let gone = Instant::now() + settings.drain_timeout;
+    let flush_from = gone.checked_sub(settings.flush_timeout).unwrap_or(gone);
+    tokio::time::sleep_until((Instant::now() + settings.pre_drain).min(flush_from)).await;
+    let drained = calls.drain(flush_from).await;
+    if drained == Drained::Cut {
+        tracing::warn!("cut the connections that were left at the deadline");
+    }
+    let finish = async {
+        // The log's writer is one of the tasks, so it must still run.
+        rest.flush.await;
+        rest.tasks.end().await;
+    };
+    if tokio::time::timeout_at(gone, finish).await.is_err() {
+        tracing::warn!("could not write out everything in time");
+    }
+    operators.cut().await;
+    drained
+}
+
+/// Keeps gRPC health equal to readiness.
+async fn follow(health: Health, reporter: HealthReporter) {
+    let mut told = false;
+    loop {
+        let ready = health.ready();
+        if ready != told {
+            told = ready;
+            tell(&reporter, if ready { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
+        }
+        tokio::time::sleep(HEALTH_POLL).await;
+    }
+}
+
+async fn tell(reporter: &HealthReporter, status: ServingStatus) {
+    for name in HEALTH_NAMES {
+        reporter.set_service_status(name, status).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

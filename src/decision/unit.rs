@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode, pst};
 
+use super::annotations::{self, Annotated};
 use super::literals::{Known, Unknown};
 use super::manifest::{Manifest, Mode};
-use super::remedy::{self, Remedy};
+use super::remedy::Remedy;
 use super::schema::Types;
 use super::{confine, diagnostics, footprint, lint, template_types};
 use crate::call::headers;
 use crate::obligation::permit;
-use crate::problem::{Problem, nearest};
+use crate::problem::Problem;
 use crate::query::Reads;
 
 /// Longest policy text that is accepted, in bytes: bounds what one evaluation can cost.
@@ -23,9 +24,6 @@ pub const NESTING_MAX: usize = 48;
 
 /// Name of the mesh's unit.
 pub const MESH: &str = "mesh";
-
-/// Annotations that have a meaning outside remedies and obligations.
-const PLAIN_ANNOTATIONS: [&str; 5] = ["id", "owner", "reason", "deny_status", "bridge"];
 
 /// One policy, as it is enforced.
 #[derive(Debug)]
@@ -262,8 +260,7 @@ fn entry(
             .into_iter()
             .map(|message| Problem::warning(context.file, message).at(Some(written.span.clone()))),
     );
-    let annotated = annotations(context, policy);
-    let annotated = match annotated {
+    let annotated = match annotations::read(context.unit, policy, context.against) {
         Ok(annotated) => Some(annotated),
         Err(messages) => {
             faults.extend(messages.into_iter().map(&fault));
@@ -275,7 +272,7 @@ fn entry(
     match (rewritten, annotated) {
         (Ok(rewritten), Some(annotated)) if faults.is_empty() => {
             template_types::reads(annotated.obligations.templates(), &mut reads);
-            Ok((annotated.entry(context, written, name, rewritten), reads))
+            Ok((enforced(annotated, context, written, &name, rewritten), reads))
         }
         (Err(message), _) => {
             faults.push(fault(message));
@@ -330,72 +327,19 @@ fn check_key(used: &footprint::KeyUse) -> Option<String> {
     }
 }
 
-struct Annotated {
-    obligations: permit::Obligations,
-    remedy: Option<Remedy>,
-    deny_status: Option<u16>,
-    reason: Option<String>,
-    bridge: Option<()>,
-}
-
-impl Annotated {
-    fn entry(self, context: &Context<'_>, written: &Written, name: String, policy: Policy) -> Entry {
-        Entry {
-            id: format!("{}/{name}", context.unit),
-            file: context.file.to_owned(),
-            span: written.span.clone(),
-            effect: written.policy.effect(),
-            mode: context.against.manifest.mode(context.file),
-            bridge: self.bridge.is_some(),
-            policy,
-            source: written.source.clone(),
-            obligations: self.obligations,
-            remedy: self.remedy,
-            deny_status: self.deny_status,
-            reason: self.reason,
-        }
+fn enforced(annotated: Annotated, context: &Context<'_>, written: &Written, name: &str, policy: Policy) -> Entry {
+    Entry {
+        id: format!("{}/{name}", context.unit),
+        file: context.file.to_owned(),
+        span: written.span.clone(),
+        effect: written.policy.effect(),
+        mode: context.against.manifest.mode(context.file),
+        bridge: annotated.bridge.is_some(),
+        policy,
+        source: written.source.clone(),
+        obligations: annotated.obligations,
+        remedy: annotated.remedy,
+        deny_status: annotated.deny_status,
+        reason: annotated.reason,
     }
-}
-
-/// Reads every annotation; an unknown or misplaced one is an error, since it would silently do nothing.
-fn annotations(context: &Context<'_>, policy: &Policy) -> Result<Annotated, Vec<String>> {
-    let mut faults = Vec::new();
-    let mut obligations = permit::Obligations::default();
-    let permits = policy.effect() == Effect::Permit;
-    for (key, value) in policy.annotations() {
-        let obligation = permit::ANNOTATIONS.contains(&key);
-        let remedial = remedy::ANNOTATIONS.contains(&key);
-        if obligation && !permits {
-            faults.push(format!("`@{key}` is an obligation and belongs on a permit"));
-        } else if remedial && permits {
-            faults.push(format!("`@{key}` is a remedy's and belongs on a forbid"));
-        } else if obligation {
-            let added = obligations.add(key, value, &context.against.manifest.allow_headers);
-            faults.extend(added.err().map(|message| format!("`@{key}`: {message}")));
-        } else if !remedial && !PLAIN_ANNOTATIONS.contains(&key) {
-            let known = PLAIN_ANNOTATIONS.iter().chain(&permit::ANNOTATIONS).chain(&remedy::ANNOTATIONS).copied();
-            let hint = nearest(key, known).map_or_else(String::new, |near| format!("; did you mean `@{near}`?"));
-            faults.push(format!("unknown annotation `@{key}`{hint}"));
-        }
-    }
-    for template in obligations.templates() {
-        faults.extend(template_types::check(policy, template, context.against.types));
-    }
-    let remedy = remedy::parse(|key| policy.annotation(key)).unwrap_or_else(|message| {
-        faults.push(message);
-        None
-    });
-    let deny_status = lint::deny_status(policy).unwrap_or_else(|message| {
-        faults.push(message);
-        None
-    });
-    let bridge = policy.annotation("bridge").map(drop);
-    if bridge.is_some() && (context.unit != MESH || !permits) {
-        faults.push("`@bridge` belongs on a permit of the mesh".to_owned());
-    }
-    let reason = policy.annotation("reason").map(str::to_owned);
-    if let Some(reason) = reason.as_ref().filter(|reason| !lint::is_policy_name(reason)) {
-        faults.push(format!("`@reason(\"{reason}\")` is not a code of letters, digits and -._"));
-    }
-    if faults.is_empty() { Ok(Annotated { obligations, remedy, deny_status, reason, bridge }) } else { Err(faults) }
 }

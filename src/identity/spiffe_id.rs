@@ -87,3 +87,83 @@ impl std::fmt::Display for SpiffeId {
         f.write_str(&self.text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{SpiffeId, SpiffeIdProblem as Problem};
+
+    fn long(domain: usize, path: usize) -> String {
+        format!("spiffe://{}/{}", "d".repeat(domain), "p".repeat(path))
+    }
+
+    #[test]
+    fn ids_within_the_grammar_are_read_as_they_are() {
+        for (text, domain, account) in [
+            ("spiffe://cluster.local/ns/shop/sa/orders", "cluster.local", Some(("shop", "orders"))),
+            ("spiffe://a/b", "a", None),
+            ("spiffe://a-b_c.1/X/y-Z_0.9", "a-b_c.1", None),
+            ("spiffe://a/...", "a", None),
+            ("spiffe://a/.b", "a", None),
+            ("spiffe://a/ns/shop/sa/Orders", "a", Some(("shop", "Orders"))),
+            ("spiffe://a/ns/shop/sa/orders/x", "a", None),
+            ("spiffe://a/ns/shop/x/sa/orders", "a", None),
+            ("spiffe://a/NS/shop/sa/orders", "a", None),
+            ("spiffe://a/x/ns/shop/sa/orders", "a", None),
+            ("spiffe://a/ns/sa/sa/sa", "a", Some(("sa", "sa"))),
+            ("spiffe://1.2.3.4/x", "1.2.3.4", None),
+        ] {
+            let id = SpiffeId::parse(text).expect(text);
+            assert_eq!((id.as_str(), id.trust_domain(), id.account()), (text, domain, account));
+            assert_eq!(id.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn p23_anything_else_is_refused_and_nothing_repaired() {
+        for (text, problem) in [
+            ("", Problem::Scheme),
+            ("spiffe:/a/b", Problem::Scheme),
+            ("SPIFFE://a/b", Problem::Scheme),
+            (" spiffe://a/b", Problem::Scheme),
+            ("https://a/b", Problem::Scheme),
+            ("spiffe://a", Problem::NoPath),
+            ("spiffe://", Problem::NoPath),
+            ("spiffe:///b", Problem::TrustDomain),
+            ("spiffe://A/b", Problem::TrustDomain),
+            ("spiffe://a:443/b", Problem::TrustDomain),
+            ("spiffe://u@a/b", Problem::TrustDomain),
+            ("spiffe://a%2e/b", Problem::TrustDomain),
+            ("spiffe://[::1]/b", Problem::TrustDomain),
+            ("spiffe://a\0/b", Problem::TrustDomain),
+            ("spiffe://ä/b", Problem::TrustDomain),
+            ("spiffe://a?/b", Problem::TrustDomain),
+            ("spiffe://a/", Problem::Path),
+            ("spiffe://a//b", Problem::Path),
+            ("spiffe://a/b/", Problem::Path),
+            ("spiffe://a/.", Problem::Path),
+            ("spiffe://a/../b", Problem::Path),
+            ("spiffe://a/b/..", Problem::Path),
+            ("spiffe://a/b%2fc", Problem::Path),
+            ("spiffe://a/b?c", Problem::Path),
+            ("spiffe://a/b#c", Problem::Path),
+            ("spiffe://a/b,URI=spiffe://a/c", Problem::Path),
+            ("spiffe://a/b;c", Problem::Path),
+            ("spiffe://a/b=c", Problem::Path),
+            ("spiffe://a/b\"", Problem::Path),
+            ("spiffe://a/b c", Problem::Path),
+            ("spiffe://a/b\n", Problem::Path),
+            ("spiffe://a/b\0", Problem::Path),
+            ("spiffe://a/ä", Problem::Path),
+        ] {
+            assert_eq!(SpiffeId::parse(text), Err(problem), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_end_exactly_where_the_standard_says() {
+        assert!(SpiffeId::parse(&long(255, 10)).is_ok());
+        assert_eq!(SpiffeId::parse(&long(256, 10)), Err(Problem::TooLong));
+        assert!(SpiffeId::parse(&long(10, 2048 - 20)).is_ok());
+        assert_eq!(SpiffeId::parse(&long(10, 2048 - 19)), Err(Problem::TooLong));
+    }
+}

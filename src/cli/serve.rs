@@ -1,0 +1,162 @@
+//! `picket serve`: reads the settings, builds the parts, runs the server.
+//!
+//! Knows: the order of these three. Must not know: what a setting or a part does.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Exit, Output, report};
+use crate::config::{self, Config, Effective, Sources};
+use crate::problem::Problem;
+use crate::server::admin::{AdminBackend, Answer, Unit};
+use crate::server::tasks::Tasks;
+use crate::server::{Ended, Parts, Server, Shutdown, chain};
+
+/// Arguments of `picket serve`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Configuration file; nothing in it is required.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the policies; the same as `--set policies.dir=DIR`.
+    #[arg(short, long, value_name = "DIR")]
+    policies: Option<String>,
+    /// Sets one setting; may be repeated, the last one wins.
+    #[arg(long, value_name = "SECTION.FIELD=VALUE")]
+    set: Vec<String>,
+    /// Prints the settings in force, with the origin of each, and ends.
+    #[arg(long)]
+    print_config: bool,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  picket serve --policies policies
+  picket serve --config picket.yaml
+  picket serve --set listeners.0.address=unix:/run/picket/authz.sock
+  PICKET_SHUTDOWN__PRE_DRAIN=10s picket serve --config picket.yaml --print-config";
+
+/// Serves until a signal ends it.
+#[must_use]
+pub fn run(args: &Args, output: Output) -> Exit {
+    let effective = match read(args) {
+        Ok(effective) => effective,
+        Err(problems) => {
+            report(&problems, output);
+            return Exit::Invalid;
+        }
+    };
+    if args.print_config {
+        print!("{}", config::print::effective(&effective.tree));
+        return Exit::Ok;
+    }
+    // Logs go to stderr: stdout may be the decision log's.
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO);
+    // The default already heeds NO_COLOR; a file never wants colours.
+    if std::io::stderr().is_terminal() {
+        log.init()
+    } else {
+        log.with_ansi(false).init()
+    }
+    for warning in &effective.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "could not start the runtime");
+            return Exit::Internal;
+        }
+    };
+    let exit = runtime.block_on(serve(effective.config, output));
+    // What still blocks a thread must not hold the exit.
+    runtime.shutdown_background();
+    exit
+}
+
+fn read(args: &Args) -> Result<Effective, Vec<Problem>> {
+    let file = args.config.as_deref().map(text).transpose().map_err(|problem| vec![*problem])?;
+    let mut flags: Vec<_> = args.set.iter().map(|set| (set.clone(), format!("--set {set}"))).collect();
+    if let Some(dir) = &args.policies {
+        // Quoted: a folder may be called `8` or `yes`.
+        flags.push((format!("policies.dir={}", serde_json::Value::from(dir.as_str())), "--policies".to_owned()));
+    }
+    config::load(&Sources { file, environment: config::environment(), flags })
+}
+
+fn text(path: &Path) -> Result<(String, String), Box<Problem>> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| Problem::error(&name, format!("could not read the configuration: {error}")))?;
+    Ok((name, text))
+}
+
+async fn serve(config: Config, output: Output) -> Exit {
+    let parts = match build(config).await {
+        Ok(parts) => parts,
+        Err(problems) => {
+            report(&problems, output);
+            return Exit::Invalid;
+        }
+    };
+    let server = match Server::bind(parts) {
+        Ok(server) => server,
+        Err(problem) => {
+            tracing::error!("{}", chain(&problem));
+            return Exit::Internal;
+        }
+    };
+    for (name, address) in server.addresses() {
+        tracing::info!(listener = name, %address, "listening on `{address}`");
+    }
+    let shutdown = Shutdown::default();
+    match shutdown.on_signals(server.run(shutdown.clone())).await {
+        Ok(Ended::Drained(_)) => Exit::Ok,
+        Ok(Ended::Forced) => Exit::Internal,
+        Err(error) => {
+            tracing::error!(%error, "could not follow signals");
+            Exit::Internal
+        }
+    }
+}
+
+/// Builds the parts of the server from its settings; the one place where modules meet.
+///
+/// Until the policy store and the authorization service are joined here, the server is never ready and
+/// serves health only.
+async fn build(config: Config) -> Result<Parts, Vec<Problem>> {
+    let routes = |listener| (listener, tonic::service::Routes::default());
+    Ok(Parts {
+        listeners: config.listeners.into_iter().map(routes).collect(),
+        admin: config.admin,
+        limits: config.limits.connection,
+        shutdown: config.shutdown,
+        backend: Arc::new(NothingLoaded),
+        tasks: Tasks::default(),
+        stats: Arc::default(),
+        flush: Box::pin(async {}),
+    })
+}
+
+/// Stands for the policy store.
+struct NothingLoaded;
+
+impl AdminBackend for NothingLoaded {
+    fn loaded(&self) -> bool {
+        false
+    }
+
+    fn units(&self) -> Vec<Unit> {
+        Vec::new()
+    }
+
+    fn metrics(&self) -> String {
+        String::new()
+    }
+
+    fn explain<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, Result<String, String>> {
+        Box::pin(async { Err("no policies are loaded".to_owned()) })
+    }
+}

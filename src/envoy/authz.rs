@@ -1,0 +1,273 @@
+//! The gRPC service that Envoy's ext_authz filter calls.
+//!
+//! Knows: deadlines, how much may be in flight, what to do about panics. Must not know: how a call is judged.
+//!
+//! It always answers, in time, and with `Ok`: a gRPC error would leave the decision to the filter's
+//! `failure_mode_allow`. The one exception is [`OnFailure::DeferToProxy`], which is opt-in.
+
+#[cfg(test)]
+mod tests;
+mod timeout;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::{Authorization, AuthorizationServer};
+use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use futures_util::FutureExt as _;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+
+use super::decode::{self, Caller, Limits, Outline};
+use super::encode::{self, Answer};
+use crate::call::{Call, UnixMillis};
+use crate::check::{Judge, Judgement};
+use crate::failure::{Code, Failure};
+use crate::telemetry::Observed;
+
+/// The wall clock, as far as decisions see it.
+pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
+/// Told of every answered call, once; must not block.
+pub type Observer = Arc<dyn Fn(&Observed<'_>) + Send + Sync>;
+
+/// Settings of the ext_authz service; one set for all listeners.
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthzSettings {
+    /// How long one check may take. Default 150ms, below Envoy's own default of 200ms. A shorter `grpc-timeout` of
+    /// the proxy, less 10 ms for the way back, goes before it. `0s` denies everything. Units: `ms`, `s`.
+    #[serde(with = "humantime_serde")]
+    pub deadline: Duration,
+    /// What becomes of a check that fails for Picket's or a source's trouble. Default `deny` (the safe one):
+    /// the caller gets a 503. `defer_to_proxy` answers with a gRPC error instead, so that the filter's
+    /// `failure_mode_allow` decides, which may ALLOW the call.
+    pub on_failure: OnFailure,
+    /// Largest check in bytes. Default 1048576. It must hold the filter's `max_request_bytes` and all headers; a larger
+    /// check is answered with a gRPC error before Picket sees it, which a fail-open filter takes for an allow.
+    pub message_bytes_max: usize,
+    /// The filter's `max_request_bytes`; bodies of that size or more count as cut off. Default none: then a body is
+    /// known to be whole only by its `content-length`. A value above the filter's lets cut bodies pass for whole.
+    pub body_bytes_max: Option<usize>,
+}
+
+impl Default for AuthzSettings {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_millis(150),
+            on_failure: OnFailure::Deny,
+            message_bytes_max: 1024 * 1024,
+            body_bytes_max: None,
+        }
+    }
+}
+
+/// What becomes of a check that fails for Picket's or a source's trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The call is denied with 503.
+    #[default]
+    Deny,
+    /// The proxy decides, by its `failure_mode_allow`.
+    DeferToProxy,
+}
+
+/// What the service counts by itself; read at every scrape.
+#[derive(Debug, Default)]
+pub struct Stats {
+    panics: AtomicU64,
+    sheds: AtomicU64,
+    abandoned: AtomicU64,
+}
+
+impl Stats {
+    /// Panics caught; every one is a defect.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Checks denied because too many were in flight.
+    #[must_use]
+    pub fn sheds(&self) -> u64 {
+        self.sheds.load(Ordering::Relaxed)
+    }
+
+    /// Checks whose proxy hung up before the answer; nothing observed them.
+    #[must_use]
+    pub fn abandoned(&self) -> u64 {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+}
+
+/// The service of one listener.
+pub struct Authz {
+    judge: Arc<dyn Judge>,
+    settings: AuthzSettings,
+    listener: Arc<str>,
+    in_flight: Arc<Semaphore>,
+    clock: Clock,
+    observer: Observer,
+    stats: Arc<Stats>,
+}
+
+impl std::fmt::Debug for Authz {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authz").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+impl Authz {
+    /// The service of the listener (profile) called `listener`.
+    ///
+    /// `in_flight` bounds the checks judged at once and is shared by all listeners; so may be `stats`.
+    #[must_use]
+    pub fn new(
+        judge: Arc<dyn Judge>,
+        settings: AuthzSettings,
+        listener: impl Into<Arc<str>>,
+        in_flight: Arc<Semaphore>,
+        clock: Clock,
+        observer: Observer,
+        stats: Arc<Stats>,
+    ) -> Self {
+        Self { judge, settings, listener: listener.into(), in_flight, clock, observer, stats }
+    }
+
+    /// The same as a tonic service, with the limit on message size.
+    #[must_use]
+    pub fn into_server(self) -> AuthorizationServer<Self> {
+        let bytes_max = self.settings.message_bytes_max;
+        AuthorizationServer::new(self).max_decoding_message_size(bytes_max)
+    }
+
+    /// Judges a check and answers it; never panics, and never waits past the deadline.
+    async fn answered(&self, request: CheckRequest, metadata: &MetadataMap) -> Answer {
+        let started = Instant::now();
+        let received_at = (self.clock)();
+        let deadline = started + timeout::of(self.settings.deadline, metadata);
+        let mut abandoned = Abandoned { stats: Some(&self.stats) };
+        let outline = decode::outline(&request);
+        let (judgement, call) = self.judged(request, received_at, deadline).await;
+        abandoned.stats = None;
+        let encoded = self.caught(|| encode::answer(judgement, call.as_ref(), outline.caller));
+        // A failure's answer has no input but its code: it cannot meet whatever made the first one panic.
+        let answer = encoded.unwrap_or_else(|failure| encode::answer(failed(failure), None, outline.caller));
+        let own = metadata.get("traceparent").and_then(|value| value.to_str().ok());
+        self.observe(&answer, call.as_ref(), &outline, own, received_at, started.elapsed());
+        answer
+    }
+
+    /// The judgement, and the call as far as it was decoded.
+    async fn judged(
+        &self,
+        request: CheckRequest,
+        received_at: UnixMillis,
+        deadline: Instant,
+    ) -> (Judgement, Option<Call>) {
+        // Shedding comes first, so that a refused check costs next to nothing.
+        let Ok(_permit) = self.in_flight.try_acquire() else {
+            self.stats.sheds.fetch_add(1, Ordering::Relaxed);
+            return (failed(Failure::new(Code::Overload, "too many checks are in flight")), None);
+        };
+        let limits = Limits { body_bytes_max: self.settings.body_bytes_max };
+        let decoded = self.caught(|| decode::call(request, limits, received_at)).and_then(|decoded| decoded);
+        let call = match decoded {
+            Ok(call) => call,
+            Err(failure) => return (failed(failure), None),
+        };
+        // A deadline that has passed already is not even tried: `timeout_at` would poll once.
+        if deadline <= Instant::now() {
+            return (failed(Failure::new(Code::Deadline, "the check came with no time left")), Some(call));
+        }
+        // The judge makes its future inside the guard, since making it may panic as well.
+        let judging = AssertUnwindSafe(async { self.judge.judge(&call, deadline).await }).catch_unwind();
+        let judgement = match tokio::time::timeout_at(deadline, judging).await {
+            Ok(Ok(judgement)) => judgement,
+            Ok(Err(panic)) => failed(self.panicked(panic.as_ref())),
+            Err(_) => failed(Failure::new(Code::Deadline, "the check was not judged by its deadline")),
+        };
+        (judgement, Some(call))
+    }
+
+    fn observe(
+        &self,
+        answer: &Answer,
+        call: Option<&Call>,
+        outline: &Outline,
+        trace_parent: Option<&str>,
+        received_at: UnixMillis,
+        elapsed: Duration,
+    ) {
+        let observed = Observed {
+            judgement: &answer.judgement,
+            call,
+            listener: &self.listener,
+            status: answer.status,
+            trace_parent: trace_parent.or(outline.trace_parent.as_deref()),
+            request_id: outline.request_id.as_deref(),
+            received_at,
+            elapsed,
+        };
+        // The answer stands, whatever becomes of its record; the count of panics tells.
+        let told = self.caught(|| (self.observer)(&observed));
+        drop(told);
+    }
+
+    /// Runs `work`, and turns a panic into [`Code::Internal`].
+    fn caught<T>(&self, work: impl FnOnce() -> T) -> Result<T, Failure> {
+        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| self.panicked(panic.as_ref()))
+    }
+
+    fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> Failure {
+        self.stats.panics.fetch_add(1, Ordering::Relaxed);
+        // A formatted message may quote the call, so only a literal one goes to the log.
+        let message = panic.downcast_ref::<&'static str>().copied().unwrap_or("see the panic's own message");
+        Failure::new(Code::Internal, format!("a panic was caught: {message}"))
+    }
+}
+
+#[tonic::async_trait]
+impl Authorization for Authz {
+    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        let (metadata, _extensions, request) = request.into_parts();
+        // What panics outside the inner guards, such as dropping a judge's future, ends here.
+        let answer = AssertUnwindSafe(self.answered(request, &metadata)).catch_unwind().await;
+        let answer = answer
+            .unwrap_or_else(|panic| encode::answer(failed(self.panicked(panic.as_ref())), None, Caller::default()));
+        match (self.settings.on_failure, encode::deferrable(&answer.judgement)) {
+            (OnFailure::DeferToProxy, Some(code)) => Err(Status::unavailable(code.as_str())),
+            (OnFailure::DeferToProxy, None) | (OnFailure::Deny, _) => Ok(Response::new(answer.response)),
+        }
+    }
+}
+
+/// Counts a check whose future is dropped before the answer: the proxy gave up on it.
+struct Abandoned<'a> {
+    stats: Option<&'a Stats>,
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        if let Some(stats) = self.stats {
+            stats.abandoned.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The judgement of a call that never got as far as the judge, or never back.
+fn failed(failure: Failure) -> Judgement {
+    Judgement {
+        decision_id: uuid::Uuid::now_v7(),
+        result: Err(failure),
+        identity: None,
+        service: None,
+        protocol: None,
+        query: None,
+        snapshot: None,
+    }
+}

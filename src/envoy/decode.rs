@@ -1,0 +1,155 @@
+//! From Envoy's `CheckRequest` to a [`Call`], or to the reason why there is none.
+//!
+//! Knows: what each field of the check means and who may have written it. Must not know: policies,
+//! identities, what is allowed.
+//!
+//! Nothing is repaired: a check with two readings is refused. `source.service`, labels, `request.time` and
+//! `size` are never read, because a client can steer them or because they say nothing about the call.
+
+mod body;
+mod headers;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use envoy_types::pb::envoy::config::core::v3::{Metadata, address};
+use envoy_types::pb::envoy::service::auth::v3::attribute_context;
+use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
+
+use super::structs;
+use crate::call::{Call, Peer, UnixMillis};
+use crate::failure::{Code, Failure};
+
+/// Most bytes of header names and values, pseudo headers included.
+pub const HEADER_BYTES_MAX: usize = 96 * 1024;
+/// Most headers, pseudo headers included.
+pub const HEADERS_MAX: usize = 200;
+/// Where Envoy's jwt_authn filter leaves what it verified.
+const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";
+
+/// What the proxy's own settings say about the checks it sends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The filter's `max_request_bytes`. Bodies of that size or more count as cut off, because Envoy says
+    /// "not partial" when its buffer is exactly full. Without it only `content-length` can prove a body whole.
+    pub body_bytes_max: Option<usize>,
+}
+
+/// Whose language the answer is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Caller {
+    /// Plain HTTP.
+    #[default]
+    Http,
+    /// gRPC: the body of a denial becomes `grpc-message`.
+    Grpc,
+}
+
+/// What the answer and the log need of a check even if it cannot be decoded. Nothing is decided on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// Whose language the answer is written in.
+    pub caller: Caller,
+    /// `x-request-id`, where it is short and printable.
+    pub request_id: Option<String>,
+    /// `traceparent`, where it is short and printable.
+    pub trace_parent: Option<String>,
+}
+
+/// Looks up what the answer needs, without judging any of it.
+#[must_use]
+pub fn outline(request: &CheckRequest) -> Outline {
+    let http = request.attributes.as_ref().and_then(|a| a.request.as_ref()).and_then(|r| r.http.as_ref());
+    let Some(http) = http else { return Outline::default() };
+    let text = |name: &str| headers::peek(http, name).filter(|text| printable(text)).map(str::to_owned);
+    let grpc = text("content-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/grpc"));
+    Outline {
+        caller: if grpc { Caller::Grpc } else { Caller::Http },
+        request_id: text("x-request-id"),
+        trace_parent: text("traceparent"),
+    }
+}
+
+fn printable(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 128 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+}
+
+/// Reads one check.
+///
+/// # Errors
+/// A [`Failure`] for whatever has no single canonical reading, exceeds the limits, or is not HTTP.
+pub fn call(request: CheckRequest, limits: Limits, received_at: UnixMillis) -> Result<Call, Failure> {
+    let Some(attributes) = request.attributes else {
+        return Err(Failure::new(Code::MalformedRequest, "the check has no attributes"));
+    };
+    let AttributeContext { source, destination, request, context_extensions, metadata_context, tls_session, .. } =
+        attributes;
+    // Envoy's network filter, which guards TCP connections, sends no request at all.
+    let Some(http) = request.and_then(|request| request.http) else {
+        return Err(Failure::new(Code::TcpUnsupported, "the check is not about an HTTP request"));
+    };
+    let read = headers::read(&http)?;
+    let line = target::read(&http, &read)?;
+    let body = body::read(http, &read, limits);
+    let mut peer = peer(source, destination);
+    peer.sni = tls_session.map(|session| session.sni).filter(|sni| !sni.is_empty());
+    Ok(Call {
+        peer,
+        method: line.method,
+        scheme: line.scheme,
+        host: line.host,
+        target: line.target,
+        path_sent: line.path_sent,
+        upgrade: line.upgrade,
+        headers: read.headers,
+        body,
+        extensions: context_extensions.into_iter().collect(),
+        verified_tokens: verified_tokens(metadata_context)?,
+        received_at,
+    })
+}
+
+fn peer(source: Option<attribute_context::Peer>, destination: Option<attribute_context::Peer>) -> Peer {
+    let present = |text: String| Some(text).filter(|text| !text.is_empty());
+    let mut peer = Peer::default();
+    if let Some(source) = source {
+        peer.address = source.address.and_then(|outer| outer.address).and_then(ip);
+        peer.principal = present(source.principal);
+        peer.certificate = present(source.certificate);
+    }
+    peer.destination_principal = destination.and_then(|own| present(own.principal));
+    peer
+}
+
+/// The far end's IP address. Pipes and Envoy's internal listeners have none.
+fn ip(address: address::Address) -> Option<IpAddr> {
+    match address {
+        address::Address::SocketAddress(socket) => {
+            socket.address.parse::<IpAddr>().map(|address| address.to_canonical()).ok()
+        }
+        address::Address::Pipe(_) | address::Address::EnvoyInternalAddress(_) => None,
+    }
+}
+
+/// Payloads that jwt_authn verified, by key; what they mean is for `identity` to say.
+fn verified_tokens(metadata: Option<Metadata>) -> Result<BTreeMap<String, serde_json::Value>, Failure> {
+    let Some(verified) = metadata.and_then(|mut metadata| metadata.filter_metadata.remove(JWT_AUTHN)) else {
+        return Ok(BTreeMap::new());
+    };
+    let mut tokens = BTreeMap::new();
+    for (key, value) in verified.fields {
+        let json = structs::value_to_json(&value).ok_or_else(|| {
+            Failure::new(Code::MalformedRequest, format!("metadata of `{JWT_AUTHN}` holds a number that is not finite"))
+        })?;
+        tokens.insert(key, json);
+    }
+    Ok(tokens)
+}
+
+/// Input as it may stand in a failure's detail: escaped and cut.
+fn shown(input: &str) -> String {
+    input.chars().take(64).flat_map(char::escape_debug).collect()
+}

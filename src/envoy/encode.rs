@@ -1,0 +1,255 @@
+//! From a [`Judgement`] to Envoy's `CheckResponse`: THE table of statuses.
+//!
+//! Knows: which HTTP status, headers and body each outcome becomes. Must not know: how it came about.
+//!
+//! To Envoy only `denied_response` beside a non-zero status is a deny whatever its filter is set to; a missing
+//! status is an allow. So every answer sets its status, and an allow that cannot be carried out becomes a deny.
+
+mod metadata;
+mod mutations;
+#[cfg(test)]
+mod tests;
+
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
+use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
+use envoy_types::pb::envoy::r#type::v3::HttpStatus;
+use envoy_types::pb::google::rpc;
+
+use super::decode::Caller;
+use crate::call::Call;
+use crate::catalog::TokenMetadata;
+use crate::check::Judgement;
+use crate::decision::verdict::{Denial, Effect, Reason};
+use crate::failure::{Blame, Code, Failure};
+use crate::obligation::Mutations;
+use crate::obligation::challenge::{Challenge, TokenFault};
+use crate::obligation::deny::Notice;
+
+/// Codes of `google.rpc.Code` that we use.
+const OK: i32 = 0;
+const PERMISSION_DENIED: i32 = 7;
+const UNAVAILABLE: i32 = 14;
+const UNAUTHENTICATED: i32 = 16;
+
+/// An answer, and what it says.
+#[derive(Debug)]
+pub struct Answer {
+    /// What really became of the call: an allow that Envoy could not carry out is a denial here.
+    pub judgement: Judgement,
+    /// What goes back to Envoy.
+    pub response: CheckResponse,
+    /// HTTP status the caller gets; 200 for an allow.
+    pub status: u16,
+}
+
+/// Writes the answer to a call.
+///
+/// `call` is `None` where the check could not be decoded. An allow needs the call, the snapshot and the service:
+/// without them nobody knows which headers to strip, and it becomes [`Code::Internal`].
+#[must_use]
+pub fn answer(mut judgement: Judgement, call: Option<&Call>, caller: Caller) -> Answer {
+    match ok_response(&judgement, call) {
+        Ok(Some(ok)) => {
+            let response = response(OK, HttpResponse::OkResponse(ok), &judgement);
+            return Answer { judgement, response, status: 200 };
+        }
+        Ok(None) => {}
+        Err(Unsendable::Failure(failure)) => judgement.result = Err(failure),
+        Err(Unsendable::Obligation(detail)) => {
+            if let Ok(verdict) = &mut judgement.result {
+                let reason = Reason::ObligationUnmet;
+                verdict.effect = Effect::Deny(Denial { reason, status: None, public_reason: None, detail });
+            }
+        }
+    }
+    let refusal = refusal(&judgement);
+    let status = refusal.status_for(caller);
+    let denied = denied_response(&judgement, &refusal, status, caller);
+    let response = response(rpc_code(status), HttpResponse::DeniedResponse(denied), &judgement);
+    Answer { judgement, response, status }
+}
+
+/// The code of a failure that is our own or a source's trouble, and so may be left to the proxy to decide.
+#[must_use]
+pub fn deferrable(judgement: &Judgement) -> Option<Code> {
+    let code = judgement.result.as_ref().err()?.code;
+    match code.blame() {
+        Blame::Picket | Blame::Source => Some(code),
+        Blame::Caller | Blame::Policy => None,
+    }
+}
+
+fn response(code: i32, http: HttpResponse, judgement: &Judgement) -> CheckResponse {
+    CheckResponse {
+        status: Some(rpc::Status { code, message: String::new(), details: Vec::new() }),
+        dynamic_metadata: Some(metadata::of(judgement)),
+        http_response: Some(http),
+    }
+}
+
+/// Why an allow cannot be sent.
+enum Unsendable {
+    Failure(Failure),
+    Obligation(String),
+}
+
+/// The allow's response; `None` for everything that is no allow.
+fn ok_response(judgement: &Judgement, call: Option<&Call>) -> Result<Option<OkHttpResponse>, Unsendable> {
+    let Ok(verdict) = &judgement.result else { return Ok(None) };
+    let mutations: &Mutations = match &verdict.effect {
+        Effect::Allow(mutations) => mutations,
+        Effect::Deny(_) | Effect::Challenge(..) => return Ok(None),
+    };
+    let namespace = judgement.service.as_deref().and_then(|service| service.split_once('/')).map(|(ns, _)| ns);
+    let (Some(call), Some(snapshot), Some(namespace)) = (call, &judgement.snapshot, namespace) else {
+        let detail = "an allow without its call, snapshot or service";
+        return Err(Unsendable::Failure(Failure::new(Code::Internal, detail)));
+    };
+    let settable = snapshot.settable_headers(namespace);
+    metadata::check(&mutations.metadata)
+        .and_then(|()| mutations::ok_response(mutations, call, settable))
+        .map(Some)
+        .map_err(Unsendable::Obligation)
+}
+
+/// A denial, before it is put into words for the caller.
+#[derive(Debug, Default)]
+struct Refusal<'a> {
+    status: u16,
+    reason: Option<&'a str>,
+    authenticate: Option<String>,
+    retry_after_seconds: Option<u32>,
+    approval: Option<Option<&'a str>>,
+}
+
+impl Refusal<'_> {
+    /// The status in the caller's language. Envoy turns 401, 403 and 503 into the gRPC codes that fit; the rest
+    /// would become `unknown` or codes that clients retry.
+    fn status_for(&self, caller: Caller) -> u16 {
+        match (caller, self.status) {
+            (Caller::Http, status @ 400..=599) => status,
+            (Caller::Http, _) => 403,
+            (Caller::Grpc, 401) => 401,
+            (Caller::Grpc, 500..=599) => 503,
+            (Caller::Grpc, _) => 403,
+        }
+    }
+}
+
+fn refusal(judgement: &Judgement) -> Refusal<'_> {
+    let token = token_metadata(judgement);
+    match &judgement.result {
+        Err(failure) => of_failure(failure.code, token),
+        Ok(verdict) => match &verdict.effect {
+            Effect::Challenge(challenge, denial) => of_challenge(challenge, denial, token),
+            Effect::Deny(denial) => Refusal {
+                // Policies may ask for 400-499 only; the snapshot checked that, and a success must never slip out.
+                status: denial.status.filter(|status| (400..=499).contains(status)).unwrap_or(403),
+                reason: denial.public_reason.as_deref(),
+                ..Refusal::default()
+            },
+            // `answer` has turned every allow that arrives here into a denial.
+            Effect::Allow(_) => of_failure(Code::Internal, token),
+        },
+    }
+}
+
+fn token_metadata(judgement: &Judgement) -> Option<&TokenMetadata> {
+    let service = judgement.service.as_deref()?;
+    judgement.snapshot.as_ref()?.catalog().service(service)?.token.as_ref()
+}
+
+fn of_challenge<'a>(challenge: &'a Challenge, denial: &'a Denial, token: Option<&TokenMetadata>) -> Refusal<'a> {
+    let (status, approval) = match challenge {
+        Challenge::Login { .. } | Challenge::StepUp { .. } | Challenge::NarrowToken { .. } => (401, None),
+        Challenge::AddScope { .. } => (403, None),
+        Challenge::Approve { kind } => (403, Some(kind.as_deref())),
+    };
+    let authenticate = challenge.www_authenticate(token);
+    Refusal { status, reason: denial.public_reason.as_deref(), authenticate, approval, ..Refusal::default() }
+}
+
+/// The row of every failure code.
+fn of_failure(code: Code, token: Option<&TokenMetadata>) -> Refusal<'static> {
+    // What the caller can mend is named to the caller; who the caller may be, and what exists, is not.
+    let told = |status| Refusal { status, reason: Some(code.as_str()), ..Refusal::default() };
+    let untold = |status| Refusal { status, ..Refusal::default() };
+    let later = |seconds| Refusal { retry_after_seconds: Some(seconds), ..told(503) };
+    let token = |fault: TokenFault| Refusal { authenticate: Some(fault.www_authenticate(token)), ..untold(401) };
+    match code {
+        Code::MalformedRequest
+        | Code::PathRefused
+        | Code::HostRefused
+        | Code::QueryRefused
+        | Code::HeaderDuplicated
+        | Code::HeaderRefused
+        | Code::MethodOverride
+        | Code::ProtocolMismatch
+        | Code::QueryInvalid => told(400),
+        Code::TooLarge => told(431),
+        Code::BodyIncomplete => told(413),
+        Code::ConnectRefused | Code::UpgradeRefused => told(403),
+        Code::TokenRejected => token(TokenFault::Rejected),
+        Code::TokenExpired => token(TokenFault::Expired),
+        Code::TcpUnsupported
+        | Code::PeerRejected
+        | Code::XfccRejected
+        | Code::TrustDomainRefused
+        | Code::TokenNotBound
+        | Code::Unmapped
+        | Code::ProtocolUnsupported => untold(403),
+        Code::Deadline | Code::Overload | Code::Internal => later(1),
+        Code::NotReady | Code::EntitiesUnavailable | Code::KeysUnavailable | Code::BundleInvalid => later(5),
+    }
+}
+
+fn denied_response(judgement: &Judgement, refusal: &Refusal<'_>, status: u16, caller: Caller) -> DeniedHttpResponse {
+    let notice = Notice {
+        decision_id: judgement.decision_id,
+        title: title(status),
+        reason: refusal.reason,
+        approval: refusal.approval,
+    };
+    let mut headers = vec![
+        header("cache-control", "no-store".to_owned()),
+        header("x-picket-decision-id", judgement.decision_id.to_string()),
+    ];
+    let body = match caller {
+        Caller::Http => {
+            headers.push(header("content-type", "application/problem+json".to_owned()));
+            notice.problem_json()
+        }
+        // Envoy writes the gRPC content type itself; another one would make the answer unreadable.
+        Caller::Grpc => notice.message(),
+    };
+    headers.extend(refusal.authenticate.clone().map(|value| header("www-authenticate", value)));
+    headers.extend(refusal.retry_after_seconds.map(|seconds| header("retry-after", seconds.to_string())));
+    DeniedHttpResponse { status: Some(HttpStatus { code: i32::from(status) }), headers, body }
+}
+
+/// A header that replaces all values of its name.
+///
+/// Envoy goes by `append` alone for request and denied headers and by `append_action` for response headers;
+/// other proxies by `append_action` alone. `append` unset and this action mean the same to all of them.
+/// Only `value` is read in ext_authz; `raw_value` would set an empty header.
+fn header(name: &str, value: String) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(HeaderValue { key: name.to_owned(), value, raw_value: Vec::new() }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
+    }
+}
+
+fn rpc_code(status: u16) -> i32 {
+    match status {
+        401 => UNAUTHENTICATED,
+        500..=599 => UNAVAILABLE,
+        _ => PERMISSION_DENIED,
+    }
+}
+
+fn title(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Denied")
+}

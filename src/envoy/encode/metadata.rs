@@ -1,0 +1,60 @@
+//! Dynamic metadata of every answer: what access logs and later filters learn of the decision.
+//!
+//! Envoy stores it as `envoy.filters.http.ext_authz`, for denials as well.
+
+use std::collections::BTreeMap;
+
+use envoy_types::pb::google::protobuf::Struct;
+use serde_json::{Map, Value};
+
+use crate::check::Judgement;
+use crate::decision::verdict::{Decision, Effect};
+use crate::envoy::structs;
+
+/// Our own keys, and the one that Envoy adds. `@metadata` may not use them: a log reader could not tell who speaks.
+const RESERVED: [&str; 7] =
+    ["decision", "decision_id", "digests", "ext_authz_duration", "policies", "reason", "service"];
+
+/// Whether a verdict's metadata can be sent beside our own.
+pub(super) fn check(metadata: &BTreeMap<String, String>) -> Result<(), String> {
+    match metadata.keys().find(|key| RESERVED.contains(&key.as_str())) {
+        Some(key) => Err(format!("metadata key `{key}` is one of Picket's own")),
+        None => Ok(()),
+    }
+}
+
+/// What is told about a decision.
+pub(super) fn of(judgement: &Judgement) -> Struct {
+    let mut object = Map::new();
+    let mut policies = Vec::new();
+    let (decision, reason) = match &judgement.result {
+        Ok(verdict) => {
+            policies = verdict.determining.iter().map(|id| Value::from(id.as_str())).collect();
+            if let Effect::Allow(mutations) = &verdict.effect {
+                let own = mutations.metadata.iter();
+                object.extend(own.map(|(key, value)| (key.clone(), Value::from(value.as_str()))));
+            }
+            (verdict.decision(), verdict.reason().as_str())
+        }
+        Err(failure) => (Decision::Error, failure.code.as_str()),
+    };
+    let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
+    put("decision_id", judgement.decision_id.to_string().into());
+    put("decision", decision.as_str().into());
+    put("reason", reason.into());
+    put("policies", Value::Array(policies));
+    put("digests", Value::Object(digests(judgement)));
+    if let Some(service) = &judgement.service {
+        put("service", service.as_str().into());
+    }
+    structs::from_json(&object)
+}
+
+/// Digests of the units that judge the call: the mesh's and the called namespace's.
+fn digests(judgement: &Judgement) -> Map<String, Value> {
+    let Some(snapshot) = &judgement.snapshot else { return Map::new() };
+    let namespace = judgement.service.as_deref().and_then(|service| service.split_once('/')).map(|(ns, _)| ns);
+    let units = std::iter::once("mesh").chain(namespace);
+    let digest = |unit: &str| snapshot.digests().get(unit).map(|hex| (unit.to_owned(), Value::from(hex.as_str())));
+    units.filter_map(digest).collect()
+}

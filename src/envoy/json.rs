@@ -1,0 +1,24 @@
+//! Checks and answers as protobuf's JSON: what golden files and `picket explain` read and write.
+//!
+//! Knows: protobuf's JSON spelling (camel case, snake case on input, bytes as base64). Must not know: what
+//! any of it means.
+
+mod request;
+mod response;
+
+pub use request::check_request;
+pub use response::check_response;
+
+/// Why a text is not a check.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// It is no JSON, or not of a check's shape; the source says what was found where.
+    #[error("the check is not readable at `{path}`")]
+    Shape {
+        /// Where, as keys joined by `.`.
+        path: String,
+        /// What was found.
+        #[source]
+        source: serde_json::Error,
+    },
+}

@@ -1,0 +1,200 @@
+//! The Bearer token that Picket verifies itself, against keys that are already in memory.
+//!
+//! Knows: the JWS header, which issuer a token belongs to, signatures. Must not know: what claims mean
+//! (`token` reads them), peers, the network.
+//!
+//! Nothing is read from a token before its signature is verified but what is needed to find the key:
+//! the issuer's name, the key's id, and an algorithm that the issuer must have pinned.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use super::Rejection;
+use super::authorization::Presented;
+use super::key_ring::{KeyRing, KeySet};
+use super::rules::{IssuerRules, Kind, SignatureAlgorithm};
+use super::settings::{ForeignTokens, Settings, Source, TokenSource};
+use super::token::{self, Claims};
+use crate::call::UnixMillis;
+use crate::failure::{Code, Failure};
+
+/// Longest token read.
+const BYTES_MAX: usize = 16 * 1024;
+
+/// What the Bearer is to this profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Bearer {
+    /// There is none that counts.
+    Absent,
+    /// A good token of an issuer whose tokens Picket verifies.
+    Verified {
+        /// The issuer's name in the settings.
+        issuer: String,
+        /// What it says.
+        claims: Box<Claims>,
+    },
+    /// A token of an issuer whose tokens the proxy verifies: worth nothing by itself.
+    ForProxy,
+}
+
+/// The part of a JWS header that matters here; a repeated member is an error.
+#[derive(serde::Deserialize)]
+struct Header {
+    alg: String,
+    typ: Option<String>,
+    kid: Option<String>,
+    #[serde(default)]
+    crit: Value,
+}
+
+fn rejected(detail: impl Into<String>) -> Rejection {
+    Rejection::from(Failure::new(Code::TokenRejected, detail))
+}
+
+/// Judges what `authorization` presents.
+pub(super) fn judge(
+    presented: Presented<'_>,
+    settings: &Settings,
+    ring: &KeyRing,
+    now: UnixMillis,
+) -> Result<Bearer, Rejection> {
+    let token = match presented {
+        Presented::Nothing | Presented::Other => return Ok(Bearer::Absent),
+        Presented::Jwt(token) => token,
+    };
+    if token.len() > BYTES_MAX {
+        return Err(rejected(format!("the token is longer than {BYTES_MAX} bytes")));
+    }
+    let parts = Parts::split(token)?;
+    let name = parts.issuer()?;
+    if let Some((rules, keys)) = verified_issuer(name, settings, ring) {
+        let keys = keys.ok_or_else(|| {
+            Rejection::from(Failure::new(
+                Code::KeysUnavailable,
+                format!("the keys of issuer `{}` have never been had", rules.name),
+            ))
+        })?;
+        parts.verify(rules, keys)?;
+        let claims = token::read(&parts.payload, &rules.claims, now)?;
+        return Ok(Bearer::Verified { issuer: rules.name.clone(), claims: Box::new(claims) });
+    }
+    if proxy_verifies(name, settings) {
+        return Ok(Bearer::ForProxy);
+    }
+    match settings.foreign_tokens {
+        ForeignTokens::Rejected => Err(rejected("the token's issuer is not configured")),
+        ForeignTokens::Absent => Ok(Bearer::Absent),
+    }
+}
+
+fn verified_issuer<'a>(
+    issuer: &str,
+    settings: &Settings,
+    ring: &'a KeyRing,
+) -> Option<(&'a IssuerRules, Option<&'a KeySet>)> {
+    let svids = settings.sources.iter().filter_map(|source| match source {
+        Source::JwtSvid(svid) => Some(&svid.issuer),
+        Source::Peer | Source::Xfcc(_) => None,
+    });
+    let none = BTreeSet::new();
+    let tokens = settings.tokens.iter().flat_map(|source| match source {
+        TokenSource::Verified(verified) => verified.issuers.iter(),
+        TokenSource::Metadata(_) => none.iter(),
+    });
+    svids
+        .chain(tokens)
+        .filter_map(|name| ring.issuer(name))
+        .find(|candidate| candidate.rules.claims.issuer == issuer)
+        .map(|found| (&*found.rules, found.keys.as_deref()))
+}
+
+fn proxy_verifies(issuer: &str, settings: &Settings) -> bool {
+    settings.tokens.iter().any(|source| match source {
+        TokenSource::Metadata(metadata) => metadata.claims.issuer == issuer,
+        TokenSource::Verified(_) => false,
+    })
+}
+
+/// A token taken apart, not verified yet.
+struct Parts<'a> {
+    header: Header,
+    payload: Value,
+    signed: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn split(token: &'a str) -> Result<Self, Rejection> {
+        let (signed, signature) = token.rsplit_once('.').ok_or_else(|| rejected("the token is not a JWT"))?;
+        let (header, payload) = signed
+            .split_once('.')
+            .filter(|(_, payload)| !payload.contains('.'))
+            .ok_or_else(|| rejected("the token is not a signed JWT of three parts"))?;
+        let header =
+            serde_json::from_slice(&decode(header)?).map_err(|_| rejected("the token's header is not valid"))?;
+        let payload =
+            serde_json::from_slice(&decode(payload)?).map_err(|_| rejected("the token's claims are not JSON"))?;
+        Ok(Self { header, payload, signed, signature })
+    }
+
+    fn issuer(&self) -> Result<&str, Rejection> {
+        self.payload.get("iss").and_then(Value::as_str).ok_or_else(|| rejected("`iss` is missing or not a text"))
+    }
+
+    fn verify(&self, rules: &IssuerRules, keys: &KeySet) -> Result<(), Rejection> {
+        if !self.header.crit.is_null() {
+            return Err(rejected("the token's header has `crit`, whose extensions are not known"));
+        }
+        self.check_type(rules)?;
+        let algorithm = self.algorithm(rules)?;
+        if let Some(id) = &self.header.kid
+            && !keys.knows(id)
+        {
+            let failure =
+                Failure::new(Code::TokenRejected, format!("issuer `{}` has no key of that `kid`", rules.name));
+            return Err(Rejection { failure, unknown_key_of: Some(rules.name.clone()) });
+        }
+        let good = keys.candidates(self.header.kid.as_deref(), algorithm).any(|key| {
+            jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), key, algorithm.engine())
+                .is_ok_and(|good| good)
+        });
+        if good {
+            return Ok(());
+        }
+        let failure = Failure::new(Code::TokenRejected, format!("no key of issuer `{}` verifies it", rules.name));
+        // A token without `kid` may be signed by a key that is newer than ours.
+        let unknown_key_of = self.header.kid.is_none().then(|| rules.name.clone());
+        Err(Rejection { failure, unknown_key_of })
+    }
+
+    fn algorithm(&self, rules: &IssuerRules) -> Result<SignatureAlgorithm, Rejection> {
+        rules
+            .algorithms
+            .iter()
+            .copied()
+            .find(|algorithm| algorithm.as_str() == self.header.alg)
+            .ok_or_else(|| rejected(format!("`alg` is not one that issuer `{}` pins", rules.name)))
+    }
+
+    /// An ID token or anything else the issuer signs must not pass as an access token.
+    fn check_type(&self, rules: &IssuerRules) -> Result<(), Rejection> {
+        let typ = self.header.typ.as_deref().map(str::to_ascii_lowercase);
+        let good = match (rules.claims.kind, typ.as_deref()) {
+            (Kind::Access, Some("at+jwt" | "application/at+jwt")) => true,
+            (Kind::Access, Some("jwt") | None) => rules.allow_untyped,
+            (Kind::JwtSvid, Some("jwt" | "jose") | None) | (Kind::Kubernetes, Some("jwt") | None) => true,
+            (Kind::Access | Kind::JwtSvid | Kind::Kubernetes, Some(_)) => false,
+        };
+        if good { Ok(()) } else { Err(rejected("`typ` is not that of a token of this kind")) }
+    }
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, Rejection> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| rejected("a part of the token is not base64url"))
+}
+
+#[cfg(test)]
+mod tests;

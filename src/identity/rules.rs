@@ -1,0 +1,173 @@
+//! What a token must say and how it must be signed, issuer by issuer.
+//!
+//! Knows: claim rules and pinned algorithms. Must not know: calls, key material, the network.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::spiffe_id::is_trust_domain;
+
+/// What the claims of one issuer's tokens must say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimRules {
+    /// `iss`, compared byte by byte. No default.
+    pub issuer: String,
+    /// A token must name at least one of these in `aud`. No default; must not be empty, since a token
+    /// for somebody else is no token for us.
+    pub audiences: BTreeSet<String>,
+    /// What the tokens are: `access` (default), `jwt_svid` or `kubernetes`.
+    #[serde(default)]
+    pub kind: Kind,
+    /// Whether tokens may stand for persons: `isUser` is true where `client_id` or `azp` is present and
+    /// differs from `sub`. Default `false`. Leave it off for issuers whose service accounts have a
+    /// subject of their own.
+    #[serde(default)]
+    pub users: bool,
+    /// How far clocks may differ when `exp`, `nbf` and `iat` are compared. Default 30s, at most 5m.
+    /// `0s`: not at all. Units: `ms`, `s`, `m`.
+    #[serde(default = "default_leeway", with = "humantime_serde")]
+    pub leeway: Duration,
+    /// For `jwt_svid`, where it is required: the one trust domain whose ids this issuer may sign.
+    #[serde(default)]
+    pub trust_domain: Option<String>,
+}
+
+fn default_leeway() -> Duration {
+    Duration::from_secs(30)
+}
+
+const LEEWAY_MAX: Duration = Duration::from_secs(300);
+
+/// What an issuer's tokens are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// OAuth access tokens.
+    #[default]
+    Access,
+    /// SPIFFE JWT-SVIDs: `sub` is a SPIFFE id.
+    JwtSvid,
+    /// Kubernetes service-account tokens: `sub` is `system:serviceaccount:<namespace>:<account>`.
+    Kubernetes,
+}
+
+impl ClaimRules {
+    /// Everything that is wrong with these rules.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.issuer.is_empty() {
+            found.push("`issuer` is empty; it must be the tokens' `iss`".to_owned());
+        }
+        if self.audiences.is_empty() || self.audiences.contains("") {
+            found.push("`audiences` must hold at least one audience, and none that is empty".to_owned());
+        }
+        if self.leeway > LEEWAY_MAX {
+            found.push("`leeway` is more than 5m".to_owned());
+        }
+        match (self.kind, &self.trust_domain) {
+            (Kind::JwtSvid, None) => {
+                found.push("kind `jwt_svid` needs `trust_domain`: whose ids this issuer may sign".to_owned());
+            }
+            (Kind::JwtSvid, Some(domain)) if !is_trust_domain(domain) => {
+                found.push(format!("trust domain `{domain}` is not one (a-z, 0-9, `.`, `-`, `_`)"));
+            }
+            (Kind::Access | Kind::Kubernetes, Some(_)) => {
+                found.push("`trust_domain` is only for kind `jwt_svid`".to_owned());
+            }
+            (Kind::JwtSvid, Some(_)) | (Kind::Access | Kind::Kubernetes, None) => {}
+        }
+        found
+    }
+}
+
+/// How one issuer's tokens are verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerRules {
+    /// The name that profiles use.
+    pub name: String,
+    /// The only algorithms accepted, whatever a token's header says.
+    pub algorithms: BTreeSet<SignatureAlgorithm>,
+    /// Whether access tokens with `typ` `JWT` or none are accepted.
+    pub allow_untyped: bool,
+    /// What the claims must say.
+    pub claims: ClaimRules,
+}
+
+impl IssuerRules {
+    /// Everything that is wrong with these rules.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut found = self.claims.problems();
+        if self.name.is_empty() {
+            found.push("`name` is empty".to_owned());
+        }
+        if self.algorithms.is_empty() {
+            found.push("`algorithms` is empty; name at least one".to_owned());
+        }
+        found
+    }
+}
+
+/// A signature algorithm with a public key; shared secrets have no spelling here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum SignatureAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    Rs384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    Rs512,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// RSASSA-PSS with SHA-384.
+    Ps384,
+    /// RSASSA-PSS with SHA-512.
+    Ps512,
+    /// ECDSA on P-256.
+    Es256,
+    /// ECDSA on P-384.
+    Es384,
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+impl SignatureAlgorithm {
+    /// Those on RSA keys.
+    pub const RSA: [Self; 6] = [Self::Rs256, Self::Rs384, Self::Rs512, Self::Ps256, Self::Ps384, Self::Ps512];
+
+    /// The name in a token's header and in a key's `alg`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    pub(super) fn engine(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
+            Self::Rs384 => jsonwebtoken::Algorithm::RS384,
+            Self::Rs512 => jsonwebtoken::Algorithm::RS512,
+            Self::Ps256 => jsonwebtoken::Algorithm::PS256,
+            Self::Ps384 => jsonwebtoken::Algorithm::PS384,
+            Self::Ps512 => jsonwebtoken::Algorithm::PS512,
+            Self::Es256 => jsonwebtoken::Algorithm::ES256,
+            Self::Es384 => jsonwebtoken::Algorithm::ES384,
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        }
+    }
+}

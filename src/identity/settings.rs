@@ -1,0 +1,242 @@
+//! What a profile says about identity: which sources, in which order, and how strict.
+//!
+//! Knows: the keys an operator writes, their defaults and what contradicts what.
+//! Must not know: calls, key material, the network.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::rules::{ClaimRules, IssuerRules};
+use super::spiffe_id::{SpiffeId, is_trust_domain};
+
+/// The identity part of a listener's profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where a workload's identity may come from, in the order asked. Default `[peer]`. Empty: every
+    /// caller is unauthenticated.
+    pub sources: Vec<Source>,
+    /// Whether the proxy must send the peer's certificate (`include_peer_certificate: true`), for the
+    /// sources `peer` and `xfcc`. `checked` (default): checked where sent. `required`: a principal
+    /// without it is refused.
+    pub certificate: Certificate,
+    /// Where tokens may come from, in the order asked. Default `[]`: tokens are not looked at.
+    pub tokens: Vec<TokenSource>,
+    /// `true`: an `authorization` header that is not a JWT Bearer is refused, not passed over. Default
+    /// `false`. Without effect where neither `tokens` nor a source `jwt_svid` makes us look at it.
+    pub strict: bool,
+    /// What becomes of a token whose issuer is not configured. `rejected` (default), or `absent`: it
+    /// counts as no token, for services that check such tokens themselves.
+    pub foreign_tokens: ForeignTokens,
+    /// What becomes of a token bound to a peer that cannot be compared. `checked` (default): refused.
+    /// `unchecked`: passed with binding `unchecked`; a mismatch is refused all the same.
+    pub bindings: Bindings,
+    /// The trust domain whose workloads are at home. Default `cluster.local`.
+    pub home_trust_domain: String,
+    /// Further trust domains whose workloads may call. Default `[]`: only the home one.
+    pub allowed_trust_domains: BTreeSet<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            sources: vec![Source::Peer],
+            certificate: Certificate::Checked,
+            tokens: Vec::new(),
+            strict: false,
+            foreign_tokens: ForeignTokens::Rejected,
+            bindings: Bindings::Checked,
+            home_trust_domain: "cluster.local".to_owned(),
+            allowed_trust_domains: BTreeSet::new(),
+        }
+    }
+}
+
+/// One source of a workload's identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The connection's own certificate, as the proxy describes it.
+    Peer,
+    /// `x-forwarded-client-cert`.
+    Xfcc(XfccSource),
+    /// A JWT-SVID in `authorization`.
+    JwtSvid(JwtSvidSource),
+}
+
+/// Which elements of `x-forwarded-client-cert` were written by proxies that are trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct XfccSource {
+    /// How many proxies, counted from the one that asks, added an element. 1 to 8; no default.
+    /// Too high a number lets the client write the identity, so count what is deployed.
+    pub hops: u8,
+    /// SPIFFE ids of those proxies. Default `[]`: only the asking proxy itself, by `destination.principal`.
+    #[serde(default)]
+    pub proxies: BTreeSet<String>,
+}
+
+/// Which issuer's JWT-SVIDs are an identity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtSvidSource {
+    /// Name of an issuer in the `keys` settings, of kind `jwt_svid`.
+    pub issuer: String,
+}
+
+/// One source of tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenSource {
+    /// Claims that Envoy's jwt_authn filter verified.
+    Metadata(MetadataSource),
+    /// The Bearer in `authorization`, verified by Picket.
+    Verified(VerifiedSource),
+}
+
+/// Claims in the dynamic metadata of Envoy's jwt_authn filter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetadataSource {
+    /// The filter's `payload_in_metadata`.
+    pub key: String,
+    /// What the claims must say.
+    pub claims: ClaimRules,
+}
+
+/// Issuers whose tokens Picket verifies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifiedSource {
+    /// Names of issuers in the `keys` settings.
+    pub issuers: BTreeSet<String>,
+}
+
+/// Whether the peer's certificate must be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Certificate {
+    /// Checked where sent.
+    Checked,
+    /// A principal without a certificate is refused.
+    Required,
+}
+
+/// What becomes of a token whose issuer is not configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForeignTokens {
+    /// It is refused.
+    Rejected,
+    /// It counts as no token.
+    Absent,
+}
+
+/// What becomes of a binding that cannot be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bindings {
+    /// The token is refused.
+    Checked,
+    /// The token passes, marked `unchecked`.
+    Unchecked,
+}
+
+const HOPS_MAX: u8 = 8;
+
+impl Settings {
+    /// Whether `domain` is the home trust domain or an allowed one.
+    #[must_use]
+    pub fn trusts(&self, domain: &str) -> bool {
+        domain == self.home_trust_domain || self.allowed_trust_domains.contains(domain)
+    }
+
+    /// Everything that is wrong with these settings, given the issuers that are configured.
+    #[must_use]
+    pub fn problems(&self, issuers: &[IssuerRules]) -> Vec<String> {
+        let mut found = Vec::new();
+        for domain in std::iter::once(&self.home_trust_domain).chain(&self.allowed_trust_domains) {
+            if !is_trust_domain(domain) {
+                found.push(format!("trust domain `{domain}` is not one (a-z, 0-9, `.`, `-`, `_`)"));
+            }
+        }
+        for (index, source) in self.sources.iter().enumerate() {
+            if self.sources.iter().take(index).any(|earlier| earlier == source) {
+                found.push(format!("sources: entry {} repeats an earlier one", index + 1));
+            }
+            self.source_problems(source, issuers, &mut found);
+        }
+        self.token_problems(issuers, &mut found);
+        found
+    }
+
+    fn source_problems(&self, source: &Source, issuers: &[IssuerRules], found: &mut Vec<String>) {
+        match source {
+            Source::Peer => {}
+            Source::Xfcc(xfcc) => {
+                if xfcc.hops == 0 || xfcc.hops > HOPS_MAX {
+                    found.push(format!("xfcc: hops is {}, and must be 1 to {HOPS_MAX}", xfcc.hops));
+                }
+                if xfcc.hops > 1 && xfcc.proxies.is_empty() {
+                    found.push("xfcc: more than one hop needs the proxies' SPIFFE ids in `proxies`".to_owned());
+                }
+                for proxy in &xfcc.proxies {
+                    if let Err(problem) = SpiffeId::parse(proxy) {
+                        found.push(format!("xfcc: proxy `{proxy}` is not a SPIFFE id: {problem}"));
+                    }
+                }
+            }
+            Source::JwtSvid(svid) => match issuers.iter().find(|issuer| issuer.name == svid.issuer) {
+                None => found.push(format!("jwt_svid: no issuer is named `{}`", svid.issuer)),
+                Some(issuer) => match (issuer.claims.kind, &issuer.claims.trust_domain) {
+                    (super::rules::Kind::JwtSvid, Some(domain)) if !self.trusts(domain) => found.push(format!(
+                        "jwt_svid: issuer `{}` signs for trust domain `{domain}`, which is not allowed here",
+                        svid.issuer
+                    )),
+                    (super::rules::Kind::JwtSvid, Some(_) | None) => {}
+                    (super::rules::Kind::Access | super::rules::Kind::Kubernetes, _) => {
+                        found.push(format!("jwt_svid: issuer `{}` is not of kind `jwt_svid`", svid.issuer));
+                    }
+                },
+            },
+        }
+    }
+
+    fn token_problems(&self, issuers: &[IssuerRules], found: &mut Vec<String>) {
+        let mut keys = BTreeSet::new();
+        let mut names = BTreeSet::new();
+        let mut spellings = BTreeSet::new();
+        for source in &self.tokens {
+            match source {
+                TokenSource::Metadata(metadata) => {
+                    if metadata.key.is_empty() {
+                        found.push("metadata: `key` is empty; name the filter's payload_in_metadata".to_owned());
+                    }
+                    if !keys.insert(&metadata.key) {
+                        found.push(format!("metadata: key `{}` is named twice", metadata.key));
+                    }
+                    let place = format!("metadata `{}`", metadata.key);
+                    found.extend(metadata.claims.problems().into_iter().map(|problem| format!("{place}: {problem}")));
+                }
+                TokenSource::Verified(verified) => {
+                    if verified.issuers.is_empty() {
+                        found.push("verified: `issuers` is empty; name at least one".to_owned());
+                    }
+                    for name in &verified.issuers {
+                        match issuers.iter().find(|issuer| &issuer.name == name) {
+                            None => found.push(format!("verified: no issuer is named `{name}`")),
+                            Some(issuer) if !spellings.insert(&issuer.claims.issuer) => found.push(format!(
+                                "verified: issuer `{name}` has the same `iss` as another, so its tokens have two rules"
+                            )),
+                            Some(_) => {}
+                        }
+                        if !names.insert(name) {
+                            found.push(format!("verified: issuer `{name}` is named twice"));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+use std::sync::{Arc, LazyLock};
+
+use serde_json::json;
+
+use super::fixtures::*;
+use super::rules::Kind;
+use super::settings::{Bindings, Certificate, MetadataSource, Settings, Source, TokenSource};
+use super::{Binding, Identity, KeyRing, KeySet, Proof, Rejection, identify};
+use crate::call::{Call, Headers};
+use crate::failure::Code;
+
+static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new("k1"));
+
+/// A ring of the issuers `idp` and `spire`, both signing with the same key.
+fn both() -> KeyRing {
+    let keys = Arc::new(KeySet::parse(SIGNER.jwks().as_bytes(), Kind::Access).unwrap());
+    KeyRing::new([issuer_rules(), svid_rules()]).with_keys("idp", &keys).with_keys("spire", &keys)
+}
+
+fn run(call: &Call, settings: &Settings) -> Result<Identity, Rejection> {
+    identify(call, settings, &both())
+}
+
+/// `<workload>/<subject of the token>`, or the failure's code.
+fn show(call: &Call, settings: &Settings) -> String {
+    match run(call, settings) {
+        Err(rejection) => rejection.failure.code.as_str().to_owned(),
+        Ok(identity) => {
+            let workload = identity.workload.map_or("-".to_owned(), |workload| workload.id.to_string());
+            let token = identity.token.map_or("-".to_owned(), |token| token.subject);
+            format!("{workload} {token}")
+        }
+    }
+}
+
+fn svid(sub: &str) -> String {
+    let claims = with(claims(), json!({"iss": "https://spire.example", "sub": sub}));
+    SIGNER.sign(&with(SIGNER.header(), json!({"typ": null})), &claims)
+}
+
+#[test]
+fn nothing_presented_is_nobody() {
+    assert_eq!(run(&call(), &Settings::default()).unwrap(), Identity::default());
+    assert_eq!(run(&call(), &tokens(&[metadata(), verified(&["idp"])])).unwrap(), Identity::default());
+}
+
+#[test]
+fn a_rejected_certificate_never_falls_back_to_a_weaker_source() {
+    let mut settings = xfcc(1, &[SIDECAR]);
+    settings.sources = [Source::Peer, settings.sources[0].clone(), jwt_svid("spire")].to_vec();
+    let call = call().header("x-forwarded-client-cert", &format!("By={SIDECAR};URI={WEB}")).bearer(&svid(WEB));
+    assert_eq!(show(&call.clone(), &settings), format!("{WEB} -"));
+    assert_eq!(show(&call.clone().principal("CN=web"), &settings), "peer_rejected");
+    assert_eq!(show(&call.clone().certificate("x"), &settings), "peer_rejected");
+    assert_eq!(show(&call.principal("spiffe://other.example/x"), &settings), "trust_domain_refused");
+}
+
+#[test]
+fn p25_only_the_home_trust_domain_and_the_allowed_ones_may_call() {
+    let foreign = "spiffe://other.example/ns/web/sa/frontend";
+    let mut settings = Settings::default();
+    assert_eq!(show(&call().principal(WEB), &settings), format!("{WEB} -"));
+    assert_eq!(show(&call().principal(foreign), &settings), "trust_domain_refused");
+    settings.allowed_trust_domains.insert("other.example".to_owned());
+    assert_eq!(show(&call().principal(foreign), &settings), format!("{foreign} -"));
+    settings.home_trust_domain = "prod.example".to_owned();
+    assert_eq!(show(&call().principal(WEB), &settings), "trust_domain_refused");
+}
+
+#[test]
+fn a_jwt_svid_is_an_identity_only_where_the_profile_says_so() {
+    let svids = Settings { sources: vec![Source::Peer, jwt_svid("spire")], ..Settings::default() };
+    let presented = call().bearer(&svid(WEB));
+    let identity = run(&presented, &svids).unwrap();
+    assert_eq!(identity.workload.unwrap().proof, Proof::JwtSvid);
+    assert_eq!(identity.token, None);
+    assert_eq!(show(&presented, &Settings::default()), "- -");
+    assert_eq!(show(&presented, &tokens(&[verified(&["spire"])])), format!("- {WEB}"));
+    let both = Settings { tokens: vec![verified(&["idp", "spire"])], ..svids.clone() };
+    assert_eq!(show(&presented, &both), format!("{WEB} {WEB}"));
+    assert_eq!(show(&call().bearer(&SIGNER.token(&claims())), &both), "- user-1");
+    let bound = SIGNER.sign(
+        &with(SIGNER.header(), json!({"typ": null})),
+        &with(claims(), json!({"iss": "https://spire.example", "sub": WEB, "cnf": {"jkt": "x"}})),
+    );
+    assert_eq!(show(&call().bearer(&bound), &svids), "token_not_bound");
+    let access = Settings { sources: vec![jwt_svid("idp")], ..Settings::default() };
+    assert_eq!(show(&call().bearer(&SIGNER.token(&claims())), &access), "- -");
+}
+
+#[test]
+fn without_a_token_source_tokens_are_not_looked_at() {
+    for value in ["Bearer a.b.c", "Bearer x, Bearer y", "Basic eA=="] {
+        assert_eq!(show(&call().header("authorization", value), &Settings::default()), "- -", "{value}");
+    }
+}
+
+#[test]
+fn other_schemes_are_absent_unless_the_profile_is_strict() {
+    let lenient = tokens(&[verified(&["idp"])]);
+    let strict = Settings { strict: true, ..lenient.clone() };
+    for value in
+        ["Basic dXNlcjpwYXNz", "Bearer opaque", "Bearer ", "Bearer", "", "DPoP a.b.c", "Digest a=\"b\", c=\"d\""]
+    {
+        let call = call().header("authorization", value);
+        assert_eq!(show(&call, &lenient), "- -", "{value}");
+        assert_eq!(show(&call, &strict), "token_rejected", "{value}");
+        let beside = Settings { tokens: vec![metadata()], ..strict.clone() };
+        assert_eq!(show(&call.metadata("jwt", claims()), &beside), "token_rejected", "{value}");
+    }
+    assert_eq!(show(&call(), &strict), "- -");
+}
+
+#[test]
+fn the_scheme_is_read_as_leniently_as_any_service_would() {
+    let settings = tokens(&[verified(&["idp"])]);
+    let token = SIGNER.token(&claims());
+    for scheme in ["Bearer ", "bearer ", "BEARER  ", "Bearer\t", "  Bearer "] {
+        let call = call().header("authorization", &format!("{scheme}{token}"));
+        assert_eq!(show(&call, &settings), "- user-1", "{scheme:?}");
+    }
+}
+
+#[test]
+fn two_authorizations_are_refused_in_either_spelling() {
+    let token = SIGNER.token(&claims());
+    for settings in [tokens(&[verified(&["idp"])]), tokens(&[metadata()])] {
+        let good = call().metadata("jwt", claims());
+        let twice = good.clone().bearer(&token).header("authorization", "Basic x");
+        assert_eq!(show(&twice, &settings), "token_rejected");
+        for value in [format!("Basic x,Bearer {token}"), format!("Bearer {token}, Bearer {token}"), "Bearer a,b".into()]
+        {
+            let mut joined = good.clone();
+            joined.headers = Headers::joined(vec![("authorization".to_owned(), value.clone().into_bytes())]);
+            assert_eq!(show(&joined, &settings), "token_rejected", "{value}");
+        }
+    }
+}
+
+#[test]
+fn p21_only_claims_under_the_configured_key_count() {
+    let settings = tokens(&[metadata()]);
+    assert_eq!(show(&call().metadata("jwt", claims()), &settings), "- user-1");
+    assert_eq!(show(&call().metadata("other", claims()), &settings), "- -");
+    assert_eq!(show(&call().header("x-jwt-payload", &claims().to_string()), &settings), "- -");
+    for payload in [json!({}), json!("x"), json!(null), json!({"failed_status": {"code": 16, "message": "expired"}})] {
+        assert_eq!(show(&call().metadata("jwt", payload), &settings), "token_rejected");
+    }
+    let stale = with(claims(), json!({"exp": NOW - 60}));
+    assert_eq!(show(&call().metadata("jwt", stale), &settings), "token_expired");
+}
+
+#[test]
+fn p21_a_token_the_proxy_should_have_verified_and_did_not_is_refused() {
+    let settings = tokens(&[metadata()]);
+    let call = call().bearer(&SIGNER.token(&claims()));
+    assert_eq!(show(&call, &settings), "token_rejected");
+    assert_eq!(show(&call.metadata("jwt", claims()), &settings), "- user-1");
+}
+
+#[test]
+fn the_first_token_source_that_is_presented_decides() {
+    let mut rules = claim_rules();
+    rules.issuer = "https://edge.example".to_owned();
+    let edge = TokenSource::Metadata(MetadataSource { key: "edge".to_owned(), claims: rules });
+    let settings = tokens(&[edge, verified(&["idp"])]);
+    let edge_claims = with(claims(), json!({"iss": "https://edge.example", "sub": "edge-user"}));
+    let call = call().bearer(&SIGNER.token(&claims()));
+    assert_eq!(show(&call, &settings), "- user-1");
+    assert_eq!(show(&call.clone().metadata("edge", edge_claims), &settings), "- edge-user");
+    assert_eq!(show(&call.metadata("edge", claims()), &settings), "token_rejected", "a bad one is no absent one");
+}
+
+#[test]
+fn a_token_bound_to_the_peers_certificate_needs_that_certificate() {
+    use base64::Engine as _;
+    let (pem, hash) = certificate(&[WEB], |_| {});
+    let x5t = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(hash);
+    let token = SIGNER.token(&with(claims(), json!({"cnf": {"x5t#S256": x5t}})));
+    let settings = tokens(&[verified(&["idp"])]);
+    let peer = call().principal(WEB).bearer(&token);
+    let identity = run(&peer.clone().certificate(&pem), &settings).unwrap();
+    assert_eq!(identity.token.unwrap().binding, Binding::Bound);
+    let (stolen_by, _) = certificate(&[WEB], |_| {});
+    assert_eq!(show(&peer.clone().certificate(&stolen_by), &settings), "token_not_bound");
+    assert_eq!(show(&peer, &settings), "token_not_bound");
+    let unchecked = Settings { bindings: Bindings::Unchecked, ..settings.clone() };
+    assert_eq!(run(&peer, &unchecked).unwrap().token.unwrap().binding, Binding::Unchecked);
+
+    // Behind a proxy the certificate is the one in its element, not the proxy's own.
+    let element = |hash: [u8; 32]| format!("By={GATEWAY};Hash={};URI={WEB}", hex::encode(hash));
+    let forwarded = Settings { tokens: settings.tokens.clone(), ..xfcc(1, &[GATEWAY]) };
+    let behind = call().bearer(&token);
+    let good = behind.clone().header("x-forwarded-client-cert", &element(hash));
+    assert_eq!(show(&good, &forwarded), format!("{WEB} user-1"));
+    let bad = behind.header("x-forwarded-client-cert", &element([0; 32]));
+    assert_eq!(show(&bad, &forwarded), "token_not_bound");
+}
+
+#[test]
+fn the_peer_is_refused_before_its_token_is() {
+    let settings = tokens(&[verified(&["idp"])]);
+    assert_eq!(show(&call().principal("CN=web").bearer("a.b.c"), &settings), "peer_rejected");
+    assert_eq!(show(&call().principal(WEB).bearer("a.b.c"), &settings), "token_rejected");
+    assert_eq!(run(&call().bearer("a.b.c"), &settings).unwrap_err().failure.code, Code::TokenRejected);
+}
+
+#[test]
+fn settings_are_read_strictly_and_their_problems_told_at_once() {
+    let yaml = "
+sources:
+  - peer
+  - xfcc: {hops: 2, proxies: ['spiffe://cluster.local/ns/edge/sa/gateway']}
+  - jwt_svid: {issuer: spire}
+certificate: required
+tokens:
+  - metadata: {key: jwt, claims: {issuer: 'https://idp.example', audiences: [a], leeway: 10s}}
+  - verified: {issuers: [idp]}
+foreign_tokens: absent
+bindings: unchecked
+home_trust_domain: cluster.local
+allowed_trust_domains: [other.example]
+";
+    let issuers = [issuer_rules(), svid_rules()];
+    let settings: Settings = serde_saphyr::from_str(yaml).unwrap();
+    assert_eq!(settings.certificate, Certificate::Required);
+    assert_eq!(settings.problems(&issuers), Vec::<String>::new());
+    assert_eq!(Settings::default().problems(&[]), Vec::<String>::new());
+    assert!(serde_saphyr::from_str::<Settings>("sauces: []").is_err());
+    assert!(serde_saphyr::from_str::<Settings>("sources: [{xfcc: {hops: 1, proxy: []}}]").is_err());
+
+    let bad: Settings = serde_saphyr::from_str(
+        "
+sources: [peer, peer, {xfcc: {hops: 0}}, {xfcc: {hops: 2}}, {xfcc: {hops: 1, proxies: [x]}}, {jwt_svid: {issuer: idp}}, {jwt_svid: {issuer: none}}]
+tokens:
+  - metadata: {key: '', claims: {issuer: '', audiences: [], leeway: 1h, kind: jwt_svid}}
+  - verified: {issuers: []}
+  - verified: {issuers: [nobody]}
+home_trust_domain: Cluster
+",
+    )
+    .unwrap();
+    let found = bad.problems(&issuers).join("\n");
+    for part in [
+        "trust domain `Cluster`",
+        "repeats",
+        "hops is 0",
+        "more than one hop",
+        "proxy `x`",
+        "`idp` is not of kind",
+        "named `none`",
+        "`key` is empty",
+        "`issuer` is empty",
+        "`audiences`",
+        "`leeway`",
+        "needs `trust_domain`",
+        "`issuers` is empty",
+        "named `nobody`",
+    ] {
+        assert!(found.contains(part), "`{part}` is missing in:\n{found}");
+    }
+}

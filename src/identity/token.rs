@@ -1,0 +1,296 @@
+//! From claims to a [`Token`], whoever verified their signature.
+//!
+//! Knows: what each claim means, which are required, and time. Must not know: signatures, headers, peers.
+//!
+//! A claim of the wrong type refuses the token: passing over it could hide what a policy forbids.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::rules::{ClaimRules, Kind};
+use super::{Binding, SpiffeId, Token, TokenKind};
+use crate::call::UnixMillis;
+use crate::failure::{Code, Failure};
+
+/// Deepest nesting of `act`.
+const ACTORS_MAX: u32 = 8;
+
+/// A good token, and what it is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Claims {
+    /// The token, with binding [`Binding::Unbound`] until somebody compares it.
+    pub token: Token,
+    /// What has to be compared with the peer.
+    pub bound_to: Vec<BoundTo>,
+}
+
+/// What a token says its bearer must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum BoundTo {
+    /// The holder of the certificate with this SHA-256 (`cnf.x5t#S256`).
+    Certificate([u8; 32]),
+    /// The workload that acts (`act.sub`).
+    Actor(SpiffeId),
+    /// A Kubernetes service account of the home trust domain.
+    Account {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        account: String,
+    },
+    /// Something this build cannot compare, such as a DPoP key.
+    Unknown,
+}
+
+fn rejected(detail: impl Into<String>) -> Failure {
+    Failure::new(Code::TokenRejected, detail)
+}
+
+/// Reads claims whose signature somebody trusted has verified, by one issuer's rules.
+pub(super) fn read(payload: &Value, rules: &ClaimRules, now: UnixMillis) -> Result<Claims, Failure> {
+    let claims = Reader(payload.as_object().ok_or_else(|| rejected("the claims are not a JSON object"))?);
+    let issuer = claims.required_text("iss")?;
+    if issuer != rules.issuer {
+        return Err(rejected("`iss` is not the configured issuer"));
+    }
+    let audiences = claims.list("aud")?.ok_or_else(|| rejected("`aud` is missing"))?;
+    if audiences.is_disjoint(&rules.audiences) {
+        return Err(rejected("`aud` names none of the configured audiences"));
+    }
+    let expires_at = check_time(&claims, rules, now)?;
+    let subject = claims.required_text("sub")?;
+    let (actor, actor_depth) = actor(&claims)?;
+    let mut bound_to = confirmations(&claims)?;
+    bound_to.extend(actor_binding(actor.as_deref())?);
+    bound_to.extend(account_binding(&claims, &subject, rules.kind)?);
+    let scopes = [claims.words("scope")?, claims.words("scp")?];
+    let client_id = claims.text("client_id")?;
+    let authorized_party = claims.text("azp")?;
+    let token = Token {
+        is_user: rules.users && is_person(&subject, client_id.as_deref(), authorized_party.as_deref()),
+        issuer,
+        kind: kind(&subject, rules)?,
+        subject,
+        audiences,
+        scopes_claimed: scopes.iter().flatten().flatten().cloned().collect(),
+        scopes_proven: scopes.into_iter().flatten().reduce(|a, b| &a & &b).unwrap_or_default(),
+        roles: claims.list("roles")?.unwrap_or_default(),
+        binding: Binding::Unbound,
+        client_id: client_id.or(authorized_party),
+        token_id: claims.text("jti")?,
+        acr: claims.text("acr")?,
+        amr: claims.list("amr")?,
+        auth_time: claims.time("auth_time")?,
+        issued_at: claims.time("iat")?,
+        expires_at,
+        actor,
+        actor_depth,
+    };
+    Ok(Claims { token, bound_to })
+}
+
+/// A token without a client proves no person: the subject may be the client.
+fn is_person(subject: &str, client_id: Option<&str>, authorized_party: Option<&str>) -> bool {
+    let clients = [client_id, authorized_party];
+    clients.iter().any(Option::is_some) && clients.iter().flatten().all(|client| *client != subject)
+}
+
+fn check_time(claims: &Reader<'_>, rules: &ClaimRules, now: UnixMillis) -> Result<UnixMillis, Failure> {
+    let leeway = i64::try_from(rules.leeway.as_millis()).map_err(|_| rejected("the configured leeway is too long"))?;
+    let expires_at = claims.time("exp")?.ok_or_else(|| rejected("`exp` is missing"))?;
+    if now.0 >= expires_at.0.saturating_add(leeway) {
+        return Err(Failure::new(Code::TokenExpired, "`exp` is past"));
+    }
+    for name in ["nbf", "iat"] {
+        if claims.time(name)?.is_some_and(|start| now.0 < start.0.saturating_sub(leeway)) {
+            return Err(Failure::new(Code::TokenExpired, format!("`{name}` is still to come")));
+        }
+    }
+    Ok(expires_at)
+}
+
+fn kind(subject: &str, rules: &ClaimRules) -> Result<TokenKind, Failure> {
+    match rules.kind {
+        Kind::Access => Ok(TokenKind::Access),
+        Kind::Kubernetes => Ok(TokenKind::Kubernetes),
+        Kind::JwtSvid => {
+            let id = SpiffeId::parse(subject)
+                .map_err(|problem| rejected(format!("`sub` of a JWT-SVID is not a SPIFFE id: {problem}")))?;
+            if rules.trust_domain.as_deref() != Some(id.trust_domain()) {
+                return Err(Failure::new(
+                    Code::TrustDomainRefused,
+                    format!("the issuer may not sign for trust domain `{}`", id.trust_domain()),
+                ));
+            }
+            Ok(TokenKind::JwtSvid)
+        }
+    }
+}
+
+/// The current actor and how many actors there are; the earlier ones are history.
+fn actor(claims: &Reader<'_>) -> Result<(Option<String>, u32), Failure> {
+    let mut current = None;
+    let mut depth = 0;
+    let mut next = claims.object("act")?;
+    while let Some(act) = next {
+        depth += 1;
+        if depth > ACTORS_MAX {
+            return Err(rejected(format!("`act` nests deeper than {ACTORS_MAX}")));
+        }
+        let subject = act.required_text("sub")?;
+        current = current.or(Some(subject));
+        next = act.object("act")?;
+    }
+    Ok((current, depth))
+}
+
+fn actor_binding(actor: Option<&str>) -> Result<Option<BoundTo>, Failure> {
+    let Some(actor) = actor else { return Ok(None) };
+    if !actor.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe:")) {
+        return Ok(None);
+    }
+    SpiffeId::parse(actor)
+        .map(|id| Some(BoundTo::Actor(id)))
+        .map_err(|problem| rejected(format!("`act.sub` is not a SPIFFE id: {problem}")))
+}
+
+const ACCOUNT_PREFIX: &str = "system:serviceaccount:";
+
+fn account_binding(claims: &Reader<'_>, subject: &str, kind: Kind) -> Result<Option<BoundTo>, Failure> {
+    let named = subject.strip_prefix(ACCOUNT_PREFIX);
+    match (kind, named) {
+        (Kind::Kubernetes, Some(named)) => {
+            let (namespace, account) = named
+                .split_once(':')
+                .filter(|(namespace, account)| !namespace.is_empty() && !account.is_empty() && !account.contains(':'))
+                .ok_or_else(|| rejected("`sub` is not `system:serviceaccount:<namespace>:<account>`"))?;
+            check_private_claims(claims, namespace, account)?;
+            Ok(Some(BoundTo::Account { namespace: namespace.to_owned(), account: account.to_owned() }))
+        }
+        (Kind::Kubernetes, None) => Err(rejected("`sub` is not `system:serviceaccount:<namespace>:<account>`")),
+        // Read as an access token it would escape the comparison with its workload.
+        (Kind::Access | Kind::JwtSvid, Some(_)) => {
+            Err(rejected("`sub` is a Kubernetes service account, and the issuer is not of kind `kubernetes`"))
+        }
+        (Kind::Access | Kind::JwtSvid, None) => Ok(None),
+    }
+}
+
+/// Where Kubernetes repeats namespace and account, they must be the subject's.
+fn check_private_claims(claims: &Reader<'_>, namespace: &str, account: &str) -> Result<(), Failure> {
+    let Some(private) = claims.object("kubernetes.io")? else { return Ok(()) };
+    let named = match private.object("serviceaccount")? {
+        Some(named) => named.text("name")?,
+        None => None,
+    };
+    let agrees = |said: Option<String>, expected: &str| said.is_none_or(|said| said == expected);
+    if agrees(private.text("namespace")?, namespace) && agrees(named, account) {
+        Ok(())
+    } else {
+        Err(rejected("`kubernetes.io` names another account than `sub`"))
+    }
+}
+
+fn confirmations(claims: &Reader<'_>) -> Result<Vec<BoundTo>, Failure> {
+    let Some(cnf) = claims.object("cnf")? else { return Ok(Vec::new()) };
+    if cnf.0.is_empty() {
+        return Ok(vec![BoundTo::Unknown]);
+    }
+    let read = |name: &String| match name.as_str() {
+        "x5t#S256" => cnf.required_text(name).and_then(|text| thumbprint(&text)).map(BoundTo::Certificate),
+        _ => Ok(BoundTo::Unknown),
+    };
+    cnf.0.keys().map(read).collect()
+}
+
+fn thumbprint(text: &str) -> Result<[u8; 32], Failure> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| rejected("`cnf.x5t#S256` is not base64url"))?
+        .try_into()
+        .map_err(|_| rejected("`cnf.x5t#S256` is not 32 bytes"))
+}
+
+/// Reads one object's members; `null` counts as absent, any other surprise refuses the token.
+struct Reader<'a>(&'a Map<String, Value>);
+
+impl<'a> Reader<'a> {
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, Failure> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(rejected(format!("`{name}` is not a text"))),
+        }
+    }
+
+    fn required_text(&self, name: &str) -> Result<String, Failure> {
+        self.text(name)?
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| rejected(format!("`{name}` is missing or empty")))
+    }
+
+    fn object(&self, name: &str) -> Result<Option<Reader<'a>>, Failure> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Object(members)) => Ok(Some(Reader(members))),
+            Some(_) => Err(rejected(format!("`{name}` is not an object"))),
+        }
+    }
+
+    /// One text, or a list of texts.
+    fn list(&self, name: &str) -> Result<Option<BTreeSet<String>>, Failure> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(BTreeSet::from([text.clone()]))),
+            Some(Value::Array(items)) => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect::<Option<_>>()
+                .map(Some)
+                .ok_or_else(|| rejected(format!("`{name}` holds something that is not a text"))),
+            Some(_) => Err(rejected(format!("`{name}` is not a text or a list of texts"))),
+        }
+    }
+
+    /// One text of words, or a list of texts of words.
+    fn words(&self, name: &str) -> Result<Option<BTreeSet<String>>, Failure> {
+        let split = |texts: BTreeSet<String>| {
+            texts.iter().flat_map(|text| text.split_ascii_whitespace()).map(str::to_owned).collect()
+        };
+        Ok(self.list(name)?.map(split))
+    }
+
+    fn time(&self, name: &str) -> Result<Option<UnixMillis>, Failure> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        whole_number(value)
+            .and_then(|seconds| seconds.checked_mul(1000))
+            .map(|millis| Some(UnixMillis(millis)))
+            .ok_or_else(|| rejected(format!("`{name}` is not a whole number of seconds")))
+    }
+}
+
+/// Largest integer that a double cannot confuse with another: 2^53 - 1.
+const EXACT_MAX: i64 = 9_007_199_254_740_991;
+
+/// A number that is provably the one its issuer wrote. Claims in Envoy's metadata are doubles, where
+/// integers from 2^53 on collapse; no time is that far off, so one rule serves both ways of verifying.
+fn whole_number(value: &Value) -> Option<i64> {
+    let number = match (value.as_i64(), value.as_f64()) {
+        (Some(number), _) => number,
+        (None, Some(double)) if double.fract() == 0.0 => match format!("{double:.0}").parse() {
+            Ok(number) => number,
+            Err(_) => return None,
+        },
+        (None, Some(_) | None) => return None,
+    };
+    (-EXACT_MAX..=EXACT_MAX).contains(&number).then_some(number)
+}
+
+#[cfg(test)]
+mod tests;

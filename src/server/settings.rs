@@ -1,0 +1,188 @@
+//! What an operator may set about listeners, the admin port and the shutdown.
+//!
+//! Knows: values and what is wrong with them. Must not know: sockets, how a drain is done.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::socket::Address;
+use super::{peers, tls};
+use crate::config::{Key, Section};
+
+/// One gRPC listener; section `listeners[]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// Its name in logs and metrics.
+    pub name: String,
+    /// Where it listens.
+    pub address: Address,
+    /// How its calls are read.
+    #[serde(default = "default_profile")]
+    pub profile: String,
+    /// Mutual TLS.
+    #[serde(default)]
+    pub tls: Option<tls::Settings>,
+    /// Whether anybody who reaches the address may ask.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+fn default_profile() -> String {
+    "default".to_owned()
+}
+
+impl Listener {
+    /// The keys of the section.
+    pub const SECTIONS: &'static [Section] = &[
+        Section {
+            prefix: "listeners[]",
+            keys: &[
+                Key::required("name", "ext_authz", "Name of the listener in logs and metrics; must be unique."),
+                Key::required(
+                    "address",
+                    "127.0.0.1:9191",
+                    "Where it listens: `127.0.0.1:9191` or `unix:/path`. Anything but loopback and unix sockets \
+                         needs `tls`, or `insecure: true`.",
+                ),
+                Key::new("profile", "default", "Name of the profile its calls are read by."),
+                Key::new(
+                    "insecure",
+                    "false",
+                    "Lets anybody who reaches the address ask, and so feign any caller; logged at every start.",
+                ),
+            ],
+        },
+        Section { prefix: "listeners[].tls", keys: tls::Settings::KEYS },
+        Section { prefix: "listeners[].tls.clients", keys: peers::Settings::KEYS },
+    ];
+
+    /// What is wrong with the values: key and message.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        if self.name.is_empty() {
+            problems.push(("name".to_owned(), "the name is empty; give one such as `ext_authz`".to_owned()));
+        }
+        match &self.tls {
+            None if !self.address.is_local() && !self.insecure => problems.push((
+                "address".to_owned(),
+                format!(
+                    "`{}` can be reached from elsewhere and is in the clear; add `tls`, listen on loopback or a unix \
+                     socket, or say `insecure: true`",
+                    self.address
+                ),
+            )),
+            None => {}
+            Some(_) if self.insecure => problems.push((
+                "insecure".to_owned(),
+                "`insecure` and `tls` exclude each other; remove one of them".to_owned(),
+            )),
+            Some(tls) => {
+                let named =
+                    |key: &str| if key.is_empty() { "tls.clients".to_owned() } else { format!("tls.clients.{key}") };
+                problems.extend(tls.clients.problems().into_iter().map(|(key, message)| (named(key), message)));
+            }
+        }
+        problems
+    }
+}
+
+/// The ports for operators; section `admin`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// Metrics and health, by HTTP.
+    pub http_address: Address,
+    /// Status and explain, by gRPC.
+    pub grpc_address: Address,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            http_address: Address::Tcp(([127, 0, 0, 1], 9192).into()),
+            grpc_address: Address::Tcp(([127, 0, 0, 1], 9193).into()),
+        }
+    }
+}
+
+impl Admin {
+    /// The keys of the section.
+    pub const KEYS: &'static [Key] = &[
+        Key::new(
+            "http_address",
+            "127.0.0.1:9192",
+            "Where `/metrics`, `/livez` and `/readyz` listen, in the clear; may be any address.",
+        ),
+        Key::new(
+            "grpc_address",
+            "127.0.0.1:9193",
+            "Where status and explain listen: loopback or `unix:/path` only, since explain shows policies.",
+        ),
+    ];
+
+    /// What is wrong with the values: key and message.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let message = "the admin service shows policies; give a loopback address or `unix:/path`".to_owned();
+        if self.grpc_address.is_local() { Vec::new() } else { vec![("grpc_address", message)] }
+    }
+}
+
+/// How the server stops; section `shutdown`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long it serves on after it said that it leaves.
+    #[serde(with = "humantime_serde")]
+    pub pre_drain: Duration,
+    /// When it is gone, counted from the signal.
+    #[serde(with = "humantime_serde")]
+    pub drain_timeout: Duration,
+    /// How much of that is kept for writing out logs.
+    #[serde(with = "humantime_serde")]
+    pub flush_timeout: Duration,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self {
+            pre_drain: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(25),
+            flush_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Shutdown {
+    /// The keys of the section.
+    pub const KEYS: &'static [Key] = &[
+        Key::new(
+            "pre_drain",
+            "5s",
+            "How long Picket serves on after SIGTERM while it is already not ready: proxies learn late that an \
+                 endpoint is gone. Large clusters need 10s to 30s.",
+        ),
+        Key::new(
+            "drain_timeout",
+            "25s",
+            "When Picket is gone, counted from SIGTERM; calls still in flight are cut then. Keep the pod's \
+                 `terminationGracePeriodSeconds` above it.",
+        ),
+        Key::new("flush_timeout", "2s", "How much of `drain_timeout` is kept for writing out the decision log."),
+    ];
+
+    /// What is wrong with the values: key and message.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        if self.pre_drain.saturating_add(self.flush_timeout) < self.drain_timeout {
+            return Vec::new();
+        }
+        vec![(
+            "drain_timeout",
+            "no time is left to drain; give more than `pre_drain` and `flush_timeout` together".to_owned(),
+        )]
+    }
+}

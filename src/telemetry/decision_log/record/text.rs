@@ -1,0 +1,63 @@
+//! Texts with a bound, since callers choose many of them.
+//!
+//! Pure. Must not know: what a text is about.
+
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer};
+
+use crate::call::UnixMillis;
+
+/// Most bytes of `path_sent`, `detail` and of a value.
+pub(super) const TEXT_BYTES_MAX: usize = 1024;
+/// Most bytes of an entity's id.
+pub(super) const ID_BYTES_MAX: usize = 2048;
+/// Most bytes of host, listener, service, request id.
+pub(super) const NAME_BYTES_MAX: usize = 256;
+/// Most items of one list.
+pub(super) const ITEMS_MAX: usize = 64;
+
+/// A text and how many bytes of it are written.
+pub(super) struct Text<'a>(pub(super) &'a str, pub(super) usize);
+
+impl Text<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&cut(self.0, self.1))
+    }
+}
+
+/// A text that names something.
+pub(super) fn name(text: &str) -> Text<'_> {
+    Text(text, NAME_BYTES_MAX)
+}
+
+/// The first texts of a list.
+pub(super) fn names<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<Text<'a>> {
+    texts.into_iter().take(ITEMS_MAX).map(|text| name(text)).collect()
+}
+
+/// A path as sent, up to its query or fragment.
+pub(super) fn without_query(path: &str) -> &str {
+    path.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// The first bytes of a text, whole characters only; `…` says that something is missing.
+pub(super) fn cut(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    if text.len() <= bytes_max {
+        return Cow::Borrowed(text);
+    }
+    let end = (0..=bytes_max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default()))
+}
+
+/// An instant as RFC 3339 in UTC, to the millisecond.
+pub(super) fn time(instant: UnixMillis) -> String {
+    let timestamp = jiff::Timestamp::from_millisecond(instant.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{timestamp:.3}")
+}

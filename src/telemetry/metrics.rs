@@ -1,0 +1,230 @@
+//! Counts what operators look at, and writes it down for Prometheus.
+//!
+//! Knows: judgements, the names in [`table`]. Must not know: who scrapes; what other modules count is read
+//! through [`Metrics::add_source`], so that none of them needs to know telemetry.
+//!
+//! Labels are closed sets or bounded by what is loaded (see [`Metrics::loaded`]): nothing a caller sends
+//! can add a series.
+
+mod process;
+mod series;
+pub mod table;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::exemplar::Exemplar;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::Observed;
+use crate::check::Judgement;
+use crate::decision::verdict::{Decision, Verdict};
+use series::{Key, Loaded, Mode, Outcome};
+pub use table::{Kind, Spec, describe};
+
+/// Media type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Bounds of the duration histogram in seconds: most decisions take some 10 µs, Envoy's default timeout is 200 ms.
+const DURATION_SECONDS: [f64; 15] =
+    [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+/// One number of one metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Values of the metric's labels, in the order of [`Spec::labels`]; a closed or configured set.
+    pub labels: Vec<String>,
+    /// The number.
+    pub value: f64,
+}
+
+impl Sample {
+    /// A sample with these label values.
+    pub fn new<const N: usize>(labels: [&str; N], value: f64) -> Self {
+        Self { labels: labels.map(str::to_owned).to_vec(), value }
+    }
+}
+
+/// All metrics of one server.
+#[derive(Debug)]
+pub struct Metrics {
+    state: Arc<State>,
+    registry: Registry,
+}
+
+struct Source {
+    spec: &'static Spec,
+    read: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
+}
+
+#[derive(Debug)]
+struct State {
+    version: &'static str,
+    loaded: ArcSwap<Loaded>,
+    divergence: Mutex<BTreeMap<(Decision, Decision), u64>>,
+    duration: Histogram,
+    sources: RwLock<Vec<Source>>,
+}
+
+impl Metrics {
+    /// Metrics that are all 0.
+    #[must_use]
+    pub fn new(version: &'static str) -> Self {
+        let duration = Histogram::new(DURATION_SECONDS);
+        let state = Arc::new(State {
+            version,
+            loaded: ArcSwap::default(),
+            divergence: Mutex::default(),
+            duration,
+            sources: RwLock::default(),
+        });
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Arc::clone(&state)));
+        Self { state, registry }
+    }
+
+    /// Counts one call.
+    pub fn observe(&self, seen: &Observed<'_>) {
+        let judgement = seen.judgement;
+        let loaded = self.state.loaded.load();
+        let unit = loaded.unit(namespace(judgement));
+        let key = |mode, decision, outcome| Key { protocol: judgement.protocol, mode, decision, outcome };
+        match &judgement.result {
+            Ok(verdict) => {
+                unit.count(key(Mode::Enforce, verdict.decision(), Outcome::Verdict(verdict.reason())));
+                for id in &verdict.determining {
+                    loaded.decided(id);
+                }
+                for error in &verdict.errors {
+                    loaded.failed(&error.policy);
+                }
+                if let Some(would_be) = &verdict.would_be {
+                    unit.count(key(Mode::Shadow, would_be.decision, Outcome::Verdict(would_be.reason)));
+                }
+                self.count_divergence(verdict);
+            }
+            Err(failure) => unit.count(key(Mode::Enforce, Decision::Error, Outcome::Failure(failure.code))),
+        }
+        self.state.duration.observe(seen.elapsed.as_secs_f64());
+    }
+
+    /// Says what is loaded now, by unit (`mesh` or a namespace): ids of policies, and digests. To be called
+    /// after every load. Counts of what stays go on; series of what is gone are dropped.
+    pub fn loaded(&self, policies: &BTreeMap<String, Vec<String>>, digests: &BTreeMap<String, String>) {
+        self.state.loaded.rcu(|before| before.next(policies, digests));
+    }
+
+    /// Reads a metric of [`table::SOURCES`] from elsewhere at each scrape. `read` must be quick and must
+    /// not block; samples whose labels do not match the spec's are left out.
+    pub fn add_source(&self, spec: &'static Spec, read: impl Fn() -> Vec<Sample> + Send + Sync + 'static) {
+        let mut sources = self.state.sources.write().unwrap_or_else(PoisonError::into_inner);
+        sources.retain(|source| source.spec != spec);
+        sources.push(Source { spec, read: Box::new(read) });
+    }
+
+    /// Everything as OpenMetrics text; media type [`CONTENT_TYPE`].
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
+            // Without its `# EOF` the text is refused by whoever scrapes it, which is what should happen.
+            tracing::error!("could not write the metrics");
+        }
+        text
+    }
+
+    fn count_divergence(&self, verdict: &Verdict) {
+        let Some(would_be) = &verdict.would_be else { return };
+        let pair = (verdict.decision(), would_be.decision);
+        if pair.0 != pair.1 {
+            *self.state.divergence.lock().unwrap_or_else(PoisonError::into_inner).entry(pair).or_default() += 1;
+        }
+    }
+}
+
+/// The namespace whose policies judged a call, as far as it was found out.
+pub(super) fn namespace(judgement: &Judgement) -> Option<&str> {
+    let of_service = || judgement.service.as_deref().and_then(|id| id.split_once('/')).map(|(namespace, _)| namespace);
+    judgement.query.as_ref().map(|query| query.namespace.as_str()).or_else(of_service)
+}
+
+impl Collector for State {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let loaded = self.loaded.load();
+        family(&mut encoder, &table::DECISIONS, &loaded.decisions())?;
+        family(&mut encoder, &table::DETERMINING_POLICY, &loaded.determining())?;
+        family(&mut encoder, &table::POLICY_ERRORS, &loaded.failures())?;
+        family(&mut encoder, &table::POLICY_SNAPSHOT, &loaded.digests())?;
+        family(&mut encoder, &table::POLICIES, &loaded.sizes())?;
+        family(&mut encoder, &table::SHADOW_DIVERGENCE, &self.divergence())?;
+        family(&mut encoder, &table::BUILD, &[Sample::new([self.version], 1.0)])?;
+        family(&mut encoder, &table::PROCESS_MEMORY, &process::memory())?;
+        family(&mut encoder, &table::PROCESS_FDS, &process::open_fds())?;
+        family(&mut encoder, &table::PROCESS_CPU, &process::cpu_seconds())?;
+        self.duration.encode(describe_family(&mut encoder, &table::DECISION_DURATION)?)?;
+        for source in self.sources.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            family(&mut encoder, source.spec, &(source.read)())?;
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn divergence(&self) -> Vec<Sample> {
+        let divergence = self.divergence.lock().unwrap_or_else(PoisonError::into_inner);
+        let sample = |((from, to), count): (&(Decision, Decision), &u64)| {
+            Sample::new([from.as_str(), to.as_str()], *count as f64)
+        };
+        divergence.iter().map(sample).collect()
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+fn describe_family<'a>(
+    encoder: &'a mut DescriptorEncoder<'_>,
+    spec: &'static Spec,
+) -> Result<MetricEncoder<'a>, std::fmt::Error> {
+    let (name, kind) = match spec.kind {
+        // OpenMetrics names a family without the suffix that its samples carry.
+        Kind::Counter => (spec.name.strip_suffix("_total").unwrap_or(spec.name), MetricType::Counter),
+        Kind::Gauge => (spec.name, MetricType::Gauge),
+        Kind::Histogram => (spec.name, MetricType::Histogram),
+    };
+    encoder.encode_descriptor(name, &format!("{}.", spec.help), None, kind)
+}
+
+fn family(encoder: &mut DescriptorEncoder<'_>, spec: &'static Spec, samples: &[Sample]) -> Result<(), std::fmt::Error> {
+    let mut metric = describe_family(encoder, spec)?;
+    for sample in samples.iter().filter(|sample| sample.labels.len() == spec.labels.len()) {
+        let labels: Vec<(&str, &str)> =
+            spec.labels.iter().copied().zip(sample.labels.iter().map(String::as_str)).collect();
+        if labels.is_empty() {
+            number(&mut metric, spec.kind, sample.value)?;
+        } else {
+            number(&mut metric.encode_family(&labels)?, spec.kind, sample.value)?;
+        }
+    }
+    Ok(())
+}
+
+fn number(metric: &mut MetricEncoder<'_>, kind: Kind, value: f64) -> Result<(), std::fmt::Error> {
+    match kind {
+        Kind::Counter => metric.encode_counter(&value, None::<&Exemplar<NoLabelSet, f64>>),
+        Kind::Gauge => metric.encode_gauge(&value),
+        // A histogram has no single number; the only one there is encodes itself.
+        Kind::Histogram => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! Every metric by name: kind, labels and help. `docs/metrics.md` is generated from it.
+//!
+//! Knows: names. Must not know: values, or who counts.
+
+/// What kind of number a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows; its name ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Observations in buckets.
+    Histogram,
+}
+
+impl Kind {
+    /// The word for it in `docs/metrics.md`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// The full name as Prometheus stores it, with its suffix.
+    pub name: &'static str,
+    /// What kind of number it is.
+    pub kind: Kind,
+    /// Names of its labels, in the order of [`Sample::labels`](super::Sample::labels).
+    pub labels: &'static [&'static str],
+    /// One sentence without its full stop, which the exposition adds.
+    pub help: &'static str,
+}
+
+macro_rules! specs {
+    ($table:ident: $doc:literal; $($name:ident = $text:literal $kind:ident [$($label:literal),*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub static $name: Spec = Spec { name: $text, kind: Kind::$kind, labels: &[$($label),*], help: $help };
+        )*
+        #[doc = $doc]
+        pub static $table: &[&Spec] = &[$(&$name),*];
+    };
+}
+
+specs! { OWN: "Metrics that telemetry counts itself; always present.";
+    DECISIONS = "picket_decisions_total" Counter ["protocol", "mode", "decision", "reason", "policy_namespace"]
+        "Calls answered, by verdict reason or failure code; mode `shadow` counts what shadow policies would have said; a namespace that is not loaded is `_other`, an unknown one `_none`";
+    DECISION_DURATION = "picket_decision_duration_seconds" Histogram []
+        "Time from a call's arrival to its answer";
+    DETERMINING_POLICY = "picket_determining_policy_total" Counter ["policy_namespace", "policy_id"]
+        "Enforced decisions that a policy determined; loaded policies only, so 0 means it never did";
+    POLICY_ERRORS = "picket_policy_errors_total" Counter ["policy_id"]
+        "Evaluations that failed, by policy; a failed forbid denies, a failed permit grants nothing; absent until the first";
+    SHADOW_DIVERGENCE = "picket_shadow_divergence_total" Counter ["from", "to"]
+        "Decisions (from) that would have been another (to) with shadow policies enforced";
+    POLICY_SNAPSHOT = "picket_policy_snapshot_info" Gauge ["policy_namespace", "digest"]
+        "Always 1; the digest of each unit in force";
+    POLICIES = "picket_policies" Gauge ["policy_namespace"]
+        "Policies in force, by unit (`mesh` or a namespace)";
+    LOG_WRITTEN = "picket_decision_log_written_total" Counter []
+        "Decision log records written to the sink";
+    LOG_DROPPED = "picket_decision_log_dropped_total" Counter ["reason"]
+        "Decision log records lost: `allow_shed` and `queue_full` by back-pressure, `write_failed` by the sink, `shutdown` unwritten at exit, `unserializable` a defect; allows left out by `sample_allows` do not count";
+    SPANS = "picket_trace_spans_total" Counter ["result"]
+        "Spans handed to the trace collector (`exported`) or refused by it (`failed`)";
+    BUILD = "picket_build_info" Gauge ["version"]
+        "Always 1; the running version";
+    PROCESS_MEMORY = "process_resident_memory_bytes" Gauge []
+        "Resident memory";
+    PROCESS_FDS = "process_open_fds" Gauge []
+        "Open file descriptors";
+    PROCESS_CPU = "process_cpu_seconds_total" Counter []
+        "Processor time, user and system";
+}
+
+specs! { SOURCES: "Metrics that other modules count; read at each scrape where `Metrics::add_source` was given a reader.";
+    INFLIGHT = "picket_inflight" Gauge []
+        "Calls being judged now";
+    SHED = "picket_shed_total" Counter []
+        "Calls denied with code `overload` because too many were in flight";
+    PANICS = "picket_panics_total" Counter []
+        "Panics that were caught; each is a defect";
+    POLICY_RELOAD = "picket_policy_reload_total" Counter ["result"]
+        "Attempts to load the policies: `ok`, `refused` (at least one unit keeps its last version) or `unchanged`";
+    POLICY_LAST_SUCCESS = "picket_policy_last_success_timestamp_seconds" Gauge []
+        "Unix time at which everything last loaded without a refusal";
+    POLICY_REJECTED = "picket_policy_rejected" Gauge ["policy_namespace"]
+        "1 while a unit runs on its last good version because the newest was refused, else 0";
+    RELOAD_DURATION = "picket_reload_duration_seconds" Gauge []
+        "How long the last load took";
+    ENTITY_REQUESTS = "picket_entity_requests_total" Counter ["source", "result"]
+        "Look-ups of facts: `hit`, `stale`, `miss`, `negative` or `error`";
+    ENTITY_CACHE_ENTRIES = "picket_entity_cache_entries" Gauge ["source"]
+        "Records in the cache of look-ups";
+    ENTITY_CACHE_EVICTIONS = "picket_entity_cache_evictions_total" Counter ["source"]
+        "Records the cache dropped for want of room";
+    KEYS_LAST_SUCCESS = "picket_keys_last_success_timestamp_seconds" Gauge ["issuer"]
+        "Unix time at which an issuer's keys were last read";
+    KEYS_REFRESH = "picket_keys_refresh_total" Counter ["issuer", "result"]
+        "Attempts to read an issuer's keys: `ok` or `error`";
+    CONNECTIONS = "picket_connections" Gauge []
+        "Open connections of all listeners";
+    CONNECTION_CLOSED = "picket_connection_closed_total" Counter ["reason"]
+        "Connections closed, by reason";
+    ACCEPT_ERRORS = "picket_accept_errors_total" Counter []
+        "Connections that could not be accepted";
+}
+
+/// Every metric: [`OWN`], then [`SOURCES`].
+pub fn all() -> impl Iterator<Item = &'static Spec> {
+    OWN.iter().chain(SOURCES).copied()
+}
+
+/// The text of `docs/metrics.md`.
+#[must_use]
+pub fn describe() -> String {
+    let mut text = String::from(
+        "# Metrics\n\n\
+         `GET /metrics` on the admin listener, OpenMetrics text. Generated from `src/telemetry/metrics/table.rs`;\n\
+         `UPDATE=1 cargo test --lib telemetry::metrics` rewrites this file.\n\n\
+         Labels are closed sets or bounded by what is loaded: nothing a caller sends can add a series. Series of a\n\
+         unit or policy vanish when it is unloaded. `mode` is `enforce` or `shadow`; `decision` is `allow`, `deny`,\n\
+         `challenge` or `error` (no verdict); `reason` is a verdict's reason or, for `error`, a failure code.\n\n\
+         | metric | kind | labels | meaning |\n|---|---|---|---|\n",
+    );
+    for spec in all() {
+        let labels: Vec<String> = spec.labels.iter().map(|label| format!("`{label}`")).collect();
+        text += &format!("| `{}` | {} | {} | {}. |\n", spec.name, spec.kind.as_str(), labels.join(", "), spec.help);
+    }
+    text
+}
