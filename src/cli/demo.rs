@@ -8,4 +8,5 @@ pub mod config;
 pub mod envoy;
 pub mod folder;
 pub mod process;
+pub mod tls;
 pub mod upstream;
