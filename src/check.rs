@@ -1,12 +1,35 @@
 //! The path of one call; the only place where order is decided.
+//!
+//! Knows: every step between a call and its verdict, and their order. Must not know: the proxy's protocol,
+//! how any step works.
 
+pub mod explanation;
+
+use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
+use crate::call::Call;
 use crate::catalog::Protocol;
-use crate::decision::{Snapshot, Verdict};
-use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::decision::{self, Snapshot, Verdict};
+use crate::entity::Entities;
+use crate::failure::{Code, Failure};
+use crate::identity::{self, Identity};
+use crate::keys::Keys;
+use crate::mapping::{self, Place, action};
+use crate::policy::Store;
 use crate::query::Query;
+
+/// How the calls of one kind of listener are read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Profile {
+    /// Who is calling.
+    pub identity: identity::Settings,
+    /// What is called.
+    pub mapping: mapping::Settings,
+}
 
 /// Everything that became of one call, for the answer, the log and the metrics.
 #[derive(Debug)]
@@ -21,19 +44,90 @@ pub struct Judgement {
     pub service: Option<String>,
     /// What the service speaks.
     pub protocol: Option<Protocol>,
-    /// What was asked, as far as it was found out.
+    /// What was asked, with the facts that were found, as far as it was found out.
     pub query: Option<Query>,
     /// What it was judged by.
     pub snapshot: Option<Arc<Snapshot>>,
+}
+
+impl Judgement {
+    /// A judgement about which nothing is known but why it failed.
+    #[must_use]
+    pub fn failed(failure: Failure) -> Self {
+        Self {
+            decision_id: uuid::Uuid::now_v7(),
+            result: Err(failure),
+            identity: None,
+            service: None,
+            protocol: None,
+            query: None,
+            snapshot: None,
+        }
+    }
 }
 
 /// Judges calls: the seam between the edge that speaks a proxy's protocol and everything behind it.
 pub trait Judge: Send + Sync {
     /// Judges one call. Never fails and never panics on purpose: what cannot be judged is a
     /// [`Failure`] inside the [`Judgement`]. Returns by `deadline`.
-    fn judge<'a>(
-        &'a self,
-        call: &'a crate::call::Call,
-        deadline: tokio::time::Instant,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Judgement> + Send + 'a>>;
+    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Pin<Box<dyn Future<Output = Judgement> + Send + 'a>>;
+}
+
+/// Judges the calls of one listener.
+#[derive(Debug)]
+pub struct Checker {
+    /// Name of the listener.
+    pub listener: String,
+    /// How its calls are read.
+    pub profile: Profile,
+    /// Where policies come from.
+    pub policies: Arc<Store>,
+    /// Where facts come from.
+    pub entities: Arc<Entities>,
+    /// Where issuers' keys come from.
+    pub keys: Arc<Keys>,
+}
+
+impl Checker {
+    async fn verdict(&self, call: &Call, deadline: Instant, known: &mut Judgement) -> Result<Verdict, Failure> {
+        // One snapshot per call: a reload between two reads would judge new facts by old policies.
+        let snapshot = self.policies.current().ok_or_else(not_ready)?;
+        known.snapshot = Some(Arc::clone(&snapshot));
+        let identity = known.identity.insert(self.identify(call)?);
+        let place = Place { listener: &self.listener, home: &self.profile.identity.home_trust_domain };
+        let service = mapping::service(call, &self.profile.mapping, snapshot.catalog(), place.home)?;
+        known.service = Some(service.id.clone());
+        known.protocol = Some(service.protocol);
+        let asked = action::asked(call, &service, &self.profile.mapping)?;
+        let reads = self.entities.needs(snapshot.reads(service.namespace()));
+        let query = mapping::query(call, identity, &service, &asked, &reads, place)?;
+        let query = known.query.insert(query);
+        let facts = self.entities.fetch(&snapshot, query, &reads, deadline).await?;
+        let (verdict, query) = decision::decide(&snapshot, query.clone(), &facts)?;
+        known.query = Some(query);
+        Ok(verdict)
+    }
+
+    fn identify(&self, call: &Call) -> Result<Identity, Failure> {
+        identity::identify(call, &self.profile.identity, &self.keys.ring()).map_err(|rejection| {
+            if let Some(issuer) = &rejection.unknown_key_of {
+                self.keys.hint_unknown_key(issuer);
+            }
+            rejection.failure
+        })
+    }
+}
+
+impl Judge for Checker {
+    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Pin<Box<dyn Future<Output = Judgement> + Send + 'a>> {
+        Box::pin(async move {
+            let mut judgement = Judgement::failed(not_ready());
+            judgement.result = self.verdict(call, deadline, &mut judgement).await;
+            judgement
+        })
+    }
+}
+
+fn not_ready() -> Failure {
+    Failure::new(Code::NotReady, "no policies are loaded")
 }

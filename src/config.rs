@@ -28,8 +28,8 @@ pub struct Config {
     pub listeners: Vec<settings::Listener>,
     /// How their calls are read, by name.
     pub profiles: BTreeMap<String, sections::Profile>,
-    /// Issuers of tokens.
-    pub issuers: Vec<sections::Issuer>,
+    /// Issuers of tokens and their keys.
+    pub keys: sections::Keys,
     /// Where facts come from.
     pub entity: sections::Entity,
     /// The ports for operators.
@@ -49,6 +49,8 @@ pub struct Limits {
     pub connection: limits::Settings,
     /// Each check.
     pub check: sections::CheckLimits,
+    /// Most checks judged at once.
+    pub in_flight_max: usize,
 }
 
 /// Every section with its keys, in the order of the documentation.

@@ -1,1 +1,155 @@
-//! Placeholder until this module's own commit.
+//! The PRP: where policies come from, and which snapshot is in force.
+//!
+//! Knows: files and their units, when to read them again, the last good snapshot.
+//! Must not know: what a policy means; a [`Loader`] makes the snapshot, nobody here evaluates.
+//!
+//! A bad update never changes decisions. It is refused by unit: the platform's files (`mesh`) are
+//! one, each namespace is another, and a refused unit keeps the version it had.
+
+pub mod directory;
+pub mod layout;
+pub mod parts;
+pub mod status;
+pub mod store;
+pub mod watch;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sha2::{Digest as _, Sha256};
+
+use crate::decision::Snapshot;
+use crate::decision::snapshot::{Loaded, Tree};
+use crate::problem::Problem;
+pub use directory::Directory;
+pub use status::Status;
+pub use store::Store;
+
+/// The unit of `mesh/`, schema, facts, catalogue, entities and manifest: refused or accepted as one.
+pub const PLATFORM: &str = "mesh";
+
+/// Where policies are read from, and how often.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The policy directory: a plain folder, a symbolic link to one (swap the link to publish), or a
+    /// ConfigMap or projected volume. No default.
+    pub directory: PathBuf,
+    /// How often the files are compared with what is in force, beside the watch for changes that
+    /// normally notices within a second. Default 10s; at least 100ms. Units: `ms`, `s`, `m`.
+    #[serde(default = "poll_default", with = "humantime_serde")]
+    pub poll: Duration,
+}
+
+fn poll_default() -> Duration {
+    Duration::from_secs(10)
+}
+
+impl Settings {
+    /// Settings for a directory, the rest by default.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), poll: poll_default() }
+    }
+
+    /// What is wrong with these settings, as written in `file`.
+    #[must_use]
+    pub fn check(&self, file: &str) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.directory.as_os_str().is_empty() {
+            problems.push(Problem::error(file, "`policy.directory` is empty").help("name the policy directory"));
+        }
+        if self.poll < Duration::from_millis(100) {
+            let message = format!("`policy.poll` is {}", humantime::format_duration(self.poll));
+            problems.push(Problem::error(file, message).help("at least 100ms; the default is 10s"));
+        }
+        problems
+    }
+}
+
+/// Makes a snapshot of a tree; what is bad keeps its version of the snapshot in force.
+pub type Loader = Arc<dyn Fn(&Tree, Option<&Arc<Snapshot>>) -> Loaded + Send + Sync>;
+
+/// One complete, stable reading of a source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Every file of the units that could be read.
+    pub tree: Tree,
+    /// Units that could not be read, and why: [`PLATFORM`] or a namespace's name. Their files are not in `tree`.
+    pub withheld: BTreeMap<String, Vec<Problem>>,
+}
+
+impl Reading {
+    /// Hex SHA-256 over names, contents and what could not be read: equal digests, equal readings.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut add = |tag: &str, text: &str| {
+            hash.update(tag.as_bytes());
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text.as_bytes());
+        };
+        for folder in &self.tree.folders {
+            add("folder", folder);
+        }
+        for (path, text) in &self.tree.files {
+            add("path", path);
+            add("text", text);
+        }
+        for (unit, problems) in &self.withheld {
+            add("withheld", unit);
+            problems.iter().for_each(|problem| add("problem", &problem.to_string()));
+        }
+        hex::encode(hash.finalize())
+    }
+}
+
+/// A place that policies are read from.
+pub trait PolicySource: Send + Sync {
+    /// Reads everything, from one moment: never a mixture of two versions.
+    ///
+    /// # Errors
+    /// Nothing can be read, or it does not hold still. What ails one unit only is in
+    /// [`Reading::withheld`] instead.
+    fn read(&self) -> BoxFuture<'_, Result<Reading, Vec<Problem>>>;
+
+    /// Waits for a hint that something may have changed. A hint may be false and may be missed; callers
+    /// poll as well. May be dropped and called again at any time.
+    fn changed(&self) -> BoxFuture<'_, ()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_shorter_than_100_ms_is_a_problem() {
+        let mut settings = Settings::new("/policies");
+        assert!(settings.check("config.yaml").is_empty());
+        settings.poll = Duration::from_millis(99);
+        assert_eq!(settings.check("config.yaml").len(), 1);
+    }
+
+    #[test]
+    fn readings_that_differ_in_where_a_text_ends_have_different_digests() {
+        let reading = |files: &[(&str, &str)]| Reading {
+            tree: Tree {
+                files: files.iter().map(|(p, t)| ((*p).to_owned(), (*t).into())).collect(),
+                ..Tree::default()
+            },
+            ..Reading::default()
+        };
+        let digests = [
+            reading(&[]),
+            reading(&[("mesh/a.cedar", "bc")]),
+            reading(&[("mesh/a.cedar", "b")]),
+            reading(&[("mesh/a.cedar", "b"), ("mesh/c.cedar", "")]),
+        ]
+        .map(|reading| reading.digest());
+        for (index, digest) in digests.iter().enumerate() {
+            assert!(!digests[..index].contains(digest), "reading {index} shares its digest with an earlier one");
+        }
+    }
+}

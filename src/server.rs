@@ -10,7 +10,10 @@
 pub mod accept;
 pub mod admin;
 pub mod admin_grpc;
+pub mod backend;
+pub mod compose;
 pub mod connection;
+pub mod gauges;
 pub mod limits;
 pub mod peers;
 #[expect(clippy::allow_attributes, reason = "generated code")]

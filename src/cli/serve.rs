@@ -4,14 +4,13 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::{Exit, Output, report};
 use crate::config::{self, Config, Effective, Sources};
 use crate::problem::Problem;
-use crate::server::admin::{AdminBackend, Answer, Unit};
-use crate::server::tasks::Tasks;
-use crate::server::{Ended, Parts, Server, Shutdown, chain};
+use crate::server::compose::compose;
+use crate::server::{Ended, Server, Shutdown, chain};
+use crate::telemetry::spans::{Color, subscribe};
 
 /// Arguments of `picket serve`.
 #[derive(Debug, clap::Args)]
@@ -41,7 +40,7 @@ Examples:
 /// Serves until a signal ends it.
 #[must_use]
 pub fn run(args: &Args, output: Output) -> Exit {
-    let effective = match read(args) {
+    let mut effective = match read(args) {
         Ok(effective) => effective,
         Err(problems) => {
             report(&problems, output);
@@ -52,13 +51,14 @@ pub fn run(args: &Args, output: Output) -> Exit {
         print!("{}", config::print::effective(&effective.tree));
         return Exit::Ok;
     }
-    // Logs go to stderr: stdout may be the decision log's.
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO);
-    // The default already heeds NO_COLOR; a file never wants colours.
-    if std::io::stderr().is_terminal() {
-        log.init()
-    } else {
-        log.with_ansi(false).init()
+    let log = &mut effective.config.telemetry.log;
+    if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) {
+        log.color = Color::Always;
+    }
+    // Begun before everything else, so that warnings about the settings are seen.
+    if let Err(error) = subscribe(log) {
+        report(&[Problem::error("telemetry.log", error.to_string())], output);
+        return Exit::Invalid;
     }
     for warning in &effective.warnings {
         tracing::warn!("{warning}");
@@ -94,7 +94,7 @@ fn text(path: &Path) -> Result<(String, String), Box<Problem>> {
 }
 
 async fn serve(config: Config, output: Output) -> Exit {
-    let parts = match build(config).await {
+    let parts = match compose(config, None).await {
         Ok(parts) => parts,
         Err(problems) => {
             report(&problems, output);
@@ -119,44 +119,5 @@ async fn serve(config: Config, output: Output) -> Exit {
             tracing::error!(%error, "could not follow signals");
             Exit::Internal
         }
-    }
-}
-
-/// Builds the parts of the server from its settings; the one place where modules meet.
-///
-/// Until the policy store and the authorization service are joined here, the server is never ready and
-/// serves health only.
-async fn build(config: Config) -> Result<Parts, Vec<Problem>> {
-    let routes = |listener| (listener, tonic::service::Routes::default());
-    Ok(Parts {
-        listeners: config.listeners.into_iter().map(routes).collect(),
-        admin: config.admin,
-        limits: config.limits.connection,
-        shutdown: config.shutdown,
-        backend: Arc::new(NothingLoaded),
-        tasks: Tasks::default(),
-        stats: Arc::default(),
-        flush: Box::pin(async {}),
-    })
-}
-
-/// Stands for the policy store.
-struct NothingLoaded;
-
-impl AdminBackend for NothingLoaded {
-    fn loaded(&self) -> bool {
-        false
-    }
-
-    fn units(&self) -> Vec<Unit> {
-        Vec::new()
-    }
-
-    fn metrics(&self) -> String {
-        String::new()
-    }
-
-    fn explain<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, Result<String, String>> {
-        Box::pin(async { Err("no policies are loaded".to_owned()) })
     }
 }

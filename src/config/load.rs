@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::key::{Known, Shape};
+use super::sections::IN_FLIGHT_MAX;
 use super::tree::{Content, Node, Origin};
 use super::{Config, Limits, all_sections};
 use crate::problem::{Problem, Severity, nearest};
@@ -134,7 +135,7 @@ impl Reader {
         match self.tree.get("profiles").cloned() {
             Some(Node { content: Content::Map(entries), .. }) => {
                 for (name, _) in entries {
-                    let profile = self.section(&format!("profiles.{name}"), || Some(Value::Null));
+                    let profile = self.section(&format!("profiles.{name}"), defaulted);
                     profiles.extend(profile.map(|profile| (name, profile)));
                 }
             }
@@ -147,12 +148,13 @@ impl Reader {
             policies: self.section("policies", defaulted).unwrap_or_default(),
             listeners: self.list("listeners"),
             profiles,
-            issuers: self.list("issuers"),
+            keys: self.section("keys", defaulted).unwrap_or_default(),
             entity: self.section("entity", defaulted).unwrap_or_default(),
             admin: self.section("admin", defaulted).unwrap_or_default(),
             limits: Limits {
                 connection: self.section("limits.connection", defaulted).unwrap_or_default(),
                 check: self.section("limits.check", defaulted).unwrap_or_default(),
+                in_flight_max: self.section("limits.in_flight_max", || Some(IN_FLIGHT_MAX)).unwrap_or(IN_FLIGHT_MAX),
             },
             telemetry: self.section("telemetry", defaulted).unwrap_or_default(),
             shutdown: self.section("shutdown", defaulted).unwrap_or_default(),
@@ -201,6 +203,17 @@ impl Reader {
         found.extend(prefixed("admin", config.admin.problems()));
         found.extend(prefixed("limits.connection", config.limits.connection.problems()));
         found.extend(prefixed("shutdown", config.shutdown.problems()));
+        if config.limits.in_flight_max == 0 {
+            found.push(("limits.in_flight_max".to_owned(), "0 denies every call; at least 1".to_owned()));
+        }
+        found.extend(config.keys.problems().into_iter().map(|message| ("keys".to_owned(), message)));
+        for (name, profile) in &config.profiles {
+            let problems = profile.identity.problems(&config.keys.rules());
+            found.extend(problems.into_iter().map(|message| (format!("profiles.{name}.identity"), message)));
+        }
+        found.extend(config.telemetry.problems().into_iter().map(|message| ("telemetry".to_owned(), message)));
+        self.problems.extend(config.policies.store().check(&self.file));
+        self.problems.extend(config.entity.check(&self.file));
         if config.listeners.is_empty() {
             found.push(("listeners".to_owned(), "there is no listener; name at least one, or drop the key".to_owned()));
         }

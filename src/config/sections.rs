@@ -1,26 +1,25 @@
-//! The sections whose meaning other modules own, in one place.
-//!
-//! A section of type [`Value`] is passed on as it was written: whoever owns it replaces the alias by its own
-//! `Settings` and the tree key by its own list of keys. Nothing else in `config` changes for that.
+//! The sections whose meaning other modules own, in one place: their types, keys, defaults and documentation.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::key::{Key, Section};
 
 /// How calls of one kind of listener are read: section `profiles.<name>`.
-pub type Profile = Value;
-/// One issuer of tokens: section `issuers[]`.
-pub type Issuer = Value;
+pub type Profile = crate::check::Profile;
+/// Issuers of tokens and their keys: section `keys`.
+pub type Keys = crate::keys::Settings;
 /// Where facts come from: section `entity`.
-pub type Entity = Value;
+pub type Entity = crate::entity::Settings;
 /// Metrics, traces and the decision log: section `telemetry`.
-pub type Telemetry = Value;
+pub type Telemetry = crate::telemetry::Settings;
 /// What one check may cost: section `limits.check`.
-pub type CheckLimits = Value;
+pub type CheckLimits = crate::envoy::authz::AuthzSettings;
+
+/// Most checks judged at once in the whole process, by default.
+pub const IN_FLIGHT_MAX: usize = 1024;
 
 /// Where policies come from: section `policies`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -39,40 +38,158 @@ impl Default for Policies {
     }
 }
 
+impl Policies {
+    /// The same as the policy store's own settings.
+    #[must_use]
+    pub fn store(&self) -> crate::policy::Settings {
+        crate::policy::Settings { directory: self.dir.clone(), poll: self.poll }
+    }
+}
+
+const POLICIES: &[Key] = &[
+    Key::new("dir", "policies", "Folder of the policies, relative to the working directory."),
+    Key::new(
+        "poll",
+        "10s",
+        "How often the folder is read, beside watching it; watches lose events on some file systems. At least 100ms.",
+    ),
+];
+
+const IDENTITY: &[Key] = &[
+    Key::tree(
+        "sources",
+        "[peer]",
+        "Where a workload's identity may come from, in the order asked: `peer`, `xfcc: {hops, proxies}`, \
+         `jwt_svid: {issuer}`. A credential that is present and bad ends the search. Empty: every caller is \
+         unauthenticated.",
+    ),
+    Key::new(
+        "certificate",
+        "checked",
+        "`checked`: the peer's certificate is checked where the proxy sends it. `required`: a principal without it is \
+         refused.",
+    ),
+    Key::tree(
+        "tokens",
+        "[]",
+        "Where tokens may come from, in the order asked: `metadata: {key, claims}` (Envoy's jwt_authn verified it) or \
+         `verified: {issuers}` (Picket verifies it against section `keys`). Empty: tokens are not looked at.",
+    ),
+    Key::new(
+        "strict",
+        "false",
+        "Refuses an `authorization` header that is not a JWT Bearer instead of passing it over.",
+    ),
+    Key::new(
+        "foreign_tokens",
+        "rejected",
+        "What becomes of a token whose issuer is not configured: `rejected`, or `absent` where services check such \
+         tokens themselves.",
+    ),
+    Key::new(
+        "bindings",
+        "checked",
+        "What becomes of a token bound to a peer that cannot be compared: `checked` refuses it, `unchecked` lets it pass \
+         with that word in `token.binding`. A mismatch is always refused.",
+    ),
+    Key::new("home_trust_domain", "cluster.local", "The trust domain whose workloads lie in plain namespaces."),
+    Key::tree("allowed_trust_domains", "[]", "Further trust domains whose workloads may call."),
+];
+
+const MAPPING: &[Key] = &[
+    Key::tree(
+        "service",
+        "[context_extension]",
+        "How the called service is found, in order: `fixed: <ns>/<name>`, `context_extension`, `destination_account: \
+         {host_within_account}`, `host`. A value that is present but unknown ends the search: `unmapped`. Use `host` \
+         only where Envoy's virtual host pins it.",
+    ),
+    Key::new("allow_connect", "false", "Whether CONNECT is judged, as action `connect`; else it is refused."),
+    Key::tree("allow_upgrades", "[]", "Protocols such as `websocket` whose upgrades are judged; others are refused."),
+];
+
+const KEYS: &[Key] = &[
+    Key::new("refresh", "10m", "How often each issuer's keys are fetched again."),
+    Key::new(
+        "min_interval",
+        "30s",
+        "At most one fetch per issuer in this time, however many tokens name keys that are not known.",
+    ),
+    Key::new("timeout", "5s", "How long one fetch may take; never part of a check's time."),
+    Key::tree(
+        "issuers",
+        "[]",
+        "Issuers whose tokens Picket verifies: `{name, jwks: {file: path} or {url: {address, ca_file}}, algorithms, \
+         allow_untyped, claims: {issuer, audiences, kind, users, leeway, trust_domain}}`.",
+    ),
+];
+
+const ENTITY: &[Key] = &[Key::tree(
+    "lookups",
+    "[]",
+    "Facts that are looked up over HTTP: `{name, fills, url, attributes, missing, optional, timeout, headers, ca_file, \
+     cache: {ttl, max_stale, entries_max, in_flight_max}}`.",
+)];
+
+const TELEMETRY: &[Key] = &[
+    Key::new("log.format", "text", "How lines of Picket's own log on standard error look: `text` or `json`."),
+    Key::new("log.level", "info", "A level, or directives for modules (`info,picket::policy=debug`)."),
+    Key::new("log.color", "never", "`always` colours text lines."),
+    Key::tree("decision_log.sink", "stdout", "Where decisions go: `stdout`, `none` or `file: <path>`."),
+    Key::new("decision_log.queue_events_max", "10000", "Most records that wait; then they are dropped and counted."),
+    Key::new("decision_log.queue_bytes_max", "16777216", "Most bytes that wait."),
+    Key::new("decision_log.sample_allows", "1.0", "Share of allows that is logged, 0 to 1. Denies always are."),
+    Key::tree("decision_log.mask", "[]", "Further header names that are never logged."),
+    Key::tree(
+        "decision_log.full_headers",
+        "[accept, content-type, content-length, user-agent]",
+        "Headers that a permit's `@log(\"full\")` logs.",
+    ),
+    Key::tree("otlp", "null", "Export of spans by OTLP/gRPC; off by default.")
+        .example("{endpoint: \"http://127.0.0.1:4317\", sample_roots: 0.0, timeout: 5s}"),
+];
+
+const CHECK: &[Key] = &[
+    Key::new(
+        "deadline",
+        "150ms",
+        "How long one check may take; below Envoy's timeout (200ms by default, 600s under Istio), so that the answer is \
+         ours. A shorter `grpc-timeout`, less 10 ms, goes before it.",
+    ),
+    Key::new(
+        "on_failure",
+        "deny",
+        "`deny` answers our own trouble with 503. `defer_to_proxy` lets the filter's `failure_mode_allow` decide, which \
+         may ALLOW the call.",
+    ),
+    Key::new(
+        "message_bytes_max",
+        "1048576",
+        "Largest check. It must hold the filter's `max_request_bytes` and all headers: a larger one is an error to Envoy.",
+    ),
+    Key::tree(
+        "body_bytes_max",
+        "null",
+        "The filter's `max_request_bytes`: a body of that size counts as cut off. Without it only `content-length` proves \
+         a body whole.",
+    )
+    .example("65536"),
+];
+
+const LIMITS: &[Key] = &[Key::new(
+    "in_flight_max",
+    "1024",
+    "Most checks judged at once in the whole process; more are denied with code `overload`.",
+)];
+
 /// The keys of these sections.
 pub const SECTIONS: &[Section] = &[
-    Section {
-        prefix: "policies",
-        keys: &[
-            Key::new("dir", "policies", "Folder of the policies, relative to the working directory."),
-            Key::new(
-                "poll",
-                "10s",
-                "How often the folder is read, beside watching it; watches lose events on some file systems.",
-            ),
-        ],
-    },
-    Section {
-        prefix: "profiles.<name>",
-        keys: &[
-            Key::tree("identity", "[peer]", "Sources of the caller's identity, in the order they are asked."),
-            Key::tree("token", "null", "Source of a token beside the identity; none by default.")
-                .example("{metadata: envoy.filters.http.jwt_authn}"),
-            Key::tree("service", "[extension]", "How the called service is found, in order."),
-            Key::new("allow_connect", "false", "Whether CONNECT may be judged at all; else it is refused."),
-            Key::new("allow_upgrade", "false", "Whether upgrades (WebSocket) may be judged; else refused."),
-        ],
-    },
-    Section {
-        prefix: "",
-        keys: &[
-            Key::tree("issuers", "[]", "Issuers whose tokens Picket verifies itself."),
-            Key::tree("entity", "{}", "Where facts about callers and resources come from."),
-            Key::tree("telemetry", "{}", "Metrics, traces and the decision log."),
-        ],
-    },
-    Section {
-        prefix: "limits",
-        keys: &[Key::tree("check", "{}", "What one check may cost: deadline, calls in flight, message size.")],
-    },
+    Section { prefix: "policies", keys: POLICIES },
+    Section { prefix: "profiles.<name>.identity", keys: IDENTITY },
+    Section { prefix: "profiles.<name>.mapping", keys: MAPPING },
+    Section { prefix: "keys", keys: KEYS },
+    Section { prefix: "entity", keys: ENTITY },
+    Section { prefix: "telemetry", keys: TELEMETRY },
+    Section { prefix: "limits", keys: LIMITS },
+    Section { prefix: "limits.check", keys: CHECK },
 ];

@@ -11,9 +11,8 @@ pub const FILE: &str = "manifest.yaml";
 #[derive(Debug, Clone, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Manifest {
-    /// The parts that exist: `mesh`, `namespaces/shop`, `catalog.yaml`, `facts.cedarschema`, `entities.json`.
-    /// Read by `policy::directory`; absent: the parts in force are expected to stay.
-    pub parts: Option<Vec<String>>,
+    /// The parts that exist; `policy::parts` reads and enforces them. Absent: the parts in force must stay.
+    pub parts: Option<serde_json::Value>,
     /// Modes of `namespaces/<ns>` and `mesh/<file>`; what is not named is enforced.
     pub modes: BTreeMap<String, Mode>,
     /// Guarded header names (`authorization`, `x-forwarded-*`, …) that `@set_headers` may use.

@@ -10,7 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::literals::Known;
 use super::manifest::{self, Manifest, Mode};
-use super::schema::{self, FactsType, Types};
+pub use super::schema::FactsType;
+use super::schema::{self, Types};
 use super::unit::{Against, MESH, Unit};
 use super::{decide, load};
 use crate::catalog::Catalog;

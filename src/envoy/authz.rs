@@ -35,7 +35,7 @@ pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 pub type Observer = Arc<dyn Fn(&Observed<'_>) + Send + Sync>;
 
 /// Settings of the ext_authz service; one set for all listeners.
-#[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthzSettings {
     /// How long one check may take. Default 150ms, below Envoy's own default of 200ms. A shorter `grpc-timeout` of

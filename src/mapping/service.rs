@@ -101,3 +101,30 @@ fn by_account<'a>(
         _ => Err(unmapped(format!("`{account}` serves several services; see `host_within_account`"))),
     }
 }
+
+/// What each source says about a call, one line each: for whoever wants to know why a call is `unmapped`.
+#[must_use]
+pub fn tried(call: &Call, sources: &[Source], catalog: &Catalog, home: &str) -> Vec<String> {
+    let line = |source: &Source| {
+        let name = match source {
+            Source::Fixed(id) => format!("fixed `{id}`"),
+            Source::ContextExtension => {
+                let sent = call.extensions.get("service");
+                sent.map_or_else(
+                    || "context extension `service` (not sent)".to_owned(),
+                    |id| format!("context extension `service` = `{id}`"),
+                )
+            }
+            Source::DestinationAccount(_) => match &call.peer.destination_principal {
+                Some(principal) => format!("destination `{principal}`"),
+                None => "destination (no principal sent)".to_owned(),
+            },
+            Source::Host => format!("host `{}`", call.host.name()),
+        };
+        match find(call, std::slice::from_ref(source), catalog, home) {
+            Ok(service) => format!("{name}: service `{}`", service.id),
+            Err(failure) => format!("{name}: {}", failure.detail),
+        }
+    };
+    sources.iter().map(line).collect()
+}

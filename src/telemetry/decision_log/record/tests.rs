@@ -134,8 +134,8 @@ fn a_failure_names_its_code_and_what_was_found_out() {
     );
 }
 
-#[test]
-fn the_full_record_adds_allowed_headers_and_masked_attributes() {
+/// A call whose every hidden value holds `hidden` or `abc`.
+fn secretive() -> Scene {
     let mut scene = Scene::allowed(Mutations {
         log_full: true,
         set_headers: BTreeMap::from([("x-caller".to_owned(), "hidden value".to_owned())]),
@@ -157,6 +157,12 @@ fn the_full_record_adds_allowed_headers_and_masked_attributes() {
     let query = scene.query();
     query.principal.attributes = BTreeMap::from([("token".to_owned(), claims), ("facts".to_owned(), facts)]);
     query.context = BTreeMap::from([("now".to_owned(), Value::Time(1000)), ("sizes".to_owned(), Value::texts(["s"]))]);
+    scene
+}
+
+#[test]
+fn the_full_record_adds_allowed_headers_and_masked_attributes() {
+    let scene = secretive();
     assert!(!text(&scene).contains("hidden"));
     assert!(!text(&scene).contains("abc"));
     check(

@@ -1,0 +1,373 @@
+//! Asks an HTTP service for facts: `GET` a templated URL, map its JSON, check it by the schema.
+//!
+//! Knows: URLs, JSON pointers, which policies' reads make a question necessary.
+//! Must not know: what the facts decide.
+//!
+//! Anything but a whole, well-formed 200 (or a 404 where "there is none" is an answer) is a failure.
+//! Failures name the source, never the URL: it holds values of the call.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Response, StatusCode, redirect};
+use serde_json::Value as Json;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::cache::{self, Cache, Found, Key};
+use super::template::{Gap, Template};
+use super::{EntitySource, Knowledge, json, unavailable};
+use crate::decision::snapshot::FactsType;
+use crate::failure::Failure;
+use crate::problem::Problem;
+use crate::query::{Facts, Query, Reads, Value};
+
+/// Largest body that is read, in bytes.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest header file that is read, in bytes.
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+
+/// One look-up.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Name of the source, for failures and metrics: a DNS label. No default.
+    pub name: String,
+    /// What it fills: `principal`, `resource`, or `call: {attribute: …}`. No default.
+    pub fills: Fills,
+    /// What to `GET`, with variables such as `${principal.id}`, `${resource.id}` or
+    /// `${context.args[/change]}`; values are percent-encoded. Scheme (`http`, `https`) and host are
+    /// literal. Redirects and proxies are not followed. No default.
+    pub url: String,
+    /// Attributes to give, each by the JSON pointer (RFC 6901) of its value in the answer. One that the
+    /// answer lacks stays absent. Either this or `whole`.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// The whole answer is the value. Default false.
+    #[serde(default)]
+    pub whole: bool,
+    /// Whether calls that lack a variable of `url` go on without these facts. Default false, the safe
+    /// value: such a call is denied, `entities_unavailable`.
+    #[serde(default)]
+    pub optional: bool,
+    /// What an answer of 404 means. Default `fail`, the safe value.
+    #[serde(default)]
+    pub missing: Missing,
+    /// How long a call waits for an answer, within its own deadline. Default 50ms; above 0s.
+    #[serde(default = "timeout_default", with = "humantime_serde")]
+    pub timeout: Duration,
+    /// Headers to send, each with its value in a file (a token, say), read again for every request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, HeaderFile>,
+    /// PEM file of the only certificate authorities that are trusted. Default: the system's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// How long answers are remembered.
+    #[serde(default)]
+    pub cache: cache::Settings,
+}
+
+fn timeout_default() -> Duration {
+    Duration::from_millis(50)
+}
+
+/// What a look-up fills.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fills {
+    /// `principal.facts`, type `WorkloadFacts`. Unauthenticated callers have none and are not asked about.
+    Principal,
+    /// `resource.facts`, type `ServiceFacts`.
+    Resource,
+    /// One attribute of `context.env.facts`, type `CallFacts`.
+    Call {
+        /// Its name.
+        attribute: String,
+    },
+}
+
+/// What an answer of 404 means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// There is nothing, and policies see that the facts are absent.
+    Absent,
+    /// The source is wrong: the call is denied, `entities_unavailable`.
+    #[default]
+    Fail,
+}
+
+/// A header's value in a file.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderFile {
+    /// The file; blanks and line ends around its text are dropped. Never logged.
+    pub file: PathBuf,
+    /// Text before the file's, such as `Bearer ` with its blank. Default empty.
+    #[serde(default)]
+    pub prefix: String,
+}
+
+impl Settings {
+    /// What is wrong with these settings, as written in `file`.
+    #[must_use]
+    pub fn check(&self, file: &str) -> Vec<Problem> {
+        let name = &self.name;
+        let mut problems = self.cache.check(file, name);
+        let mut wrong = |message: String, help: &str| problems.push(Problem::error(file, message).help(help));
+        let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if !(1..=63).contains(&name.len()) || !name.bytes().all(label) {
+            wrong(format!("look-up name `{name}` is no DNS label"), "1 to 63 of a-z, 0-9 and `-`");
+        }
+        if let Err(message) = Template::parse(&self.url) {
+            wrong(
+                format!("url of look-up `{name}`: {message}"),
+                "for example `https://teams.infra.svc/v1/${principal.id}`",
+            );
+        }
+        if self.whole != self.attributes.is_empty() {
+            wrong(format!("look-up `{name}` needs one of `attributes` and `whole: true`"), "give exactly one");
+        }
+        for (attribute, pointer) in &self.attributes {
+            if !(pointer.is_empty() || pointer.starts_with('/')) {
+                let message = format!("`{pointer}` for `{attribute}` of look-up `{name}` is no JSON pointer");
+                wrong(message, "begin it with `/`");
+            }
+        }
+        if self.fills == (Fills::Call { attribute: String::new() }) {
+            wrong(format!("look-up `{name}` fills an attribute without a name"), "name one of the type CallFacts");
+        }
+        if self.timeout.is_zero() || self.timeout > cache::FLIGHT_MAX {
+            wrong(format!("`timeout` of look-up `{name}` is out of range"), "above 0s and at most 5s");
+        }
+        for header in self.headers.keys().filter(|header| HeaderName::from_bytes(header.as_bytes()).is_err()) {
+            wrong(format!("`{header}` of look-up `{name}` is no header name"), "for example `authorization`");
+        }
+        problems
+    }
+}
+
+/// A source that is asked over HTTP.
+#[derive(Debug)]
+pub struct Lookup {
+    settings: Arc<Settings>,
+    url: Template,
+    client: Client,
+    cache: Arc<Cache>,
+}
+
+impl Lookup {
+    /// A look-up with an empty cache; requests run in `tasks`.
+    ///
+    /// # Errors
+    /// The URL is no template, or the certificates cannot be read.
+    pub fn new(settings: &Settings, tasks: &TaskTracker) -> Result<Self, String> {
+        let url = Template::parse(&settings.url)?;
+        let client = client(settings, &url).map_err(|message| format!("look-up `{}`: {message}", settings.name))?;
+        let cache = Cache::new(settings.cache.clone(), tasks);
+        Ok(Self { settings: Arc::new(settings.clone()), url, client, cache })
+    }
+
+    /// What it remembers.
+    #[must_use]
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    fn is_read(&self, reads: &Reads) -> bool {
+        match &self.settings.fills {
+            Fills::Principal => reads.principal_facts,
+            Fills::Resource => reads.resource_facts,
+            Fills::Call { attribute } => reads.call_facts.contains(attribute),
+        }
+    }
+
+    fn is_applicable(&self, query: &Query) -> bool {
+        match &self.settings.fills {
+            Fills::Principal => query.principal.uid.kind == "Workload",
+            Fills::Resource | Fills::Call { .. } => true,
+        }
+    }
+
+    async fn look_up(
+        &self,
+        query: &Query,
+        known: &Arc<dyn Knowledge>,
+        reads: &Reads,
+        deadline: Instant,
+    ) -> Result<Facts, Failure> {
+        let name = &self.settings.name;
+        if !self.is_read(reads) || !self.is_applicable(query) {
+            return Ok(Facts::default());
+        }
+        let url = match self.url.render(query) {
+            Ok(url) => url,
+            Err(Gap::Absent(_)) if self.settings.optional => return Ok(Facts::default()),
+            Err(Gap::Absent(variable)) => {
+                return Err(unavailable(format!("`{name}` cannot be asked: the call has no `${{{variable}}}`")));
+            }
+            Err(Gap::Unusable(why)) => return Err(unavailable(format!("`{name}` cannot be asked: the call {why}"))),
+        };
+        let key = Key { url: url.clone(), schema: known.schema_digest().to_owned() };
+        let deadline = deadline.min(Instant::now() + self.settings.timeout);
+        let ask = || {
+            let (settings, client, known) = (self.settings.clone(), self.client.clone(), known.clone());
+            async move { ask(&settings, &client, url, &*known).await.map_err(unavailable) }
+        };
+        match self.cache.get(key, deadline, ask).await {
+            Ok(Some(value)) => Ok(self.placed(&value)),
+            Ok(None) => Ok(Facts::default()),
+            Err(failure) => Err(Failure::new(failure.code, format!("`{name}`: {}", failure.detail))),
+        }
+    }
+
+    fn placed(&self, value: &Value) -> Facts {
+        let mut facts = Facts::default();
+        match &self.settings.fills {
+            Fills::Principal => drop(facts.principal.attributes.insert("facts".to_owned(), value.clone())),
+            Fills::Resource => drop(facts.resource.attributes.insert("facts".to_owned(), value.clone())),
+            Fills::Call { attribute } => drop(facts.call.insert(attribute.clone(), value.clone())),
+        }
+        facts
+    }
+}
+
+impl EntitySource for Lookup {
+    fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        query: &'a Query,
+        known: &'a Arc<dyn Knowledge>,
+        reads: &'a Reads,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Facts, Failure>> {
+        self.look_up(query, known, reads, deadline).boxed()
+    }
+
+    fn needs(&self, reads: &Reads, needed: &mut Reads) {
+        if self.is_read(reads) {
+            self.url.needs(needed);
+        }
+    }
+}
+
+fn client(settings: &Settings, url: &Template) -> Result<Client, String> {
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .user_agent(concat!("picket/", env!("CARGO_PKG_VERSION")));
+    if let Some(file) = &settings.ca_file {
+        let pem =
+            std::fs::read(file).map_err(|error| format!("ca_file `{}` cannot be read: {error}", file.display()))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|_| format!("ca_file `{}` holds no PEM certificates", file.display()))?;
+        if certificates.is_empty() {
+            return Err(format!("ca_file `{}` holds no PEM certificates", file.display()));
+        }
+        builder = builder.tls_certs_only(certificates);
+    } else if url.is_clear_text() {
+        // Nothing to verify, and the system may have no certificates at all.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| format!("no TLS client can be made: {error}"))
+}
+
+/// Asks once. Errors are fragments without the URL.
+async fn ask(settings: &Settings, client: &Client, url: String, known: &dyn Knowledge) -> Result<Found, String> {
+    let request = client.get(url).headers(headers(settings).await?);
+    let response = request.send().await.map_err(|error| no_answer(&error))?;
+    match (response.status(), settings.missing) {
+        (StatusCode::OK, _) => {}
+        (StatusCode::NOT_FOUND, Missing::Absent) => return Ok(None),
+        (status, Missing::Absent | Missing::Fail) => {
+            return Err(format!("the source answered {} instead of 200", status.as_u16()));
+        }
+    }
+    if !is_json(&response) {
+        return Err("the answer's content-type is not JSON".to_owned());
+    }
+    let answer = json::strict(&body(response).await?).map_err(|why| format!("the answer {why}"))?;
+    let mapped = mapped(settings, answer);
+    let misfit = |why: String| format!("the answer does not fit the schema: {why}");
+    let value = match &settings.fills {
+        Fills::Principal => known.typed(FactsType::Workload, &mapped).map_err(misfit)?,
+        Fills::Resource => known.typed(FactsType::Service, &mapped).map_err(misfit)?,
+        Fills::Call { attribute } => {
+            let record = Json::Object([(attribute.clone(), mapped)].into_iter().collect());
+            let Value::Record(mut fields) = known.typed(FactsType::Call, &record).map_err(misfit)? else {
+                return Err(misfit("it is no record".to_owned()));
+            };
+            fields.remove(attribute).ok_or_else(|| misfit("it lacks the attribute".to_owned()))?
+        }
+    };
+    Ok(Some(Arc::new(value)))
+}
+
+fn mapped(settings: &Settings, answer: Json) -> Json {
+    if settings.whole {
+        return answer;
+    }
+    let value = |(attribute, pointer): (&String, &String)| Some((attribute.clone(), answer.pointer(pointer)?.clone()));
+    Json::Object(settings.attributes.iter().filter_map(value).collect())
+}
+
+async fn headers(settings: &Settings) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    for (name, source) in &settings.headers {
+        // The reason names the file, never what is in it.
+        let wrong = |what: &str| format!("header file `{}` {what}", source.file.display());
+        let bytes = tokio::fs::read(&source.file).await.map_err(|_| wrong("cannot be read"))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is not UTF-8"))?.trim();
+        if text.is_empty() || text.len() > HEADER_BYTES_MAX {
+            return Err(wrong("is empty or larger than 16 KiB"));
+        }
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("has no header name"))?;
+        let mut value =
+            HeaderValue::from_str(&format!("{}{text}", source.prefix)).map_err(|_| wrong("is no header value"))?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn is_json(response: &Response) -> bool {
+    let mut values = response.headers().get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+async fn body(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| no_answer(&error))? {
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err("the answer is larger than 64 KiB".to_owned());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// What went wrong on the wire. The error's own text would hold the URL.
+fn no_answer(error: &reqwest::Error) -> String {
+    let what = match () {
+        () if error.is_connect() => "the source cannot be reached",
+        () if error.is_body() || error.is_decode() => "the answer broke off",
+        () => "the source did not answer",
+    };
+    what.to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! One set of facts out of several. Pure.
+//!
+//! Knows: who gave what. Must not know: where a source has it from.
+//!
+//! Nothing is overwritten: which of two answers won would be a matter of order, and so would the verdict.
+
+use std::collections::BTreeMap;
+
+use super::unavailable;
+use crate::failure::Failure;
+use crate::query::{Additions, Facts, Node, Query, Uid, Value};
+
+/// Entity types whose place is fixed by an entity's id. A source that could add one would move a
+/// resource into another namespace, or a workload into another trust domain.
+const FIXED: [&str; 8] = ["Namespace", "TrustDomain", "Service", "Route", "Path", "Method", "McpServer", "McpResource"];
+
+/// Merges what sources give, by their names.
+///
+/// # Errors
+/// `entities_unavailable`: two sources give the same attribute or tag, one contradicts the call, or one
+/// adds an ancestor that only the id can give.
+pub fn merge(query: &Query, sources: Vec<(&str, Facts)>) -> Result<Facts, Failure> {
+    let mut principal = Merge::new("principal", &query.principal);
+    let mut resource = Merge::new("resource", &query.resource);
+    let nothing = BTreeMap::new();
+    let mut call = Fields::new("`context.env.facts.", &nothing);
+    for (source, facts) in sources {
+        principal.add(source, facts.principal)?;
+        resource.add(source, facts.resource)?;
+        call.add(source, facts.call)?;
+    }
+    Ok(Facts { principal: principal.finish(), resource: resource.finish(), call: call.values })
+}
+
+/// What is being put together for one entity.
+struct Merge<'a> {
+    node: &'a Node,
+    attributes: Fields<'a>,
+    tags: Fields<'a>,
+    additions: Additions,
+}
+
+impl<'a> Merge<'a> {
+    fn new(part: &str, node: &'a Node) -> Self {
+        Self {
+            node,
+            attributes: Fields::new(&format!("`{part}."), &node.attributes),
+            tags: Fields::new(&format!("tag `{part}."), &node.tags),
+            additions: Additions::default(),
+        }
+    }
+
+    fn add(&mut self, source: &'a str, additions: Additions) -> Result<(), Failure> {
+        let Additions { attributes, tags, ancestors } = additions;
+        self.attributes.add(source, attributes)?;
+        self.tags.add(source, tags)?;
+        let may_be_added = |uid: &Uid| !FIXED.contains(&uid.kind.as_str()) || self.node.ancestors.contains(uid);
+        if let Some(ancestor) = ancestors.iter().find(|uid| !may_be_added(uid)) {
+            return Err(unavailable(format!(
+                "`{source}` puts `{}` into `{ancestor}`, where it does not lie",
+                self.node.uid
+            )));
+        }
+        self.additions.ancestors.extend(ancestors);
+        Ok(())
+    }
+
+    fn finish(self) -> Additions {
+        Additions { attributes: self.attributes.values, tags: self.tags.values, ..self.additions }
+    }
+}
+
+/// Named values, and who gave each.
+struct Fields<'a> {
+    prefix: String,
+    of_call: &'a BTreeMap<String, Value>,
+    values: BTreeMap<String, Value>,
+    givers: BTreeMap<String, &'a str>,
+}
+
+impl<'a> Fields<'a> {
+    fn new(prefix: &str, of_call: &'a BTreeMap<String, Value>) -> Self {
+        Self { prefix: prefix.to_owned(), of_call, values: BTreeMap::new(), givers: BTreeMap::new() }
+    }
+
+    fn add(&mut self, source: &'a str, values: BTreeMap<String, Value>) -> Result<(), Failure> {
+        for (name, value) in values {
+            if let Some(earlier) = self.givers.get(&name) {
+                return Err(unavailable(format!("{}{name}` comes from both `{earlier}` and `{source}`", self.prefix)));
+            }
+            // An entity of entities.json must repeat what the schema requires; only a contradiction is one.
+            if self.of_call.get(&name).is_some_and(|of_call| *of_call != value) {
+                return Err(unavailable(format!("`{source}` contradicts the call about {}{name}`", self.prefix)));
+            }
+            self.givers.insert(name.clone(), source);
+            self.values.insert(name, value);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

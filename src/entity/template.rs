@@ -1,0 +1,291 @@
+//! URLs with variables, filled from a query. Pure.
+//!
+//! Knows: `${principal.id}` and its like, percent-encoding. Must not know: HTTP.
+//!
+//! A variable is written as in policies: `${principal.namespace}`, `${resource.id}`,
+//! `${context.http.method}`; what an entity holds as a tag stands in brackets:
+//! `${context.args[/change]}`, `${context.http.headers[x-change]}`, `${resource[capture]}`.
+//! Scheme, host and port are literal, so that no caller chooses who is asked.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::query::{Keys, Node, Query, Reads, Value};
+
+/// Everything but RFC 3986's unreserved characters: a value can neither end a segment nor begin a query.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// Longest URL that is asked for, in bytes; it is the cache's key.
+const URL_BYTES_MAX: usize = 4096;
+
+/// A URL with variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Literal(String),
+    Variable(Variable),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Variable {
+    text: String,
+    root: Root,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Root {
+    Principal,
+    Resource,
+    Context,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Field(String),
+    Tag(String),
+}
+
+/// Why a template gives no URL for a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gap {
+    /// The call does not have this variable, or has it empty.
+    Absent(String),
+    /// The call has it, but it cannot stand in a URL.
+    Unusable(String),
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// What is wrong, as a fragment that ends with what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let after_scheme = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"))
+            .ok_or_else(|| format!("`{text}` must begin with `http://` or `https://`"))?;
+        let (authority, _) = after_scheme
+            .split_once('/')
+            .ok_or_else(|| format!("`{text}` has no path; write at least a `/` behind the host"))?;
+        if authority.is_empty() || authority.contains(['$', '{', '@', '?', '#', '\\']) {
+            return Err(format!(
+                "`{authority}` must be a literal host with an optional port, without user or variable"
+            ));
+        }
+        if text.contains('#') {
+            return Err(format!("`{text}` has a fragment, which is never sent; remove it"));
+        }
+        let template = Self { parts: parts(text)? };
+        let sample = template.parts.iter().map(Part::sample).collect::<String>();
+        if has_dot_segment(&sample) || reqwest::Url::parse(&sample).is_err() {
+            return Err(format!("`{text}` is no URL without dot segments"));
+        }
+        Ok(template)
+    }
+
+    /// Whether the source is asked in the clear.
+    #[must_use]
+    pub fn is_clear_text(&self) -> bool {
+        matches!(self.parts.first(), Some(Part::Literal(text)) if text.starts_with("http://"))
+    }
+
+    /// The URL for a query.
+    ///
+    /// # Errors
+    /// A variable is absent, or makes no good URL.
+    pub fn render(&self, query: &Query) -> Result<String, Gap> {
+        let mut url = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => url.push_str(text),
+                Part::Variable(variable) => {
+                    let value = variable.value(query)?;
+                    url.extend(utf8_percent_encode(&value, ESCAPED));
+                }
+            }
+        }
+        if url.len() > URL_BYTES_MAX {
+            return Err(Gap::Unusable(format!("makes a URL of more than {URL_BYTES_MAX} bytes")));
+        }
+        // `..` as a value would climb to another collection: URL parsers resolve it before sending.
+        if has_dot_segment(&url) {
+            return Err(Gap::Unusable("makes a dot segment".to_owned()));
+        }
+        Ok(url)
+    }
+
+    /// Adds what of the call must be known to fill the variables.
+    pub fn needs(&self, needed: &mut Reads) {
+        for part in &self.parts {
+            let Part::Variable(Variable { root: Root::Context, steps, .. }) = part else { continue };
+            match steps.as_slice() {
+                [Step::Field(http), Step::Field(bag), Step::Tag(key)] if http == "http" && bag == "headers" => {
+                    // The whole value becomes part of the question, as in a comparison.
+                    needed.headers.merge(&Keys::Some([key.clone()].into()));
+                    needed.headers_compared.merge(&Keys::Some([key.clone()].into()));
+                }
+                [Step::Field(http), Step::Field(bag), Step::Tag(key)] if http == "http" && bag == "query" => {
+                    needed.query.merge(&Keys::Some([key.clone()].into()));
+                }
+                [Step::Field(first), ..] if first == "http" || first == "env" => {}
+                // Arguments, numbers, fields, and whatever a later protocol finds in a body.
+                _ => needed.body = true,
+            }
+        }
+    }
+}
+
+impl Part {
+    fn sample(&self) -> &str {
+        match self {
+            Self::Literal(text) => text,
+            Self::Variable(_) => "x",
+        }
+    }
+}
+
+impl Variable {
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong = |what: &str| {
+            format!("`${{{text}}}` {what}; for example `${{principal.id}}` or `${{context.args[/change]}}`")
+        };
+        let end = text.find(['.', '[']).unwrap_or(text.len());
+        let (root, mut rest) = text.split_at(end);
+        let root = match root {
+            "principal" => Root::Principal,
+            "resource" => Root::Resource,
+            "context" => Root::Context,
+            _ => return Err(wrong("must begin with `principal`, `resource` or `context`")),
+        };
+        let mut steps = Vec::new();
+        while !rest.is_empty() {
+            if let Some(inside) = rest.strip_prefix('[') {
+                let (key, after) = inside.split_once(']').ok_or_else(|| wrong("has an open bracket"))?;
+                steps.push(Step::Tag(key.to_owned()));
+                rest = after;
+            } else {
+                let field = rest.strip_prefix('.').ok_or_else(|| wrong("needs a `.` or `[` behind a bracket"))?;
+                let end = field.find(['.', '[']).unwrap_or(field.len());
+                let (name, after) = field.split_at(end);
+                if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+                    return Err(wrong("has a field that is no identifier"));
+                }
+                steps.push(Step::Field(name.to_owned()));
+                rest = after;
+            }
+        }
+        // The context knows headers by their lower-case names.
+        if let (Root::Context, [Step::Field(http), Step::Field(bag), Step::Tag(key)]) = (root, steps.as_mut_slice())
+            && (http.as_str(), bag.as_str()) == ("http", "headers")
+        {
+            key.make_ascii_lowercase();
+        }
+        match (root, steps.first()) {
+            (_, None) => Err(wrong("names no field")),
+            (Root::Context, Some(Step::Tag(_))) => Err(wrong("must name a field first")),
+            (Root::Principal | Root::Resource | Root::Context, Some(_)) => {
+                Ok(Self { text: text.to_owned(), root, steps })
+            }
+        }
+    }
+
+    fn value(&self, query: &Query) -> Result<String, Gap> {
+        let text = match self.root {
+            Root::Principal => of_entity(&query.principal, &self.steps, query),
+            Root::Resource => of_entity(&query.resource, &self.steps, query),
+            Root::Context => match self.steps.split_first() {
+                Some((Step::Field(name), steps)) => {
+                    query.context.get(name).and_then(|value| inside(value, steps, query))
+                }
+                Some((Step::Tag(_), _)) | None => None,
+            },
+        };
+        match text {
+            // Empty, it would ask for the collection instead of one of its items.
+            None => Err(Gap::Absent(self.text.clone())),
+            Some(Ok(text)) if text.is_empty() => Err(Gap::Absent(self.text.clone())),
+            Some(Ok(text)) => Ok(text),
+            Some(Err(NoText)) => Err(Gap::Unusable(format!("`${{{}}}` is a set, a record or a time", self.text))),
+        }
+    }
+}
+
+/// A value that has no one text.
+struct NoText;
+
+fn of_entity(node: &Node, steps: &[Step], query: &Query) -> Option<Result<String, NoText>> {
+    let (first, rest) = steps.split_first()?;
+    match first {
+        // Everybody unknown shares one id, which names nobody.
+        Step::Field(name) if name == "id" && rest.is_empty() => {
+            (node.uid.kind != "Unauthenticated").then(|| Ok(node.uid.id.clone()))
+        }
+        Step::Field(name) => inside(node.attributes.get(name)?, rest, query),
+        Step::Tag(key) => inside(node.tags.get(key)?, rest, query),
+    }
+}
+
+fn inside(value: &Value, steps: &[Step], query: &Query) -> Option<Result<String, NoText>> {
+    let Some((first, rest)) = steps.split_first() else { return Some(text(value)) };
+    match (value, first) {
+        (Value::Record(fields), Step::Field(name)) => inside(fields.get(name)?, rest, query),
+        (Value::Entity(uid), _) => {
+            let node = query.bags.iter().find(|node| node.uid == *uid)?;
+            of_entity(node, steps, query)
+        }
+        (Value::Record(_), Step::Tag(_)) => None,
+        (
+            Value::String(_)
+            | Value::Long(_)
+            | Value::Bool(_)
+            | Value::Set(_)
+            | Value::Time(_)
+            | Value::Duration(_)
+            | Value::Ip(_)
+            | Value::Decimal(_),
+            _,
+        ) => None,
+    }
+}
+
+fn text(value: &Value) -> Result<String, NoText> {
+    match value {
+        Value::String(text) | Value::Ip(text) | Value::Decimal(text) => Ok(text.clone()),
+        Value::Long(number) => Ok(number.to_string()),
+        Value::Bool(truth) => Ok(truth.to_string()),
+        Value::Entity(uid) => Ok(uid.id.clone()),
+        Value::Set(_) | Value::Record(_) | Value::Time(_) | Value::Duration(_) => Err(NoText),
+    }
+}
+
+fn parts(text: &str) -> Result<Vec<Part>, String> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some((literal, after)) = rest.split_once("${") {
+        let (variable, after) =
+            after.split_once('}').ok_or_else(|| format!("`{text}` has a `${{` without its `}}`"))?;
+        parts.push(Part::Literal(literal.to_owned()));
+        parts.push(Part::Variable(Variable::parse(variable)?));
+        rest = after;
+    }
+    parts.push(Part::Literal(rest.to_owned()));
+    let stray = |part: &Part| matches!(part, Part::Literal(text) if text.contains(['$', '{', '}']));
+    match parts.iter().any(stray) {
+        true => Err(format!("`{text}` has a stray `$`, `{{` or `}}`; variables are written `${{principal.id}}`")),
+        false => Ok(parts),
+    }
+}
+
+fn has_dot_segment(url: &str) -> bool {
+    let path = url.split('?').next().unwrap_or_default();
+    path.split('/').any(|segment| {
+        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+        plain == "." || plain == ".."
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! What became of the readings so far, for the readiness text, the admin service and the metrics.
+//!
+//! A noun. Knows: units, problems, counts. Must not know: how anything is read or loaded.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::call::UnixMillis;
+use crate::problem::Problem;
+
+/// What one attempt to load came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Everything read is in force.
+    Ok,
+    /// Something was refused and keeps the version it had; the rest is in force.
+    Refused,
+    /// Nothing has changed since the last attempt.
+    Unchanged,
+}
+
+impl Outcome {
+    /// The text used in logs and as a metric's label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// How many attempts came to what, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Loaded whole.
+    pub ok: u64,
+    /// Refused, in whole or in part.
+    pub refused: u64,
+    /// Read and found unchanged.
+    pub unchanged: u64,
+}
+
+/// The state of the policy store. Immutable; the store publishes a new one after each attempt.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Whether any snapshot is in force.
+    pub ready: bool,
+    /// Digest of the last reading that was tried, in force or not (hex SHA-256).
+    pub digest: Option<String>,
+    /// When the source was last read, whatever came of it.
+    pub attempted_at: Option<UnixMillis>,
+    /// When a reading last agreed whole with what is in force.
+    pub succeeded_at: Option<UnixMillis>,
+    /// Units whose version on disk is refused: `mesh` or a namespace's name.
+    pub refused: BTreeSet<String>,
+    /// Everything found in the last reading that was tried: refused files, warnings, notes.
+    pub problems: Vec<Problem>,
+    /// Why the source could not be read at all, where the last attempt ended so.
+    pub unreadable: Vec<Problem>,
+    /// How many attempts came to what.
+    pub counts: Counts,
+    /// How long the last load took, reading aside. Unchanged readings are not loaded.
+    pub loading: Duration,
+}
+
+impl Status {
+    /// Whether what is on disk is, whole, what is in force.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.ready && self.refused.is_empty() && self.unreadable.is_empty()
+    }
+}
+
+/// For people: one line on the state, then one for each problem.
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.ready, self.is_current()) {
+            (false, _) => writeln!(f, "policies: none in force")?,
+            (true, true) => writeln!(f, "policies: in force as on disk")?,
+            (true, false) => writeln!(f, "policies: the last good ones are in force")?,
+        }
+        if !self.refused.is_empty() {
+            let units: Vec<&str> = self.refused.iter().map(String::as_str).collect();
+            writeln!(f, "refused: {}", units.join(", "))?;
+        }
+        for problem in self.unreadable.iter().chain(&self.problems) {
+            writeln!(f, "- {problem}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,236 @@
+//! The snapshot in force, and the loop that keeps it up to date.
+//!
+//! Knows: when to read, which reading is new, what stays when something is refused.
+//! Must not know: Cedar; the [`Loader`] does.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio_util::sync::CancellationToken;
+
+use super::parts::{self, Settled};
+use super::status::Outcome;
+use super::{Directory, Loader, PLATFORM, PolicySource, Settings, Status};
+use crate::call::UnixMillis;
+use crate::decision::Snapshot;
+use crate::decision::snapshot::{Loaded, Tree};
+use crate::problem::{Problem, Severity};
+
+/// How soon a source that could not be read is read again, unless the poll is shorter.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Holds the snapshot in force.
+///
+/// [`Store::current`] never waits. Loading is serial and happens off the async threads.
+pub struct Store {
+    source: Arc<dyn PolicySource>,
+    loader: Loader,
+    poll: Duration,
+    current: ArcSwapOption<Snapshot>,
+    status: ArcSwap<Status>,
+    /// Held while loading.
+    memory: tokio::sync::Mutex<Memory>,
+}
+
+/// What loading remembers from one attempt to the next.
+#[derive(Default)]
+struct Memory {
+    /// Digest of the last reading that went through the loader.
+    digest: Option<String>,
+    /// The files in force: what parts are compared with and refused units fall back on.
+    in_force: Option<Tree>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("poll", &self.poll).field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// A store over the directory that the settings name. Nothing is loaded yet.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        Self::over(Arc::new(Directory::new(settings)), Arc::new(Snapshot::load), settings.poll)
+    }
+
+    /// A store over any source and loader. Nothing is loaded yet.
+    #[must_use]
+    pub fn over(source: Arc<dyn PolicySource>, loader: Loader, poll: Duration) -> Self {
+        Self {
+            source,
+            loader,
+            poll,
+            current: ArcSwapOption::empty(),
+            status: ArcSwap::from_pointee(Status::default()),
+            memory: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The snapshot in force, if any was ever good. Take it once per decision.
+    #[must_use]
+    pub fn current(&self) -> Option<Arc<Snapshot>> {
+        self.current.load_full()
+    }
+
+    /// What became of the last attempt.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        self.status.load_full()
+    }
+
+    /// Reads the source now and puts in force what is new and good.
+    pub async fn load_now(&self) -> Outcome {
+        let mut memory = self.memory.lock().await;
+        let attempted_at = now();
+        let reading = match self.source.read().await {
+            Ok(reading) => reading,
+            Err(problems) => return self.unreadable(problems, attempted_at),
+        };
+        let digest = reading.digest();
+        if memory.digest.as_ref() == Some(&digest) {
+            return self.unchanged(attempted_at);
+        }
+        let settled = match parts::settle(reading, memory.in_force.as_ref()) {
+            Ok(settled) => settled,
+            Err(problems) => return self.unreadable(problems, attempted_at),
+        };
+        if memory.in_force.as_ref() == Some(&settled.tree) {
+            // All that is new was refused.
+            let loaded = Loaded { snapshot: self.current(), refused: Vec::new(), problems: Vec::new() };
+            memory.digest = Some(digest.clone());
+            let loading = self.status.load().loading;
+            return self.loaded(&mut memory, settled, loaded, Report { digest, attempted_at, loading });
+        }
+        let started = tokio::time::Instant::now();
+        let loader = self.loader.clone();
+        let (tree, previous) = (settled.tree.clone(), self.current());
+        let Ok(loaded) = tokio::task::spawn_blocking(move || loader(&tree, previous.as_ref())).await else {
+            // Our own defect. The digest is not remembered, so that it is tried, and told, again.
+            return self.unreadable(vec![Problem::error("", "loading the policies was broken off")], attempted_at);
+        };
+        memory.digest = Some(digest.clone());
+        self.loaded(&mut memory, settled, loaded, Report { digest, attempted_at, loading: started.elapsed() })
+    }
+
+    /// Keeps the snapshot up to date until cancelled: by the source's hints, and by polling.
+    pub async fn run(&self, cancel: CancellationToken) {
+        loop {
+            if cancel.run_until_cancelled(self.load_now()).await.is_none() {
+                return;
+            }
+            let pause = match self.status.load().unreadable.is_empty() {
+                true => self.poll,
+                false => self.poll.min(RETRY),
+            };
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = self.source.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    fn loaded(&self, memory: &mut Memory, settled: Settled, loaded: Loaded, report: Report) -> Outcome {
+        let Loaded { snapshot, refused, problems } = loaded;
+        let mut refused: BTreeSet<String> = refused.into_iter().collect();
+        if let Some(snapshot) = snapshot {
+            let is_new = self.current.load().as_ref().is_none_or(|current| !Arc::ptr_eq(current, &snapshot));
+            // The very snapshot in force, and something refused: no file was taken over, whatever `refused` names.
+            if is_new || refused.is_empty() {
+                memory.in_force = Some(parts::accepted(&settled.tree, memory.in_force.as_ref(), &refused));
+                self.current.store(Some(snapshot));
+            }
+        } else {
+            // Nothing can be used: the snapshot in force, if any, stays.
+            refused.insert(PLATFORM.to_owned());
+        }
+        refused.extend(settled.refused);
+        let mut found = settled.problems;
+        found.extend(problems.into_iter().filter(|problem| !settled.stand_ins.contains(&problem.file)));
+        found.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
+
+        let outcome = if refused.is_empty() { Outcome::Ok } else { Outcome::Refused };
+        self.publish(outcome, report.attempted_at, |status| {
+            status.digest = Some(report.digest);
+            status.loading = report.loading;
+            status.refused = refused;
+            status.problems = found;
+            status.unreadable = Vec::new();
+        });
+        log(&self.status.load(), outcome);
+        outcome
+    }
+
+    fn unchanged(&self, attempted_at: UnixMillis) -> Outcome {
+        if !self.status.load().unreadable.is_empty() {
+            tracing::info!("the policy source can be read again and holds what was last loaded");
+        }
+        self.publish(Outcome::Unchanged, attempted_at, |status| status.unreadable = Vec::new());
+        Outcome::Unchanged
+    }
+
+    fn unreadable(&self, problems: Vec<Problem>, attempted_at: UnixMillis) -> Outcome {
+        // Said once, not every second for as long as it lasts.
+        if self.status.load().unreadable != problems {
+            for problem in &problems {
+                tracing::error!("policies are not read: {problem}");
+            }
+        }
+        self.publish(Outcome::Refused, attempted_at, |status| status.unreadable = problems);
+        Outcome::Refused
+    }
+
+    fn publish(&self, outcome: Outcome, attempted_at: UnixMillis, change: impl FnOnce(&mut Status)) {
+        let mut status = Status::clone(&self.status.load());
+        change(&mut status);
+        status.ready = self.current.load().is_some();
+        status.attempted_at = Some(attempted_at);
+        if status.is_current() {
+            status.succeeded_at = Some(attempted_at);
+        }
+        match outcome {
+            Outcome::Ok => status.counts.ok += 1,
+            Outcome::Refused => status.counts.refused += 1,
+            Outcome::Unchanged => status.counts.unchanged += 1,
+        }
+        self.status.store(Arc::new(status));
+    }
+}
+
+/// What is known of an attempt beside its result.
+struct Report {
+    digest: String,
+    attempted_at: UnixMillis,
+    loading: Duration,
+}
+
+fn log(status: &Status, outcome: Outcome) {
+    for problem in &status.problems {
+        match problem.severity {
+            Severity::Error => tracing::error!(policy.file = %problem.file, "policies refused: {problem}"),
+            Severity::Warning => tracing::warn!(policy.file = %problem.file, "policies: {problem}"),
+            Severity::Note => tracing::info!(policy.file = %problem.file, "policies: {problem}"),
+        }
+    }
+    let digest = status.digest.as_deref().unwrap_or_default();
+    let millis = status.loading.as_millis();
+    match outcome {
+        Outcome::Ok => tracing::info!(policy.digest = digest, "policies in force, loaded in {millis} ms"),
+        Outcome::Refused => {
+            let units: Vec<&str> = status.refused.iter().map(String::as_str).collect();
+            tracing::error!(policy.digest = digest, "refused: {}; what was in force stays", units.join(", "));
+        }
+        Outcome::Unchanged => {}
+    }
+}
+
+fn now() -> UnixMillis {
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    UnixMillis(i64::try_from(millis).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Hints that the policy directory may have changed.
+//!
+//! Knows: which folders' events matter, links and volumes included. Must not know: what lies in them.
+//!
+//! Only a hint: inotify loses events, does not work on every file system, and follows the folder that
+//! a link once led to. So everything is watched anew after each change, and the store polls as well.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+/// How long it must be quiet before a burst of events counts as over.
+const QUIET: Duration = Duration::from_millis(100);
+/// How many quiet periods are waited for at most: a directory that is never quiet is read all the same.
+const QUIET_MAX: usize = 2;
+
+/// A watch on a directory, on its sub-folders, and on every link that leads to it.
+#[derive(Debug)]
+pub struct Watch {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    signal: Arc<Signal>,
+    watcher: Mutex<Option<RecommendedWatcher>>,
+    /// The last attempt to watch failed and that was said.
+    failing: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Signal {
+    dirty: AtomicBool,
+    notify: tokio::sync::Notify,
+}
+
+impl Watch {
+    /// A watch on `root`; nothing is watched before the first [`Watch::changed`].
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        let signal = Arc::new(Signal::default());
+        // The first call returns at once, after arming: what changed before that must be read.
+        signal.dirty.store(true, Ordering::SeqCst);
+        Self {
+            inner: Arc::new(Inner {
+                root: root.to_owned(),
+                signal,
+                watcher: Mutex::new(None),
+                failing: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// Waits until something changed and it is quiet again (100 to 200 ms). May be dropped at any time.
+    pub async fn changed(&self) {
+        let signal = &self.inner.signal;
+        if self.inner.lost() && !self.arm().await {
+            // Nothing is watched: the poll has to do, and calls again.
+            std::future::pending::<()>().await;
+        }
+        while !signal.dirty.load(Ordering::SeqCst) {
+            signal.notify.notified().await;
+        }
+        for _ in 0..QUIET_MAX {
+            if tokio::time::timeout(QUIET, signal.notify.notified()).await.is_err() {
+                break;
+            }
+        }
+        // Armed before the caller reads: what changes from here on is the next hint.
+        signal.dirty.store(false, Ordering::SeqCst);
+        self.arm().await;
+    }
+
+    /// Watches everything anew; false where nothing can be watched.
+    async fn arm(&self) -> bool {
+        let inner = self.inner.clone();
+        tokio::task::spawn_blocking(move || inner.arm()).await.unwrap_or(false)
+    }
+}
+
+impl Inner {
+    fn lost(&self) -> bool {
+        self.watcher.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    fn arm(&self) -> bool {
+        // A new watcher, not new watches: a path that now leads to another folder keeps its old watch.
+        let armed = self.watcher_over(&folders(&self.root));
+        match &armed {
+            Ok(_) if self.failing.swap(false, Ordering::SeqCst) => {
+                tracing::info!("the policy directory is watched again")
+            }
+            Err(error) if !self.failing.swap(true, Ordering::SeqCst) => {
+                tracing::warn!("the policy directory cannot be watched, changes are found by polling: {error}");
+            }
+            Ok(_) | Err(_) => {}
+        }
+        // What went wrong was logged above.
+        let armed = armed.map_or(None, Some);
+        let is_armed = armed.is_some();
+        *self.watcher.lock().unwrap_or_else(PoisonError::into_inner) = armed;
+        is_armed
+    }
+
+    fn watcher_over(&self, folders: &BTreeSet<PathBuf>) -> notify::Result<RecommendedWatcher> {
+        let signal = self.signal.clone();
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // An error (a full queue) means lost events, which is a reason to look.
+            if event.map_or(true, |event| is_change(event.kind)) {
+                signal.dirty.store(true, Ordering::SeqCst);
+                signal.notify.notify_one();
+            }
+        })?;
+        let mut watched = false;
+        let mut failed = None;
+        for folder in folders {
+            match watcher.watch(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => watched = true,
+                // A folder may vanish between listing and watching; any other failure loses events.
+                Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None if watched => Ok(watcher),
+            None => Err(notify::Error::path_not_found()),
+        }
+    }
+}
+
+/// Our own reading opens and closes files, which must not look like a change.
+fn is_change(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) => false,
+        EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => true,
+    }
+}
+
+/// Folders in which an event may mean a change: the tree's own, the one the directory lies in, and the
+/// one of every link on the way.
+fn folders(root: &Path) -> BTreeSet<PathBuf> {
+    let mut folders = BTreeSet::new();
+    let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+    let mut above = root.ancestors();
+    above.next();
+    // The nearest one that exists: there the missing directory will appear.
+    folders.extend(above.find(|folder| folder.is_dir()).map(Path::to_owned));
+    for step in root.ancestors().filter(|step| step.is_symlink()) {
+        folders.extend(step.parent().map(Path::to_owned));
+    }
+    tree_folders(&root, &mut folders);
+    folders
+}
+
+fn tree_folders(root: &Path, folders: &mut BTreeSet<PathBuf>) {
+    // A volume has its links in the folder, its files behind `..data`; a swap shows in the folder.
+    let with_data = |folder: PathBuf| [folder.join("..data"), folder].into_iter().filter(|path| path.is_dir());
+    for top in with_data(root.to_owned()) {
+        folders.extend(with_data(top.join("mesh")));
+        for namespaces in with_data(top.join("namespaces")) {
+            for entry in std::fs::read_dir(&namespaces).into_iter().flatten().flatten() {
+                folders.extend(with_data(entry.path()));
+            }
+            folders.insert(namespaces);
+        }
+        folders.insert(top);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! From settings to the parts of a server: the one place where all modules meet.
+//!
+//! Knows: who needs whom. Must not know: how any of them works.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Semaphore;
+
+use super::backend::Backend;
+use super::settings::Listener;
+use super::stats::ConnStats;
+use super::tasks::Tasks;
+use super::{Parts, gauges};
+use crate::call::UnixMillis;
+use crate::check::{Checker, Judge};
+use crate::config::Config;
+use crate::decision::Snapshot;
+use crate::entity::Entities;
+use crate::envoy::authz::{self, Authz};
+use crate::keys::Keys;
+use crate::policy::{Directory, Loader, Store};
+use crate::problem::Problem;
+use crate::telemetry::{Observed, Telemetry};
+
+/// What may be told of every answered call beside telemetry.
+pub type Witness = Arc<dyn Fn(&Observed<'_>) + Send + Sync>;
+
+/// Builds the parts of a server. `witness` is told of every answered call, after telemetry.
+///
+/// Policies and keys are loaded once before this returns, so that a good start is ready at once; where they
+/// cannot be, the server starts not ready and keeps trying.
+///
+/// # Errors
+/// Every problem of the settings that shows only when they are put to use.
+pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, Vec<Problem>> {
+    let fault = |message: String| vec![Problem::error("configuration", message)];
+    let telemetry =
+        Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).map_err(|error| fault(super::chain(&error)))?;
+    let tasks = Tasks::default();
+    let entities = Arc::new(Entities::new(&config.entity, "configuration", &tasks.tracker())?);
+    let keys = Keys::new(&config.keys, Path::new(".")).map_err(|problems| {
+        problems.into_iter().map(|message| Problem::error("configuration", message)).collect::<Vec<_>>()
+    })?;
+    let keys = Arc::new(keys);
+    let policies = store(&config, &telemetry);
+    futures_util::future::join(policies.load_now(), keys.load()).await;
+    report(&policies);
+
+    let observer = observer(&telemetry, witness);
+    let checker = |name: &str, profile: &str| {
+        let profile = config.profiles.get(profile).cloned().unwrap_or_default();
+        Arc::new(Checker {
+            listener: name.to_owned(),
+            profile,
+            policies: Arc::clone(&policies),
+            entities: Arc::clone(&entities),
+            keys: Arc::clone(&keys),
+        })
+    };
+    let checkers: BTreeMap<String, Arc<Checker>> =
+        config.profiles.keys().map(|name| (name.clone(), checker(name, name))).collect();
+    let (in_flight, calls) = (Arc::new(Semaphore::new(config.limits.in_flight_max)), Arc::<authz::Stats>::default());
+    let service = |listener: &Listener| {
+        let judge: Arc<dyn Judge> = checker(&listener.name, &listener.profile);
+        let (settings, name) = (config.limits.check.clone(), listener.name.as_str());
+        let (in_flight, observer, calls) = (Arc::clone(&in_flight), Arc::clone(&observer), Arc::clone(&calls));
+        let service = Authz::new(judge, settings, name, in_flight, clock(), observer, calls);
+        (listener.clone(), tonic::service::Routes::new(service.into_server()))
+    };
+    let listeners = config.listeners.iter().map(service).collect();
+    let connections = Arc::<ConnStats>::default();
+    let work = gauges::Counted {
+        in_flight,
+        in_flight_max: config.limits.in_flight_max,
+        calls,
+        connections: Arc::clone(&connections),
+        policies: Arc::clone(&policies),
+        entities,
+        keys: Arc::clone(&keys),
+    };
+    gauges::register(telemetry.metrics(), &work);
+    start(&tasks, &policies, &keys, config.keys.issuers.is_empty());
+    let flush_timeout = config.shutdown.flush_timeout;
+    let flush = {
+        let telemetry = Arc::clone(&telemetry);
+        Box::pin(async move { telemetry.shutdown(tokio::time::Instant::now() + flush_timeout).await })
+    };
+    Ok(Parts {
+        listeners,
+        admin: config.admin,
+        limits: config.limits.connection,
+        shutdown: config.shutdown,
+        backend: Arc::new(Backend::new(policies, telemetry, checkers)),
+        tasks,
+        stats: connections,
+        flush,
+    })
+}
+
+fn observer(telemetry: &Arc<Telemetry>, witness: Option<Witness>) -> authz::Observer {
+    let telemetry = Arc::clone(telemetry);
+    Arc::new(move |seen| {
+        telemetry.finish(seen);
+        if let Some(witness) = &witness {
+            witness(seen);
+        }
+    })
+}
+
+/// The policy store, which tells the metrics of every snapshot it makes.
+fn store(config: &Config, telemetry: &Arc<Telemetry>) -> Arc<Store> {
+    let settings = config.policies.store();
+    let telemetry = Arc::clone(telemetry);
+    let loader: Loader = Arc::new(move |tree, previous| {
+        let loaded = Snapshot::load(tree, previous);
+        if let Some(snapshot) = &loaded.snapshot {
+            telemetry.metrics().loaded(&snapshot.policy_ids(), snapshot.digests());
+        }
+        loaded
+    });
+    Arc::new(Store::over(Arc::new(Directory::new(&settings)), loader, settings.poll))
+}
+
+fn report(policies: &Store) {
+    let status = policies.status();
+    if status.is_current() {
+        let units = policies.current().map_or(0, |snapshot| snapshot.digests().len());
+        tracing::info!(units, "loaded the policies of {units} units");
+    } else {
+        tracing::error!("the policies did not load whole: {status}");
+    }
+}
+
+fn start(tasks: &Tasks, policies: &Arc<Store>, keys: &Arc<Keys>, no_issuers: bool) {
+    let stop = tasks.stop_token();
+    let store = Arc::clone(policies);
+    tasks.spawn("policies", async move { store.run(stop).await });
+    if !no_issuers {
+        let (keys, stop) = (Arc::clone(keys), tasks.stop_token());
+        tasks.spawn("keys", async move { keys.run(stop).await });
+    }
+}
+
+/// The system's clock.
+#[must_use]
+pub fn clock() -> authz::Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    })
+}

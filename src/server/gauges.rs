@@ -1,0 +1,138 @@
+//! What the modules count, as metrics.
+//!
+//! Knows: every module's counters and the table of metrics. Must not know: how anything is counted.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokio::sync::Semaphore;
+
+use super::stats::{Closed, ConnStats};
+use crate::entity::Entities;
+use crate::envoy::authz;
+use crate::keys::Keys;
+use crate::policy::Store;
+use crate::telemetry::metrics::{Metrics, Sample, table};
+
+/// Everything that counts.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    /// The bound on checks in flight.
+    pub in_flight: Arc<Semaphore>,
+    /// Its size.
+    pub in_flight_max: usize,
+    /// The ext_authz service's counts.
+    pub calls: Arc<authz::Stats>,
+    /// The connections' counts.
+    pub connections: Arc<ConnStats>,
+    /// The policy store.
+    pub policies: Arc<Store>,
+    /// The look-ups.
+    pub entities: Arc<Entities>,
+    /// The key sets.
+    pub keys: Arc<Keys>,
+}
+
+/// Lets every scrape read the counters.
+pub fn register(metrics: &Metrics, counted: &Counted) {
+    let Counted { in_flight, in_flight_max, calls, .. } = counted.clone();
+    metrics.add_source(&table::INFLIGHT, move || {
+        one(number(u64::try_from(in_flight_max.saturating_sub(in_flight.available_permits())).unwrap_or(u64::MAX)))
+    });
+    let stats = Arc::clone(&calls);
+    metrics.add_source(&table::SHED, move || one(number(stats.sheds())));
+    metrics.add_source(&table::PANICS, move || one(number(calls.panics())));
+    policies(metrics, &counted.policies);
+    entities(metrics, &counted.entities);
+    keys(metrics, &counted.keys);
+    connections(metrics, &counted.connections);
+}
+
+fn one(value: f64) -> Vec<Sample> {
+    vec![Sample::new([], value)]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a scrape shows doubles; counters stay far below 2^53")]
+fn number(value: u64) -> f64 {
+    value as f64
+}
+
+fn policies(metrics: &Metrics, store: &Arc<Store>) {
+    let policies = Arc::clone(store);
+    metrics.add_source(&table::POLICY_RELOAD, move || {
+        let counts = policies.status().counts;
+        let results = [("ok", counts.ok), ("refused", counts.refused), ("unchanged", counts.unchanged)];
+        results.into_iter().map(|(result, count)| Sample::new([result], number(count))).collect()
+    });
+    let policies = Arc::clone(store);
+    metrics.add_source(&table::POLICY_LAST_SUCCESS, move || {
+        let at = policies.status().succeeded_at;
+        at.and_then(|at| u64::try_from(at.seconds()).ok()).map(|seconds| one(number(seconds))).unwrap_or_default()
+    });
+    let policies = Arc::clone(store);
+    metrics.add_source(&table::POLICY_REJECTED, move || {
+        let (status, snapshot) = (policies.status(), policies.current());
+        let units = snapshot.iter().flat_map(|snapshot| snapshot.digests().keys());
+        units.map(|unit| Sample::new([unit], if status.refused.contains(unit) { 1.0 } else { 0.0 })).collect()
+    });
+    let policies = Arc::clone(store);
+    metrics.add_source(&table::RELOAD_DURATION, move || one(policies.status().loading.as_secs_f64()));
+}
+
+fn entities(metrics: &Metrics, entities: &Arc<Entities>) {
+    let all = Arc::clone(entities);
+    metrics.add_source(&table::ENTITY_REQUESTS, move || {
+        let samples = all.caches().flat_map(|(source, cache)| {
+            let stats = cache.stats();
+            let results = [
+                ("hit", stats.hits.load(Relaxed)),
+                ("stale", stats.stale.load(Relaxed)),
+                ("miss", stats.misses.load(Relaxed)),
+                ("negative", stats.negatives.load(Relaxed)),
+                ("error", stats.errors.load(Relaxed)),
+            ];
+            results.map(|(result, count)| Sample::new([source, result], number(count)))
+        });
+        samples.collect()
+    });
+    let all = Arc::clone(entities);
+    metrics.add_source(&table::ENTITY_CACHE_ENTRIES, move || {
+        all.caches().map(|(source, cache)| Sample::new([source], number(cache.entries()))).collect()
+    });
+    let all = Arc::clone(entities);
+    metrics.add_source(&table::ENTITY_CACHE_EVICTIONS, move || {
+        all.caches()
+            .map(|(source, cache)| Sample::new([source], number(cache.stats().evictions.load(Relaxed))))
+            .collect()
+    });
+}
+
+fn keys(metrics: &Metrics, keys: &Arc<Keys>) {
+    let all = Arc::clone(keys);
+    metrics.add_source(&table::KEYS_LAST_SUCCESS, move || {
+        let stats = all.stats().filter_map(|(issuer, stats)| {
+            let seconds = u64::try_from(stats.last_success_seconds()?).ok()?;
+            Some(Sample::new([issuer], number(seconds)))
+        });
+        stats.collect()
+    });
+    let all = Arc::clone(keys);
+    metrics.add_source(&table::KEYS_REFRESH, move || {
+        let stats = all.stats().flat_map(|(issuer, stats)| {
+            [("ok", stats.fetches_succeeded()), ("error", stats.fetches_failed())]
+                .map(|(result, count)| Sample::new([issuer, result], number(count)))
+        });
+        stats.collect()
+    });
+}
+
+fn connections(metrics: &Metrics, stats: &Arc<ConnStats>) {
+    let all = Arc::clone(stats);
+    metrics.add_source(&table::CONNECTIONS, move || one(number(all.open())));
+    let all = Arc::clone(stats);
+    metrics.add_source(&table::CONNECTION_CLOSED, move || {
+        Closed::ALL.iter().map(|reason| Sample::new([reason.as_str()], number(all.closed(*reason)))).collect()
+    });
+    let all = Arc::clone(stats);
+    metrics.add_source(&table::ACCEPT_ERRORS, move || one(number(all.accept_errors())));
+}
