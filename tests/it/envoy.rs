@@ -5,5 +5,6 @@
 
 mod bench;
 mod contract;
+mod demo;
 mod scripted;
 mod upstream;

@@ -2,6 +2,7 @@
 //!
 //! For demonstrations and tests only. The keys never leave the folder they are written to, and end with it.
 
+use jiff::{ToSpan as _, Zoned, tz::TimeZone};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     SanType,
@@ -33,6 +34,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, format!("throw-away authority of {trust_domain}"));
         params.subject_alt_names = vec![SanType::URI(format!("spiffe://{trust_domain}").try_into()?)];
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        limit(&mut params);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?.pem();
@@ -57,6 +59,7 @@ impl Authority {
         for host in hosts {
             params.subject_alt_names.push(SanType::DnsName((*host).try_into()?));
         }
+        limit(&mut params);
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
@@ -64,6 +67,17 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Leaf { certificate: certificate.pem(), key: key.serialize_pem() })
     }
+}
+
+/// Valid from yesterday to the day after tomorrow: what leaks is soon worth nothing, and clocks may differ.
+fn limit(params: &mut CertificateParams) {
+    let today = Zoned::now().with_time_zone(TimeZone::UTC).date();
+    let day = |days: i64| {
+        let date = today.saturating_add(days.days());
+        rcgen::date_time_ymd(date.year().into(), date.month().unsigned_abs(), date.day().unsigned_abs())
+    };
+    params.not_before = day(-1);
+    params.not_after = day(2);
 }
 
 #[cfg(test)]
