@@ -3,7 +3,7 @@
 //! `contract` runs Envoy between a raw client and a raw upstream, with a scripted authorization server. What Envoy
 //! does is committed under `golden/` and explained in `docs/envoy.md`. The first run fetches Envoy into `target/`.
 
-mod bench;
+pub(crate) mod bench;
 mod contract;
 mod demo;
 mod scripted;

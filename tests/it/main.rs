@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod algebra;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod envoy;
 #[cfg(test)]
 mod loading;
