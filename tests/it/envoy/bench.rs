@@ -49,6 +49,8 @@ pub fn listener(name: &'static str) -> Listener {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": name,
         "generate_request_id": false,
+        // Envoy holds a refused connection open for a second, lest the answer gets lost; here it does not.
+        "delayed_close_timeout": "0.02s",
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
             {"match": {"prefix": "/"}, "route": {"cluster": "upstream"}},
             {"match": {"connect_matcher": {}}, "route": {"cluster": "upstream"}},
