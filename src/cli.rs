@@ -2,6 +2,7 @@
 //!
 //! Knows: every command. Must not know: how any of them works.
 
+pub mod demo;
 pub mod serve;
 pub mod version;
 
@@ -64,6 +65,8 @@ pub enum Output {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows Picket at work behind a real Envoy, on this machine.
+    Demo(demo::Args),
     /// Answers the checks of Envoy and Istio.
     Serve(serve::Args),
     /// Says which Picket this is.
@@ -75,6 +78,7 @@ enum Command {
 pub fn run() -> Exit {
     let cli = Cli::parse();
     match cli.command {
+        Command::Demo(args) => demo::run(&args, cli.output),
         Command::Serve(args) => serve::run(&args, cli.output),
         Command::Version(args) => version::run(&args, cli.output),
     }

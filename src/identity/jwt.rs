@@ -157,11 +157,17 @@ impl<'a> Parts<'a> {
                 Failure::new(Code::TokenRejected, format!("issuer `{}` has no key of that `kid`", rules.name));
             return Err(Rejection { failure, unknown_key_of: Some(rules.name.clone()) });
         }
+        // The most costly step of a check, and always the same for the same token and the same keys.
+        let token = KeySet::fingerprint(self.signed, self.signature);
+        if keys.has_verified(&token) {
+            return Ok(());
+        }
         let good = keys.candidates(self.header.kid.as_deref(), algorithm).any(|key| {
             jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), key, algorithm.engine())
                 .is_ok_and(|good| good)
         });
         if good {
+            keys.remember(token);
             return Ok(());
         }
         let failure = Failure::new(Code::TokenRejected, format!("no key of issuer `{}` verifies it", rules.name));

@@ -70,6 +70,9 @@ impl KeyRing {
 pub struct KeySet {
     keys: Vec<Key>,
     digest: [u8; 32],
+    /// Tokens whose signature these very keys verified, by hash. It goes with the keys, so a token never
+    /// outlives the key that signed it; what it says, its times and its binding are judged on every call.
+    verified: moka::sync::Cache<[u8; 32], ()>,
 }
 
 #[derive(Debug)]
@@ -93,6 +96,9 @@ pub enum KeySetProblem {
     NoUsableKey,
 }
 
+/// Most tokens whose signature is remembered, for each issuer.
+const VERIFIED_MAX: u64 = 10_000;
+
 /// More keys than any issuer publishes.
 const KEYS_MAX: usize = 128;
 
@@ -106,6 +112,25 @@ struct Document {
 }
 
 impl KeySet {
+    /// Names a token by everything its signature depends on.
+    pub(super) fn fingerprint(signed: &str, signature: &str) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(signed.as_bytes());
+        hash.update(b".");
+        hash.update(signature.as_bytes());
+        hash.finalize().into()
+    }
+
+    /// Whether these keys have verified this token's signature before.
+    pub(super) fn has_verified(&self, token: &[u8; 32]) -> bool {
+        self.verified.contains_key(token)
+    }
+
+    /// Remembers a token whose signature these keys verified.
+    pub(super) fn remember(&self, token: [u8; 32]) {
+        self.verified.insert(token, ());
+    }
+
     /// Reads a JWK set. Keys that cannot verify signatures are left out: other types, another `use`,
     /// `key_ops` without `verify`, shared secrets, and private keys, which are secrets no more.
     ///
@@ -120,7 +145,8 @@ impl KeySet {
         if keys.is_empty() {
             return Err(KeySetProblem::NoUsableKey);
         }
-        Ok(Self { keys, digest: Sha256::digest(json).into() })
+        let verified = moka::sync::Cache::new(VERIFIED_MAX);
+        Ok(Self { keys, digest: Sha256::digest(json).into(), verified })
     }
 
     /// How many usable keys there are.

@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod algebra;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod engine;
+#[cfg(test)]
+mod envoy;
 #[cfg(test)]
 mod loading;
 #[cfg(test)]

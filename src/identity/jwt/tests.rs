@@ -219,3 +219,29 @@ fn a_token_without_key_id_is_tried_against_few_keys_only() {
         assert_eq!(code(identify(&call().bearer(&token), &profile(), &ring)), expected, "behind {before} others");
     }
 }
+
+#[test]
+fn a_remembered_signature_ends_with_its_key_and_with_the_tokens_time() {
+    let one = ring(issuer_rules(), &SIGNER);
+    let mut bearer = call().bearer(&SIGNER.token(&claims()));
+    let (signed, signature) = bearer_of(&bearer);
+    let fingerprint = KeySet::fingerprint(&signed, &signature);
+    let keys = one.issuer("idp").unwrap().keys.clone().unwrap();
+    assert!(!keys.has_verified(&fingerprint));
+    assert_eq!(code(identify(&bearer, &profile(), &one)), Ok(true));
+    assert!(keys.has_verified(&fingerprint), "the second call need not verify");
+    assert_eq!(code(identify(&bearer, &profile(), &one)), Ok(true));
+    // The same token, later than its end: remembered or not, it is expired.
+    bearer.received_at.0 += 24 * 3_600_000;
+    assert_eq!(code(identify(&bearer, &profile(), &one)), Err(Code::TokenExpired));
+    let stranger = KeySet::parse(STRANGER.jwks().as_bytes(), Kind::Access).unwrap();
+    assert!(!stranger.has_verified(&fingerprint), "other keys remember nothing of it");
+    // One bit of the signature is another token.
+    assert!(!keys.has_verified(&KeySet::fingerprint(&signed, &format!("{signature}A"))));
+}
+
+fn bearer_of(call: &crate::call::Call) -> (String, String) {
+    let header = call.headers.single("authorization").unwrap().unwrap();
+    let (signed, signature) = header.strip_prefix("Bearer ").unwrap().rsplit_once('.').unwrap();
+    (signed.to_owned(), signature.to_owned())
+}

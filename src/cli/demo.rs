@@ -1,0 +1,129 @@
+//! `picket demo`: a real Envoy, Picket and a sample shop on this machine, and some calls that show what they do.
+//!
+//! Knows everything below assembly. The parts that drive Envoy are also the harness of the tests with the real Envoy.
+
+pub mod certs;
+pub mod client;
+pub mod config;
+pub mod envoy;
+pub mod folder;
+mod play;
+pub mod process;
+mod show;
+mod stage;
+mod story;
+pub mod tls;
+mod tokens;
+mod tree;
+pub mod upstream;
+
+use std::path::{Path, PathBuf};
+
+use super::{Exit, Output};
+use crate::server::chain;
+use envoy::{Places, cache_folder, find};
+use show::{Colours, Place};
+use stage::Stage;
+use story::STEPS;
+
+/// Arguments of `picket demo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Envoy's binary. Without it: `ENVOY_PATH`, the search path, or a download of 40 MB, once.
+    #[arg(long, value_name = "PATH")]
+    envoy: Option<PathBuf>,
+    /// Keeps everything running after the calls, until Ctrl-C.
+    #[arg(long)]
+    keep: bool,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  picket demo
+  picket demo --keep
+  picket demo --envoy /usr/local/bin/envoy
+
+Ends with 0 if every verdict was the expected one, with 4 if one was not.";
+
+/// Shows Picket at work.
+#[must_use]
+pub fn run(args: &Args, output: Output) -> Exit {
+    let binary = match binary(args.envoy.as_deref()) {
+        Ok(binary) => binary,
+        Err(error) => return failed(&error),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let exit = runtime.block_on(perform(&binary, args, output));
+    runtime.shutdown_background();
+    exit
+}
+
+fn failed(error: &dyn std::error::Error) -> Exit {
+    eprintln!("{}", chain(error));
+    Exit::Internal
+}
+
+fn binary(named: Option<&Path>) -> Result<PathBuf, envoy::EnvoyError> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let build_tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    let cache = cache_folder(&build_tree, variable("XDG_CACHE_HOME").as_deref(), variable("HOME").as_deref());
+    let (envoy_path, search_path) = (variable("ENVOY_PATH"), std::env::var_os("PATH"));
+    let places = Places { named, variable: envoy_path.as_deref(), search_path: search_path.as_deref(), cache: &cache };
+    find(places, &mut |said| eprintln!("{said}"))
+}
+
+async fn perform(binary: &Path, args: &Args, output: Output) -> Exit {
+    let mut stage = match Stage::start(binary).await {
+        Ok(stage) => stage,
+        Err(error) => return failed(&error),
+    };
+    let exit = match calls(&mut stage, output).await {
+        Ok(exit) => exit,
+        Err(error) => failed(&error),
+    };
+    if args.keep {
+        eprintln!("Still running; Ctrl-C ends it. Envoy's admin: http://{}", stage.admin());
+        // If no handler can be installed the demonstration just ends.
+        drop(tokio::signal::ctrl_c().await);
+    }
+    stage.stop().await;
+    exit
+}
+
+/// Makes the calls and shows each as it ends.
+async fn calls(stage: &mut Stage, output: Output) -> std::io::Result<Exit> {
+    let (folder, port) = (stage.folder().path().to_owned(), stage.mesh.port());
+    let place = Place { folder: &folder, port, colours: Colours::wanted() };
+    if output == Output::Text {
+        println!("{}", head(&place));
+    }
+    let (mut good, mut all) = (0, Vec::new());
+    for (number, step) in STEPS.iter().enumerate() {
+        let played = play::play(stage, step).await?;
+        good += usize::from(played.surprises.is_empty());
+        match output {
+            Output::Text => println!("{}", show::call(number + 1, step, &played, &place)),
+            Output::Json => all.push(show::json(step, &played, &place)),
+        }
+    }
+    let as_expected = good == STEPS.len();
+    match output {
+        Output::Text => println!("{good} of {} calls ended as expected.", STEPS.len()),
+        Output::Json => println!("{}", serde_json::json!({"v": 1, "calls": all, "as_expected": as_expected})),
+    }
+    Ok(if as_expected { Exit::Ok } else { Exit::TestsFailed })
+}
+
+fn head(place: &Place<'_>) -> String {
+    let folder = place.folder.display();
+    format!(
+        "Three workloads call a shop through Envoy on port {}; Picket judges every call.\n\
+         Policies, certificates and the decision log are in {folder}\n\
+         To repeat a call: start with --keep, cd there, and use its curl line.\n",
+        place.port
+    )
+}

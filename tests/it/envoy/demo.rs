@@ -1,0 +1,24 @@
+//! `picket demo` from end to end: the binary, a real Envoy, the sample policies.
+
+use std::process::Command;
+
+use super::bench::binary;
+
+#[test]
+fn every_call_of_the_demonstration_ends_as_its_story_says() {
+    let demo =
+        Command::new(env!("CARGO_BIN_EXE_picket")).args(["demo", "--output", "json", "--envoy"]).arg(binary()).output();
+    let demo = demo.unwrap();
+    let said = String::from_utf8_lossy(&demo.stdout);
+    assert!(demo.status.success(), "{said}\n{}", String::from_utf8_lossy(&demo.stderr));
+    let told: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(told["as_expected"], true);
+    assert!(told["calls"].as_array().unwrap().len() > 9);
+}
+
+#[test]
+fn a_wrong_envoy_is_told_apart_from_a_wrong_verdict() {
+    let demo = Command::new(env!("CARGO_BIN_EXE_picket")).args(["demo", "--envoy", "/absent/envoy"]).output().unwrap();
+    assert_eq!(demo.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&demo.stderr).contains("`/absent/envoy` is no file"));
+}
