@@ -29,7 +29,7 @@ pub fn decide(snapshot: &Snapshot, query: Query, facts: &Facts) -> Result<(Verdi
     let case = Case { snapshot, query: &query, units: &units };
     let (effect, determining) = case.effect(&enforced);
     let mut would_be = None;
-    if units.iter().any(|unit| unit.is_watched()) {
+    if units.iter().any(|unit| unit.watched) {
         let mut all = Findings::clone(&*find(Part::Shadow).map_err(invalid)?);
         all.unite(&enforced);
         all.permits.retain(|id| !case.entry(id).is_some_and(|entry| entry.bridge));

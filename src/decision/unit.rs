@@ -77,8 +77,8 @@ pub struct Unit {
     pub reads: Reads,
     /// Request headers they can set, names folded.
     pub settable: BTreeSet<String>,
-    /// Whether any permit is a bridge.
-    pub bridged: bool,
+    /// Whether a would-be verdict can differ from the enforced one: a policy is in shadow, or a bridge.
+    pub watched: bool,
     /// Different for every unit that was ever loaded by this process.
     pub generation: u64,
     indexes: [[Index; 2]; 2],
@@ -183,7 +183,7 @@ impl Unit {
         }
         self.reads.merge(reads);
         self.settable.extend(entry.obligations.settable().map(headers::folded));
-        self.bridged |= entry.bridge;
+        self.watched |= entry.bridge || entry.mode == Mode::Shadow;
         self.entries.insert(entry.id.clone(), Arc::new(entry));
     }
 }
