@@ -275,7 +275,8 @@ fn entry(
     let mut faults: Vec<Problem> = Vec::new();
     let policy = &written.policy;
     let stem = context.file.rsplit('/').next().unwrap_or(context.file);
-    let name = match policy.annotation("id") {
+    let id = policy.annotations().find_map(|(key, value)| (key == "id").then_some(value));
+    let name = match id {
         Some(id) if lint::is_policy_name(id) => id.to_owned(),
         Some(id) => {
             faults
