@@ -3,7 +3,13 @@
 #[cfg(test)]
 mod algebra;
 #[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod loading;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod props;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
