@@ -5,6 +5,7 @@
 
 pub mod direct;
 pub mod fake_http;
+pub mod issuer;
 pub mod server;
 
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata};

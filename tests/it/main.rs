@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod algebra;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod loading;

@@ -155,6 +155,12 @@ fn the_case_of_a_host_does_not_matter() {
     let listeners = listeners(&runtime);
     holds(60, check(), |check| {
         let mut other = check.clone();
+        // The pseudo header would have to change with it: two spellings of the authority disagree.
+        let map = other.http().header_map.clone().unwrap_or_default();
+        let named = other.http().headers.keys().chain(map.headers.iter().map(|header| &header.key));
+        if named.into_iter().any(|name| name == ":authority") {
+            return;
+        }
         other.http().host = other.http().host.to_ascii_uppercase();
         let answers = [&check, &other].map(|check| ask_all(&runtime, &listeners, &check.0));
         for (one, other) in answers[0].iter().zip(&answers[1]) {

@@ -79,9 +79,13 @@ impl Direct {
 
     /// Serves a tree with a profile.
     pub async fn with(tree: Tree, profile: Profile) -> Self {
+        Self::loading(tree, profile, Arc::new(Snapshot::load)).await
+    }
+
+    /// Serves a tree with a profile, its snapshots made by `loader`.
+    pub async fn loading(tree: Tree, profile: Profile, loader: Loader) -> Self {
         let source = Arc::new(Memory::default());
         source.give(tree);
-        let loader: Loader = Arc::new(Snapshot::load);
         let store = Arc::new(Store::over(source.clone(), loader, Duration::from_secs(10)));
         store.load_now().await;
         let checker = Checker {

@@ -23,7 +23,7 @@ const BASE: [&str; 8] = [
     "admin.http_address=127.0.0.1:0",
     "admin.grpc_address=127.0.0.1:0",
     "telemetry.decision_log.sink=none",
-    "telemetry.log.level=error",
+    "telemetry.log.level='off'",
     "shutdown.pre_drain=0s",
     "shutdown.flush_timeout=100ms",
     // Debug builds on busy machines: what a test says about time it sets itself.
