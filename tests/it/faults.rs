@@ -7,3 +7,5 @@ mod drain;
 mod files;
 mod reload;
 mod sources;
+
+pub use codes::lookup;

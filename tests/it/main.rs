@@ -16,3 +16,5 @@ mod props;
 mod support;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod wire;

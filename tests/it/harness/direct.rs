@@ -18,6 +18,7 @@ use picket::keys::Keys;
 use picket::policy::{Loader, PolicySource, Reading, Store};
 use picket::problem::Problem;
 use picket::query::Query;
+use picket::telemetry::Telemetry;
 use tokio::sync::Semaphore;
 
 use crate::support::{NOW, tree};
@@ -66,6 +67,7 @@ impl Seen {
 /// The service of one listener, its policies in memory.
 pub struct Direct {
     authz: Authz,
+    checker: Arc<Checker>,
     pub source: Arc<Memory>,
     pub store: Arc<Store>,
     last: Arc<Mutex<Option<Seen>>>,
@@ -88,15 +90,21 @@ impl Direct {
         source.give(tree);
         let store = Arc::new(Store::over(source.clone(), loader, Duration::from_secs(10)));
         store.load_now().await;
-        let checker = Checker {
+        let checker = Arc::new(Checker {
             listener: "test".to_owned(),
             profile,
             policies: Arc::clone(&store),
             entities: Arc::new(Entities::over(Vec::new())),
             keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
-        };
+        });
         let last = Arc::default();
-        Self { authz: authz(Arc::new(checker), recorder(&last)), source, store, last }
+        Self { authz: authz(checker.clone(), recorder(&last)), checker, source, store, last }
+    }
+
+    /// The same, its calls told to telemetry and not recorded.
+    pub fn observed_by(self, telemetry: Arc<Telemetry>) -> Self {
+        let observer: Observer = Arc::new(move |observed| telemetry.finish(observed));
+        Self { authz: authz(self.checker.clone(), observer), ..self }
     }
 
     /// Asks; panics on what would be a gRPC error.
