@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod algebra;
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod loading;
+#[cfg(test)]
+mod matrix;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]

@@ -20,7 +20,8 @@ use crate::harness::direct::{Direct, Seen};
 use crate::harness::said;
 use crate::oracle;
 use crate::support::tree;
-use calls::{check, profiles};
+pub use calls::{check, profiles, tokens_and_peer};
+pub use trees::shipped;
 
 /// Draws inputs and fails with the smallest that refutes the claim, and the seed.
 pub fn holds<S: Strategy>(cases: u32, inputs: S, claim: impl Fn(S::Value))
@@ -60,7 +61,7 @@ fn ask_all(runtime: &Runtime, listeners: &[Direct], request: &CheckRequest) -> V
 }
 
 fn listeners(runtime: &Runtime) -> Vec<Direct> {
-    let trees = [trees::shipped(), tree(trees::NASTY)];
+    let trees = [shipped(), tree(trees::NASTY)];
     let all = trees.iter().flat_map(|tree| profiles().into_iter().map(move |profile| (tree.clone(), profile)));
     all.map(|(tree, profile)| runtime.block_on(Direct::with(tree, profile))).collect()
 }
@@ -172,13 +173,13 @@ fn the_case_of_a_host_does_not_matter() {
 #[test]
 fn adding_a_forbid_never_turns_a_deny_into_an_allow() {
     let runtime = Runtime::new().unwrap();
-    let before = runtime.block_on(Direct::with(tree(trees::NASTY), calls::tokens_and_peer()));
+    let before = runtime.block_on(Direct::with(tree(trees::NASTY), tokens_and_peer()));
     let after: Vec<Direct> = trees::FORBIDS
         .iter()
         .flat_map(|forbid| ["mesh/zz.cedar", "namespaces/shop/zz.cedar"].map(|file| (file, *forbid)))
         .map(|added| {
             let files: Vec<_> = trees::NASTY.iter().copied().chain([added]).collect();
-            runtime.block_on(Direct::with(tree(&files), calls::tokens_and_peer()))
+            runtime.block_on(Direct::with(tree(&files), tokens_and_peer()))
         })
         .collect();
     holds(100, check(), |check| {
