@@ -5,11 +5,15 @@
 //! them there itself.
 
 use cedar_policy::{Authorizer, Context, Decision, Effect, Entities, EntityUid, Policy, PolicySet, Request};
+use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use picket::call::headers;
 use picket::decision::manifest::Mode;
 use picket::decision::snapshot::Namespace;
 use picket::decision::unit::Unit;
 use picket::decision::verdict::Reason;
 use picket::decision::{Snapshot, Verdict};
+use picket::failure::Code;
 use picket::query::{Node, Query, Uid, Value};
 use serde_json::{Value as Json, json};
 
@@ -30,9 +34,11 @@ impl Word {
     }
 }
 
-/// Fails where an answer is not what plain Cedar says of the very query that was judged.
+/// Fails where an answer is not what plain Cedar says of the very query that was judged, or where something panicked.
 #[track_caller]
 pub fn assert_proven(seen: &Seen) {
+    let is_defect = seen.result.as_ref().is_err_and(|failure| failure.code == Code::Internal);
+    assert!(!is_defect, "a panic was caught: {:?}", seen.result);
     let (Some(query), Some(snapshot)) = (&seen.query, &seen.snapshot) else {
         assert!(!seen.is_allow(), "allowed without a query and a snapshot: {:?}", seen.result);
         return;
@@ -40,6 +46,21 @@ pub fn assert_proven(seen: &Seen) {
     let Ok(verdict) = &seen.result else { return };
     let word = word(snapshot, query);
     assert_eq!(word.is_allow(), would_allow(verdict), "plain Cedar: {word:?}; ours: {verdict:?}; {query:?}");
+}
+
+/// Fails where an allow leaves a header that Picket can set as the client sent it.
+#[track_caller]
+pub fn assert_stripped(request: &CheckRequest, response: &CheckResponse, seen: &Seen) {
+    let Some(HttpResponse::OkResponse(ok)) = &response.http_response else { return };
+    let (query, snapshot) = (seen.query.as_ref().unwrap(), seen.snapshot.as_ref().unwrap());
+    let settable = snapshot.settable_headers(&query.namespace);
+    let http = request.attributes.as_ref().and_then(|a| a.request.as_ref()?.http.as_ref()).unwrap();
+    let raw = http.header_map.iter().flat_map(|map| map.headers.iter().map(|header| &header.key));
+    for name in raw.chain(http.headers.keys()) {
+        let is_ours = headers::is_reserved(name) || settable.contains(&headers::folded(name));
+        let is_set = ok.headers.iter().filter_map(|option| option.header.as_ref()).any(|header| header.key == *name);
+        assert!(!is_ours || is_set || ok.headers_to_remove.contains(name), "`{name}` is left as it came: {ok:?}");
+    }
 }
 
 /// Whether the policies said yes. An obligation that cannot be carried out is a no on top of that yes.

@@ -49,18 +49,20 @@ where
 }
 
 /// Asks every listener there is, and asserts what holds of every answer.
-fn ask_all(runtime: &Runtime, listeners: &[Direct], request: &CheckRequest) -> Vec<Seen> {
+pub fn ask_all(runtime: &Runtime, listeners: &[Direct], request: &CheckRequest) -> Vec<Seen> {
     let ask = |listener: &Direct| {
         let (response, seen) = runtime.block_on(listener.judged(request.clone()));
         let said = said(&response);
         assert_eq!(said.status == 200, seen.is_allow(), "the answer is not the verdict: {seen:?}");
         oracle::assert_proven(&seen);
+        oracle::assert_stripped(request, &response, &seen);
         seen
     };
     listeners.iter().map(ask).collect()
 }
 
-fn listeners(runtime: &Runtime) -> Vec<Direct> {
+/// Every profile over the shipped policies and over nasty ones.
+pub fn listeners(runtime: &Runtime) -> Vec<Direct> {
     let trees = [shipped(), tree(trees::NASTY)];
     let all = trees.iter().flat_map(|tree| profiles().into_iter().map(move |profile| (tree.clone(), profile)));
     all.map(|(tree, profile)| runtime.block_on(Direct::with(tree, profile))).collect()
@@ -71,7 +73,7 @@ fn no_check_is_allowed_without_a_satisfied_permit() {
     let runtime = Runtime::new().unwrap();
     let listeners = listeners(&runtime);
     let allows = std::cell::Cell::new(0);
-    holds(300, check(), |check| {
+    holds(1500, check(), |check| {
         let seen = ask_all(&runtime, &listeners, &check.0);
         allows.set(allows.get() + seen.iter().filter(|seen| seen.is_allow()).count());
     });
@@ -90,7 +92,7 @@ fn no_bytes_that_decode_as_a_check_are_allowed_without_a_satisfied_permit() {
         bytes
     });
     let bytes = prop_oneof![4 => spoilt, 1 => proptest::collection::vec(any::<u8>(), 0..200)];
-    holds(200, bytes, |bytes| {
+    holds(1000, bytes, |bytes| {
         if let Ok(request) = CheckRequest::decode(bytes.as_slice()) {
             ask_all(&runtime, &listeners, &request);
         }
@@ -114,7 +116,7 @@ fn the_order_of_headers_does_not_matter() {
         let headers = check.http().header_map.clone().unwrap_or_default().headers;
         (Just(check), Just(headers).prop_shuffle())
     });
-    holds(100, shuffled, |(check, headers)| {
+    holds(400, shuffled, |(check, headers)| {
         let mut other = check.clone();
         if let Some(map) = &mut other.http().header_map {
             map.headers = headers;
@@ -135,7 +137,7 @@ fn a_header_name_in_another_case_never_helps() {
     let runtime = Runtime::new().unwrap();
     let listeners = listeners(&runtime);
     let one = (check(), any::<prop::sample::Index>());
-    holds(100, one, |(check, at)| {
+    holds(400, one, |(check, at)| {
         let mut other = check.clone();
         let Some(map) = other.http().header_map.as_mut().filter(|map| !map.headers.is_empty()) else { return };
         let header = at.get_mut(&mut map.headers);
@@ -154,7 +156,7 @@ fn a_header_name_in_another_case_never_helps() {
 fn the_case_of_a_host_does_not_matter() {
     let runtime = Runtime::new().unwrap();
     let listeners = listeners(&runtime);
-    holds(60, check(), |check| {
+    holds(200, check(), |check| {
         let mut other = check.clone();
         // The pseudo header would have to change with it: two spellings of the authority disagree.
         let map = other.http().header_map.clone().unwrap_or_default();
@@ -182,7 +184,7 @@ fn adding_a_forbid_never_turns_a_deny_into_an_allow() {
             runtime.block_on(Direct::with(tree(&files), tokens_and_peer()))
         })
         .collect();
-    holds(100, check(), |check| {
+    holds(400, check(), |check| {
         let (_, first) = runtime.block_on(before.judged(check.0.clone()));
         for seen in ask_all(&runtime, &after, &check.0) {
             assert!(first.is_allow() || !seen.is_allow(), "before {:?}, after {:?}", first.result, seen.result);
@@ -193,7 +195,7 @@ fn adding_a_forbid_never_turns_a_deny_into_an_allow() {
 #[test]
 fn what_mapping_builds_conforms_to_the_schema_for_any_identity() {
     let snapshot = crate::support::snapshot(trees::NASTY);
-    holds(150, identities::queries(), |(identity, call, service)| {
+    holds(500, identities::queries(), |(identity, call, service)| {
         let query = identities::query(&snapshot, &identity, &call, &service);
         // Panics where an entity, an ancestor or the context does not conform.
         oracle::inputs(&snapshot, &query);

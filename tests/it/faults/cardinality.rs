@@ -85,7 +85,7 @@ fn judgement(names: &mut Names, number: u64, known: &Arc<picket::decision::Snaps
             would_be: None,
         }),
     };
-    let query = (number % 3 != 0).then_some(query);
+    let query = (!number.is_multiple_of(3)).then_some(query);
     let service = Some(format!("{}/{}", names.next(), names.next()));
     Judgement {
         result,

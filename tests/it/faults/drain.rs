@@ -47,7 +47,9 @@ impl Replica {
     fn start(policies: &TempDir) -> Arc<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_picket"));
         command.args(["serve", "--policies", policies.path().to_str().unwrap()]);
-        SETTINGS.iter().for_each(|setting| drop(command.args(["--set", setting])));
+        for setting in SETTINGS {
+            command.args(["--set", setting]);
+        }
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let line = lines.find(|line| line.as_ref().unwrap().contains("listener=\"ext_authz\"")).unwrap().unwrap();
@@ -112,7 +114,7 @@ async fn call(replicas: Vec<Arc<Replica>>, stop: CancellationToken) -> Vec<Strin
             }
             match client.check(orders().0).await {
                 Ok(answer) if said(answer.get_ref()).status == 200 => {
-                    drop(replica.answered.fetch_add(1, Ordering::Relaxed))
+                    replica.answered.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(answer) => failed.push(format!("{:?}", said(answer.get_ref()))),
                 Err(status) => failed.push(format!("{status:?}")),

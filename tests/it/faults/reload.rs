@@ -76,8 +76,8 @@ async fn a_thousand_reloads_under_load_never_mix_two_snapshots() {
             answers
         });
     }
-    for round in 1..=1000_u64 {
-        let next = if round % 25 == 0 { 2 } else { round as usize % 2 };
+    for round in 1..=1000_usize {
+        let next = if round % 25 == 0 { 2 } else { round % 2 };
         direct.source.give(trees[next].0.clone());
         let outcome = direct.store.load_now().await;
         assert_ne!(outcome, Outcome::Refused, "round {round}");

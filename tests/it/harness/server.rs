@@ -34,8 +34,8 @@ const BASE: [&str; 8] = [
 pub struct Server {
     pub addresses: BTreeMap<String, Address>,
     pub shutdown: Shutdown,
-    /// Where its policies lie.
-    pub home: Arc<TempDir>,
+    /// Where its policies lie, for as long as it runs.
+    _home: Arc<TempDir>,
     running: JoinSet<Ended>,
 }
 
@@ -80,7 +80,7 @@ impl Server {
         let shutdown = Shutdown::default();
         let mut running = JoinSet::new();
         running.spawn(server.run(shutdown.clone()));
-        Self { addresses, shutdown, home, running }
+        Self { addresses, shutdown, _home: home, running }
     }
 
     /// `ip:port` of a listener.
