@@ -2,7 +2,12 @@
 //!
 //! Knows: every command. Must not know: how any of them works.
 
+pub mod draw;
+pub mod explain;
+pub mod offline;
 pub mod serve;
+pub mod test;
+pub mod validate;
 pub mod version;
 
 use std::process::ExitCode;
@@ -48,7 +53,9 @@ struct Cli {
 const AFTER_HELP: &str = "\
 Examples:
   picket serve --policies policies
-  picket serve --config picket.yaml --print-config
+  picket validate policies
+  picket explain --policies policies --call call.yaml
+  picket test --policies policies
 
 Exit codes: 0 ok or allow, 1 internal failure, 2 usage, 3 invalid policy, schema or
 configuration, 4 tests failed, 5 deny. Colours follow the terminal and NO_COLOR.";
@@ -60,12 +67,20 @@ pub enum Output {
     Text,
     /// For programs; versioned by its field `v`.
     Json,
+    /// JUnit's XML, for `picket test`.
+    Junit,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Answers the checks of Envoy and Istio.
     Serve(serve::Args),
+    /// Checks a policy directory and says everything that is wrong with it.
+    Validate(validate::Args),
+    /// Says why one call is allowed or denied.
+    Explain(explain::Args),
+    /// Runs policy tests.
+    Test(test::Args),
     /// Says which Picket this is.
     Version(version::Args),
 }
@@ -74,8 +89,15 @@ enum Command {
 #[must_use]
 pub fn run() -> Exit {
     let cli = Cli::parse();
+    if cli.output == Output::Junit && !matches!(cli.command, Command::Test(_)) {
+        eprintln!("`-o junit` is for `picket test`; this command knows text and json");
+        return Exit::Usage;
+    }
     match cli.command {
         Command::Serve(args) => serve::run(&args, cli.output),
+        Command::Validate(args) => validate::run(&args, cli.output),
+        Command::Explain(args) => explain::run(&args, cli.output),
+        Command::Test(args) => test::run(&args, cli.output),
         Command::Version(args) => version::run(&args, cli.output),
     }
 }
@@ -83,7 +105,7 @@ pub fn run() -> Exit {
 /// Prints problems: text to stderr, JSON to stdout.
 pub fn report(problems: &[Problem], output: Output) {
     match output {
-        Output::Text => problems.iter().for_each(|problem| eprintln!("{problem}")),
+        Output::Text | Output::Junit => problems.iter().for_each(|problem| eprintln!("{problem}")),
         Output::Json => {
             let problem = |p: &Problem| {
                 let severity = format!("{:?}", p.severity).to_lowercase();
