@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod algebra;
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod loading;
 #[cfg(test)]
 mod support;
