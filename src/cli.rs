@@ -129,6 +129,24 @@ mod tests {
     }
 
     #[test]
+    fn every_command_in_the_docs_is_a_command() {
+        let docs = [
+            include_str!("../README.md"),
+            include_str!("../docs/testing.md"),
+            include_str!("../docs/rollout.md"),
+            include_str!("../docs/operating.md"),
+        ];
+        let lines = docs.iter().flat_map(|text| text.lines()).filter(|line| line.starts_with("picket "));
+        let mut seen = 0;
+        for line in lines {
+            let parsed = Cli::command().try_get_matches_from(line.split_whitespace());
+            assert!(parsed.is_ok(), "`{line}`: {}", parsed.unwrap_err());
+            seen += 1;
+        }
+        assert!(seen > 3, "the docs name no commands: the test looks in the wrong place");
+    }
+
+    #[test]
     fn every_help_has_examples() {
         let command = Cli::command();
         for part in std::iter::once(&command).chain(command.get_subcommands()) {

@@ -87,7 +87,10 @@ async fn explain(args: &Args, output: Output) -> Result<Exit, Problems> {
     })?;
     let now = now.unwrap_or_else(|| clock()());
     match &args.live {
-        Some(address) => live(address, &args.profile, &given, output).await.map_err(fault),
+        Some(address) => Ok(live(address, &args.profile, &given, output).await.unwrap_or_else(|message| {
+            eprintln!("{message}");
+            Exit::Internal
+        })),
         None => offline(args, &given, now, output).await,
     }
 }

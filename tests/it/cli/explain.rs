@@ -137,3 +137,13 @@ request: {service: pay/billing, path: /v1/refunds/7}
     assert_eq!(run.json()["decision"], "challenge");
     assert!(run.json()["query"]["principal"]["attributes"].get("token").is_none());
 }
+
+#[test]
+fn a_server_that_cannot_be_asked_is_a_failure_of_its_own() {
+    // Port 0 is nobody's.
+    let run = picket_in(&root(), &["explain", "--live", "127.0.0.1:0", "--call", "-"], "{request: {}}").ends_with(1);
+    assert!(run.stderr.contains("could not ask `127.0.0.1:0`"), "{}", run.stderr);
+    let token = "{caller: {token: {sub: a}}, request: {}}";
+    let run = picket_in(&root(), &["explain", "--live", "127.0.0.1:0", "--call", "-"], token).ends_with(1);
+    assert!(run.stderr.contains("verifies tokens itself"), "{}", run.stderr);
+}

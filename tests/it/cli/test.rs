@@ -126,3 +126,33 @@ fn a_given_fact_without_a_type_is_refused_as_a_looked_up_one() {
     // Without a type for it in facts.cedarschema, a fact does not fit.
     run(tests, &[]).ends_with(0);
 }
+
+#[test]
+fn a_bridge_opens_a_namespace_and_the_would_be_verdict_is_the_shadow_policies() {
+    let bridge = r#"@id("watch") @bridge permit (principal, action in Action::"any", resource in Namespace::"shop");"#;
+    let suite = "
+suite: roll-out
+fixtures: {callers: {web: {spiffe: spiffe://cluster.local/ns/web/sa/frontend}}}
+tests:
+  - {name: open, request: {service: shop/orders, path: /v1/x}, expect: {decision: allow, policies: [watch], would_be: deny}}
+  - {name: kept, caller: web, request: {service: shop/orders, path: /v1/x}, expect: {decision: allow, would_be: allow}}
+";
+    let dir = tree(&[
+        ("mesh/bridge.cedar", bridge),
+        ("namespaces/shop/a.cedar", PERMIT),
+        ("manifest.yaml", "modes: {namespaces/shop: shadow}\n"),
+        ("tests/s_test.yaml", suite),
+    ]);
+    picket_in(dir.path(), &["test", "--policies", "."], "").ends_with(0);
+}
+
+#[test]
+fn a_recorded_check_lies_beside_its_suite() {
+    let check = r#"{"attributes": {"source": {"principal": "spiffe://cluster.local/ns/web/sa/frontend"},
+        "request": {"http": {"method": "GET", "path": "/v1/x", "host": "orders.shop"}},
+        "contextExtensions": {"service": "shop/orders"}}}"#;
+    let suite = "suite: s\ntests: [{name: a, check_request: recorded.json, expect: {decision: allow, status: 200}}]\n";
+    let dir =
+        tree(&[("namespaces/shop/a.cedar", PERMIT), ("tests/s_test.yaml", suite), ("tests/recorded.json", check)]);
+    picket_in(dir.path(), &["test", "--policies", "."], "").ends_with(0);
+}
