@@ -38,6 +38,8 @@ pub struct Entry {
     pub file: String,
     /// Where in that file.
     pub span: Range<usize>,
+    /// The line of that file it begins in, from 1.
+    pub line: usize,
     /// Permit or forbid.
     pub effect: Effect,
     /// Whether it decides.
@@ -193,6 +195,7 @@ struct Written {
     policy: Policy,
     source: String,
     span: Range<usize>,
+    line: usize,
 }
 
 struct Context<'a> {
@@ -227,7 +230,8 @@ fn parse(file: &str, text: &str) -> Result<Vec<Written>, Vec<Problem>> {
             return Err(vec![Problem::error(file, message).at(Some(span))]);
         }
         from = span.end;
-        written.push(Written { policy, source, span });
+        let line = 1 + text.get(..at).map_or(0, |before| before.matches('\n').count());
+        written.push(Written { policy, source, span, line });
     }
     Ok(written)
 }
@@ -376,6 +380,7 @@ fn enforced(
         id: format!("{}/{name}", context.unit),
         file: context.file.to_owned(),
         span: written.span.clone(),
+        line: written.line,
         effect: written.policy.effect(),
         mode: context.against.manifest.mode(context.file),
         bridge: annotated.bridge.is_some(),

@@ -5,6 +5,8 @@ mod algebra;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod deploy;
 #[cfg(test)]
 mod engine;
