@@ -72,15 +72,27 @@ impl Watch {
                 break;
             }
         }
-        // Armed before the caller reads: what changes from here on is the next hint.
+        // Armed before the caller reads: what changes from here on is the next hint. Until then the hint is
+        // not given, so whoever drops this meanwhile gets it again.
         signal.dirty.store(false, Ordering::SeqCst);
+        let owed = Owed(&signal.dirty);
         self.arm().await;
+        std::mem::forget(owed);
     }
 
     /// Watches everything anew; false where nothing can be watched.
     async fn arm(&self) -> bool {
         let inner = self.inner.clone();
         tokio::task::spawn_blocking(move || inner.arm()).await.unwrap_or(false)
+    }
+}
+
+/// A hint that was taken and not given yet; dropping it puts the hint back.
+struct Owed<'a>(&'a AtomicBool);
+
+impl Drop for Owed<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
