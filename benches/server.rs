@@ -19,16 +19,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::{Authorization, AuthorizationServer};
-use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
+use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use envoy_types::pb::google::rpc::Status;
 use hdrhistogram::Histogram;
 use picket::server::admin::{AdminBackend, Answer, Unit};
 use picket::server::{Parts, Shutdown};
 use tonic::transport::Channel;
+
+#[path = "support.rs"]
+mod support;
+
+use support::{check, write_policies};
 
 const POLICIES: usize = 10_000;
 const ROUNDS: usize = 7;
@@ -131,67 +134,6 @@ fn start(folder: &Path, name: &str, program: &str, arguments: &[&str]) -> Server
     let mut command = Command::new(program);
     command.args(arguments).arg(config);
     Server { child: command.spawn().unwrap(), address: format!("http://{address}") }
-}
-
-fn write_policies(folder: &Path) {
-    let namespace = folder.join("policies/namespaces/ns0");
-    std::fs::create_dir_all(&namespace).unwrap();
-    std::fs::create_dir_all(folder.join("policies/mesh")).unwrap();
-    std::fs::write(folder.join("policies/catalog.yaml"), "services: [{id: ns0/api}]\n").unwrap();
-    let mut files = vec![String::new(); POLICIES.div_ceil(1000)];
-    for n in 0..POLICIES {
-        files[n / 1000].push_str(&format!(
-            "@id(\"p{n}\") permit (principal == Workload::\"spiffe://cluster.local/ns/web/sa/caller{n}\", \
-             action in Action::\"read\", resource in Path::\"ns0/api/v1/items{n}\")\n\
-             when {{ context.http.headers.hasTag(\"x-tenant\") && context.http.headers.getTag(\"x-tenant\") != \"\" }};\n"
-        ));
-    }
-    for (number, text) in files.iter().enumerate() {
-        std::fs::write(namespace.join(format!("f{number}.cedar")), text).unwrap();
-    }
-}
-
-/// About 1 KB of an ordinary browser's call.
-fn check(number: usize, tenant: &str) -> CheckRequest {
-    let path = format!("/v1/items{number}/42?page=3");
-    let filler = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36";
-    let headers = [
-        (":method", "GET"),
-        (":path", path.as_str()),
-        (":authority", "api.ns0.example"),
-        (":scheme", "https"),
-        ("user-agent", filler),
-        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
-        ("accept-language", "en-GB,en;q=0.9,de;q=0.8"),
-        ("x-request-id", "6a1f9f6e-8a3e-4a35-9a43-6c1c0f3a6c11"),
-        ("x-tenant", tenant),
-        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
-        ("x-forwarded-for", "10.1.2.3"),
-        ("x-forwarded-proto", "https"),
-    ];
-    let header = |(key, value): &(&str, &str)| HeaderValue {
-        key: (*key).to_owned(),
-        raw_value: value.as_bytes().to_vec(),
-        ..HeaderValue::default()
-    };
-    let http = HttpRequest {
-        method: "GET".into(),
-        path: path.clone(),
-        host: "api.ns0.example".into(),
-        scheme: "https".into(),
-        protocol: "HTTP/2".into(),
-        header_map: Some(HeaderMap { headers: headers.iter().map(header).collect() }),
-        ..HttpRequest::default()
-    };
-    let source = Peer { principal: format!("spiffe://cluster.local/ns/web/sa/caller{number}"), ..Peer::default() };
-    CheckRequest {
-        attributes: Some(AttributeContext {
-            source: Some(source),
-            request: Some(Request { http: Some(http), ..Request::default() }),
-            context_extensions: [("service".to_owned(), "ns0/api".to_owned())].into(),
-            ..AttributeContext::default()
-        }),
-    }
 }
 
 /// Zipf over the policies' callers: rank r is asked about with weight 1/r.
@@ -321,7 +263,7 @@ fn main() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    write_policies(folder.path());
+    write_policies(folder.path(), POLICIES);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(measure(folder.path()));
 }

@@ -1,0 +1,141 @@
+//! What one check costs in process, from the bytes of a `CheckRequest` to the bytes of a `CheckResponse`, beside
+//! decoding and encoding alone.
+//!
+//! `cargo bench --bench check` prints medians and ratios. `check --count codec|hit|miss <policies>` makes one hundred
+//! checks for callgrind, see `benches/instructions`.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a bench stops at the first surprise and reads the real clock"
+)]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
+use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use picket::check::{Checker, Profile};
+use picket::entity::Entities;
+use picket::envoy::authz::{Authz, AuthzSettings, Stats};
+use picket::keys::Keys;
+use picket::policy::Store;
+use picket::server::compose::clock;
+use picket::telemetry::{Settings, Telemetry};
+use prost::Message as _;
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+
+#[path = "support.rs"]
+mod support;
+
+/// A whole ext_authz service over `policies` policies, its decision log in a file.
+fn service(runtime: &Runtime, policies: usize) -> Authz {
+    let folder = tempfile::tempdir().unwrap();
+    support::write_policies(folder.path(), policies);
+    let store = Arc::new(Store::new(&picket::policy::Settings::new(folder.path().join("policies"))));
+    runtime.block_on(store.load_now());
+    assert!(store.status().is_current(), "{}", store.status());
+    let sink = serde_json::json!({"decision_log": {"sink": {"file": folder.path().join("log")}}});
+    let settings: Settings = serde_json::from_value(sink).unwrap();
+    let telemetry = Telemetry::start(&settings, "bench").unwrap();
+    let checker = Checker {
+        listener: "bench".to_owned(),
+        profile: Profile::default(),
+        policies: store,
+        entities: Arc::new(Entities::over(Vec::new())),
+        keys: Arc::new(Keys::new(&picket::keys::Settings::default(), std::path::Path::new(".")).unwrap()),
+        verifier: None,
+    };
+    let observer: picket::envoy::authz::Observer = Arc::new(move |seen| telemetry.finish(seen));
+    let in_flight = Arc::new(Semaphore::new(16));
+    // The folder holds the log for as long as the process lives.
+    std::mem::forget(folder);
+    let settings = AuthzSettings::default();
+    Authz::new(Arc::new(checker), settings, "bench", in_flight, clock(), observer, Arc::<Stats>::default())
+}
+
+async fn whole(service: &Authz, bytes: &[u8]) -> Vec<u8> {
+    let request = CheckRequest::decode(bytes).unwrap();
+    let response = service.check(tonic::Request::new(request)).await.unwrap().into_inner();
+    assert_eq!(response.status.as_ref().unwrap().code, 0, "{response:?}");
+    response.encode_to_vec()
+}
+
+/// The same bytes in and the same response out, with nothing between.
+async fn codec(response: &CheckResponse, bytes: &[u8]) -> Vec<u8> {
+    black_box(CheckRequest::decode(bytes).unwrap());
+    black_box(response.clone()).encode_to_vec()
+}
+
+/// The checks to be counted, by `--toggle-collect='*counted_once*'`.
+#[inline(never)]
+fn counted(runtime: &Runtime, service: &Authz, response: Option<&CheckResponse>, requests: &[Vec<u8>]) {
+    runtime.block_on(async {
+        for bytes in requests {
+            match response {
+                Some(response) => drop(black_box(codec(response, bytes).await)),
+                None => drop(black_box(whole(service, bytes).await)),
+            }
+        }
+    });
+}
+
+fn requests(mix: &str, round: usize, policies: usize) -> Vec<Vec<u8>> {
+    let tenant = |n: usize| if mix == "miss" { format!("t{round}-{n}") } else { "acme".to_owned() };
+    (0..100).map(|n| support::check(n % 16 % policies, &tenant(n)).encode_to_vec()).collect()
+}
+
+fn response(runtime: &Runtime, service: &Authz) -> CheckResponse {
+    let bytes = runtime.block_on(whole(service, &support::check(0, "acme").encode_to_vec()));
+    CheckResponse::decode(bytes.as_slice()).unwrap()
+}
+
+/// Median microseconds of one check over 61 rounds of one hundred.
+fn median(runtime: &Runtime, service: &Authz, response: Option<&CheckResponse>, mix: &str, policies: usize) -> f64 {
+    let mut times: Vec<f64> = (0..61)
+        .map(|round| {
+            let requests = requests(mix, round, policies);
+            let begin = Instant::now();
+            counted(runtime, service, response, &requests);
+            begin.elapsed().as_secs_f64() * 1e4
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if arguments.iter().any(|argument| argument == "--test" || argument == "--list") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let at = arguments.iter().position(|argument| argument == "--count");
+    if let Some(at) = at {
+        let (mix, policies) = (arguments[at + 1].as_str(), arguments[at + 2].parse().unwrap());
+        let service = service(&runtime, policies);
+        counted(&runtime, &service, None, &requests("hit", 0, policies));
+        let response = (mix == "codec").then(|| response(&runtime, &service));
+        counted_once(&runtime, &service, response.as_ref(), &requests(mix, 1, policies));
+        return;
+    }
+    let policies = 10_000;
+    let service = service(&runtime, policies);
+    let response = response(&runtime, &service);
+    let codec = median(&runtime, &service, Some(&response), "hit", policies);
+    let hit = median(&runtime, &service, None, "hit", policies);
+    let miss = median(&runtime, &service, None, "miss", policies);
+    println!(
+        "{policies} policies: codec alone {codec:.1} us, hit {hit:.1} us (x{:.2}), miss {miss:.1} us (x{:.2})",
+        hit / codec,
+        miss / codec
+    );
+}
+
+/// As [`counted`], for the one run that callgrind counts.
+#[inline(never)]
+fn counted_once(runtime: &Runtime, service: &Authz, response: Option<&CheckResponse>, requests: &[Vec<u8>]) {
+    counted(runtime, service, response, requests);
+}
