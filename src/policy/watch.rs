@@ -103,7 +103,7 @@ impl Inner {
 
     fn arm(&self) -> bool {
         // A new watcher, not new watches: a path that now leads to another folder keeps its old watch.
-        let armed = self.watcher_over(&folders(&self.root));
+        let armed = self.watcher_over(Places::of(&self.root));
         match &armed {
             Ok(_) if self.failing.swap(false, Ordering::SeqCst) => {
                 tracing::info!("the policy directory is watched again")
@@ -120,18 +120,19 @@ impl Inner {
         is_armed
     }
 
-    fn watcher_over(&self, folders: &BTreeSet<PathBuf>) -> notify::Result<RecommendedWatcher> {
+    fn watcher_over(&self, places: Places) -> notify::Result<RecommendedWatcher> {
         let signal = self.signal.clone();
+        let folders = places.folders();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // An error (a full queue) means lost events, which is a reason to look.
-            if event.map_or(true, |event| is_change(event.kind)) {
+            if event.map_or(true, |event| is_change(event.kind) && places.concern(&event.paths)) {
                 signal.dirty.store(true, Ordering::SeqCst);
                 signal.notify.notify_one();
             }
         })?;
         let mut watched = false;
         let mut failed = None;
-        for folder in folders {
+        for folder in &folders {
             match watcher.watch(folder, RecursiveMode::NonRecursive) {
                 Ok(()) => watched = true,
                 // A folder may vanish between listing and watching; any other failure loses events.
@@ -156,20 +157,55 @@ fn is_change(kind: EventKind) -> bool {
     }
 }
 
-/// Folders in which an event may mean a change: the tree's own, the one the directory lies in, and the
-/// one of every link on the way.
-fn folders(root: &Path) -> BTreeSet<PathBuf> {
-    let mut folders = BTreeSet::new();
-    let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-    let mut above = root.ancestors();
-    above.next();
-    // The nearest one that exists: there the missing directory will appear.
-    folders.extend(above.find(|folder| folder.is_dir()).map(Path::to_owned));
-    for step in root.ancestors().filter(|step| step.is_symlink()) {
-        folders.extend(step.parent().map(Path::to_owned));
+/// Most links that are followed on the way to the tree.
+const LINKS_MAX: usize = 32;
+
+/// Where an event may mean a change.
+#[derive(Debug, Default)]
+struct Places {
+    /// The tree's own folders: everything in them counts.
+    tree: BTreeSet<PathBuf>,
+    /// Names around the tree: the directory itself, or where it will appear, and every link on the way. What
+    /// else lies beside them does not count: a log may be written there all the time.
+    around: BTreeSet<PathBuf>,
+}
+
+impl Places {
+    fn of(root: &Path) -> Self {
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let mut places = Self::default();
+        let mut paths = vec![root.clone()];
+        // Links lead to further paths, each of which may vanish and return; a circle ends after as many.
+        for _ in 0..LINKS_MAX {
+            let Some(path) = paths.pop() else { break };
+            // The nearest step that is missing, or the path itself: it appears in a folder that exists.
+            let appears = path.ancestors().find(|step| step.parent().is_some_and(Path::is_dir));
+            places.around.extend(appears.map(Path::to_owned));
+            for link in path.ancestors().filter(|step| step.is_symlink()) {
+                places.around.insert(link.to_owned());
+                let target = std::fs::read_link(link).map(|target| link.parent().unwrap_or(link).join(target));
+                paths.extend(target);
+            }
+        }
+        tree_folders(&root, &mut places.tree);
+        places
     }
-    tree_folders(&root, &mut folders);
-    folders
+
+    /// The folders to watch.
+    fn folders(&self) -> BTreeSet<PathBuf> {
+        let around = self.around.iter().filter_map(|name| name.parent()).map(Path::to_owned);
+        self.tree.iter().cloned().chain(around).collect()
+    }
+
+    /// Whether an event about these paths counts; one about none stands for any number of them.
+    fn concern(&self, paths: &[PathBuf]) -> bool {
+        let counts = |path: &PathBuf| {
+            self.around.contains(path)
+                || self.tree.contains(path)
+                || path.parent().is_some_and(|folder| self.tree.contains(folder))
+        };
+        paths.is_empty() || paths.iter().any(counts)
+    }
 }
 
 fn tree_folders(root: &Path, folders: &mut BTreeSet<PathBuf>) {

@@ -37,6 +37,16 @@ async fn reading_the_tree_is_not_a_change() {
 }
 
 #[tokio::test]
+async fn what_is_written_beside_the_tree_is_not_a_change() {
+    let (home, live, watch) = armed().await;
+    fs::write(home.path().join("decisions.log"), "{}").unwrap();
+    fs::write(home.path().join("decisions.log"), "{}{}").unwrap();
+    assert!(tokio::time::timeout(PROMISE / 2, watch.changed()).await.is_err());
+    fs::write(live.join("mesh/a.cedar"), "2").unwrap();
+    assert!(is_noticed(&watch).await);
+}
+
+#[tokio::test]
 async fn every_way_of_publishing_is_noticed_again_and_again() {
     type Publish = fn(&Path, &Path);
     let rows: [(&str, Publish); 9] = [
