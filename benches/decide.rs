@@ -92,7 +92,36 @@ fn median(batch: usize, mut work: impl FnMut(usize)) -> f64 {
     times[times.len() / 2]
 }
 
+/// One hundred decisions, to be counted by callgrind with `--toggle-collect='*counted*'`.
+#[inline(never)]
+fn counted(snapshot: &Snapshot, queries: &[Query]) {
+    let facts = Facts::default();
+    for query in queries {
+        drop(black_box(decision::decide(snapshot, query.clone(), &facts).unwrap()));
+    }
+}
+
+/// `decide --count <policies> hit|miss`: for `benches/instructions`.
+fn count(policies: usize, mix: &str) {
+    let snapshot = snapshot(policies, 1);
+    let callers = policies.min(16);
+    let facts = Facts::default();
+    let warm = |tenant: &str| {
+        (0..callers).for_each(|n| drop(decision::decide(&snapshot, query(&snapshot, n, tenant), &facts)))
+    };
+    warm("warm");
+    warm("again");
+    let tenant = |n: usize| if mix == "hit" { "warm".to_owned() } else { format!("t{n}") };
+    let queries: Vec<Query> = (0..100).map(|n| query(&snapshot, n % callers, &tenant(n))).collect();
+    counted(&snapshot, &queries);
+}
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--count") {
+        count(arguments[at + 1].parse().unwrap(), &arguments[at + 2]);
+        return;
+    }
     // `cargo test --benches` and `--list` pass flags; only a bare run measures.
     if std::env::args().any(|arg| arg == "--test" || arg == "--list") {
         return;

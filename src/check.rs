@@ -91,12 +91,36 @@ pub struct Checker {
     pub verifier: Option<Arc<verify::Verifier>>,
 }
 
+/// Finds out who is calling, once a snapshot is there.
+trait Who: FnOnce() -> Result<Identity, Failure> + Send {}
+
+impl<F: FnOnce() -> Result<Identity, Failure> + Send> Who for F {}
+
 impl Checker {
-    async fn verdict(&self, call: &Call, deadline: Instant, known: &mut Judgement) -> Result<Verdict, Failure> {
+    /// Judges a call whose caller is said, not proven: for policy tests, where there is no connection and no key.
+    ///
+    /// Everything after the identity is as in [`Judge::judge`].
+    pub async fn judge_as(&self, caller: Result<Identity, Failure>, call: &Call, deadline: Instant) -> Judgement {
+        self.judged(|| caller, call, deadline).await
+    }
+
+    async fn judged(&self, who: impl Who, call: &Call, deadline: Instant) -> Judgement {
+        let mut judgement = Judgement::failed(not_ready());
+        judgement.result = self.verdict(who, call, deadline, &mut judgement).await;
+        judgement
+    }
+
+    async fn verdict(
+        &self,
+        who: impl Who,
+        call: &Call,
+        deadline: Instant,
+        known: &mut Judgement,
+    ) -> Result<Verdict, Failure> {
         // One snapshot per call: a reload between two reads would judge new facts by old policies.
         let snapshot = self.policies.current().ok_or_else(not_ready)?;
         known.snapshot = Some(Arc::clone(&snapshot));
-        let identity = known.identity.insert(self.identify(call)?);
+        let identity = known.identity.insert(who()?);
         let place = Place { listener: &self.listener, home: &self.profile.identity.home_trust_domain };
         let service = mapping::service(call, &self.profile.mapping, snapshot.catalog(), place.home)?;
         known.service = Some(service.id.clone());
@@ -126,11 +150,7 @@ impl Checker {
 
 impl Judge for Checker {
     fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Pin<Box<dyn Future<Output = Judgement> + Send + 'a>> {
-        Box::pin(async move {
-            let mut judgement = Judgement::failed(not_ready());
-            judgement.result = self.verdict(call, deadline, &mut judgement).await;
-            judgement
-        })
+        Box::pin(self.judged(|| self.identify(call), call, deadline))
     }
 }
 

@@ -3,7 +3,12 @@
 //! Knows: every command. Must not know: how any of them works.
 
 pub mod demo;
+pub mod draw;
+pub mod explain;
+pub mod offline;
 pub mod serve;
+pub mod test;
+pub mod validate;
 pub mod version;
 
 use std::process::ExitCode;
@@ -49,7 +54,9 @@ struct Cli {
 const AFTER_HELP: &str = "\
 Examples:
   picket serve --policies policies
-  picket serve --config picket.yaml --print-config
+  picket validate policies
+  picket explain --policies policies --call call.yaml
+  picket test --policies policies
 
 Exit codes: 0 ok or allow, 1 internal failure, 2 usage, 3 invalid policy, schema or
 configuration, 4 tests failed, 5 deny. Colours follow the terminal and NO_COLOR.";
@@ -61,6 +68,8 @@ pub enum Output {
     Text,
     /// For programs; versioned by its field `v`.
     Json,
+    /// JUnit's XML, for `picket test`.
+    Junit,
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,6 +78,12 @@ enum Command {
     Demo(demo::Args),
     /// Answers the checks of Envoy and Istio.
     Serve(serve::Args),
+    /// Checks a policy directory and says everything that is wrong with it.
+    Validate(validate::Args),
+    /// Says why one call is allowed or denied.
+    Explain(explain::Args),
+    /// Runs policy tests.
+    Test(test::Args),
     /// Says which Picket this is.
     Version(version::Args),
 }
@@ -77,9 +92,16 @@ enum Command {
 #[must_use]
 pub fn run() -> Exit {
     let cli = Cli::parse();
+    if cli.output == Output::Junit && !matches!(cli.command, Command::Test(_)) {
+        eprintln!("`-o junit` is for `picket test`; this command knows text and json");
+        return Exit::Usage;
+    }
     match cli.command {
         Command::Demo(args) => demo::run(&args, cli.output),
         Command::Serve(args) => serve::run(&args, cli.output),
+        Command::Validate(args) => validate::run(&args, cli.output),
+        Command::Explain(args) => explain::run(&args, cli.output),
+        Command::Test(args) => test::run(&args, cli.output),
         Command::Version(args) => version::run(&args, cli.output),
     }
 }
@@ -87,7 +109,7 @@ pub fn run() -> Exit {
 /// Prints problems: text to stderr, JSON to stdout.
 pub fn report(problems: &[Problem], output: Output) {
     match output {
-        Output::Text => problems.iter().for_each(|problem| eprintln!("{problem}")),
+        Output::Text | Output::Junit => problems.iter().for_each(|problem| eprintln!("{problem}")),
         Output::Json => {
             let problem = |p: &Problem| {
                 let severity = format!("{:?}", p.severity).to_lowercase();
@@ -108,6 +130,24 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_in_the_docs_is_a_command() {
+        let docs = [
+            include_str!("../README.md"),
+            include_str!("../docs/testing.md"),
+            include_str!("../docs/rollout.md"),
+            include_str!("../docs/operating.md"),
+        ];
+        let lines = docs.iter().flat_map(|text| text.lines()).filter(|line| line.starts_with("picket "));
+        let mut seen = 0;
+        for line in lines {
+            let parsed = Cli::command().try_get_matches_from(line.split_whitespace());
+            assert!(parsed.is_ok(), "`{line}`: {}", parsed.unwrap_err());
+            seen += 1;
+        }
+        assert!(seen > 3, "the docs name no commands: the test looks in the wrong place");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod authorization;
 mod binding;
 mod jwt;
 pub mod key_ring;
+pub mod offline;
 mod peer;
 pub mod rules;
 pub mod settings;

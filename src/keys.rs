@@ -83,6 +83,12 @@ impl Keys {
         if problems.is_empty() { Ok(Self::with_sources(settings, sources)) } else { Err(problems) }
     }
 
+    /// No issuers: every token's key is unknown.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::with_sources(&Settings::default(), Vec::new())
+    }
+
     fn with_sources(settings: &Settings, sources: Vec<Box<dyn Fetch>>) -> Self {
         let issuer = |(issuer, source): (&IssuerSettings, Box<dyn Fetch>)| {
             let (period, min_interval) = match &issuer.jwks {

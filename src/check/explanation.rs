@@ -2,13 +2,14 @@
 //!
 //! Off the request path: the call is judged as always, then every policy is looked at again.
 
-use std::fmt::Write as _;
+mod text;
 
 use serde_json::{Value as Json, json};
 
 use super::{Judgement, Profile};
 use crate::call::Call;
 use crate::decision::explain::{self, Line, Match};
+use crate::decision::verdict::Effect;
 use crate::mapping::service;
 use crate::query::{Node, Query, Value};
 
@@ -34,6 +35,12 @@ impl<'a> Explanation<'a> {
         Self { judgement, tried: tried.unwrap_or_default(), lines }
     }
 
+    /// Explains a call that ended before it was read: only the failure is known.
+    #[must_use]
+    pub fn unread(judgement: &'a Judgement) -> Self {
+        Self { judgement, tried: Vec::new(), lines: Vec::new() }
+    }
+
     /// `allow`, `deny`, `challenge` or `error`.
     #[must_use]
     pub fn decision(&self) -> &'static str {
@@ -56,86 +63,75 @@ impl<'a> Explanation<'a> {
         self.judgement.result.as_ref().map(|verdict| verdict.determining.as_slice()).unwrap_or_default()
     }
 
-    /// Policies whose scope matched and that are not satisfied, those with the fewest open questions first.
+    /// Every policy that judged the call and how far it matched, in order of id.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// Policies whose scope matched and that are not satisfied.
     fn near(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(|line| matches!(line.matched, Match::Unmet { .. } | Match::Failed(_)))
+    }
+
+    /// Permits for this action and resource that name another principal, with what they name.
+    fn elsewhere(&self) -> impl Iterator<Item = (&Line, &str)> {
+        self.lines.iter().filter(|line| line.entry.effect.to_string() == "permit").filter_map(|line| {
+            let Match::OutOfScope(missed) = &line.matched else { return None };
+            let [only] = missed.as_slice() else { return None };
+            only.starts_with("principal").then_some((line, only.as_str()))
+        })
     }
 
     /// For programs; `v` is the version of the shape.
     #[must_use]
     pub fn json(&self) -> Json {
-        let detail = match &self.judgement.result {
-            Ok(_) => None,
-            Err(failure) => Some(failure.detail.clone()),
-        };
         let near = |line: &Line| {
             let (condition, values, error) = match &line.matched {
                 Match::Unmet { condition, values } => (Some(condition.clone()), values.clone(), None),
                 Match::Failed(message) => (None, Vec::new(), Some(message.clone())),
-                Match::OutOfScope | Match::Satisfied => (None, Vec::new(), None),
+                Match::OutOfScope(_) | Match::Satisfied => (None, Vec::new(), None),
             };
-            json!({"policy": line.entry.id, "file": line.entry.file, "effect": line.entry.effect.to_string(),
-                   "unmet": condition, "values": values, "error": error})
+            json!({"policy": line.entry.id, "file": line.entry.file, "line": line.entry.line,
+                   "effect": line.entry.effect.to_string(), "unmet": condition, "values": values, "error": error})
         };
+        let would_be = self.judgement.result.as_ref().ok().and_then(|verdict| verdict.would_be.as_ref());
+        let would_be = would_be.map(|would_be| {
+            json!({"decision": would_be.decision.as_str(), "reason": would_be.reason.as_str(),
+                   "policies": would_be.determining})
+        });
         json!({
             "v": 1,
             "decision": self.decision(),
             "reason": self.reason(),
-            "detail": detail,
+            "detail": self.detail(),
             "service": self.judgement.service,
             "services_tried": self.tried,
             "policies": self.determining(),
+            "would_be": would_be,
             "query": self.judgement.query.as_ref().map(query_json),
             "close": self.near().map(near).collect::<Vec<_>>(),
             "considered": self.lines.len(),
         })
     }
 
+    /// What exactly was wrong, where the policies do not say it.
+    fn detail(&self) -> Option<&str> {
+        let detail = match &self.judgement.result {
+            Err(failure) => &failure.detail,
+            Ok(verdict) => match &verdict.effect {
+                Effect::Allow(_) => return None,
+                Effect::Deny(denial) | Effect::Challenge(_, denial) => &denial.detail,
+            },
+        };
+        Some(detail.as_str()).filter(|detail| !detail.is_empty())
+    }
+
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = format!("{}  {}\n", self.decision().to_uppercase(), self.reason());
-        if let Err(failure) = &self.judgement.result {
-            let _ = writeln!(text, "  {}", failure.detail);
-        }
-        match &self.judgement.query {
-            Some(query) => {
-                let _ = writeln!(text, "  principal  {}", query.principal.uid);
-                let _ = writeln!(text, "  action     Action::\"{}\"", query.action);
-                let _ = writeln!(text, "  resource   {}", query.resource.uid);
-            }
-            None => {
-                for tried in &self.tried {
-                    let _ = writeln!(text, "  tried {tried}");
-                }
-            }
-        }
-        for id in self.determining() {
-            let place = self.lines.iter().find(|line| line.entry.id == *id);
-            let _ = writeln!(text, "  decided by {id}{}", place.map_or_else(String::new, at));
-        }
-        let _ = writeln!(text, "  {} policies judged this call", self.lines.len());
-        for line in self.near() {
-            let _ = writeln!(text, "  {} {} did not hold{}", line.entry.effect, line.entry.id, at(line));
-            match &line.matched {
-                Match::Unmet { condition, values } => {
-                    let _ = writeln!(text, "      {}", condition.replace('\n', " "));
-                    for value in values {
-                        let _ = writeln!(text, "        {value}");
-                    }
-                }
-                Match::Failed(message) => {
-                    let _ = writeln!(text, "      failed: {message}");
-                }
-                Match::OutOfScope | Match::Satisfied => {}
-            }
-        }
-        text
+        text::render(self)
     }
-}
-
-fn at(line: &Line) -> String {
-    format!("  ({})", line.entry.file)
 }
 
 fn query_json(query: &Query) -> Json {

@@ -106,13 +106,13 @@ async fn calls(stage: &mut Stage, output: Output) -> std::io::Result<Exit> {
         let played = play::play(stage, step).await?;
         good += usize::from(played.surprises.is_empty());
         match output {
-            Output::Text => println!("{}", show::call(number + 1, step, &played, &place)),
+            Output::Text | Output::Junit => println!("{}", show::call(number + 1, step, &played, &place)),
             Output::Json => all.push(show::json(step, &played, &place)),
         }
     }
     let as_expected = good == STEPS.len();
     match output {
-        Output::Text => println!("{good} of {} calls ended as expected.", STEPS.len()),
+        Output::Text | Output::Junit => println!("{good} of {} calls ended as expected.", STEPS.len()),
         Output::Json => println!("{}", serde_json::json!({"v": 1, "calls": all, "as_expected": as_expected})),
     }
     Ok(if as_expected { Exit::Ok } else { Exit::TestsFailed })

@@ -12,7 +12,7 @@ pub struct Args {}
 pub fn run(_: &Args, output: Output) -> Exit {
     let version = env!("CARGO_PKG_VERSION");
     match output {
-        Output::Text => println!("picket {version}"),
+        Output::Text | Output::Junit => println!("picket {version}"),
         Output::Json => println!("{}", serde_json::json!({"v": 1, "version": version})),
     }
     Exit::Ok

@@ -1,5 +1,7 @@
 //! Annotations: what a policy says beside its scope and conditions.
 
+use std::collections::BTreeMap;
+
 use cedar_policy::{Effect, Policy};
 
 use super::remedy::{self, Remedy};
@@ -34,7 +36,9 @@ pub fn read(unit: &str, policy: &Policy, against: Against<'_>) -> Result<Annotat
     let mut faults = Vec::new();
     let mut obligations = permit::Obligations::default();
     let permits = policy.effect() == Effect::Permit;
-    for (key, value) in policy.annotations() {
+    // By hand: asking Cedar for one annotation parses its name as an identifier each time.
+    let all: BTreeMap<&str, &str> = policy.annotations().collect();
+    for (&key, &value) in &all {
         let obligation = permit::ANNOTATIONS.contains(&key);
         let remedial = remedy::ANNOTATIONS.contains(&key);
         if obligation && !permits {
@@ -53,19 +57,19 @@ pub fn read(unit: &str, policy: &Policy, against: Against<'_>) -> Result<Annotat
     for template in obligations.templates() {
         faults.extend(template_types::check(policy, template, against.types));
     }
-    let remedy = remedy::parse(|key| policy.annotation(key)).unwrap_or_else(|message| {
+    let remedy = remedy::parse(|key| all.get(key).copied()).unwrap_or_else(|message| {
         faults.push(message);
         None
     });
-    let deny_status = lint::deny_status(policy).unwrap_or_else(|message| {
+    let deny_status = lint::deny_status(policy.effect(), &all).unwrap_or_else(|message| {
         faults.push(message);
         None
     });
-    let bridge = policy.annotation("bridge").map(drop);
+    let bridge = all.get("bridge").map(drop);
     if bridge.is_some() && (unit != MESH || !permits) {
         faults.push("`@bridge` belongs on a permit of the mesh".to_owned());
     }
-    let reason = policy.annotation("reason").map(str::to_owned);
+    let reason = all.get("reason").map(|reason| (*reason).to_owned());
     if let Some(reason) = reason.as_ref().filter(|reason| !lint::is_policy_name(reason)) {
         faults.push(format!("`@reason(\"{reason}\")` is not a code of letters, digits and -._"));
     }

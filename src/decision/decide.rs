@@ -24,12 +24,13 @@ pub fn decide(snapshot: &Snapshot, query: Query, facts: &Facts) -> Result<(Verdi
     let query = values::complete(query, facts).map_err(|detail| Failure::new(Code::EntitiesUnavailable, detail))?;
     let units = judging(snapshot, &query.namespace)?;
     let invalid = |detail| Failure::new(Code::QueryInvalid, detail);
+    values::check(&query).map_err(invalid)?;
     let find = |part| snapshot.engine().find(&units, part, &query, snapshot.types());
     let enforced = find(Part::Enforced).map_err(invalid)?;
     let case = Case { snapshot, query: &query, units: &units };
     let (effect, determining) = case.effect(&enforced);
     let mut would_be = None;
-    if units.iter().any(|unit| unit.is_watched()) {
+    if units.iter().any(|unit| unit.watched) {
         let mut all = Findings::clone(&*find(Part::Shadow).map_err(invalid)?);
         all.unite(&enforced);
         all.permits.retain(|id| !case.entry(id).is_some_and(|entry| entry.bridge));

@@ -17,8 +17,8 @@ use crate::query::{Node, Query, Value};
 /// How far one policy matched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Match {
-    /// Its scope does not name this principal, action and resource.
-    OutOfScope,
+    /// Its scope does not name this principal, action and resource; these parts of it do not hold, as Cedar writes them.
+    OutOfScope(Vec<String>),
     /// Scope and conditions hold.
     Satisfied,
     /// The scope matches, and this condition does not hold.
@@ -61,7 +61,7 @@ fn matched(policy: &Policy, inputs: &Inputs, query: &Query) -> Match {
     let whole = pst.body();
     match holds(&scope_of(whole), &[], inputs) {
         Ok(true) => {}
-        Ok(false) => return Match::OutOfScope,
+        Ok(false) => return Match::OutOfScope(missed(whole, inputs)),
         Err(message) => return Match::Failed(message),
     }
     let mut so_far: Vec<Clause> = Vec::new();
@@ -86,6 +86,23 @@ fn scope_of(policy: &Template) -> Template {
         policy.action.clone(),
         policy.resource.clone(),
     )
+}
+
+/// The parts of a scope that do not hold, each looked at alone.
+fn missed(policy: &Template, inputs: &Inputs) -> Vec<String> {
+    use pst::{ActionConstraint, PrincipalConstraint, ResourceConstraint};
+    let (principal, action, resource) = (&policy.principal, &policy.action, &policy.resource);
+    let any = (PrincipalConstraint::Any, ActionConstraint::Any, ResourceConstraint::Any);
+    let alone = |p: &PrincipalConstraint, a: &ActionConstraint, r: &ResourceConstraint| {
+        let scope = Template::new(policy.id.clone(), pst::Effect::Permit, p.clone(), a.clone(), r.clone());
+        holds(&scope, &[], inputs) == Ok(true)
+    };
+    let parts = [
+        (alone(principal, &any.1, &any.2), format!("principal {principal}")),
+        (alone(&any.0, action, &any.2), format!("action {action}")),
+        (alone(&any.0, &any.1, resource), format!("resource {resource}")),
+    ];
+    parts.into_iter().filter(|(holds, _)| !holds).map(|(_, part)| part).collect()
 }
 
 /// Whether a policy with these clauses is satisfied.
@@ -143,7 +160,12 @@ fn read(clause: &Clause, query: &Query) -> Vec<String> {
             Expr::HasAttr { expr, attrs } => {
                 let mut path = path_of(expr)?;
                 path.extend(attrs.iter().map(|attr| attr.to_string()));
-                found.borrow_mut().insert(line(&path.join("."), value_at(&path, query).as_ref()));
+                let found_line = match value_at(&path, query) {
+                    // Only its presence is asked for; its parts would bury the rest.
+                    Some(Value::Record(_)) => format!("{} is present", path.join(".")),
+                    value => line(&path.join("."), value.as_ref()),
+                };
+                found.borrow_mut().insert(found_line);
                 Some(())
             }
             Expr::Var(Var::Principal) => {

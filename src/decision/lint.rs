@@ -1,5 +1,7 @@
 //! Checks of single policies that Cedar's validator does not make.
 
+use std::collections::BTreeMap;
+
 use cedar_policy::{ActionConstraint, Effect, Policy, PolicyId, PolicySet, PrincipalConstraint, ValidationMode, pst};
 
 use super::footprint::Footprint;
@@ -49,9 +51,9 @@ pub fn is_policy_name(text: &str) -> bool {
 ///
 /// # Errors
 /// A fragment where it is misplaced or no 4xx.
-pub fn deny_status(policy: &Policy) -> Result<Option<u16>, String> {
-    let Some(text) = policy.annotation("deny_status") else { return Ok(None) };
-    if policy.effect() != Effect::Forbid || policy.annotation("remedy").is_some() {
+pub fn deny_status(effect: Effect, annotations: &BTreeMap<&str, &str>) -> Result<Option<u16>, String> {
+    let Some(text) = annotations.get("deny_status") else { return Ok(None) };
+    if effect != Effect::Forbid || annotations.contains_key("remedy") {
         return Err("`@deny_status` belongs on a forbid without a remedy".to_owned());
     }
     match text.parse() {

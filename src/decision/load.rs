@@ -18,7 +18,10 @@ pub fn load(tree: &Tree, previous: Option<&Arc<Snapshot>>) -> Loaded {
     let mut report = Report::default();
     let sorted = sort(tree, &mut report);
     let platform = next_platform(&sorted, previous, &mut report);
-    let Some(platform) = platform else { return report.loaded(None) };
+    let Some(platform) = platform else {
+        check_alone(&sorted, &mut report);
+        return report.loaded(None);
+    };
     let mut parts = BTreeMap::new();
     for (name, files) in &sorted.namespaces {
         let old = previous.and_then(|snapshot| snapshot.parts().get(name));
@@ -94,6 +97,29 @@ fn sort(tree: &Tree, report: &mut Report) -> Sorted {
         }
     }
     sorted
+}
+
+/// With no platform to load them under, the namespaces are checked all the same as far as they can be: whoever
+/// validates sees all problems at once.
+fn check_alone(sorted: &Sorted, report: &mut Report) {
+    let text = |name: &str| sorted.platform.get(name).map_or("", AsRef::as_ref);
+    let (Ok(manifest), Ok(catalog), Ok(types)) = (
+        Manifest::parse(text(manifest::FILE)),
+        Catalog::parse("catalog.yaml", text("catalog.yaml")),
+        Types::new(text(schema::FACTS_FILE)),
+    ) else {
+        return;
+    };
+    let declared = declared(text("entities.json"), &types, &mut Vec::new()).into_keys().collect();
+    let folders: Vec<String> = sorted.namespaces.keys().cloned().collect();
+    let known = Known { catalog: &catalog, folders: &folders, declared: &declared };
+    for (name, files) in &sorted.namespaces {
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_ref())).collect();
+        let against = Against { types: &types, known, manifest: &manifest };
+        if let Err(problems) = Unit::load(name, &files, against, &mut Vec::new()) {
+            report.refuse(name, problems);
+        }
+    }
 }
 
 fn is_mesh_file(path: &str) -> bool {

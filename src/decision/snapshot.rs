@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::engine::Engine;
 use super::literals::Known;
-use super::manifest::{self, Manifest, Mode};
+use super::manifest::{self, Manifest};
 pub use super::schema::FactsType;
 use super::schema::{self, Types};
 use super::unit::{Against, MESH, Unit};
@@ -224,14 +224,6 @@ impl Snapshot {
     /// Cedar's message.
     pub fn typed(&self, kind: FactsType, json: &serde_json::Value) -> Result<Value, String> {
         self.platform.types.typed(kind, json)
-    }
-}
-
-impl Unit {
-    /// Whether a would-be verdict can differ from the enforced one.
-    #[must_use]
-    pub fn is_watched(&self) -> bool {
-        self.bridged || self.entries.values().any(|entry| entry.mode == Mode::Shadow)
     }
 }
 

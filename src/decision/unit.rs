@@ -38,6 +38,8 @@ pub struct Entry {
     pub file: String,
     /// Where in that file.
     pub span: Range<usize>,
+    /// The line of that file it begins in, from 1.
+    pub line: usize,
     /// Permit or forbid.
     pub effect: Effect,
     /// Whether it decides.
@@ -77,8 +79,8 @@ pub struct Unit {
     pub reads: Reads,
     /// Request headers they can set, names folded.
     pub settable: BTreeSet<String>,
-    /// Whether any permit is a bridge.
-    pub bridged: bool,
+    /// Whether a would-be verdict can differ from the enforced one: a policy is in shadow, or a bridge.
+    pub watched: bool,
     /// Different for every unit that was ever loaded by this process.
     pub generation: u64,
     indexes: [[Index; 2]; 2],
@@ -183,7 +185,7 @@ impl Unit {
         }
         self.reads.merge(reads);
         self.settable.extend(entry.obligations.settable().map(headers::folded));
-        self.bridged |= entry.bridge;
+        self.watched |= entry.bridge || entry.mode == Mode::Shadow;
         self.entries.insert(entry.id.clone(), Arc::new(entry));
     }
 }
@@ -193,6 +195,7 @@ struct Written {
     policy: Policy,
     source: String,
     span: Range<usize>,
+    line: usize,
 }
 
 struct Context<'a> {
@@ -227,7 +230,8 @@ fn parse(file: &str, text: &str) -> Result<Vec<Written>, Vec<Problem>> {
             return Err(vec![Problem::error(file, message).at(Some(span))]);
         }
         from = span.end;
-        written.push(Written { policy, source, span });
+        let line = 1 + text.get(..at).map_or(0, |before| before.matches('\n').count());
+        written.push(Written { policy, source, span, line });
     }
     Ok(written)
 }
@@ -275,7 +279,8 @@ fn entry(
     let mut faults: Vec<Problem> = Vec::new();
     let policy = &written.policy;
     let stem = context.file.rsplit('/').next().unwrap_or(context.file);
-    let name = match policy.annotation("id") {
+    let id = policy.annotations().find_map(|(key, value)| (key == "id").then_some(value));
+    let name = match id {
         Some(id) if lint::is_policy_name(id) => id.to_owned(),
         Some(id) => {
             faults
@@ -375,6 +380,7 @@ fn enforced(
         id: format!("{}/{name}", context.unit),
         file: context.file.to_owned(),
         span: written.span.clone(),
+        line: written.line,
         effect: written.policy.effect(),
         mode: context.against.manifest.mode(context.file),
         bridge: annotated.bridge.is_some(),

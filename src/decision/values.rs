@@ -35,6 +35,31 @@ pub fn complete(mut query: Query, facts: &Facts) -> Result<Query, String> {
     Ok(query)
 }
 
+/// Checks what the types of [`Value`] leave open: that every time is one that a `datetime` can say.
+///
+/// A query is refused for this even where no policy reads the time, so that an edit of a policy never turns
+/// an answer into a refusal.
+///
+/// # Errors
+/// A fragment that names the time.
+pub fn check(query: &Query) -> Result<(), String> {
+    let maps = [&query.principal.attributes, &query.resource.attributes, &query.context];
+    maps.into_iter().flat_map(|map| map.values()).try_for_each(check_value)
+}
+
+fn check_value(value: &Value) -> Result<(), String> {
+    match value {
+        Value::Time(milliseconds) => {
+            let range = jiff::Timestamp::MIN.as_millisecond()..=jiff::Timestamp::MAX.as_millisecond();
+            if range.contains(milliseconds) { Ok(()) } else { Err(format!("{milliseconds} ms is no time")) }
+        }
+        Value::Record(fields) => fields.values().try_for_each(check_value),
+        // Sets hold texts and entities only.
+        Value::Set(_) | Value::String(_) | Value::Long(_) | Value::Bool(_) | Value::Entity(_) => Ok(()),
+        Value::Duration(_) | Value::Ip(_) | Value::Decimal(_) => Ok(()),
+    }
+}
+
 /// Builds what Cedar evaluates, checked against the schema.
 ///
 /// # Errors
@@ -111,6 +136,7 @@ fn expression(value: &Value, types: &Types) -> Result<RestrictedExpression, Stri
 
 /// Cedar's spelling of an instant.
 fn datetime(milliseconds: i64) -> Result<String, String> {
-    let time = jiff::Timestamp::from_millisecond(milliseconds).map_err(|_| format!("{milliseconds} is no time"))?;
+    let time = jiff::Timestamp::from_millisecond(milliseconds);
+    let time = time.map_err(|_| format!("{milliseconds} ms is no time"))?;
     Ok(format!("{time:.3}"))
 }

@@ -220,7 +220,9 @@ fn a_decision_that_reads_the_clock_is_not_remembered() {
     let mut later = call().service("shop/orders").0;
     later.received_at.0 += 5_000;
     let later = query(&snapshot, &frontend(), &later);
+    let skips = || snapshot.engine().stats().decision_skips.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(engine(&snapshot, &now, Part::Enforced).permits.len(), 1);
+    assert_eq!((skips(), snapshot.engine().stats().decision_misses.load(std::sync::atomic::Ordering::Relaxed)), (1, 0));
     assert_eq!(engine(&snapshot, &later, Part::Enforced).permits.len(), 0);
 }
 

@@ -3,14 +3,32 @@
 #[cfg(test)]
 mod algebra;
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod deploy;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
 mod envoy;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod loading;
+#[cfg(test)]
+mod matrix;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod props;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod wire;

@@ -1,0 +1,177 @@
+//! `picket explain`: why one call is allowed or denied, offline or by a running server.
+//!
+//! Knows: the forms a call can be written in. Must not know: how a verdict comes about.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use super::draw::{self, Files, Paint};
+use super::offline::form::{self, Given, Sent};
+use super::offline::{Bench, Configuration, Policies, block_on, directory_of};
+use super::{Exit, Output};
+use crate::call::UnixMillis;
+use crate::config::Config;
+use crate::problem::Problem;
+use crate::server::compose::clock;
+use crate::server::proto;
+
+/// Arguments of `picket explain`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// The policy directory; else the configuration's, else `policies`.
+    #[arg(short, long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// Reads the call by a profile of this configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Name of the profile.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    profile: String,
+    /// The call: YAML or JSON in our form or as Envoy's CheckRequest; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    call: PathBuf,
+    /// Asks a running server's admin port instead.
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["policies", "config"])]
+    live: Option<String>,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  picket explain --call call.yaml
+  picket explain --policies policies --call recorded-check.json -o json
+  picket explain --live 127.0.0.1:9193 --call recorded-check.json
+  echo '{request: {service: shop/orders, path: /v1/orders}}' | picket explain --call -
+
+A call in our form:
+  caller: {spiffe: spiffe://cluster.local/ns/web/sa/frontend, token: {sub: alice, scope: orders:read}}
+  request: {service: shop/orders, method: GET, path: /v1/orders/7, headers: {accept: text/html}}
+  # or  grpc: {service: shop/inventory, method: shop.inventory.v1.Stock/Get}
+
+Claims count as verified. Look-ups are not asked: write what they find under
+`facts: {principal, resource, call}`. Without --config every issuer is known and the host may
+name the service. Ends with 0 for an allow, 5 for anything else, 3 where policies do not load.";
+
+/// Explains one call.
+#[must_use]
+pub fn run(args: &Args, output: Output) -> Exit {
+    let explained = block_on(explain(args, output));
+    match explained {
+        Ok(Ok(exit)) => exit,
+        Ok(Err((problems, files))) => {
+            match output {
+                Output::Text | Output::Junit => eprint!("{}", draw::text(&problems, &files, Paint::Plain)),
+                Output::Json => println!("{}", serde_json::json!({"v": 1, "problems": draw::json(&problems, &files)})),
+            }
+            Exit::Invalid
+        }
+        Err(error) => {
+            eprintln!("could not start the runtime: {error}");
+            Exit::Internal
+        }
+    }
+}
+
+type Problems = (Vec<Problem>, Files);
+
+fn fault(message: impl Into<String>) -> Problems {
+    (vec![Problem::error("explain", message)], Files::default())
+}
+
+async fn explain(args: &Args, output: Output) -> Result<Exit, Problems> {
+    let (name, text) = read(args).map_err(fault)?;
+    let (given, now) = form::read(&name, &text).map_err(|problem| {
+        let mut files = Files::default();
+        files.add(&name, &text);
+        (vec![*problem], files)
+    })?;
+    let now = now.unwrap_or_else(|| clock()());
+    match &args.live {
+        Some(address) => Ok(live(address, &args.profile, &given, output).await.unwrap_or_else(|message| {
+            eprintln!("{message}");
+            Exit::Internal
+        })),
+        None => offline(args, &given, now, output).await,
+    }
+}
+
+fn read(args: &Args) -> Result<(String, String), String> {
+    if args.call.as_os_str() == "-" {
+        let mut text = String::new();
+        let read = std::io::stdin().read_to_string(&mut text);
+        return read.map(|_| ("standard input".to_owned(), text)).map_err(|error| format!("could not read: {error}"));
+    }
+    let name = args.call.display().to_string();
+    match std::fs::read_to_string(&args.call) {
+        Ok(text) => Ok((name, text)),
+        Err(error) => Err(format!("could not read `{name}`: {error}")),
+    }
+}
+
+async fn offline(args: &Args, given: &Given, now: UnixMillis, output: Output) -> Result<Exit, Problems> {
+    let config = configuration(args)?;
+    let policies = Policies::load(&directory_of(args.policies.as_deref(), config.as_ref())).await;
+    let files = Files::new(policies.tree.files.clone());
+    if policies.snapshot.is_none() {
+        return Err((policies.problems, files));
+    }
+    let bench = match &config {
+        Some(config) => Bench::configured(&policies, config, &args.profile).map_err(fault)?,
+        None if args.profile != "default" => return Err(fault("a profile is named, but no --config that has it")),
+        None => Bench::plain(&policies),
+    };
+    if given.caller.is_none() {
+        bench.fetch_keys().await;
+    }
+    let judged = bench.judge(given, now).await.map_err(fault)?;
+    let explanation = judged.explanation();
+    match output {
+        Output::Text | Output::Junit => {
+            print!("{}", explanation.text());
+            if policies.errors() > 0 {
+                println!("\n  part of the policies did not load; see `picket validate`");
+            }
+        }
+        Output::Json => println!("{}", explanation.json()),
+    }
+    Ok(exit(explanation.decision()))
+}
+
+fn configuration(args: &Args) -> Result<Option<Config>, Problems> {
+    let Some(path) = &args.config else { return Ok(None) };
+    let configuration = Configuration::read(path);
+    let mut files = Files::default();
+    files.add(&configuration.name, &configuration.text);
+    configuration.read.map(|(config, _)| Some(config)).map_err(|problems| (problems, files))
+}
+
+fn exit(decision: &str) -> Exit {
+    if decision == "allow" { Exit::Ok } else { Exit::Deny }
+}
+
+/// Asks the admin service of a running server.
+async fn live(address: &str, profile: &str, given: &Given, output: Output) -> Result<Exit, String> {
+    if given.caller.as_ref().is_some_and(|caller| caller.token.is_some()) {
+        return Err("a running server verifies tokens itself; give it the whole check instead".to_owned());
+    }
+    let call_json = match &given.sent {
+        Sent::Check(text) => text.clone(),
+        Sent::Http(_) | Sent::Grpc(_) => given.sent.check_json(given.caller.as_ref(), None)?,
+    };
+    let unreachable = |error: &dyn std::error::Error| format!("could not ask `{address}`: {error}");
+    let client = proto::admin_client::AdminClient::connect(format!("http://{address}")).await;
+    let mut client = client.map_err(|error| unreachable(&error))?;
+    let request = proto::ExplainRequest { call_json, profile: profile.to_owned() };
+    let answer =
+        client.explain(request).await.map_err(|status| format!("`{address}` answers: {}", status.message()))?;
+    let explained: serde_json::Value = serde_json::from_str(&answer.into_inner().explanation_json)
+        .map_err(|error| format!("`{address}` did not answer with JSON: {error}"))?;
+    match output {
+        Output::Json => println!("{explained}"),
+        Output::Text | Output::Junit => match serde_json::to_string_pretty(&explained) {
+            Ok(pretty) => println!("{pretty}"),
+            Err(error) => return Err(error.to_string()),
+        },
+    }
+    Ok(exit(explained.get("decision").and_then(serde_json::Value::as_str).unwrap_or_default()))
+}

@@ -1,0 +1,308 @@
+//! Policies, profiles and calls without a server: what `validate`, `explain` and `test` have in common.
+//!
+//! Knows: the server's own loader, checker and encoder, and how to feed them from files. Must not know: how a
+//! result is printed.
+//!
+//! Nothing is asked over the network but the key sets of issuers that a recorded check needs: what look-ups
+//! would find is written beside the call, under `facts`.
+
+pub mod form;
+pub mod yaml;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use crate::call::{Call, UnixMillis};
+use crate::check::explanation::Explanation;
+use crate::check::{Checker, Judge as _, Judgement, Profile};
+use crate::config::{self, Config};
+use crate::decision::Snapshot;
+use crate::decision::snapshot::{FactsType, Tree};
+use crate::entity::{Entities, EntitySource, Knowledge};
+use crate::envoy::encode::Answer;
+use crate::envoy::{decode, encode, json};
+use crate::failure::{Code, Failure};
+use crate::identity::offline::{TokenRules, offline};
+use crate::identity::rules::IssuerRules;
+use crate::keys::Keys;
+use crate::mapping::service::Source;
+use crate::policy::{PolicySource, Reading, Store, directory};
+use crate::problem::{Problem, Severity};
+use crate::query::{Facts, Query, Reads, Value};
+use form::{Caller, Given, Sent};
+
+/// How long one call may take; only a defect needs it.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A policy directory as the server would load it.
+#[derive(Debug)]
+pub struct Policies {
+    /// The files, for whoever draws problems.
+    pub tree: Tree,
+    /// Everything the loader found, errors first.
+    pub problems: Vec<Problem>,
+    /// The snapshot; without a part that is refused.
+    pub snapshot: Option<Arc<Snapshot>>,
+    store: Arc<Store>,
+}
+
+/// One reading, so that all files come from the same moment.
+struct Once(Result<Reading, Vec<Problem>>);
+
+impl PolicySource for Once {
+    fn read(&self) -> BoxFuture<'_, Result<Reading, Vec<Problem>>> {
+        std::future::ready(self.0.clone()).boxed()
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        std::future::pending().boxed()
+    }
+}
+
+impl Policies {
+    /// Loads a policy directory by the server's own store.
+    pub async fn load(dir: &Path) -> Self {
+        let reading = directory::read(dir);
+        let tree = reading.as_ref().map(|reading| reading.tree.clone()).unwrap_or_default();
+        let store = Store::over(Arc::new(Once(reading)), Arc::new(Snapshot::load), TIMEOUT);
+        store.load_now().await;
+        let status = store.status();
+        let mut problems: Vec<Problem> = status.unreadable.iter().chain(&status.problems).cloned().collect();
+        for problem in problems.iter_mut().filter(|problem| problem.file.is_empty()) {
+            problem.file = dir.display().to_string();
+        }
+        Self { tree, problems, snapshot: store.current(), store: Arc::new(store) }
+    }
+
+    /// How many errors there are.
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
+    }
+}
+
+/// A configuration file and what it says.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    /// Its name.
+    pub name: String,
+    /// Its text, empty where it cannot be read.
+    pub text: String,
+    /// The settings with their warnings, or every problem.
+    pub read: Result<(Config, Vec<Problem>), Vec<Problem>>,
+}
+
+impl Configuration {
+    /// Reads a configuration file alone: neither the environment nor flags take part.
+    #[must_use]
+    pub fn read(path: &Path) -> Self {
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Err(error) => {
+                let problem = Problem::error(&name, format!("could not read the configuration: {error}"));
+                Self { name, text: String::new(), read: Err(vec![problem]) }
+            }
+            Ok(text) => {
+                let sources = config::Sources { file: Some((name.clone(), text.clone())), ..Default::default() };
+                let read = config::load(&sources).map(|effective| (effective.config, effective.warnings));
+                Self { name, text, read }
+            }
+        }
+    }
+}
+
+/// Judges calls from files by one profile.
+#[derive(Debug)]
+pub struct Bench {
+    store: Arc<Store>,
+    keys: Arc<Keys>,
+    profile: Profile,
+    issuers: Option<Vec<IssuerRules>>,
+    limits: decode::Limits,
+    listener: String,
+}
+
+/// What became of one call.
+#[derive(Debug)]
+pub struct Judged {
+    /// The judgement as it was answered.
+    pub answer: Answer,
+    /// The answer to the proxy as protobuf JSON.
+    pub response: serde_json::Value,
+    call: Option<Call>,
+    profile: Profile,
+}
+
+impl Judged {
+    /// Why it became of it.
+    #[must_use]
+    pub fn explanation(&self) -> Explanation<'_> {
+        match &self.call {
+            Some(call) => Explanation::of(&self.answer.judgement, call, &self.profile),
+            None => Explanation::unread(&self.answer.judgement),
+        }
+    }
+}
+
+impl Bench {
+    /// Without a configuration: callers and tokens are taken at their word, a service is named by its id or its host.
+    #[must_use]
+    pub fn plain(policies: &Policies) -> Self {
+        let mut profile = Profile::default();
+        profile.mapping.service.push(Source::Host);
+        Self {
+            store: Arc::clone(&policies.store),
+            keys: Arc::new(Keys::none()),
+            profile,
+            issuers: None,
+            limits: decode::Limits::default(),
+            listener: "offline".to_owned(),
+        }
+    }
+
+    /// By a profile of a configuration.
+    ///
+    /// # Errors
+    /// The profile does not exist, or an issuer's settings cannot be used.
+    pub fn configured(policies: &Policies, config: &Config, profile: &str) -> Result<Self, String> {
+        let known = || config.profiles.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let found = config.profiles.get(profile);
+        let found = found.ok_or_else(|| format!("there is no profile `{profile}` (known: {})", known()))?;
+        let keys = Keys::new(&config.keys, Path::new(".")).map_err(|problems| problems.join("; "))?;
+        let listener = config.listeners.iter().find(|listener| listener.profile == profile);
+        Ok(Self {
+            store: Arc::clone(&policies.store),
+            keys: Arc::new(keys),
+            profile: found.clone(),
+            issuers: Some(config.keys.rules()),
+            limits: decode::Limits { body_bytes_max: config.limits.check.body_bytes_max },
+            listener: listener.map_or_else(|| profile.to_owned(), |listener| listener.name.clone()),
+        })
+    }
+
+    /// Fetches the issuers' keys, which only a recorded check with a token in it needs.
+    pub async fn fetch_keys(&self) {
+        self.keys.load().await;
+    }
+
+    /// Judges one call as the server would, and writes the answer as the server would.
+    ///
+    /// # Errors
+    /// The call cannot be put into the proxy's words: a defect of the file, not of the call.
+    pub async fn judge(&self, given: &Given, now: UnixMillis) -> Result<Judged, String> {
+        let text = given.sent.check_json(given.caller.as_ref(), self.catalog_host(&given.sent))?;
+        let request = json::check_request(&text).map_err(|error| chain(&error))?;
+        let outline = decode::outline(&request);
+        let (judgement, call) = match decode::call(request, self.limits, now) {
+            Err(failure) => (Judgement::failed(failure), None),
+            Ok(call) => (self.judgement(given, &call, now).await?, Some(call)),
+        };
+        let answer = encode::answer(judgement, call.as_ref(), outline.caller);
+        let response = json::check_response(&answer.response);
+        Ok(Judged { answer, response, call, profile: self.profile.clone() })
+    }
+
+    async fn judgement(&self, given: &Given, call: &Call, now: UnixMillis) -> Result<Judgement, String> {
+        let facts: Arc<dyn EntitySource> = Arc::new(given.facts.clone());
+        let checker = Checker {
+            listener: self.listener.clone(),
+            profile: self.profile.clone(),
+            policies: Arc::clone(&self.store),
+            entities: Arc::new(Entities::over(vec![facts])),
+            keys: Arc::clone(&self.keys),
+            verifier: None,
+        };
+        let deadline = Instant::now() + TIMEOUT;
+        Ok(match &given.caller {
+            Some(caller) => checker.judge_as(self.identity(caller, now)?, call, deadline).await,
+            None => checker.judge(call, deadline).await,
+        })
+    }
+
+    /// `Err` is a defect of the file; the inner `Err` is a caller that would be refused.
+    fn identity(&self, caller: &Caller, now: UnixMillis) -> Result<Result<crate::identity::Identity, Failure>, String> {
+        let claims = caller.claims(now)?;
+        let rules = match &self.issuers {
+            Some(issuers) => TokenRules::Profile(issuers),
+            None => TokenRules::AnyIssuer(caller.token_kind),
+        };
+        Ok(offline(caller.spiffe.as_deref(), claims.as_ref(), rules, &self.profile.identity, now))
+    }
+
+    /// The host that a call to a service by its id has, where the file names none.
+    fn catalog_host(&self, sent: &Sent) -> Option<String> {
+        let snapshot = self.store.current()?;
+        snapshot.catalog().service(sent.service()?)?.hosts.first().cloned()
+    }
+}
+
+impl EntitySource for form::GivenFacts {
+    fn name(&self) -> &'static str {
+        "facts given with the call"
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        query: &'a Query,
+        known: &'a Arc<dyn Knowledge>,
+        _: &'a Reads,
+        _: Instant,
+    ) -> BoxFuture<'a, Result<Facts, Failure>> {
+        std::future::ready(self.typed(query, &**known)).boxed()
+    }
+}
+
+impl form::GivenFacts {
+    fn typed(&self, query: &Query, known: &dyn Knowledge) -> Result<Facts, Failure> {
+        let misfit = |what: &str, why: String| {
+            Failure::new(Code::EntitiesUnavailable, format!("the given facts about the {what} do not fit: {why}"))
+        };
+        let mut facts = Facts::default();
+        // As with look-ups, a caller without identity has no facts.
+        if let Some(json) = self.principal.as_ref().filter(|_| query.principal.uid.kind == "Workload") {
+            let value = known.typed(FactsType::Workload, json).map_err(|why| misfit("principal", why))?;
+            facts.principal.attributes.insert("facts".to_owned(), value);
+        }
+        if let Some(json) = &self.resource {
+            let value = known.typed(FactsType::Service, json).map_err(|why| misfit("resource", why))?;
+            facts.resource.attributes.insert("facts".to_owned(), value);
+        }
+        if let Some(json) = &self.call {
+            let value = known.typed(FactsType::Call, json).map_err(|why| misfit("call", why))?;
+            let Value::Record(fields) = value else { return Err(misfit("call", "they are no record".to_owned())) };
+            facts.call = fields;
+        }
+        Ok(facts)
+    }
+}
+
+/// Runs one of the offline commands to its end.
+///
+/// # Errors
+/// The runtime does not start.
+pub fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(future))
+}
+
+/// The policy directory that is meant: the argument, else the configuration's, else `policies`.
+#[must_use]
+pub fn directory_of(argument: Option<&Path>, config: Option<&Config>) -> PathBuf {
+    match (argument, config) {
+        (Some(dir), _) => dir.to_owned(),
+        (None, Some(config)) => config.policies.dir.clone(),
+        (None, None) => PathBuf::from("policies"),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,365 @@
+//! A call as people write it, and the check that a proxy would send for it.
+//!
+//! Knows: the keys of the form, and Envoy's check as protobuf JSON. Must not know: policies, verdicts.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::yaml;
+use crate::call::UnixMillis;
+use crate::identity::rules::Kind;
+use crate::problem::Problem;
+
+/// One call with everything that is said about it.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// Who calls; `None` where the check itself says it, as the proxy would.
+    pub caller: Option<Caller>,
+    /// What is sent.
+    pub sent: Sent,
+    /// What look-ups would find.
+    pub facts: GivenFacts,
+}
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub enum Sent {
+    /// An HTTP request.
+    Http(Request),
+    /// A gRPC call.
+    Grpc(Grpc),
+    /// A proxy's check as protobuf JSON.
+    Check(String),
+}
+
+/// Who calls.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Caller {
+    /// SPIFFE id of the workload.
+    pub spiffe: Option<String>,
+    /// Claims of its token; they count as verified. Times may be written as `now`, `+5m`, `-1h` or RFC 3339.
+    pub token: Option<Map<String, Value>>,
+    /// What the token is, where no configuration says it.
+    pub token_kind: Kind,
+    /// Says that there is no workload on purpose.
+    pub unauthenticated: bool,
+}
+
+/// An HTTP request.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Request {
+    /// Method; GET where it is not said.
+    pub method: Option<String>,
+    /// Authority.
+    pub host: Option<String>,
+    /// Path with query; `/` where it is not said.
+    pub path: Option<String>,
+    /// Headers: one value or a list of values each.
+    pub headers: BTreeMap<String, Value>,
+    /// Body: a text as it is, anything else as JSON.
+    pub body: Option<Value>,
+    /// Id of the called service, as the proxy's route would name it.
+    pub service: Option<String>,
+    /// SPIFFE id of the receiving workload.
+    pub destination: Option<String>,
+    /// Server name of the TLS session.
+    pub sni: Option<String>,
+    /// Address of the connection's far end.
+    pub source_ip: Option<String>,
+}
+
+/// A gRPC call.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Grpc {
+    /// Id of the called service, as the proxy's route would name it.
+    pub service: Option<String>,
+    /// `package.Service/Method`.
+    pub method: String,
+    /// Metadata: one value or a list of values each.
+    pub headers: BTreeMap<String, Value>,
+    /// Authority.
+    pub host: Option<String>,
+    /// SPIFFE id of the receiving workload.
+    pub destination: Option<String>,
+    /// Server name of the TLS session.
+    pub sni: Option<String>,
+    /// Address of the connection's far end.
+    pub source_ip: Option<String>,
+}
+
+/// What look-ups would find; it has the types of `facts.cedarschema`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GivenFacts {
+    /// `principal.facts`.
+    pub principal: Option<Value>,
+    /// `resource.facts`.
+    pub resource: Option<Value>,
+    /// `context.env.facts`.
+    pub call: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    caller: Caller,
+    request: Option<Request>,
+    grpc: Option<Grpc>,
+    facts: GivenFacts,
+    now: Option<String>,
+}
+
+/// Reads a call: our own form, or a check (known by its key `attributes`), as YAML or JSON. The time is the one
+/// it is to be judged at, where it says one.
+///
+/// # Errors
+/// What is wrong, with its place.
+pub fn read(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
+    let fault = |message: &str| Box::new(Problem::error(file, message));
+    let value: Value = yaml::parse(file, text)?;
+    if value.get("attributes").is_some() {
+        let given = Given { caller: None, sent: Sent::Check(value.to_string()), facts: GivenFacts::default() };
+        return Ok((given, None));
+    }
+    let written: Written = yaml::parse(file, text)?;
+    let sent = match (written.request, written.grpc) {
+        (Some(request), None) => Sent::Http(request),
+        (None, Some(grpc)) => Sent::Grpc(grpc),
+        (Some(_), Some(_)) => return Err(fault("has both `request` and `grpc`; a call is one of them")),
+        (None, None) => return Err(fault("has no `request`, `grpc` or `attributes`")),
+    };
+    let now = written.now.map(|text| instant(&text)).transpose().map_err(|why| fault(&why))?;
+    Ok((Given { caller: Some(written.caller), sent, facts: written.facts }, now))
+}
+
+/// Reads a moment as RFC 3339 writes it.
+///
+/// # Errors
+/// A fragment that says what is right.
+pub fn instant(text: &str) -> Result<UnixMillis, String> {
+    let parsed: Result<jiff::Timestamp, _> = text.parse();
+    let parsed = parsed.map_err(|_| format!("`{text}` is no time such as `2026-01-01T00:00:00Z`"))?;
+    Ok(UnixMillis(parsed.as_millisecond()))
+}
+
+impl Caller {
+    /// The token's claims with times as numbers.
+    ///
+    /// # Errors
+    /// A time that is none.
+    pub fn claims(&self, now: UnixMillis) -> Result<Option<Map<String, Value>>, String> {
+        let Some(token) = &self.token else { return Ok(None) };
+        let mut claims = token.clone();
+        for name in ["exp", "nbf", "iat", "auth_time"] {
+            if let Some(Value::String(text)) = claims.get(name) {
+                let seconds = moment(text, now).map_err(|why| format!("claim `{name}`: {why}"))?;
+                claims.insert(name.to_owned(), Value::from(seconds));
+            }
+        }
+        Ok(Some(claims))
+    }
+}
+
+/// Seconds since the epoch of `now`, `+5m`, `-1h` or a time.
+fn moment(text: &str, now: UnixMillis) -> Result<i64, String> {
+    let relative = |text: &str| {
+        let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+        i64::try_from(duration.as_secs()).map_err(|_| "too far off".to_owned())
+    };
+    match (text, text.strip_prefix('+'), text.strip_prefix('-')) {
+        ("now", _, _) => Ok(now.seconds()),
+        (_, Some(later), _) => Ok(now.seconds().saturating_add(relative(later)?)),
+        (_, _, Some(earlier)) => Ok(now.seconds().saturating_sub(relative(earlier)?)),
+        (_, None, None) => instant(text).map(UnixMillis::seconds),
+    }
+}
+
+/// What both kinds of calls have.
+struct Parts<'a> {
+    method: &'a str,
+    path: String,
+    host: Option<&'a str>,
+    service: Option<&'a str>,
+    destination: Option<&'a str>,
+    sni: Option<&'a str>,
+    source_ip: Option<&'a str>,
+    headers: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+}
+
+impl Sent {
+    /// The service it names by id.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Self::Http(request) => request.service.as_deref(),
+            Self::Grpc(grpc) => grpc.service.as_deref(),
+            Self::Check(_) => None,
+        }
+    }
+
+    /// The check that a proxy would send, as protobuf JSON. `host` is used where the call names none.
+    ///
+    /// # Errors
+    /// A header that is neither text nor number.
+    pub fn check_json(&self, caller: Option<&Caller>, host: Option<String>) -> Result<String, String> {
+        let parts = match self {
+            Self::Check(text) => return Ok(text.clone()),
+            Self::Http(request) => Parts {
+                method: request.method.as_deref().unwrap_or("GET"),
+                path: request.path.clone().unwrap_or_else(|| "/".to_owned()),
+                host: request.host.as_deref(),
+                service: request.service.as_deref(),
+                destination: request.destination.as_deref(),
+                sni: request.sni.as_deref(),
+                source_ip: request.source_ip.as_deref(),
+                headers: headers(&request.headers)?,
+                body: request.body.as_ref().map(body),
+            },
+            Self::Grpc(grpc) => {
+                let mut headers = headers(&grpc.headers)?;
+                if !headers.iter().any(|(name, _)| name == "content-type") {
+                    headers.push(("content-type".to_owned(), "application/grpc".to_owned()));
+                }
+                Parts {
+                    method: "POST",
+                    path: format!("/{}", grpc.method.trim_start_matches('/')),
+                    host: grpc.host.as_deref(),
+                    service: grpc.service.as_deref(),
+                    destination: grpc.destination.as_deref(),
+                    sni: grpc.sni.as_deref(),
+                    source_ip: grpc.source_ip.as_deref(),
+                    headers,
+                    body: None,
+                }
+            }
+        };
+        Ok(parts.check(caller, host).to_string())
+    }
+}
+
+impl Parts<'_> {
+    fn check(self, caller: Option<&Caller>, host: Option<String>) -> Value {
+        let by_id = || self.service.and_then(|id| id.split_once('/')).map(|(ns, name)| format!("{name}.{ns}"));
+        let host = self.host.map(str::to_owned).or(host).or_else(by_id).unwrap_or_else(|| "localhost".to_owned());
+        let pseudo = [(":authority", host.as_str()), (":method", self.method), (":path", &self.path)];
+        let mut headers: Vec<(String, String)> =
+            pseudo.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        headers.extend(self.headers);
+        let mut http = json!({"method": self.method, "path": self.path, "host": host, "scheme": "http"});
+        if let Some(body) = &self.body {
+            if !headers.iter().any(|(name, _)| name == "content-length") {
+                headers.push(("content-length".to_owned(), body.len().to_string()));
+            }
+            headers.push(("x-envoy-auth-partial-body".to_owned(), "false".to_owned()));
+            put(&mut http, "rawBody", Value::from(base64::engine::general_purpose::STANDARD.encode(body)));
+        }
+        let headers: Vec<Value> = headers.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+        put(&mut http, "headerMap", json!({"headers": headers}));
+        let mut source = json!({"principal": caller.and_then(|caller| caller.spiffe.as_deref()).unwrap_or_default()});
+        if let Some(address) = self.source_ip {
+            put(&mut source, "address", json!({"socketAddress": {"address": address}}));
+        }
+        let mut attributes = json!({"source": source, "request": {"http": http}});
+        if let Some(destination) = self.destination {
+            put(&mut attributes, "destination", json!({"principal": destination}));
+        }
+        if let Some(service) = self.service {
+            put(&mut attributes, "contextExtensions", json!({"service": service}));
+        }
+        if let Some(sni) = self.sni {
+            put(&mut attributes, "tlsSession", json!({"sni": sni}));
+        }
+        json!({"attributes": attributes})
+    }
+}
+
+fn put(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value);
+    }
+}
+
+/// Names in lower case, as a proxy passes them on; one entry for each value.
+fn headers(written: &BTreeMap<String, Value>) -> Result<Vec<(String, String)>, String> {
+    let mut headers = Vec::new();
+    for (name, value) in written {
+        let values = match value {
+            Value::Array(items) => items.iter().collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => vec![value],
+        };
+        for value in values {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Number(_) | Value::Bool(_) => value.to_string(),
+                Value::Null | Value::Array(_) | Value::Object(_) => {
+                    return Err(format!("header `{name}` is neither a text nor a list of texts"));
+                }
+            };
+            headers.push((name.to_ascii_lowercase(), text));
+        }
+    }
+    Ok(headers)
+}
+
+fn body(written: &Value) -> Vec<u8> {
+    match written {
+        Value::String(text) => text.clone().into_bytes(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            written.to_string().into_bytes()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_may_name_times_relative_to_now() {
+        let now = UnixMillis(1_000_000_000);
+        for (text, seconds) in [("now", 1_000_000), ("+5m", 1_000_300), ("-1h", 996_400), ("1970-01-01T00:00:01Z", 1)] {
+            assert_eq!(moment(text, now), Ok(seconds), "{text}");
+        }
+        assert!(moment("soon", now).is_err());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_place_and_the_nearest() {
+        let text = "request:\n  metod: GET\n";
+        let problem = read("call.yaml", text).unwrap_err();
+        assert_eq!(problem.message, "unknown key `metod`");
+        assert!(problem.help.unwrap().starts_with("did you mean `method`?"));
+        assert_eq!(&text[problem.span.unwrap()], "metod");
+    }
+
+    #[test]
+    fn a_check_is_known_by_its_key() {
+        let (given, _) = read("c", r#"{"attributes": {"request": {"http": {"method": "GET"}}}}"#).unwrap();
+        assert!(given.caller.is_none() && matches!(given.sent, Sent::Check(_)));
+        assert!(read("c", "{}").is_err());
+        assert!(read("c", "{request: {}, grpc: {}}").is_err());
+    }
+
+    #[test]
+    fn a_body_is_sent_whole_and_says_so() {
+        let (given, _) = read("c", "{request: {method: POST, body: {a: 1}, headers: {X-A: [1, b]}}}").unwrap();
+        let check: Value = serde_json::from_str(&given.sent.check_json(None, None).unwrap()).unwrap();
+        let http = &check["attributes"]["request"]["http"];
+        assert_eq!(http["rawBody"], "eyJhIjoxfQ==");
+        let headers: Vec<String> = http["headerMap"]["headers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|header| format!("{}={}", header["key"], header["value"]).replace('"', ""))
+            .collect();
+        assert!(headers.contains(&"content-length=7".to_owned()), "{headers:?}");
+        assert!(headers.contains(&"x-a=1".to_owned()) && headers.contains(&"x-a=b".to_owned()), "{headers:?}");
+    }
+}

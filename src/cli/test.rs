@@ -1,0 +1,216 @@
+//! `picket test`: policies against what people claim about them.
+//!
+//! Knows: where suites lie, in which order they run, what a run means to a script. Must not know: how a call is
+//! judged. Policies are loaded, calls read and answers written by the server's own code, on a frozen clock.
+
+pub mod coverage;
+pub mod expect;
+pub mod matrix;
+pub mod report;
+pub mod suite;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::draw::{self, Files, Paint};
+use super::offline::{Bench, Configuration, Policies, block_on, directory_of};
+use super::{Exit, Output};
+use crate::config::Config;
+use crate::problem::{Problem, Severity};
+use coverage::Coverage;
+use report::{Outcome, Report, TestResult};
+use suite::Case;
+
+/// What a suite's file name ends with.
+const SUFFIX: &str = "_test.yaml";
+
+/// Arguments of `picket test`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// Suites, or folders to look for `*_test.yaml` in; else the policy directory.
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The policy directory; else the configuration's, else `policies`.
+    #[arg(short, long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// Reads calls by a profile of this configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Name of the profile.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    profile: String,
+    /// Runs only tests whose suite, name or cell of a matrix holds this text.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Ends at the first test that fails.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Says which policies the tests reached.
+    #[arg(long)]
+    coverage: bool,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  picket test
+  picket test --policies policies --coverage
+  picket test policies/tests/orders_test.yaml --filter refund
+  picket test -o junit > results.xml
+
+docs/testing.md describes suites. Ends with 0 where all tests pass, with 4 where one fails or
+none was run, with 3 where policies or suites cannot be read.";
+
+/// Runs the tests.
+#[must_use]
+pub fn run(args: &Args, output: Output) -> Exit {
+    match block_on(report(args)) {
+        Ok(Ok(report)) => {
+            match output {
+                Output::Text => print!("{}", report.text()),
+                Output::Json => println!("{}", report.json()),
+                Output::Junit => print!("{}", report.junit()),
+            }
+            let [passed, failed, _] = report.counts();
+            if passed + failed == 0 {
+                eprintln!("no test was run; suites are files whose names end with `{SUFFIX}`");
+            }
+            if failed > 0 || passed == 0 { Exit::TestsFailed } else { Exit::Ok }
+        }
+        Ok(Err((problems, files))) => {
+            match output {
+                Output::Text | Output::Junit => eprint!("{}", draw::text(&problems, &files, Paint::Plain)),
+                Output::Json => println!("{}", json!({"v": 1, "problems": draw::json(&problems, &files)})),
+            }
+            Exit::Invalid
+        }
+        Err(error) => {
+            eprintln!("could not start the runtime: {error}");
+            Exit::Internal
+        }
+    }
+}
+
+type Problems = (Vec<Problem>, Files);
+
+fn fault(message: impl Into<String>) -> Problems {
+    (vec![Problem::error("test", message)], Files::default())
+}
+
+async fn report(args: &Args) -> Result<Report, Problems> {
+    let config = configuration(args.config.as_deref())?;
+    let dir = directory_of(args.policies.as_deref(), config.as_ref());
+    let policies = Policies::load(&dir).await;
+    // A test of half the policies would prove nothing about the whole.
+    let snapshot = match &policies.snapshot {
+        Some(snapshot) if policies.errors() == 0 => snapshot,
+        Some(_) | None => {
+            let errors = policies.problems.into_iter().filter(|problem| problem.severity == Severity::Error).collect();
+            return Err((errors, Files::new(policies.tree.files)));
+        }
+    };
+    let cases = cases(args, &dir)?;
+    let bench = match &config {
+        Some(config) => Bench::configured(&policies, config, &args.profile).map_err(fault)?,
+        None if args.profile != "default" => return Err(fault("a profile is named, but no --config that has it")),
+        None => Bench::plain(&policies),
+    };
+    if cases.iter().any(|case| case.given.caller.is_none()) {
+        bench.fetch_keys().await;
+    }
+    let known: BTreeSet<String> = snapshot.policy_ids().into_values().flatten().collect();
+    let mut report = Report { outcomes: Vec::new(), coverage: args.coverage.then(|| Coverage::of(snapshot)) };
+    for case in cases {
+        let result = judged(&bench, &case, &known, report.coverage.as_mut()).await;
+        let failed = matches!(result, TestResult::Failed { .. });
+        report.outcomes.push(Outcome { suite: case.suite, file: case.file, name: case.name, cell: case.cell, result });
+        if failed && args.fail_fast {
+            break;
+        }
+    }
+    Ok(report)
+}
+
+async fn judged(bench: &Bench, case: &Case, known: &BTreeSet<String>, coverage: Option<&mut Coverage>) -> TestResult {
+    if let Some(reason) = &case.skip {
+        return TestResult::Skipped(reason.clone());
+    }
+    match bench.judge(&case.given, case.now).await {
+        Err(message) => TestResult::Failed { differences: vec![message], explanation: String::new() },
+        Ok(judged) => {
+            if let Some(coverage) = coverage {
+                coverage.add(&judged);
+            }
+            match expect::differences(&case.expected, &judged, known) {
+                differences if differences.is_empty() => TestResult::Passed,
+                differences => TestResult::Failed { differences, explanation: judged.explanation().text() },
+            }
+        }
+    }
+}
+
+fn configuration(path: Option<&Path>) -> Result<Option<Config>, Problems> {
+    let Some(path) = path else { return Ok(None) };
+    let configuration = Configuration::read(path);
+    let mut files = Files::default();
+    files.add(&configuration.name, &configuration.text);
+    configuration.read.map(|(config, _)| Some(config)).map_err(|problems| (problems, files))
+}
+
+/// All cases of all suites that the filter leaves.
+fn cases(args: &Args, dir: &Path) -> Result<Vec<Case>, Problems> {
+    let places = if args.paths.is_empty() { vec![dir.to_owned()] } else { args.paths.clone() };
+    let (mut cases, mut problems, mut files) = (Vec::new(), Vec::new(), Files::default());
+    let mut suites = Vec::new();
+    for place in &places {
+        if let Err(error) = find(place, &mut suites) {
+            problems.push(Problem::error(place.display().to_string(), format!("cannot be read: {error}")));
+        }
+    }
+    suites.sort();
+    suites.dedup();
+    for path in suites {
+        let name = path.display().to_string();
+        match std::fs::read_to_string(&path) {
+            Err(error) => problems.push(Problem::error(name, format!("cannot be read: {error}"))),
+            Ok(text) => match suite::load(&path, &name, &text) {
+                Ok(found) => cases.extend(found),
+                Err(found) => {
+                    files.add(&name, &text);
+                    problems.extend(found);
+                }
+            },
+        }
+    }
+    if let Some(filter) = &args.filter {
+        cases.retain(|case| {
+            let texts = [Some(&case.suite), Some(&case.name), case.cell.as_ref()];
+            texts.into_iter().flatten().any(|text| text.contains(filter.as_str()))
+        });
+    }
+    if problems.is_empty() { Ok(cases) } else { Err((problems, files)) }
+}
+
+/// Adds a suite, or every suite below a folder; dot names are passed over.
+fn find(place: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if !place.is_dir() {
+        std::fs::metadata(place)?;
+        found.push(place.to_owned());
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(place)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            find(&entry.path(), found)?;
+        } else if name.ends_with(SUFFIX) {
+            found.push(entry.path());
+        }
+    }
+    Ok(())
+}

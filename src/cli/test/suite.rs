@@ -1,0 +1,305 @@
+//! A suite as written, and the cases it stands for.
+//!
+//! Knows: the keys of `*_test.yaml` and what must fit what. Must not know: how a case is judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::expect::{Expect, Expected};
+use super::matrix::{self, Matrix, Pick};
+use crate::call::UnixMillis;
+use crate::cli::offline::form::{Caller, Given, GivenFacts, Grpc, Request, Sent, instant};
+use crate::cli::offline::yaml;
+use crate::problem::{Problem, nearest};
+
+/// The time of a suite that names none: 2026-01-01T00:00:00Z.
+const NOW: UnixMillis = UnixMillis(1_767_225_600_000);
+
+/// A text and where it stands.
+type Text = Spanned<String>;
+
+/// One call and what must become of it.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The suite's name.
+    pub suite: String,
+    /// The suite's file.
+    pub file: String,
+    /// What is claimed.
+    pub name: String,
+    /// Which cell of a matrix it is.
+    pub cell: Option<String>,
+    /// The call.
+    pub given: Given,
+    /// When it is judged.
+    pub now: UnixMillis,
+    /// What must become of it.
+    pub expected: Expected,
+    /// Why it is not run.
+    pub skip: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Suite {
+    suite: String,
+    #[serde(default)]
+    fixtures: Fixtures,
+    now: Option<Text>,
+    tests: Vec<Test>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Fixtures {
+    callers: BTreeMap<String, Spanned<Caller>>,
+    facts: GivenFacts,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Test {
+    name: Option<Text>,
+    caller: Option<Text>,
+    request: Option<Request>,
+    grpc: Option<Grpc>,
+    check_request: Option<Text>,
+    facts: Option<GivenFacts>,
+    now: Option<Text>,
+    expect: Option<Spanned<Expect>>,
+    matrix: Option<Spanned<Matrix>>,
+    #[serde(default)]
+    expect_allow: Vec<Spanned<Pick>>,
+    skip: Option<String>,
+}
+
+/// Reads a suite. `name` is how its file is called in problems; recorded checks lie relative to `path`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(path: &Path, name: &str, text: &str) -> Result<Vec<Case>, Vec<Problem>> {
+    let suite: Suite = yaml::parse(name, text).map_err(|problem| vec![*problem])?;
+    let mut reader = Reader { path, file: name, suite: &suite, problems: Vec::new(), names: BTreeSet::new() };
+    let mut cases = Vec::new();
+    for (caller, written) in &suite.fixtures.callers {
+        reader.caller_fits(caller, written);
+    }
+    for test in &suite.tests {
+        cases.extend(reader.cases(test));
+    }
+    let mut problems = reader.problems;
+    problems.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
+    if problems.is_empty() { Ok(cases) } else { Err(problems) }
+}
+
+/// Reads one suite's tests and collects what is wrong.
+struct Reader<'a> {
+    path: &'a Path,
+    file: &'a str,
+    suite: &'a Suite,
+    problems: Vec<Problem>,
+    names: BTreeSet<String>,
+}
+
+impl Reader<'_> {
+    /// Notes a problem with the value that stands there.
+    fn fault<T>(&mut self, at: Option<&Spanned<T>>, message: String, help: Option<String>) {
+        let span = at.and_then(|value| yaml::range(&value.referenced));
+        let mut problem = Problem::error(self.file, message).at(span);
+        problem.help = help;
+        self.problems.push(problem);
+    }
+
+    fn caller_fits(&mut self, name: &str, caller: &Spanned<Caller>) {
+        let message = match (&caller.value.spiffe, caller.value.unauthenticated) {
+            (Some(_), true) => format!("caller `{name}` has a `spiffe` and is `unauthenticated`"),
+            (None, false) => format!("caller `{name}` has no `spiffe`"),
+            (Some(_), false) | (None, true) => return,
+        };
+        let help = "a caller without workload says `unauthenticated: true`".to_owned();
+        self.fault(Some(caller), message, Some(help));
+    }
+
+    /// The caller called `name`; nobody where none is named.
+    fn caller(&mut self, name: Option<&Text>) -> Caller {
+        let Some(name) = name else { return Caller::default() };
+        if let Some(caller) = self.suite.fixtures.callers.get(&name.value) {
+            return caller.value.clone();
+        }
+        let near = nearest(&name.value, self.suite.fixtures.callers.keys().map(String::as_str));
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "callers are described under `fixtures.callers`".to_owned(),
+        };
+        self.fault(Some(name), format!("there is no caller `{}`", name.value), Some(help));
+        Caller::default()
+    }
+
+    fn cases(&mut self, test: &Test) -> Vec<Case> {
+        let name = match (&test.name, &test.matrix) {
+            (Some(name), _) => name.value.clone(),
+            (None, Some(_)) => "matrix".to_owned(),
+            (None, None) => {
+                self.fault::<String>(None, "a test has no `name`".to_owned(), Some("name what it claims".to_owned()));
+                return Vec::new();
+            }
+        };
+        if !self.names.insert(name.clone()) {
+            self.fault(test.name.as_ref(), format!("two tests are called `{name}`"), None);
+        }
+        let whole = Case {
+            suite: self.suite.suite.clone(),
+            file: self.file.to_owned(),
+            name,
+            cell: None,
+            given: Given { caller: None, sent: self.sent(test), facts: self.facts(test) },
+            now: self.now(test),
+            expected: Expected::Denied,
+            skip: test.skip.clone(),
+        };
+        match (&test.matrix, &test.expect) {
+            (Some(matrix), None) => self.cells(test, matrix, &whole),
+            (None, Some(expect)) => vec![self.single(test, expect, whole)],
+            (Some(_), Some(expect)) => {
+                let help = "what `expect_allow` does not list must be denied".to_owned();
+                self.fault(Some(expect), "a matrix has no `expect`".to_owned(), Some(help));
+                Vec::new()
+            }
+            (None, None) => {
+                self.fault(test.name.as_ref(), format!("test `{}` expects nothing", whole.name), None);
+                Vec::new()
+            }
+        }
+    }
+
+    fn single(&mut self, test: &Test, expect: &Spanned<Expect>, mut case: Case) -> Case {
+        if let Some(stray) = test.expect_allow.first() {
+            self.fault(Some(stray), "`expect_allow` belongs to a `matrix`".to_owned(), None);
+        }
+        if let Err((message, help)) = expect.value.check() {
+            self.fault(Some(expect), message, help);
+        }
+        case.expected = Expected::Exactly(Box::new(expect.value.clone()));
+        match (&case.given.sent, &test.caller) {
+            (Sent::Check(_), Some(caller)) => {
+                self.fault(Some(caller), "a recorded check says itself who calls".to_owned(), None);
+            }
+            (Sent::Check(_), None) => {}
+            (Sent::Http(_) | Sent::Grpc(_), caller) => case.given.caller = Some(self.caller(caller.as_ref())),
+        }
+        case
+    }
+
+    fn cells(&mut self, test: &Test, matrix: &Spanned<Matrix>, whole: &Case) -> Vec<Case> {
+        let cells = matrix.value.cells();
+        if cells.is_empty() {
+            self.fault(Some(matrix), "the matrix has no values".to_owned(), None);
+        }
+        if matches!(whole.given.sent, Sent::Check(_)) {
+            self.fault(Some(matrix), "a recorded check cannot be varied".to_owned(), None);
+        }
+        for caller in &matrix.value.caller {
+            self.caller(Some(caller));
+        }
+        for pick in &test.expect_allow {
+            if let Some(stray) = pick.value.stray(&cells) {
+                self.fault(Some(pick), format!("no cell of the matrix has the {stray}"), None);
+            }
+        }
+        let mut cases = Vec::new();
+        for cell in cells {
+            let mut case = whole.clone();
+            case.cell = Some(matrix::label(&cell));
+            let allowed = test.expect_allow.iter().any(|pick| pick.value.picks(&cell));
+            case.expected = if allowed { Expected::Allowed } else { Expected::Denied };
+            let caller = cell.get("caller").and_then(|name| self.suite.fixtures.callers.get(name));
+            case.given.caller = Some(match caller {
+                Some(caller) => caller.value.clone(),
+                None => self.caller(test.caller.as_ref()),
+            });
+            if let Err(message) = vary(&mut case.given.sent, cell) {
+                self.fault(Some(matrix), message, None);
+                return Vec::new();
+            }
+            cases.push(case);
+        }
+        cases
+    }
+
+    fn sent(&mut self, test: &Test) -> Sent {
+        match (&test.request, &test.grpc, &test.check_request) {
+            (Some(request), None, None) => Sent::Http(request.clone()),
+            (None, Some(grpc), None) => Sent::Grpc(grpc.clone()),
+            (None, None, Some(file)) => Sent::Check(self.recorded(file)),
+            (None, None, None) if test.matrix.is_some() => Sent::Http(Request::default()),
+            (request, grpc, check) => {
+                let given = [request.is_some(), grpc.is_some(), check.is_some()].iter().filter(|given| **given).count();
+                let message = format!("a test has one of `request`, `grpc` and `check_request`, this one has {given}");
+                self.fault(test.name.as_ref(), message, None);
+                Sent::Http(Request::default())
+            }
+        }
+    }
+
+    fn recorded(&mut self, file: &Text) -> String {
+        let path = self.path.parent().unwrap_or(self.path).join(&file.value);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                self.fault(Some(file), format!("could not read `{}`: {error}", path.display()), None);
+                String::new()
+            }
+        }
+    }
+
+    /// The test's facts; the suite's where it names none.
+    fn facts(&self, test: &Test) -> GivenFacts {
+        let suite = self.suite.fixtures.facts.clone();
+        let own = test.facts.clone().unwrap_or_default();
+        GivenFacts {
+            principal: own.principal.or(suite.principal),
+            resource: own.resource.or(suite.resource),
+            call: own.call.or(suite.call),
+        }
+    }
+
+    fn now(&mut self, test: &Test) -> UnixMillis {
+        let Some(text) = test.now.as_ref().or(self.suite.now.as_ref()) else { return NOW };
+        instant(&text.value).unwrap_or_else(|message| {
+            self.fault(Some(text), message, None);
+            NOW
+        })
+    }
+}
+
+/// Puts a combination's values into a call.
+fn vary(sent: &mut Sent, mut cell: matrix::Cell) -> Result<(), String> {
+    let mut put = |dimension: &str, field: &mut Option<String>| {
+        if let Some(value) = cell.remove(dimension) {
+            *field = Some(value);
+        }
+    };
+    match sent {
+        Sent::Check(_) => {}
+        Sent::Http(request) => {
+            put("method", &mut request.method);
+            put("path", &mut request.path);
+            put("host", &mut request.host);
+            put("service", &mut request.service);
+        }
+        Sent::Grpc(grpc) => {
+            put("host", &mut grpc.host);
+            put("service", &mut grpc.service);
+            let mut method = Some(std::mem::take(&mut grpc.method));
+            put("method", &mut method);
+            grpc.method = method.unwrap_or_default();
+            if cell.contains_key("path") {
+                return Err("a gRPC call has no `path`; vary its `method`".to_owned());
+            }
+        }
+    }
+    Ok(())
+}

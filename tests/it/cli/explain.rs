@@ -1,0 +1,149 @@
+//! `picket explain`.
+
+use expect_test::expect;
+
+use super::{picket_in, root};
+
+fn explain(call: &str, more: &[&str]) -> super::Run {
+    let mut arguments = vec!["explain", "--policies", "policies", "--call", "-"];
+    arguments.extend(more);
+    picket_in(&root(), &arguments, call)
+}
+
+#[test]
+fn an_unmapped_call_shows_every_key_that_was_tried() {
+    let run = explain("{request: {host: nowhere.example, path: /}}", &[]).ends_with(5);
+    expect![[r#"
+        ERROR  unmapped
+          no service has the host `nowhere.example`
+
+          looked for the called service by
+            context extension `service` (not sent): no source of the profile names a service
+            host `nowhere.example`: no service has the host `nowhere.example`
+    "#]]
+    .assert_eq(&run.stdout);
+}
+
+#[test]
+fn a_denied_call_shows_what_came_close_and_for_whom_it_would_be() {
+    let call = "
+caller: {spiffe: spiffe://cluster.local/ns/web/sa/other}
+request: {service: shop/orders, path: /v1/orders/7}
+";
+    let run = explain(call, &[]).ends_with(5);
+    expect![[r#"
+        DENY  no_permit
+          no permit is satisfied
+
+          principal  Workload::"spiffe://cluster.local/ns/web/sa/other"
+                     in Namespace::"web"
+          action     Action::"GET"
+          resource   Path::"shop/orders/v1/orders/7"
+                     in Namespace::"shop", Route::"shop/orders/one-order"
+          judged by  17 policies of mesh and shop
+
+          in scope, but did not hold
+            permit mesh/health-probes  mesh/probes.cedar:4
+              when { context.http.path == "/healthz" }
+                context.http.path = "/v1/orders/7"
+
+          also in scope, and did not hold: mesh/enough-scopes, mesh/home-domain-only, mesh/no-excess-scopes
+
+          for other callers
+            permit shop/storefront-reads  namespaces/shop/orders.cedar:4
+              principal in Group::"storefront"
+    "#]]
+    .assert_eq(&run.stdout);
+}
+
+#[test]
+fn an_allowed_call_shows_which_forbids_did_not_hold() {
+    let call = "
+caller: {spiffe: spiffe://cluster.local/ns/pay/sa/backoffice, token: {sub: alice, client_id: desk, scope: 'refunds:read'}}
+request: {service: pay/billing, path: /v1/refunds/7}
+now: 2026-01-01T00:00:00Z
+";
+    let run = explain(call, &[]).ends_with(0);
+    expect![[r#"
+        ALLOW  policy_permit
+
+          principal  Workload::"spiffe://cluster.local/ns/pay/sa/backoffice"
+                     in Group::"refund-desk", Namespace::"pay"
+          action     Action::"GET"
+          resource   Path::"pay/billing/v1/refunds/7"
+                     in Group::"cardholder-data", Namespace::"pay", Route::"pay/billing/one-refund"
+          judged by  14 policies of mesh and pay
+
+          decided by
+            permit pay/desk-reads-refunds  namespaces/pay/billing.cedar:27
+
+          in scope, but did not hold
+            forbid mesh/enough-scopes     mesh/tokens.cedar:4
+              unless { (principal has token) && principal.token.scopesProven.containsAll(resource.requiredScopes) }
+                principal.token is present
+                principal.token.scopesProven = ["refunds:read"]
+                resource.requiredScopes = ["refunds:read"]
+            forbid mesh/home-domain-only  mesh/guardrails.cedar:3
+              when { principal.trustDomain != "cluster.local" }
+                principal.trustDomain = "cluster.local"
+            forbid mesh/no-excess-scopes  mesh/tokens.cedar:15
+              when { !principal.token.isUser }
+                principal.token.isUser = true
+
+          also in scope, and did not hold: mesh/health-probes
+    "#]]
+    .assert_eq(&run.stdout);
+}
+
+#[test]
+fn a_recorded_check_is_read_as_the_server_reads_it() {
+    let check = r#"{"attributes": {
+        "source": {"principal": "spiffe://cluster.local/ns/web/sa/frontend"},
+        "request": {"http": {"method": "GET", "path": "/v1/orders/7", "host": "orders.shop.svc.cluster.local"}},
+        "contextExtensions": {"service": "shop/orders"}
+    }}"#;
+    let run = explain(check, &["-o", "json"]).ends_with(0);
+    let explained = run.json();
+    assert_eq!(explained["decision"], "allow");
+    assert_eq!(explained["policies"], serde_json::json!(["shop/storefront-reads"]));
+    assert_eq!(explained["query"]["action"], "GET");
+    // A path with two readings ends before anything is asked.
+    let run = explain(&check.replace("/v1/orders/7", "/v1//orders"), &["-o", "json"]).ends_with(5);
+    assert_eq!(run.json()["reason"], "path_refused");
+}
+
+#[test]
+fn what_is_no_call_is_an_error_with_its_place() {
+    let run = explain("{request: {metod: GET}}", &[]).ends_with(3);
+    assert!(
+        run.stderr.contains("unknown key `metod`") && run.stderr.contains("did you mean `method`?"),
+        "{}",
+        run.stderr
+    );
+    explain("{}", &[]).ends_with(3);
+    explain("{request: {}}", &["--profile", "edge"]).ends_with(3);
+}
+
+#[test]
+fn a_profile_without_a_token_source_does_not_look_at_tokens() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("picket.yaml");
+    std::fs::write(&config, "policies: {dir: policies}\n").unwrap();
+    let call = "
+caller: {spiffe: spiffe://cluster.local/ns/pay/sa/backoffice, token: {sub: alice, client_id: desk, scope: 'refunds:read'}}
+request: {service: pay/billing, path: /v1/refunds/7}
+";
+    let run = explain(call, &["-o", "json", "--config", config.to_str().unwrap()]).ends_with(5);
+    assert_eq!(run.json()["decision"], "challenge");
+    assert!(run.json()["query"]["principal"]["attributes"].get("token").is_none());
+}
+
+#[test]
+fn a_server_that_cannot_be_asked_is_a_failure_of_its_own() {
+    // Port 0 is nobody's.
+    let run = picket_in(&root(), &["explain", "--live", "127.0.0.1:0", "--call", "-"], "{request: {}}").ends_with(1);
+    assert!(run.stderr.contains("could not ask `127.0.0.1:0`"), "{}", run.stderr);
+    let token = "{caller: {token: {sub: a}}, request: {}}";
+    let run = picket_in(&root(), &["explain", "--live", "127.0.0.1:0", "--call", "-"], token).ends_with(1);
+    assert!(run.stderr.contains("verifies tokens itself"), "{}", run.stderr);
+}

@@ -1,0 +1,11 @@
+//! What goes wrong, and what is promised then: a denial with its own code, in time, and never an allow.
+
+mod actions;
+mod cardinality;
+mod codes;
+mod drain;
+mod files;
+mod reload;
+mod sources;
+
+pub use codes::lookup;

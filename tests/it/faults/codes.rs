@@ -1,0 +1,200 @@
+//! Every failure code can be reached, and is answered with the status that is promised for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
+use picket::call::Call;
+use picket::check::{Judge, Judgement};
+use picket::failure::{Code, Failure};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::harness::fake_http::{FakeHttp, Reply};
+use crate::harness::issuer::Issuer;
+use crate::harness::server::Server;
+use crate::harness::{Check, FRONTEND, PERMIT_ALL, check, direct, orders, said};
+
+/// A code that only a judge of the test returns: no protocol of this build reads a body yet. Whoever builds the
+/// first one moves the code to [`rows`]; the list may only shrink.
+const AWAITED: [(Code, i32); 1] = [(Code::BodyIncomplete, 413)];
+
+const CATALOG: &str = "\
+services:
+  - {id: shop/orders, hosts: [orders.shop]}
+  - {id: shop/stock, protocol: grpc}
+  - {id: pay/billing}
+  - {id: bad/thing}
+  - {id: agents/tools, protocol: mcp}
+";
+
+/// Policies that read a query key and a header, that need a look-up, and that do not parse.
+const TREE: &[(&str, &str)] = &[
+    ("catalog.yaml", CATALOG),
+    ("facts.cedarschema", "type CallFacts = { ticket?: { state: String } };"),
+    ("namespaces/shop/a.cedar", PERMIT_ALL),
+    (
+        "namespaces/shop/b.cedar",
+        r#"forbid (principal, action == Action::"GET", resource) when { context.http.query.hasTag("mode") };"#,
+    ),
+    (
+        "namespaces/pay/a.cedar",
+        r#"permit (principal, action == Action::"GET", resource)
+           when { context.env has facts && context.env.facts has ticket && context.env.facts.ticket.state == "open" };"#,
+    ),
+    ("namespaces/bad/a.cedar", "permit ("),
+];
+
+const PROFILES: &str = "profiles={\
+    default: {}, \
+    xfcc: {identity: {sources: [xfcc: {hops: 1}]}}, \
+    metadata: {identity: {tokens: [metadata: {key: jwt, claims: {issuer: 'https://idp.example', audiences: [shop]}}]}}, \
+    dead: {identity: {tokens: [verified: {issuers: [dead]}]}}}";
+const LISTENERS: &str = "listeners=[\
+    {name: default, address: '127.0.0.1:0'}, \
+    {name: xfcc, address: '127.0.0.1:0', profile: xfcc}, \
+    {name: metadata, address: '127.0.0.1:0', profile: metadata}, \
+    {name: dead, address: '127.0.0.1:0', profile: dead}]";
+
+/// A look-up of tickets at `source`.
+pub fn lookup(source: &FakeHttp, timeout: &str) -> String {
+    format!(
+        "entity.lookups=[{{name: tickets, fills: {{call: {{attribute: ticket}}}}, attributes: {{state: /state}}, \
+         url: 'http://{}/t/${{principal.id}}', timeout: {timeout}}}]",
+        source.address
+    )
+}
+
+/// Claims of a good token, with `name` set to something else.
+fn claims(name: &str, value: serde_json::Value) -> serde_json::Value {
+    let now = jiff::Timestamp::now().as_second();
+    let mut claims = json!({"iss": "https://idp.example", "sub": "alice", "aud": "shop", "exp": now + 60});
+    claims[name] = value;
+    claims
+}
+
+fn many_headers() -> Check {
+    (0..=200).fold(orders(), |check, number| check.header(&format!("x-{number}"), "1"))
+}
+
+/// Code, status, listener and check of everything that a request can bring about.
+fn rows() -> Vec<(Code, i32, &'static str, Check)> {
+    let mut tcp = orders();
+    tcp.attributes().request = None;
+    let bare = |method: &str, path: &str| check(method, path).service("shop/orders").by(FRONTEND);
+    let token = |name: &str, value| orders().claims(&claims(name, value));
+    let foreign = Issuer::new("k1").token_of("https://dead.example");
+    vec![
+        (Code::MalformedRequest, 400, "default", bare("", "/")),
+        (Code::TcpUnsupported, 403, "default", tcp),
+        (Code::PathRefused, 400, "default", bare("GET", "/a/../b")),
+        (Code::HostRefused, 400, "default", orders().host("a@b")),
+        (Code::QueryRefused, 400, "default", bare("GET", "/?mode=1&mode=2")),
+        (Code::HeaderDuplicated, 400, "default", orders().header("content-type", "a").header("content-type", "b")),
+        (Code::HeaderRefused, 400, "default", orders().header("x-a", "\0")),
+        (Code::TooLarge, 431, "default", many_headers()),
+        (Code::MethodOverride, 400, "default", orders().header("x-http-method-override", "DELETE")),
+        (Code::ConnectRefused, 403, "default", bare("CONNECT", "")),
+        (Code::UpgradeRefused, 403, "default", orders().header("upgrade", "websocket")),
+        (Code::PeerRejected, 403, "default", orders().by("CN=frontend")),
+        (Code::XfccRejected, 403, "xfcc", orders().header("x-forwarded-client-cert", "URI=\"open")),
+        (Code::TrustDomainRefused, 403, "default", orders().by("spiffe://other.example/ns/web/sa/frontend")),
+        (Code::TokenRejected, 401, "metadata", token("iss", json!("https://other.example"))),
+        (Code::TokenExpired, 401, "metadata", token("exp", json!(1))),
+        (Code::TokenNotBound, 403, "metadata", token("cnf", json!({"jkt": "x"}))),
+        (Code::Unmapped, 403, "default", orders().service("shop/none")),
+        (Code::ProtocolUnsupported, 403, "default", orders().service("agents/tools")),
+        (Code::ProtocolMismatch, 400, "default", orders().service("shop/stock")),
+        // A time that fits the claim and no `datetime`.
+        (Code::QueryInvalid, 400, "metadata", token("exp", json!(9_000_000_000_000_000_i64))),
+        (Code::BundleInvalid, 503, "default", orders().service("bad/thing")),
+        (Code::EntitiesUnavailable, 503, "default", orders().service("pay/billing")),
+        (Code::KeysUnavailable, 503, "dead", orders().bearer(&foreign)),
+    ]
+}
+
+/// What was reached: code to status.
+#[derive(Default)]
+struct Reached(BTreeMap<Code, i32>);
+
+impl Reached {
+    #[track_caller]
+    fn add(&mut self, code: Code, status: i32, said: &crate::harness::Said) {
+        assert_eq!((said.decision.as_str(), said.reason.as_str()), ("error", code.as_str()));
+        assert_eq!(said.status, status, "status of {}", code.as_str());
+        assert!(self.0.insert(code, status).is_none(), "{} has two rows", code.as_str());
+    }
+}
+
+/// A judge that panics, or that fails as it is told.
+enum Scripted {
+    Panics,
+    Fails(Code),
+}
+
+impl Judge for Scripted {
+    fn judge<'a>(&'a self, _: &'a Call, _: Instant) -> Pin<Box<dyn Future<Output = Judgement> + Send + 'a>> {
+        match self {
+            Self::Panics => panic!("of the test"),
+            Self::Fails(code) => Box::pin(async { Judgement::failed(Failure::new(*code, "of the test")) }),
+        }
+    }
+}
+
+async fn scripted(judge: Scripted) -> crate::harness::Said {
+    let authz = direct::authz(Arc::new(judge), Arc::new(|_| {}));
+    said(authz.check(tonic::Request::new(orders().0)).await.unwrap().get_ref())
+}
+
+#[tokio::test]
+async fn every_failure_code_is_reached_and_has_its_status() {
+    let mut reached = Reached::default();
+    let source = FakeHttp::start(Reply::Close).await;
+    let keys = FakeHttp::start(Reply::Close).await;
+    let issuer = format!(
+        "keys.issuers=[{{name: dead, jwks: {{url: {{address: 'http://{}/keys'}}}}, \
+         claims: {{issuer: 'https://dead.example', audiences: [shop]}}}}]",
+        keys.address
+    );
+    let lookup_now = lookup(&source, "5s");
+    let server = Server::start(TREE, &[PROFILES, LISTENERS, &issuer, &lookup_now]).await;
+    for (code, status, listener, check) in rows() {
+        let said = server.client_of(listener).await.ask(check).await;
+        reached.add(code, status, &said);
+    }
+
+    // Our own trouble.
+    let late = Server::start(TREE, &["limits.check.deadline=0s"]).await;
+    reached.add(Code::Deadline, 503, &late.client().await.ask(orders()).await);
+    let empty = Server::over(Arc::new(TempDir::new().unwrap()), &["policies.dir=/nowhere/at/all"]).await;
+    reached.add(Code::NotReady, 503, &empty.client().await.ask(orders()).await);
+    reached.add(Code::Overload, 503, &overloaded().await);
+    reached.add(Code::Internal, 503, &scripted(Scripted::Panics).await);
+    for (code, status) in AWAITED {
+        reached.add(code, status, &scripted(Scripted::Fails(code)).await);
+    }
+
+    let (found, all): (BTreeSet<_>, BTreeSet<_>) = (reached.0.into_keys().collect(), Code::ALL.into_iter().collect());
+    assert_eq!(found, all, "every code of src/failure.rs needs a row here");
+}
+
+/// What a second check is told while the only place is taken by one that waits for its source.
+async fn overloaded() -> crate::harness::Said {
+    let source = FakeHttp::start(Reply::Hang).await;
+    let server = Server::start(TREE, &["limits.in_flight_max=1", &lookup(&source, "5s")]).await;
+    let mut first = server.client().await;
+    let mut waiting = Box::pin(first.ask(orders().service("pay/billing")));
+    let mut second = server.client().await;
+    loop {
+        tokio::select! {
+            biased;
+            said = &mut waiting => panic!("the first check did not wait: {said:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+        if source.requests() > 0 {
+            return second.ask(orders()).await;
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Checks as bytes, mutated for as long as one likes: no panic, no wrong allow, no answer without a status.
+//!
+//! Starts from the recorded cases and `tests/fuzz/corpus`, and keeps every input whose answers are new: that is its
+//! measure of progress on a stable compiler. `cargo test` runs it for a fixed number of inputs; `docs/fuzzing.md`
+//! says how to run it longer, and by coverage. What fails is written to `target/fuzz`: the seed alone repeats the
+//! choices, but not always the bytes, since protobuf's maps have no order.
+
+mod mutate;
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
+use mutate::{Mutator, Random};
+use prost::Message as _;
+use tokio::runtime::Runtime;
+
+use crate::harness::direct::{Direct, Seen};
+use crate::props::{ask_all, listeners};
+
+/// Inputs of a run without `FUZZ_SECONDS`: some seconds in a debug build.
+const INPUTS: u64 = 3000;
+/// Largest input; Envoy's largest is far larger, and says nothing new.
+const BYTES_MAX: usize = 16 * 1024;
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var_os(name)?.to_str()?.parse().ok()
+}
+
+/// Where to begin: the recorded cases, and what earlier runs found.
+fn corpus() -> Vec<Vec<u8>> {
+    let recorded = crate::cases::calls().into_iter();
+    let mut corpus: Vec<Vec<u8>> =
+        recorded.map(|(_, call)| picket::envoy::json::check_request(&call).unwrap().encode_to_vec()).collect();
+    let mut found: Vec<PathBuf> =
+        std::fs::read_dir(root("tests/fuzz/corpus")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    corpus.extend(found.iter().map(|path| std::fs::read(path).unwrap()));
+    corpus
+}
+
+/// What an answer shows of the way it took.
+fn trail(seen: &Seen) -> String {
+    match &seen.result {
+        Ok(verdict) => format!("{} {:?} {:?}", verdict.reason().as_str(), verdict.determining, verdict.would_be),
+        // Up to the first quoted input.
+        Err(failure) => {
+            format!("{} {}", failure.code.as_str(), failure.detail.split('`').next().unwrap_or_default())
+        }
+    }
+}
+
+struct Fuzzer {
+    runtime: Runtime,
+    listeners: Vec<Direct>,
+    trails: HashSet<String>,
+    pool: Vec<Vec<u8>>,
+}
+
+impl Fuzzer {
+    fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let listeners = listeners(&runtime);
+        Self { runtime, listeners, trails: HashSet::new(), pool: Vec::new() }
+    }
+
+    /// Tries an input, and keeps it if its answers are new. Panics where a promise is broken.
+    fn try_input(&mut self, input: Vec<u8>) -> bool {
+        let Ok(request) = CheckRequest::decode(input.as_slice()) else { return false };
+        let seen = ask_all(&self.runtime, &self.listeners, &request);
+        let trail: String = seen.iter().map(|seen| format!("{}\n", trail(seen))).collect();
+        let is_new = self.trails.insert(trail);
+        if is_new {
+            self.pool.push(input);
+        }
+        is_new
+    }
+
+    /// The same, but what breaks a promise is written down before the test fails.
+    fn try_and_keep(&mut self, input: Vec<u8>, seed: u64) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| self.try_input(input.clone()))) {
+            Ok(is_new) => is_new,
+            Err(panic) => {
+                std::fs::create_dir_all(root("target/fuzz")).unwrap();
+                let path = root("target/fuzz").join(format!("failure-{seed}.bin"));
+                std::fs::write(&path, &input).unwrap();
+                println!("FUZZ_SEED={seed}; the input is in {}: move it to tests/fuzz/corpus", path.display());
+                std::panic::resume_unwind(panic)
+            }
+        }
+    }
+}
+
+#[test]
+fn no_mutated_check_breaks_a_promise() {
+    let seed = number("FUZZ_SEED").unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1);
+    println!("FUZZ_SEED={seed}");
+    let mut fuzzer = Fuzzer::new();
+    for input in corpus() {
+        fuzzer.try_and_keep(input, seed);
+    }
+    assert!(!fuzzer.pool.is_empty(), "no input of the corpus decodes");
+    let keep = std::env::var_os("FUZZ_KEEP").is_some();
+    let seconds = number("FUZZ_SECONDS").map(Duration::from_secs);
+    let mut mutator = Mutator::new(Random::new(seed), BYTES_MAX);
+    #[expect(clippy::disallowed_methods, reason = "a run is as long as its user says")]
+    let start = Instant::now();
+    let mut inputs = 0;
+    while seconds.map_or(inputs < INPUTS, |seconds| start.elapsed() < seconds) {
+        inputs += 1;
+        let input = mutator.next(&fuzzer.pool);
+        if fuzzer.try_and_keep(input.clone(), seed) && keep {
+            std::fs::write(root("tests/fuzz/corpus").join(format!("{seed:016x}-{inputs}.bin")), input).unwrap();
+        }
+    }
+    println!("{inputs} inputs, {} different trails, {:?}", fuzzer.trails.len(), start.elapsed());
+}
+
+#[test]
+fn mutated_inputs_are_mostly_still_checks_and_another_seed_draws_others() {
+    let pool: Vec<Vec<u8>> = corpus();
+    let inputs = |seed| {
+        let mut mutator = Mutator::new(Random::new(seed), BYTES_MAX);
+        (0..50).map(|_| mutator.next(&pool)).collect::<Vec<_>>()
+    };
+    assert_ne!(inputs(7), inputs(8));
+    let decoded = inputs(7).iter().filter(|input| CheckRequest::decode(input.as_slice()).is_ok()).count();
+    assert!(decoded >= 25, "only {decoded} of 50 inputs are checks at all");
+}

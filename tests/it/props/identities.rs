@@ -1,0 +1,116 @@
+//! Identities, tokens and calls as other modules may hand them to mapping.
+
+use picket::call::{Call, UnixMillis};
+use picket::decision::Snapshot;
+use picket::identity::{Binding, Identity, Proof, SpiffeId, Token, TokenKind, Workload};
+use picket::mapping::{self, Place, action};
+use picket::query::{Keys, Query, Reads};
+use proptest::prelude::*;
+
+use crate::support::{call, token};
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), Just("orders:read".to_owned()), ".{0,16}"]
+}
+
+fn texts() -> impl Strategy<Value = std::collections::BTreeSet<String>> {
+    prop::collection::btree_set(text(), 0..4)
+}
+
+/// A time that a token may carry.
+fn time() -> impl Strategy<Value = UnixMillis> {
+    prop_oneof![Just(crate::support::NOW), (-62_000_000_000_000_i64..250_000_000_000_000).prop_map(UnixMillis)]
+}
+
+fn tokens() -> impl Strategy<Value = Token> {
+    let kinds = [TokenKind::Access, TokenKind::JwtSvid, TokenKind::Kubernetes, TokenKind::Transaction];
+    let bindings = [Binding::Bound, Binding::Unbound, Binding::Unchecked];
+    let closed =
+        (prop::sample::select(kinds.to_vec()), prop::sample::select(bindings.to_vec()), any::<bool>(), any::<u32>());
+    let named = (text(), text(), texts(), texts(), texts(), texts());
+    let maybe = (
+        proptest::option::of(text()),
+        proptest::option::of(text()),
+        proptest::option::of(texts()),
+        proptest::option::of(time()),
+        proptest::option::of(time()),
+        time(),
+    );
+    (closed, named, maybe).prop_map(|((kind, binding, is_user, actor_depth), named, maybe)| {
+        let (issuer, subject, audiences, scopes_claimed, scopes_proven, roles) = named;
+        let (client_id, acr, amr, auth_time, issued_at, expires_at) = maybe;
+        Token {
+            actor: acr.clone(),
+            token_id: client_id.clone(),
+            ..Token {
+                issuer,
+                subject,
+                kind,
+                audiences,
+                scopes_claimed,
+                scopes_proven,
+                roles,
+                binding,
+                is_user,
+                client_id,
+                acr,
+                amr,
+                auth_time,
+                issued_at,
+                expires_at,
+                actor_depth,
+                ..token(&[])
+            }
+        }
+    })
+}
+
+fn identities() -> impl Strategy<Value = Identity> {
+    let ids = [
+        "spiffe://cluster.local/ns/web/sa/frontend",
+        "spiffe://cluster.local/odd/path",
+        "spiffe://other.example/ns/web/sa/frontend",
+        "spiffe://cluster.local",
+        "spiffe://cluster.local/ns/shop/sa/orders",
+    ];
+    let ids: Vec<SpiffeId> = ids.iter().filter_map(|id| SpiffeId::parse(id).ok()).collect();
+    let proofs = [Proof::Mtls, Proof::Xfcc, Proof::JwtSvid];
+    let workload = (prop::sample::select(ids), prop::sample::select(proofs.to_vec()));
+    let workload = proptest::option::of(workload.prop_map(|(id, proof)| Workload { id, proof }));
+    (workload, proptest::option::of(tokens())).prop_map(|(workload, token)| Identity { workload, token })
+}
+
+fn calls() -> impl Strategy<Value = (Call, String)> {
+    let http = (prop::sample::select(vec!["GET", "POST", "X", "OPTIONS"]), "/[a-z0-9]{1,5}(/[a-z]{1,3}){0,4}");
+    let headers = prop::collection::btree_map("[a-z]{1,6}", "[ -~]{0,12}", 0..4);
+    let service = prop::sample::select(vec!["shop/orders", "pay/billing", "shop/inventory"]);
+    (http, headers, service, any::<Option<std::net::IpAddr>>()).prop_map(
+        |((method, path), headers, service, address)| {
+            let built = match service {
+                "shop/inventory" => {
+                    call().method("POST").path("/shop.Stock/Get").header("content-type", "application/grpc")
+                }
+                _ => call().method(method).path(&format!("{path}?k=v")),
+            };
+            let mut built =
+                headers.iter().fold(built, |built, (name, value)| built.header(name, value)).service(service).0;
+            built.peer.address = address;
+            (built, service.to_owned())
+        },
+    )
+}
+
+/// Who asks what of which service.
+pub fn queries() -> impl Strategy<Value = (Identity, Call, String)> {
+    (identities(), calls()).prop_map(|(identity, (call, service))| (identity, call, service))
+}
+
+/// Maps with everything read that can be read.
+pub fn query(snapshot: &Snapshot, identity: &Identity, call: &Call, service: &str) -> Query {
+    let settings = mapping::Settings::default();
+    let service = snapshot.catalog().service(service).unwrap();
+    let asked = action::asked(call, service, &settings).unwrap();
+    let reads = Reads { headers: Keys::All, query: Keys::All, ..Reads::default() };
+    let place = Place { listener: "test", home: "cluster.local" };
+    mapping::query(call, identity, service, &asked, &reads, place).unwrap()
+}
