@@ -1,5 +1,5 @@
 //! The example everybody starts with, in Cedar: a directory of people, two roles in a signed token, and a caller that
-//! is known by its SPIFFE id. The policies are the files under `people/`; `docs/opa-envoy.md` explains them.
+//! is known by its SPIFFE id. The policies are those of `policies/library/people`; `docs/opa-envoy.md` explains them.
 
 use ::picket::cli::demo::certs::Authority;
 use serde_json::{Value, json};
@@ -7,14 +7,23 @@ use serde_json::{Value, json};
 use super::issuer::{self, Issuer};
 use super::{Scene, request, safe, send, send_as, show};
 
-const CATALOG: &str = include_str!("people/catalog.yaml");
-const POLICIES: &str = include_str!("people/namespaces/people/directory.cedar");
+const CATALOG: &str = include_str!("../../../../policies/library/people/catalog.yaml");
+const POLICIES: &str = include_str!("../../../../policies/library/people/namespaces/people/directory.cedar");
 
 async fn scene() -> (Scene, Issuer) {
     let scene = Scene::new(&[("catalog.yaml", CATALOG), ("namespaces/people/directory.cedar", POLICIES)]).await;
     let issuer = Issuer::new();
     scene.write("jwks.json", &issuer.key_set());
     (scene, issuer)
+}
+
+#[test]
+fn the_library_is_valid_and_passes_its_own_tests() {
+    let library = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/library/people");
+    for arguments in [vec!["validate", library, "--deny-warnings"], vec!["test", "--policies", library]] {
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_picket")).args(&arguments).output().unwrap();
+        assert!(run.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&run.stdout));
+    }
 }
 
 #[tokio::test]
