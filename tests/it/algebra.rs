@@ -309,6 +309,11 @@ fn p12_a_header_that_is_read_must_be_single() {
     // Raw or not: Envoy joins some headers also where it sends raw ones.
     check(&files, &frontend(), &orders().header("x-role", "user,admin").joined().0, "error header_duplicated");
     check(&files, &frontend(), &orders().header("x-role", "user,admin").0, "error header_duplicated");
+    // Servers that go by CGI's rules read `_` as `-`.
+    check(&files, &frontend(), &orders().header("x_role", "admin").0, "error header_duplicated");
+    let both = orders().header("x-role", "user").header("x_role", "admin");
+    check(&files, &frontend(), &both.0, "error header_duplicated");
+    check(&files, &frontend(), &orders().header("x_other", "1").header("x-other", "2").0, "deny no_permit []");
     check(&files, &frontend(), &orders().header("x-other", "1").header("x-other", "2").0, "deny no_permit []");
 }
 
