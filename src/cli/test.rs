@@ -165,9 +165,13 @@ fn cases(args: &Args, dir: &Path) -> Result<Vec<Case>, Problems> {
     let (mut cases, mut problems, mut files) = (Vec::new(), Vec::new(), Files::default());
     let mut suites = Vec::new();
     for place in &places {
-        if let Err(error) = find(place, &mut suites) {
+        let mut found = Vec::new();
+        if let Err(error) = find(place, &mut found) {
             problems.push(Problem::error(place.display().to_string(), format!("cannot be read: {error}")));
         }
+        // A tree's library is there to copy from; its suites are about policies that the tree does not load.
+        let library = place.join("library");
+        suites.extend(found.into_iter().filter(|suite| !suite.starts_with(&library)));
     }
     suites.sort();
     suites.dedup();

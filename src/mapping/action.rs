@@ -149,6 +149,10 @@ fn grpc(call: &Call, path: CanonicalPath) -> Result<Asked, Failure> {
     if !name(service) || !name(method) || method.contains('.') {
         return Err(mismatch("a gRPC path is `/<package.Service>/<Method>`"));
     }
+    // Servers look methods up by the path as it came: another spelling is another method, or none.
+    if call.path_sent != path.as_str() {
+        return Err(mismatch("a gRPC path has no escapes, no query and no slash at its end"));
+    }
     let (service, method) = ((*service).to_owned(), (*method).to_owned());
     Ok(Asked::Grpc { service, method, path })
 }

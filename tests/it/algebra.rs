@@ -202,6 +202,76 @@ fn a_grpc_service_is_judged_by_method() {
 }
 
 #[test]
+fn p36_a_grpc_method_has_one_spelling() {
+    let policy = r#"@id("all") permit (principal, action == Action::"grpc.call", resource);"#;
+    let files = [("namespaces/shop/a.cedar", policy)];
+    let grpc = |path: &str, kind: &str| {
+        call().service("shop/inventory").method("POST").path(path).header("content-type", kind).header("te", "trailers")
+    };
+    check(&files, &frontend(), &grpc("/a.B/Get", "application/grpc").0, "allow policy_permit [shop/all]");
+    check(&files, &frontend(), &grpc("/a.B/Get", "application/grpc+proto; a=b").0, "allow policy_permit [shop/all]");
+    for path in ["/a.B/%47et", "/a%2eB/Get", "/a.B/Get/", "/a.B/Get?x", "/a.B/Get?", "/a.B/C/Get", "/a.B", "/"] {
+        check(&files, &frontend(), &grpc(path, "application/grpc").0, "error protocol_mismatch");
+    }
+    for name in ["/a.B/G-t", "/a.B/G%C3%A9t", "/a.B/é", "/a B/Get", "/a.B/C.Get", "/a:B/Get"] {
+        let path = name.replace(' ', "%20");
+        check(&files, &frontend(), &grpc(&path, "application/grpc").0, "error protocol_mismatch");
+    }
+    for kind in ["application/grpc-web", "application/grpcx", "application/json", "", "text/plain;application/grpc"] {
+        check(&files, &frontend(), &grpc("/a.B/Get", kind).0, "error protocol_mismatch");
+    }
+    let twice = grpc("/a.B/Get", "application/grpc").header("content-type", "application/grpc");
+    check(&files, &frontend(), &twice.0, "error protocol_mismatch");
+    check(&files, &frontend(), &grpc("/a.B/Get", "application/grpc").method("GET").0, "error protocol_mismatch");
+}
+
+#[test]
+fn p43_a_service_is_named_exactly_or_unmapped() {
+    let files = [("namespaces/shop/a.cedar", r#"@id("all") permit (principal, action in Action::"any", resource);"#)];
+    check(&files, &frontend(), &call().service("shop/orders").0, "allow policy_permit [shop/all]");
+    for id in [
+        "",
+        "/",
+        "shop",
+        "shop/",
+        "shop/orders ",
+        " shop/orders",
+        "shop/orders/",
+        "shop//orders",
+        "Shop/orders",
+        "shop/Orders",
+        "shop/@orders",
+        "shop/orders\0",
+        "shop/orders\n",
+        "shop\u{2215}orders",
+        "shop/ord\u{435}rs",
+        "../shop/orders",
+        "pay/../shop/orders",
+        "shop/orders,pay/billing",
+    ] {
+        check(&files, &frontend(), &call().service(id).0, "error unmapped");
+    }
+    // Another key of the route's extensions names nothing, whatever it holds.
+    let mut other = call().0;
+    other.extensions.insert("Service".into(), "shop/orders".into());
+    check(&files, &frontend(), &other, "error unmapped");
+}
+
+#[test]
+fn p44_a_call_is_judged_by_the_one_reading_of_the_clock_it_came_with() {
+    let policy = r#"@id("until") permit (principal, action == Action::"GET", resource)
+        when { context.env.now < datetime("2026-11-23T00:00:01Z") };"#;
+    let files = [("namespaces/shop/a.cedar", policy)];
+    let at = |milliseconds: i64| {
+        let mut orders = call().service("shop/orders").header("date", "Thu, 01 Jan 1970 00:00:00 GMT").0;
+        orders.received_at.0 += milliseconds;
+        orders
+    };
+    check(&files, &frontend(), &at(999), "allow policy_permit [shop/until]");
+    check(&files, &frontend(), &at(1000), "deny no_permit []");
+}
+
+#[test]
 fn a_protocol_that_is_not_built_is_never_judged_as_http() {
     let all = [("mesh/a.cedar", r#"permit (principal, action in Action::"any", resource);"#)];
     check(
@@ -236,7 +306,14 @@ fn p12_a_header_that_is_read_must_be_single() {
         &orders().header("x-role", "user").header("x-role", "admin").0,
         "error header_duplicated",
     );
+    // Raw or not: Envoy joins some headers also where it sends raw ones.
     check(&files, &frontend(), &orders().header("x-role", "user,admin").joined().0, "error header_duplicated");
+    check(&files, &frontend(), &orders().header("x-role", "user,admin").0, "error header_duplicated");
+    // Servers that go by CGI's rules read `_` as `-`.
+    check(&files, &frontend(), &orders().header("x_role", "admin").0, "error header_duplicated");
+    let both = orders().header("x-role", "user").header("x_role", "admin");
+    check(&files, &frontend(), &both.0, "error header_duplicated");
+    check(&files, &frontend(), &orders().header("x_other", "1").header("x-other", "2").0, "deny no_permit []");
     check(&files, &frontend(), &orders().header("x-other", "1").header("x-other", "2").0, "deny no_permit []");
 }
 

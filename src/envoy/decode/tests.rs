@@ -104,6 +104,7 @@ fn p1_to_p9_a_path_with_two_readings_is_refused() {
     ];
     for path in refused {
         assert_eq!(code(check("GET", path, &[])), Some(Code::PathRefused), "{path:?}");
+        assert_eq!(code(check("OPTIONS", path, &[])), Some(Code::PathRefused), "OPTIONS {path:?}");
     }
     assert_eq!(code(check("GET", &format!("/{}", "a".repeat(9000)), &[])), Some(Code::TooLarge));
     let mut request = check("GET", "/a", &[]);
@@ -212,8 +213,10 @@ fn p12_a_header_that_must_be_single_is_never_chosen_from() {
         let expected = refused.then_some(Code::HeaderDuplicated);
         assert_eq!(code(joined(&[(name, value)])), expected, "{name}: {value}");
     }
-    // With raw headers a comma is a character like any other.
+    // With raw headers a comma is a character like any other, but Envoy joins two content types all the same.
     assert_eq!(code(check("GET", "/", &[("authorization", "Digest a=1,b=2")])), None);
+    let twice = [("content-type", "application/grpc+proto,text/plain")];
+    assert_eq!(code(check("POST", "/a.B/C", &twice)), Some(Code::HeaderDuplicated));
 }
 
 #[test]

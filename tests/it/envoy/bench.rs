@@ -78,7 +78,7 @@ impl Listener {
         self
     }
 
-    fn build(mut self) -> Value {
+    pub(super) fn build(mut self) -> Value {
         let router = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"});
         let filters = json!({"http_filters": [
             {"name": "envoy.filters.http.ext_authz", "typed_config": self.authz},
@@ -100,19 +100,34 @@ impl Listener {
     }
 }
 
-fn merge(into: &mut Value, keys: Value) {
+pub(super) fn merge(into: &mut Value, keys: Value) {
     let Value::Object(keys) = keys else { panic!("not an object") };
     into.as_object_mut().unwrap().extend(keys);
 }
 
-fn loopback(port: u16) -> Value {
+pub(super) fn loopback(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
 }
 
 fn cluster(name: &str, port: u16) -> Value {
+    cluster_of(name, &[loopback(port)])
+}
+
+/// A cluster of these addresses.
+pub(super) fn cluster_of(name: &str, addresses: &[Value]) -> Value {
+    let endpoints: Vec<Value> = addresses.iter().map(|address| json!({"endpoint": {"address": address}})).collect();
     json!({"name": name, "connect_timeout": "1s", "load_assignment": {"cluster_name": name, "endpoints": [
-        {"lb_endpoints": [{"endpoint": {"address": loopback(port)}}]},
+        {"lb_endpoints": endpoints},
     ]}})
+}
+
+/// Has a cluster speak HTTP/2.
+pub(super) fn http2(mut cluster: Value) -> Value {
+    let http2 = json!({"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {}}});
+    let options = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2});
+    merge(&mut cluster, json!({"typed_extension_protocol_options": options}));
+    cluster
 }
 
 /// Everything of one group of cases; it ends with the value.
@@ -156,11 +171,7 @@ impl Bench {
         for (name, text) in files {
             folder.write(name, text).unwrap();
         }
-        let mut authz = cluster("authz", authz_port);
-        let http2 = json!({"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "explicit_http_config": {"http2_protocol_options": {}}});
-        let options = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2});
-        merge(&mut authz, json!({"typed_extension_protocol_options": options}));
+        let authz = http2(cluster("authz", authz_port));
         let config = json!({
             "admin": {"address": loopback(0)},
             "static_resources": {

@@ -4,6 +4,7 @@
 //! `docs/envoy.md`, and say in the commit which lines changed.
 
 mod bodies;
+mod doubled;
 mod forwarded;
 mod mutations;
 mod paths;

@@ -10,37 +10,6 @@ use super::{Source, assert_none, files, root};
 /// Tops of the tree: a quoted text that begins with one of them is meant as a path.
 const TOPS: &[&str] = &["src/", "tests/", "docs/", "policies/", "deploy/", "benches/", "proto/", ".ci/"];
 
-/// Paths the docs may name before they exist, and pitfalls whose tests are still to come: both lists
-/// may only shrink.
-const AWAITED: &[&str] = &[
-    "src/body.rs",
-    "src/config.rs",
-    "src/entity/",
-    "src/envoy/decode.rs",
-    "src/envoy/encode.rs",
-    "src/envoy/authz.rs",
-    "src/keys.rs",
-    "src/mapping/",
-    "src/decision/",
-    "src/obligation/",
-    "src/telemetry/",
-    "src/policy/",
-    "src/cli/",
-    "src/identity/",
-    "deploy/config.yaml",
-    "docs/config.md",
-    "docs/metrics.md",
-    "tests/it/wire.rs",
-    "tests/it/cases.rs",
-    "tests/it/props.rs",
-    "tests/it/faults.rs",
-    "tests/it/matrix.rs",
-    "tests/it/deploy.rs",
-    "tests/cases/",
-];
-const UNPINNED: &[u8] =
-    &[8, 11, 12, 13, 14, 15, 16, 17, 18, 19, 21, 22, 23, 24, 25, 26, 30, 31, 32, 33, 34, 35, 36, 42, 43, 44, 45, 46];
-
 const PITFALLS: u8 = 46;
 
 fn prose() -> Vec<Source> {
@@ -84,10 +53,6 @@ fn is_path(text: &str) -> bool {
         && !text.contains("NNNN")
 }
 
-fn is_awaited(path: &str) -> bool {
-    AWAITED.iter().any(|awaited| path == *awaited || (awaited.ends_with('/') && path.starts_with(awaited)))
-}
-
 /// First cell of every table row, without backticks.
 fn first_cells(text: &str) -> Vec<String> {
     let cells = text.lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
@@ -104,13 +69,13 @@ fn every_path_named_in_the_docs_exists() {
     for file in prose() {
         for path in quoted(&file.text).into_iter().filter(|text| is_path(text)) {
             let path = path.split(':').next().unwrap_or(path);
-            if !is_awaited(path) && !root().join(path).exists() {
+            if !root().join(path).exists() {
                 findings.push(format!("{}: `{path}` does not exist", file.path));
             }
         }
         let folder = root().join(&file.path);
         for target in links(&file.text) {
-            if !is_awaited(target) && !folder.parent().unwrap().join(target).exists() {
+            if !folder.parent().unwrap().join(target).exists() {
                 findings.push(format!("{}: the link to `{target}` is broken", file.path));
             }
         }
@@ -169,7 +134,7 @@ fn security_md_and_the_tests_name_the_same_pitfalls() {
         quoted(&text).into_iter().filter_map(|word| word.strip_prefix('p')?.strip_suffix("_*")?.parse().ok()).collect();
     let pinned = pinned();
     let mut findings = Vec::new();
-    for number in claimed.iter().filter(|number| !pinned.contains_key(number) && !UNPINNED.contains(number)) {
+    for number in claimed.iter().filter(|number| !pinned.contains_key(number)) {
         findings.push(format!("`p{number}_*` is claimed, but no test has such a name"));
     }
     for (number, name) in pinned.iter().filter(|(number, _)| !claimed.contains(number)) {
