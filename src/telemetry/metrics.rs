@@ -175,6 +175,12 @@ impl Metrics {
     }
 }
 
+/// Resident memory of this process in bytes, where the system says it.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    process::resident()
+}
+
 /// The namespace whose policies judged a call, as far as it was found out.
 pub(super) fn namespace(judgement: &Judgement) -> Option<&str> {
     let of_service = || judgement.service.as_deref().and_then(|id| id.split_once('/')).map(|(namespace, _)| namespace);
