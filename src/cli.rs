@@ -2,6 +2,7 @@
 //!
 //! Knows: every command. Must not know: how any of them works.
 
+pub mod bench;
 pub mod demo;
 pub mod draw;
 pub mod explain;
@@ -84,6 +85,8 @@ enum Command {
     Explain(explain::Args),
     /// Runs policy tests.
     Test(test::Args),
+    /// Measures what a decision costs with these policies.
+    Bench(bench::Args),
     /// Says which Picket this is.
     Version(version::Args),
 }
@@ -102,6 +105,7 @@ pub fn run() -> Exit {
         Command::Validate(args) => validate::run(&args, cli.output),
         Command::Explain(args) => explain::run(&args, cli.output),
         Command::Test(args) => test::run(&args, cli.output),
+        Command::Bench(args) => bench::run(&args, cli.output),
         Command::Version(args) => version::run(&args, cli.output),
     }
 }

@@ -68,7 +68,7 @@ impl Files {
     }
 }
 
-/// Problems for people; notes take a line each.
+/// Problems for people; notes take a line each, and one more for their help.
 #[must_use]
 pub fn text(problems: &[Problem], files: &Files, paint: Paint) -> String {
     let mut drawn = String::new();
@@ -77,6 +77,9 @@ pub fn text(problems: &[Problem], files: &Files, paint: Paint) -> String {
             Severity::Note => {
                 let place = files.place(problem).map_or_else(String::new, |(line, _)| format!(":{line}"));
                 let _ = writeln!(drawn, "note: {}{place}: {}", problem.file, problem.message);
+                if let Some(help) = &problem.help {
+                    let _ = writeln!(drawn, "  help: {help}");
+                }
             }
             Severity::Warning | Severity::Error => frame(problem, files, paint, &mut drawn),
         }

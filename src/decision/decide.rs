@@ -25,18 +25,22 @@ pub fn decide(snapshot: &Snapshot, query: Query, facts: &Facts) -> Result<(Verdi
     let units = judging(snapshot, &query.namespace)?;
     let invalid = |detail| Failure::new(Code::QueryInvalid, detail);
     values::check(&query).map_err(invalid)?;
-    let find = |part| snapshot.engine().find(&units, part, &query, snapshot.types());
+    let find = |part| snapshot.engine().search(&units, part, &query, snapshot.types());
     let enforced = find(Part::Enforced).map_err(invalid)?;
     let case = Case { snapshot, query: &query, units: &units };
-    let (effect, determining) = case.effect(&enforced);
+    let (effect, determining) = case.effect(&enforced.findings);
+    let mut candidates = enforced.candidates;
     let mut would_be = None;
     if units.iter().any(|unit| unit.watched) {
-        let mut all = Findings::clone(&*find(Part::Shadow).map_err(invalid)?);
-        all.unite(&enforced);
+        let watched = find(Part::Shadow).map_err(invalid)?;
+        candidates += watched.candidates;
+        let mut all = Findings::clone(&watched.findings);
+        all.unite(&enforced.findings);
         all.permits.retain(|id| !case.entry(id).is_some_and(|entry| entry.bridge));
         would_be = Some(case.would_be(&all));
     }
-    let verdict = Verdict { effect, determining, errors: enforced.errors(), would_be };
+    snapshot.engine().stats().candidates.observe(candidates);
+    let verdict = Verdict { effect, determining, errors: enforced.findings.errors(), would_be };
     Ok((verdict, query))
 }
 

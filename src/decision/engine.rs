@@ -3,6 +3,8 @@
 //! Select the policies whose scope names the query; take the prepared set of exactly these; cut the query down
 //! to what they can reach; answer from memory if that was asked before, else let Cedar evaluate.
 
+pub mod candidates;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +19,7 @@ use super::schema::Types;
 use super::unit::Unit;
 use super::values;
 use crate::query::{Query, Uid};
+use candidates::Candidates;
 
 /// Most prepared sets of policies that are kept.
 const PLANS_MAX: u64 = 4096;
@@ -47,8 +50,17 @@ pub struct Stats {
     pub plan_hits: AtomicU64,
     /// Prepared sets built.
     pub plan_misses: AtomicU64,
-    /// Candidates of all decisions together.
-    pub candidates: AtomicU64,
+    /// Candidates per decision.
+    pub candidates: Candidates,
+}
+
+/// What one search came to.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Which policies are satisfied, and which fail.
+    pub(super) findings: Arc<Findings>,
+    /// How many policies' scopes name the query.
+    pub(super) candidates: usize,
 }
 
 /// Everything that follows from which policies were selected.
@@ -101,14 +113,36 @@ impl Engine {
     /// # Errors
     /// A fragment that says what of the query does not fit the schema.
     pub fn find(&self, units: &[Arc<Unit>], part: Part, query: &Query, types: &Types) -> Result<Arc<Findings>, String> {
+        self.search(units, part, query, types).map(|found| found.findings)
+    }
+
+    /// As [`Engine::find`], with what the search cost.
+    pub(super) fn search(
+        &self,
+        units: &[Arc<Unit>],
+        part: Part,
+        query: &Query,
+        types: &Types,
+    ) -> Result<Found, String> {
         let (key, lists) = select(units, part, query);
-        let selected: usize = lists.iter().map(|(_, list)| list.len()).sum();
-        self.stats.candidates.fetch_add(selected as u64, Ordering::Relaxed);
-        if selected == 0 {
+        let candidates = lists.iter().map(|(_, list)| list.len()).sum();
+        let findings = self.findings(units, key, &lists, query, types)?;
+        Ok(Found { findings, candidates })
+    }
+
+    fn findings(
+        &self,
+        units: &[Arc<Unit>],
+        key: Vec<u32>,
+        lists: &[(u32, Vec<u32>)],
+        query: &Query,
+        types: &Types,
+    ) -> Result<Arc<Findings>, String> {
+        if lists.iter().all(|(_, list)| list.is_empty()) {
             // Nothing can be satisfied and nothing can fail; but the query must fit the schema all the same.
             return types.action(&query.action).map(|_| Arc::default()).ok_or_else(|| unknown_action(query));
         }
-        let plan = self.plan(key, units, &lists)?;
+        let plan = self.plan(key, units, lists)?;
         let projected = project::project(query, &plan.reach, &plan.scope);
         if plan.remembered == Remembered::No {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
@@ -116,7 +150,7 @@ impl Engine {
         }
         let mut key = Vec::with_capacity(512);
         plan.generations.iter().for_each(|generation| key.extend_from_slice(&generation.to_be_bytes()));
-        for (side, list) in &lists {
+        for (side, list) in lists {
             key.extend_from_slice(&side.to_be_bytes());
             key.extend_from_slice(&(list.len() as u64).to_be_bytes());
             list.iter().for_each(|number| key.extend_from_slice(&number.to_be_bytes()));

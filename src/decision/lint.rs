@@ -1,5 +1,7 @@
 //! Checks of single policies that Cedar's validator does not make.
 
+pub mod index;
+
 use std::collections::BTreeMap;
 
 use cedar_policy::{ActionConstraint, Effect, Policy, PolicyId, PolicySet, PrincipalConstraint, ValidationMode, pst};

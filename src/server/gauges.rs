@@ -9,13 +9,13 @@ use tokio::sync::Semaphore;
 
 use super::stats::{Closed, ConnStats};
 use crate::check::verify;
-use crate::decision::engine::Engine;
+use crate::decision::engine::{Engine, candidates};
 use crate::entity::Entities;
 use crate::envoy::authz;
 use crate::keys::Keys;
 use crate::policy::Store;
 use crate::telemetry::metrics::table::Spec;
-use crate::telemetry::metrics::{Metrics, Sample, table};
+use crate::telemetry::metrics::{Distribution, Metrics, Sample, table};
 
 /// Everything that counts.
 #[derive(Debug, Clone)]
@@ -88,8 +88,7 @@ fn policies(metrics: &Metrics, store: &Arc<Store>) {
 
 fn engine(metrics: &Metrics, store: &Arc<Store>) {
     type Read = fn(&Engine) -> Vec<Sample>;
-    let sources: [(&'static Spec, Read); 5] = [
-        (&table::CANDIDATES, |engine| one(number(engine.stats().candidates.load(Relaxed)))),
+    let sources: [(&'static Spec, Read); 4] = [
         (&table::DECISION_CACHE, |engine| {
             let stats = engine.stats();
             let results =
@@ -108,6 +107,13 @@ fn engine(metrics: &Metrics, store: &Arc<Store>) {
         metrics
             .add_source(spec, move || policies.current().map(|snapshot| read(snapshot.engine())).unwrap_or_default());
     }
+    let policies = Arc::clone(store);
+    metrics.add_distribution(&table::CANDIDATES, move || {
+        let snapshot = policies.current()?;
+        let counted = &snapshot.engine().stats().candidates;
+        let bounds = candidates::BOUNDS.into_iter().map(number).chain([f64::INFINITY]);
+        Some(Distribution { sum: number(counted.sum()), buckets: bounds.zip(counted.counts()).collect() })
+    });
 }
 
 fn verified(metrics: &Metrics, stats: &Arc<verify::Stats>) {

@@ -50,6 +50,15 @@ impl Sample {
     }
 }
 
+/// A histogram that is counted elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distribution {
+    /// Sum of all observations.
+    pub sum: f64,
+    /// Upper bound, inclusive, and observations of each bucket, not cumulative; ascending, infinity last.
+    pub buckets: Vec<(f64, u64)>,
+}
+
 /// All metrics of one server.
 #[derive(Debug)]
 pub struct Metrics {
@@ -59,7 +68,13 @@ pub struct Metrics {
 
 struct Source {
     spec: &'static Spec,
-    read: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
+    read: Read,
+}
+
+/// How a metric that is counted elsewhere is read.
+enum Read {
+    Samples(Box<dyn Fn() -> Vec<Sample> + Send + Sync>),
+    Distribution(Box<dyn Fn() -> Option<Distribution> + Send + Sync>),
 }
 
 #[derive(Debug)]
@@ -122,9 +137,22 @@ impl Metrics {
     /// Reads a metric of [`table::SOURCES`] from elsewhere at each scrape. `read` must be quick and must
     /// not block; samples whose labels do not match the spec's are left out.
     pub fn add_source(&self, spec: &'static Spec, read: impl Fn() -> Vec<Sample> + Send + Sync + 'static) {
+        self.add(Source { spec, read: Read::Samples(Box::new(read)) });
+    }
+
+    /// As [`Metrics::add_source`], for a histogram without labels; `None` leaves it out.
+    pub fn add_distribution(
+        &self,
+        spec: &'static Spec,
+        read: impl Fn() -> Option<Distribution> + Send + Sync + 'static,
+    ) {
+        self.add(Source { spec, read: Read::Distribution(Box::new(read)) });
+    }
+
+    fn add(&self, source: Source) {
         let mut sources = self.state.sources.write().unwrap_or_else(PoisonError::into_inner);
-        sources.retain(|source| source.spec != spec);
-        sources.push(Source { spec, read: Box::new(read) });
+        sources.retain(|known| known.spec != source.spec);
+        sources.push(source);
     }
 
     /// Everything as OpenMetrics text; media type [`CONTENT_TYPE`].
@@ -145,6 +173,12 @@ impl Metrics {
             *self.state.divergence.lock().unwrap_or_else(PoisonError::into_inner).entry(pair).or_default() += 1;
         }
     }
+}
+
+/// Resident memory of this process in bytes, where the system says it.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    process::resident()
 }
 
 /// The namespace whose policies judged a call, as far as it was found out.
@@ -168,7 +202,10 @@ impl Collector for State {
         family(&mut encoder, &table::PROCESS_CPU, &process::cpu_seconds())?;
         self.duration.encode(describe_family(&mut encoder, &table::DECISION_DURATION)?)?;
         for source in self.sources.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            family(&mut encoder, source.spec, &(source.read)())?;
+            match &source.read {
+                Read::Samples(read) => family(&mut encoder, source.spec, &read())?,
+                Read::Distribution(read) => distribution(&mut encoder, source.spec, read())?,
+            }
         }
         Ok(())
     }
@@ -217,11 +254,22 @@ fn family(encoder: &mut DescriptorEncoder<'_>, spec: &'static Spec, samples: &[S
     Ok(())
 }
 
+fn distribution(
+    encoder: &mut DescriptorEncoder<'_>,
+    spec: &'static Spec,
+    read: Option<Distribution>,
+) -> Result<(), std::fmt::Error> {
+    let mut metric = describe_family(encoder, spec)?;
+    let Some(Distribution { sum, buckets }) = read else { return Ok(()) };
+    let count = buckets.iter().map(|(_, count)| count).sum();
+    metric.encode_histogram(sum, count, &buckets, None::<&std::collections::HashMap<usize, Exemplar<NoLabelSet, f64>>>)
+}
+
 fn number(metric: &mut MetricEncoder<'_>, kind: Kind, value: f64) -> Result<(), std::fmt::Error> {
     match kind {
         Kind::Counter => metric.encode_counter(&value, None::<&Exemplar<NoLabelSet, f64>>),
         Kind::Gauge => metric.encode_gauge(&value),
-        // A histogram has no single number; the only one there is encodes itself.
+        // A histogram has no single number; it is encoded on its own.
         Kind::Histogram => Ok(()),
     }
 }

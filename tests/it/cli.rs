@@ -2,6 +2,7 @@
 //!
 //! The binary is run as it ships. Goldens: `UPDATE_EXPECT=1 cargo test --test it cli` rewrites them.
 
+mod bench;
 mod explain;
 mod help;
 mod test;

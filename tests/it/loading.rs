@@ -204,3 +204,85 @@ fn the_sample_policies_of_the_specification_validate() {
     )];
     snapshot(&files);
 }
+
+/// A policy's condition in a scope that is open, and the scope it is advised to have.
+const UNINDEXED: &[(&str, &str)] = &[
+    (r#"when { resource in Service::"shop/orders" }"#, r#"narrow its scope to `resource in Service::"shop/orders"`"#),
+    (
+        r#"when { context.http.method == "GET" && principal == Workload::"spiffe://cluster.local/ns/web/sa/frontend" }"#,
+        r#"`principal == Workload::"spiffe://cluster.local/ns/web/sa/frontend"`"#,
+    ),
+    (r#"unless { !(principal in Group::"storefront") }"#, r#"`principal in Group::"storefront"`"#),
+    (r#"when { principal is Workload in Group::"storefront" }"#, r#"`principal is Workload in Group::"storefront"`"#),
+    (r#"when { "/healthz" == context.http.path }"#, r#"`resource == Path::"shop/<service>/healthz"`"#),
+    (
+        r#"when { ["/a", "/b"].contains(context.http.path) }"#,
+        r#"`resource == Path::"shop/<service>/a"` and `resource == Path::"shop/<service>/b"` (a policy for each)"#,
+    ),
+    (r#"when { context.http.path like "/v1/o*" }"#, r#"`resource in Path::"shop/<service>/v1"`"#),
+    (
+        r#"when { resource in Service::"shop/orders" || resource in Service::"shop/inventory" }"#,
+        r#"`resource in Service::"shop/orders"` and `resource in Service::"shop/inventory"` (a policy for each)"#,
+    ),
+    (
+        r#"when { principal in Group::"storefront" && resource in Group::"pci" }"#,
+        r#"`principal in Group::"storefront"`, or to `resource in Group::"pci"`"#,
+    ),
+];
+
+#[test]
+fn a_test_that_could_stand_in_an_open_scope_is_noted_with_the_scope() {
+    let scopes = ["resource", "resource is Path", r#"resource in Namespace::"shop""#];
+    for (condition, advice) in UNINDEXED {
+        for scope in scopes {
+            let policy = format!(r#"@id("slow") permit (principal, action == Action::"GET", {scope}) {condition};"#);
+            let loaded = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", &policy)]), None);
+            let text = problems(&loaded);
+            assert!(loaded.refused.is_empty(), "{policy}: {text}");
+            let said = text.starts_with("Note") && text.contains("policy `shop/slow` is evaluated for every call");
+            assert!(said && text.contains(advice), "{policy}: expected `{advice}` in:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_test_that_a_scope_cannot_replace_is_not_noted() {
+    let open = "principal, action == Action::\"GET\", resource";
+    let quiet = [
+        (open, r#"unless { resource in Service::"shop/orders" }"#),
+        (open, r#"when { context.http.path != "/healthz" }"#),
+        (open, r#"when { context.http.path like "/*" }"#),
+        (open, r#"when { resource in Service::"shop/orders" || context.http.method == "GET" }"#),
+        (open, r#"when { if context.http.method == "GET" then resource in Group::"pci" else false }"#),
+        (open, r#"when { context.http.host == "orders.shop" }"#),
+        (
+            r#"principal in Group::"storefront", action == Action::"GET", resource"#,
+            r#"when { resource in Group::"pci" }"#,
+        ),
+        (
+            r#"principal, action == Action::"GET", resource in Service::"shop/orders""#,
+            r#"when { context.http.path == "/healthz" }"#,
+        ),
+    ];
+    for (scope, condition) in quiet {
+        let policy = format!("permit ({scope}) {condition};");
+        let loaded = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", &policy)]), None);
+        assert_eq!(problems(&loaded), "", "{policy}");
+    }
+}
+
+#[test]
+fn a_mesh_policy_that_names_a_namespace_is_indexed_by_it() {
+    let policy = |resource: &str| {
+        format!(
+            r#"@id("a") forbid (principal, action == Action::"GET", {resource}) when {{ context.http.path == "/x" }};"#
+        )
+    };
+    let said = |resource: &str| problems(&Snapshot::load(&tree(&[("mesh/a.cedar", &policy(resource))]), None));
+    assert_eq!(said(r#"resource in Namespace::"shop""#), "");
+    let text = said("resource");
+    assert!(
+        text.contains(r#"`resource == Path::"<namespace>/<service>/x"`, or put the routes into a group"#),
+        "{text}"
+    );
+}

@@ -127,15 +127,31 @@ pub fn read(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<P
         let given = Given { caller: None, sent: Sent::Check(value.to_string()), facts: GivenFacts::default() };
         return Ok((given, None));
     }
-    let written: Written = yaml::parse(file, text)?;
+    let mut written: Written = yaml::parse(file, text)?;
+    let now = written.now.take().map(|text| instant(&text)).transpose().map_err(|why| fault(&why))?;
+    Ok((given(written).map_err(fault)?, now))
+}
+
+/// Reads a YAML list of calls in our own form; a time that one of them says is not read.
+///
+/// # Errors
+/// The first problem, with its place or the call's number.
+pub fn read_list(file: &str, text: &str) -> Result<Vec<Given>, Box<Problem>> {
+    let written: Vec<Written> = yaml::parse(file, text)?;
+    let numbered = |(number, one)| {
+        given(one).map_err(|why| Box::new(Problem::error(file, format!("call {number} of the list {why}"))))
+    };
+    (1..).zip(written).map(numbered).collect()
+}
+
+fn given(written: Written) -> Result<Given, &'static str> {
     let sent = match (written.request, written.grpc) {
         (Some(request), None) => Sent::Http(request),
         (None, Some(grpc)) => Sent::Grpc(grpc),
-        (Some(_), Some(_)) => return Err(fault("has both `request` and `grpc`; a call is one of them")),
-        (None, None) => return Err(fault("has no `request`, `grpc` or `attributes`")),
+        (Some(_), Some(_)) => return Err("has both `request` and `grpc`; a call is one of them"),
+        (None, None) => return Err("has no `request`, `grpc` or `attributes`"),
     };
-    let now = written.now.map(|text| instant(&text)).transpose().map_err(|why| fault(&why))?;
-    Ok((Given { caller: Some(written.caller), sent, facts: written.facts }, now))
+    Ok(Given { caller: Some(written.caller), sent, facts: written.facts })
 }
 
 /// Reads a moment as RFC 3339 writes it.

@@ -9,8 +9,13 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Resident memory in bytes.
 pub(super) fn memory() -> Vec<Sample> {
+    sample(resident().map(|bytes| bytes as f64))
+}
+
+/// Resident memory in bytes.
+pub(super) fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok();
-    sample(status.as_deref().and_then(resident_bytes))
+    status.as_deref().and_then(resident_bytes)
 }
 
 /// Open file descriptors, without the one this reads them by.
@@ -29,10 +34,10 @@ fn sample(value: Option<f64>) -> Vec<Sample> {
     value.into_iter().map(|value| Sample { labels: Vec::new(), value }).collect()
 }
 
-fn resident_bytes(status: &str) -> Option<f64> {
+fn resident_bytes(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u32 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(f64::from(kibibytes) * 1024.0)
+    Some(u64::from(kibibytes) * 1024)
 }
 
 fn processor_seconds(stat: &str) -> Option<f64> {
@@ -56,6 +61,6 @@ mod tests {
 
     #[test]
     fn resident_memory_is_in_bytes() {
-        assert_eq!(resident_bytes("Name:\tpicket\nVmRSS:\t    2 kB\n"), Some(2048.0));
+        assert_eq!(resident_bytes("Name:\tpicket\nVmRSS:\t    2 kB\n"), Some(2048));
     }
 }

@@ -105,8 +105,8 @@ specs! { SOURCES: "Metrics that other modules count; read at each scrape where `
         "Unix time at which an issuer's keys were last read";
     KEYS_REFRESH = "picket_keys_refresh_total" Counter ["issuer", "result"]
         "Attempts to read an issuer's keys: `ok` or `error`";
-    CANDIDATES = "picket_candidate_policies_total" Counter []
-        "Policies whose scope named a call, over all decisions; divided by decisions it is what one decision looks at";
+    CANDIDATES = "picket_candidate_policies" Histogram []
+        "Policies that a decision had to look at, because their scope names the call; those in shadow count";
     DECISION_CACHE = "picket_decision_cache_total" Counter ["result"]
         "Decisions answered from memory (`hit`), evaluated and remembered (`miss`), or evaluated because they read the clock or failed (`skip`)";
     DECISION_CACHE_ENTRIES = "picket_decision_cache_entries" Gauge []

@@ -150,6 +150,23 @@ fn a_source_is_read_at_each_scrape_and_misfits_are_left_out() {
 }
 
 #[test]
+fn a_distribution_is_written_with_cumulative_buckets() {
+    let metrics = Metrics::new("1");
+    let read = || Some(Distribution { sum: 9.0, buckets: vec![(0.0, 1), (4.0, 2), (f64::INFINITY, 1)] });
+    metrics.add_distribution(&table::CANDIDATES, read);
+    check(
+        &metrics,
+        &[
+            "picket_candidate_policies_sum 9.0",
+            "picket_candidate_policies_count 4",
+            "picket_candidate_policies_bucket{le=\"0.0\"} 1",
+            "picket_candidate_policies_bucket{le=\"4.0\"} 3",
+            "picket_candidate_policies_bucket{le=\"+Inf\"} 4",
+        ],
+    );
+}
+
+#[test]
 fn the_process_describes_itself() {
     let text = metrics(&[]).render();
     for name in ["process_resident_memory_bytes", "process_open_fds", "process_cpu_seconds_total"] {
