@@ -97,7 +97,7 @@ fn median(batch: usize, mut work: impl FnMut(usize)) -> f64 {
 fn counted(snapshot: &Snapshot, queries: &[Query]) {
     let facts = Facts::default();
     for query in queries {
-        drop(black_box(decision::decide(snapshot, query.clone(), &facts).unwrap()));
+        drop(black_box(decision::decide(snapshot, &mut query.clone(), &facts).unwrap()));
     }
 }
 
@@ -107,7 +107,7 @@ fn count(policies: usize, mix: &str) {
     let callers = policies.min(16);
     let facts = Facts::default();
     let warm = |tenant: &str| {
-        (0..callers).for_each(|n| drop(decision::decide(&snapshot, query(&snapshot, n, tenant), &facts)))
+        (0..callers).for_each(|n| drop(decision::decide(&snapshot, &mut query(&snapshot, n, tenant), &facts)))
     };
     warm("warm");
     warm("again");
@@ -136,7 +136,7 @@ fn main() {
         let load = begin.elapsed().as_secs_f64() * 1e3;
         let callers = policies.div_ceil(namespaces).min(64);
         let facts = Facts::default();
-        let decide = |query: Query| black_box(decision::decide(&snapshot, query, &facts).unwrap());
+        let decide = |mut query: Query| black_box(decision::decide(&snapshot, &mut query, &facts).unwrap());
         // The tenant is reached by key only, but its value is not part of `hasTag`'s answer: vary the caller.
         let misses: Vec<Query> = (0..31 * 200).map(|n| query(&snapshot, n % callers, &format!("t{n}"))).collect();
         (0..callers).for_each(|n| drop(decide(query(&snapshot, n, "warm"))));

@@ -130,11 +130,10 @@ impl Checker {
         let query = mapping::query(call, identity, &service, &asked, &reads, place)?;
         let query = known.query.insert(query);
         let facts = self.entities.fetch(&snapshot, query, &reads, deadline).await?;
-        let (verdict, query) = decision::decide(&snapshot, query.clone(), &facts)?;
+        let verdict = decision::decide(&snapshot, query, &facts)?;
         if let Some(verifier) = &self.verifier {
-            verifier.offer(&snapshot, &query);
+            verifier.offer(&snapshot, query);
         }
-        known.query = Some(query);
         Ok(verdict)
     }
 

@@ -15,19 +15,20 @@ use crate::obligation::challenge::Challenge;
 use crate::obligation::permit::{self, Unenforceable};
 use crate::query::{Facts, Query, Value};
 
-/// Answers one query.
+/// Answers one query, which takes in the facts and so says afterwards what was decided on.
 ///
 /// # Errors
 /// [`Code::BundleInvalid`] where the namespace's policies never loaded, [`Code::EntitiesUnavailable`] where
 /// two sources contradict each other, [`Code::QueryInvalid`] where the query does not fit the schema.
-pub fn decide(snapshot: &Snapshot, query: Query, facts: &Facts) -> Result<(Verdict, Query), Failure> {
-    let query = values::complete(query, facts).map_err(|detail| Failure::new(Code::EntitiesUnavailable, detail))?;
+pub fn decide(snapshot: &Snapshot, query: &mut Query, facts: &Facts) -> Result<Verdict, Failure> {
+    values::complete(query, facts).map_err(|detail| Failure::new(Code::EntitiesUnavailable, detail))?;
+    let query: &Query = query;
     let units = judging(snapshot, &query.namespace)?;
     let invalid = |detail| Failure::new(Code::QueryInvalid, detail);
-    values::check(&query).map_err(invalid)?;
-    let find = |part| snapshot.engine().search(&units, part, &query, snapshot.types());
+    values::check(query).map_err(invalid)?;
+    let find = |part| snapshot.engine().search(&units, part, query, snapshot.types());
     let enforced = find(Part::Enforced).map_err(invalid)?;
-    let case = Case { snapshot, query: &query, units: &units };
+    let case = Case { snapshot, query, units: &units };
     let (effect, determining) = case.effect(&enforced.findings);
     let mut candidates = enforced.candidates;
     let mut would_be = None;
@@ -40,8 +41,7 @@ pub fn decide(snapshot: &Snapshot, query: Query, facts: &Facts) -> Result<(Verdi
         would_be = Some(case.would_be(&all));
     }
     snapshot.engine().stats().candidates.observe(candidates);
-    let verdict = Verdict { effect, determining, errors: enforced.findings.errors(), would_be };
-    Ok((verdict, query))
+    Ok(Verdict { effect, determining, errors: enforced.findings.errors(), would_be })
 }
 
 /// What plain Cedar finds: every policy is evaluated, with everything that is known. The specification that

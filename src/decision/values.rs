@@ -18,7 +18,7 @@ pub struct Inputs {
 ///
 /// # Errors
 /// A fragment naming the attribute that two sources fill.
-pub fn complete(mut query: Query, facts: &Facts) -> Result<Query, String> {
+pub fn complete(query: &mut Query, facts: &Facts) -> Result<(), String> {
     for (node, more) in [(&mut query.principal, &facts.principal), (&mut query.resource, &facts.resource)] {
         for (name, value) in &more.attributes {
             match node.attributes.insert(name.clone(), value.clone()) {
@@ -32,7 +32,7 @@ pub fn complete(mut query: Query, facts: &Facts) -> Result<Query, String> {
     if let (false, Some(Value::Record(env))) = (facts.call.is_empty(), query.context.get_mut("env")) {
         env.insert("facts".to_owned(), Value::Record(facts.call.clone()));
     }
-    Ok(query)
+    Ok(())
 }
 
 /// Checks what the types of [`Value`] leave open: that every time is one that a `datetime` can say.

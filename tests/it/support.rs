@@ -153,8 +153,8 @@ pub fn judge(snapshot: &Snapshot, identity: &Identity, call: &Call) -> Result<Ve
     let service = mapping::service(call, &settings, snapshot.catalog(), place.home)?;
     let asked = action::asked(call, &service, &settings)?;
     let reads = snapshot.reads(service.namespace());
-    let query = mapping::query(call, identity, &service, &asked, reads, place)?;
-    decision::decide(snapshot, query, &facts(snapshot, identity)).map(|(verdict, _)| verdict)
+    let mut query = mapping::query(call, identity, &service, &asked, reads, place)?;
+    decision::decide(snapshot, &mut query, &facts(snapshot, identity))
 }
 
 fn facts(snapshot: &Snapshot, identity: &Identity) -> Facts {

@@ -49,12 +49,12 @@ pub(super) fn round(snapshot: &Snapshot, queries: &[Query], mix: Mix, lasting: D
     let facts = Facts::default();
     let end = Instant::now() + lasting;
     for query in queries.iter().cycle() {
-        let query = match mix {
+        let mut query = match mix {
             Mix::Repeated => query.clone(),
             Mix::Varying => varied(snapshot, query, figures.decisions),
         };
         let begin = Instant::now();
-        let decided = black_box(decision::decide(snapshot, query, &facts));
+        let decided = black_box(decision::decide(snapshot, &mut query, &facts));
         let done = Instant::now();
         drop(decided);
         let took = done - begin;
@@ -103,7 +103,7 @@ pub(super) fn candidates(snapshot: &Snapshot, queries: &[Query]) -> Candidates {
     let one = |query: &Query| {
         // Nobody else decides in this process, so what is added is this query's.
         let before = counted.sum();
-        drop(black_box(decision::decide(snapshot, query.clone(), &facts)));
+        drop(black_box(decision::decide(snapshot, &mut query.clone(), &facts)));
         counted.sum() - before
     };
     let mut all: Vec<u64> = queries.iter().map(one).collect();

@@ -14,6 +14,10 @@ use std::time::Duration;
 const BATCH_EVENTS: usize = 256;
 const BATCH_BYTES: usize = 256 * 1024;
 
+/// How long the writer lets a batch fill up: a write, and looking whether the file was rotated, cost ten times
+/// what a record costs.
+const LINGER: Duration = Duration::from_millis(5);
+
 /// How much a record matters when not all can be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Weight {
@@ -87,6 +91,7 @@ impl Queue {
             self.lose(&mut inner, Loss::Shutdown, 1);
             return;
         }
+        let before = inner.len();
         match weight {
             Weight::Allow if !inner.fits(record.len(), self.events_max / 4 * 3, self.bytes_max / 4 * 3) => {
                 self.lose(&mut inner, Loss::AllowShed, 1);
@@ -104,11 +109,16 @@ impl Queue {
                 inner.push(weight, record);
             }
         }
+        // The writer sleeps while there is nothing, and while it lets a batch fill up; no other record wakes it,
+        // since a wake-up costs more than a record.
+        let wakes = before == 0 || inner.len() == BATCH_EVENTS;
         drop(inner);
-        self.wake.notify_one();
+        if wakes {
+            self.wake.notify_one();
+        }
     }
 
-    /// Waits for records; `None` once the queue is closed and empty, or abandoned.
+    /// Waits for records, and then a moment for more; `None` once the queue is closed and empty, or abandoned.
     pub fn take(&self) -> Option<Batch> {
         let mut inner = self.lock();
         loop {
@@ -116,7 +126,10 @@ impl Queue {
                 return None;
             }
             if inner.len() > 0 || inner.gap > 0 {
-                return Some(inner.batch());
+                let fills = |inner: &mut Inner| !inner.closed && !inner.abandoned && inner.len() < BATCH_EVENTS;
+                let waited = self.wake.wait_timeout_while(inner, LINGER, fills);
+                inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+                return (!inner.abandoned).then(|| inner.batch());
             }
             if inner.closed {
                 return None;
