@@ -2,6 +2,8 @@
 //!
 //! A noun. Loaders collect all problems; the command line draws them with their source.
 
+pub mod yaml;
+
 use std::ops::Range;
 
 /// How bad a problem is.

@@ -10,7 +10,7 @@ use serde_saphyr::Spanned;
 
 use super::routes::Scopes;
 use super::{Catalog, check};
-use crate::problem::{Problem, nearest};
+use crate::problem::{Problem, yaml};
 
 /// Longest file in bytes: 100,000 services of 640 bytes each.
 pub const BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -29,8 +29,8 @@ pub fn parse(file: &str, text: &str) -> Result<Catalog, Vec<Problem>> {
         let problem = Problem::error(file, format!("the catalogue has {} bytes", text.len()));
         return Err(vec![problem.help(format!("at most {BYTES_MAX} bytes are read"))]);
     }
-    let written: Option<Written> =
-        serde_saphyr::from_str_with_options(text, options()).map_err(|error| vec![problem_of(file, &error)])?;
+    let written: Option<Written> = serde_saphyr::from_str_with_options(text, options())
+        .map_err(|error| vec![yaml::problem(file, "the catalogue does not parse", &error)])?;
     check::catalog(file, written.unwrap_or_default())
 }
 
@@ -49,44 +49,9 @@ fn options() -> serde_saphyr::Options {
     }
 }
 
-/// The library's error in our words.
-fn problem_of(file: &str, error: &serde_saphyr::Error) -> Problem {
-    let problem = match error.without_snippet() {
-        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
-            let known = format!("known keys: {}", expected.join(", "));
-            let help = match nearest(field, expected.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`? {known}"),
-                None => known,
-            };
-            Problem::error(file, format!("unknown key `{field}`")).help(help)
-        }
-        serde_saphyr::Error::SerdeMissingField { field, .. } => {
-            Problem::error(file, format!("key `{field}` is missing"))
-        }
-        serde_saphyr::Error::DuplicateMappingKey { key, .. } => {
-            let key = key.as_deref().unwrap_or("?");
-            Problem::error(file, format!("key `{key}` is written twice")).help("write it once")
-        }
-        other => {
-            let message = other.to_string();
-            let first = message.lines().next().unwrap_or("not YAML");
-            Problem::error(file, format!("the catalogue does not parse: {first}"))
-        }
-    };
-    problem.at(error.location().and_then(range))
-}
-
-/// Byte range of a place in the file.
-fn range(location: serde_saphyr::Location) -> Option<Range<usize>> {
-    let span = location.span();
-    let from = usize::try_from(span.byte_offset()?).ok()?;
-    let bytes = usize::try_from(span.byte_len().unwrap_or_default()).ok()?;
-    Some(from..from.checked_add(bytes)?)
-}
-
 /// Byte range of a value in the file.
 pub(super) fn span_of<T>(value: &Spanned<T>) -> Option<Range<usize>> {
-    range(value.referenced)
+    yaml::range(&value.referenced)
 }
 
 /// A text and where it stands.

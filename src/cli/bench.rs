@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::draw::{self, Files, Paint, count};
+use super::draw::{Files, count};
 use super::offline::form::{self, Given};
-use super::offline::{Bench, Policies, block_on, directory_of};
+use super::offline::{Bench, Policies, block_on, conclude, directory_of};
 use super::{Exit, Output};
 use crate::decision::Snapshot;
 use crate::problem::Problem;
@@ -61,27 +61,14 @@ fn seconds(text: &str) -> Result<f64, String> {
 /// Measures and prints.
 #[must_use]
 pub fn run(args: &Args, output: Output) -> Exit {
-    match block_on(prepare(args)) {
-        Ok(Ok(prepared)) => {
-            let report = Report::of(&prepared, Duration::from_secs_f64(args.seconds / 2.0));
-            match output {
-                Output::Text | Output::Junit => print!("{}", report.text()),
-                Output::Json => println!("{}", report.json()),
-            }
-            Exit::Ok
+    conclude(block_on(prepare(args)), output, |prepared| {
+        let report = Report::of(&prepared, Duration::from_secs_f64(args.seconds / 2.0));
+        match output {
+            Output::Text | Output::Junit => print!("{}", report.text()),
+            Output::Json => println!("{}", report.json()),
         }
-        Ok(Err((problems, files))) => {
-            match output {
-                Output::Text | Output::Junit => eprint!("{}", draw::text(&problems, &files, Paint::Plain)),
-                Output::Json => println!("{}", json!({"v": 1, "problems": draw::json(&problems, &files)})),
-            }
-            Exit::Invalid
-        }
-        Err(error) => {
-            eprintln!("could not start the runtime: {error}");
-            Exit::Internal
-        }
-    }
+        Exit::Ok
+    })
 }
 
 /// What is measured.

@@ -5,9 +5,9 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use super::draw::{self, Files, Paint};
+use super::draw::Files;
 use super::offline::form::{self, Given, Sent};
-use super::offline::{Bench, Configuration, Policies, block_on, directory_of};
+use super::offline::{Bench, Configuration, Policies, Problems, block_on, conclude, directory_of};
 use super::{Exit, Output};
 use crate::call::UnixMillis;
 use crate::config::Config;
@@ -55,24 +55,8 @@ name the service. Ends with 0 for an allow, 5 for anything else, 3 where policie
 /// Explains one call.
 #[must_use]
 pub fn run(args: &Args, output: Output) -> Exit {
-    let explained = block_on(explain(args, output));
-    match explained {
-        Ok(Ok(exit)) => exit,
-        Ok(Err((problems, files))) => {
-            match output {
-                Output::Text | Output::Junit => eprint!("{}", draw::text(&problems, &files, Paint::Plain)),
-                Output::Json => println!("{}", serde_json::json!({"v": 1, "problems": draw::json(&problems, &files)})),
-            }
-            Exit::Invalid
-        }
-        Err(error) => {
-            eprintln!("could not start the runtime: {error}");
-            Exit::Internal
-        }
-    }
+    conclude(block_on(explain(args, output)), output, |exit| exit)
 }
-
-type Problems = (Vec<Problem>, Files);
 
 fn fault(message: impl Into<String>) -> Problems {
     (vec![Problem::error("explain", message)], Files::default())

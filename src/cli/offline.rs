@@ -17,6 +17,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
+use super::draw::{self, Files, Paint};
+use super::{Exit, Output};
 use crate::call::{Call, UnixMillis};
 use crate::check::explanation::Explanation;
 use crate::check::{Checker, Judge as _, Judgement, Profile};
@@ -288,6 +290,29 @@ impl form::GivenFacts {
 pub fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(future))
+}
+
+/// Problems, with the texts they are drawn in.
+pub type Problems = (Vec<Problem>, Files);
+
+/// Ends a command: with what `good` makes of its result, or by telling the problems.
+pub fn conclude<T>(result: std::io::Result<Result<T, Problems>>, output: Output, good: impl FnOnce(T) -> Exit) -> Exit {
+    match result {
+        Ok(Ok(result)) => good(result),
+        Ok(Err((problems, files))) => {
+            match output {
+                Output::Text | Output::Junit => eprint!("{}", draw::text(&problems, &files, Paint::Plain)),
+                Output::Json => {
+                    println!("{}", serde_json::json!({"v": 1, "problems": draw::json(&problems, &files)}));
+                }
+            }
+            Exit::Invalid
+        }
+        Err(error) => {
+            eprintln!("could not start the runtime: {error}");
+            Exit::Internal
+        }
+    }
 }
 
 /// The policy directory that is meant: the argument, else the configuration's, else `policies`.

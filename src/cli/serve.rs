@@ -9,7 +9,7 @@ use super::{Exit, Output, report};
 use crate::config::{self, Config, Effective, Sources};
 use crate::problem::Problem;
 use crate::server::compose::compose;
-use crate::server::{Ended, Server, Shutdown, chain};
+use crate::server::{Ended, Parts, Server, Shutdown, chain};
 use crate::telemetry::spans::{Color, subscribe};
 
 /// Arguments of `picket serve`.
@@ -105,7 +105,22 @@ fn text(path: &Path) -> Result<(String, String), Box<Problem>> {
 }
 
 async fn serve(config: Config, output: Output) -> Exit {
-    let parts = match compose(config, None).await {
+    let shutdown = Shutdown::default();
+    // Followed from the first moment: before, a signal would end the process as if it had crashed.
+    let work = async {
+        tokio::select! {
+            parts = compose(config, None) => run_parts(parts, &shutdown, output).await,
+            () = shutdown.force.cancelled() => Exit::Internal,
+        }
+    };
+    shutdown.on_signals(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "could not follow signals");
+        Exit::Internal
+    })
+}
+
+async fn run_parts(parts: Result<Parts, Vec<Problem>>, shutdown: &Shutdown, output: Output) -> Exit {
+    let parts = match parts {
         Ok(parts) => parts,
         Err(problems) => {
             report(&problems, output);
@@ -122,13 +137,8 @@ async fn serve(config: Config, output: Output) -> Exit {
     for (name, address) in server.addresses() {
         tracing::info!(listener = name, %address, "listening on `{address}`");
     }
-    let shutdown = Shutdown::default();
-    match shutdown.on_signals(server.run(shutdown.clone())).await {
-        Ok(Ended::Drained(_)) => Exit::Ok,
-        Ok(Ended::Forced) => Exit::Internal,
-        Err(error) => {
-            tracing::error!(%error, "could not follow signals");
-            Exit::Internal
-        }
+    match server.run(shutdown.clone()).await {
+        Ended::Drained(_) => Exit::Ok,
+        Ended::Forced => Exit::Internal,
     }
 }

@@ -12,10 +12,8 @@ pub mod suite;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
-use super::draw::{self, Files, Paint};
-use super::offline::{Bench, Configuration, Policies, block_on, directory_of};
+use super::draw::Files;
+use super::offline::{Bench, Configuration, Policies, Problems, block_on, conclude, directory_of};
 use super::{Exit, Output};
 use crate::config::Config;
 use crate::problem::{Problem, Severity};
@@ -66,34 +64,19 @@ none was run, with 3 where policies or suites cannot be read.";
 /// Runs the tests.
 #[must_use]
 pub fn run(args: &Args, output: Output) -> Exit {
-    match block_on(report(args)) {
-        Ok(Ok(report)) => {
-            match output {
-                Output::Text => print!("{}", report.text()),
-                Output::Json => println!("{}", report.json()),
-                Output::Junit => print!("{}", report.junit()),
-            }
-            let [passed, failed, _] = report.counts();
-            if passed + failed == 0 {
-                eprintln!("no test was run; suites are files whose names end with `{SUFFIX}`");
-            }
-            if failed > 0 || passed == 0 { Exit::TestsFailed } else { Exit::Ok }
+    conclude(block_on(report(args)), output, |report| {
+        match output {
+            Output::Text => print!("{}", report.text()),
+            Output::Json => println!("{}", report.json()),
+            Output::Junit => print!("{}", report.junit()),
         }
-        Ok(Err((problems, files))) => {
-            match output {
-                Output::Text | Output::Junit => eprint!("{}", draw::text(&problems, &files, Paint::Plain)),
-                Output::Json => println!("{}", json!({"v": 1, "problems": draw::json(&problems, &files)})),
-            }
-            Exit::Invalid
+        let [passed, failed, _] = report.counts();
+        if passed + failed == 0 {
+            eprintln!("no test was run; suites are files whose names end with `{SUFFIX}`");
         }
-        Err(error) => {
-            eprintln!("could not start the runtime: {error}");
-            Exit::Internal
-        }
-    }
+        if failed > 0 || passed == 0 { Exit::TestsFailed } else { Exit::Ok }
+    })
 }
-
-type Problems = (Vec<Problem>, Files);
 
 fn fault(message: impl Into<String>) -> Problems {
     (vec![Problem::error("test", message)], Files::default())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, yaml};
 
 /// Name of the file.
 pub const FILE: &str = "manifest.yaml";
@@ -38,11 +38,11 @@ impl Manifest {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
-        let fault = |message: String| vec![Problem::error(FILE, message)];
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let manifest: Self = serde_saphyr::from_str(text).map_err(|error| fault(error.to_string()))?;
+        let manifest: Self = serde_saphyr::from_str(text)
+            .map_err(|error| vec![yaml::problem(FILE, "the manifest does not parse", &error)])?;
         let known = |key: &str| {
             key.strip_prefix("namespaces/").is_some_and(|ns| !ns.contains('/') && !ns.is_empty())
                 || key.strip_prefix("mesh/").is_some_and(|file| file.ends_with(".cedar"))

@@ -156,7 +156,7 @@ impl Authz {
         abandoned.stats = None;
         let encoded = self.caught(|| encode::answer(judgement, call.as_ref(), outline.caller));
         // A failure's answer has no input but its code: it cannot meet whatever made the first one panic.
-        let answer = encoded.unwrap_or_else(|failure| encode::answer(failed(failure), None, outline.caller));
+        let answer = encoded.unwrap_or_else(|failure| encode::answer(Judgement::failed(failure), None, outline.caller));
         let own = metadata.get("traceparent").and_then(|value| value.to_str().ok());
         self.observe(&answer, call.as_ref(), &outline, own, received_at, started.elapsed());
         answer
@@ -172,24 +172,24 @@ impl Authz {
         // Shedding comes first, so that a refused check costs next to nothing.
         let Ok(_permit) = self.in_flight.try_acquire() else {
             self.stats.sheds.fetch_add(1, Ordering::Relaxed);
-            return (failed(Failure::new(Code::Overload, "too many checks are in flight")), None);
+            return (Judgement::failed(Failure::new(Code::Overload, "too many checks are in flight")), None);
         };
         let limits = Limits { body_bytes_max: self.settings.body_bytes_max };
         let decoded = self.caught(|| decode::call(request, limits, received_at)).and_then(|decoded| decoded);
         let call = match decoded {
             Ok(call) => call,
-            Err(failure) => return (failed(failure), None),
+            Err(failure) => return (Judgement::failed(failure), None),
         };
         // A deadline that has passed already is not even tried: `timeout_at` would poll once.
         if deadline <= Instant::now() {
-            return (failed(Failure::new(Code::Deadline, "the check came with no time left")), Some(call));
+            return (Judgement::failed(Failure::new(Code::Deadline, "the check came with no time left")), Some(call));
         }
         // The judge makes its future inside the guard, since making it may panic as well.
         let judging = AssertUnwindSafe(async { self.judge.judge(&call, deadline).await }).catch_unwind();
         let judgement = match tokio::time::timeout_at(deadline, judging).await {
             Ok(Ok(judgement)) => judgement,
-            Ok(Err(panic)) => failed(self.panicked(panic.as_ref())),
-            Err(_) => failed(Failure::new(Code::Deadline, "the check was not judged by its deadline")),
+            Ok(Err(panic)) => Judgement::failed(self.panicked(panic.as_ref())),
+            Err(_) => Judgement::failed(Failure::new(Code::Deadline, "the check was not judged by its deadline")),
         };
         (judgement, Some(call))
     }
@@ -237,8 +237,9 @@ impl Authorization for Authz {
         let (metadata, _extensions, request) = request.into_parts();
         // What panics outside the inner guards, such as dropping a judge's future, ends here.
         let answer = AssertUnwindSafe(self.answered(request, &metadata)).catch_unwind().await;
-        let answer = answer
-            .unwrap_or_else(|panic| encode::answer(failed(self.panicked(panic.as_ref())), None, Caller::default()));
+        let answer = answer.unwrap_or_else(|panic| {
+            encode::answer(Judgement::failed(self.panicked(panic.as_ref())), None, Caller::default())
+        });
         match (self.settings.on_failure, encode::deferrable(&answer.judgement)) {
             (OnFailure::DeferToProxy, Some(code)) => Err(Status::unavailable(code.as_str())),
             (OnFailure::DeferToProxy, None) | (OnFailure::Deny, _) => Ok(Response::new(answer.response)),
@@ -256,18 +257,5 @@ impl Drop for Abandoned<'_> {
         if let Some(stats) = self.stats {
             stats.abandoned.fetch_add(1, Ordering::Relaxed);
         }
-    }
-}
-
-/// The judgement of a call that never got as far as the judge, or never back.
-fn failed(failure: Failure) -> Judgement {
-    Judgement {
-        decision_id: uuid::Uuid::now_v7(),
-        result: Err(failure),
-        identity: None,
-        service: None,
-        protocol: None,
-        query: None,
-        snapshot: None,
     }
 }

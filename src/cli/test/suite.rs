@@ -107,7 +107,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Notes a problem with the value that stands there.
     fn fault<T>(&mut self, at: Option<&Spanned<T>>, message: String, help: Option<String>) {
-        let span = at.and_then(|value| yaml::range(&value.referenced));
+        let span = at.and_then(|value| crate::problem::yaml::range(&value.referenced));
         let mut problem = Problem::error(self.file, message).at(span);
         problem.help = help;
         self.problems.push(problem);

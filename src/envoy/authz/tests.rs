@@ -57,7 +57,7 @@ fn allow() -> Judgement {
         result: Ok(verdict),
         service: Some("shop/orders".to_owned()),
         snapshot: EMPTY.clone(),
-        ..failed(Failure::new(Code::Internal, ""))
+        ..Judgement::failed(Failure::new(Code::Internal, ""))
     }
 }
 
