@@ -87,5 +87,5 @@ pub fn is_credential(name: &str) -> bool {
     matches!(
         name.as_str(),
         "authorization" | "proxy-authorization" | "cookie" | "set-cookie" | "x-forwarded-client-cert" | "txn-token"
-    ) || name.starts_with("x-picket-")
+    ) || is_reserved(&name)
 }

@@ -10,7 +10,6 @@ use super::unit::{Entry, MESH, Unit};
 use super::values;
 use super::verdict::{Denial, Effect, Reason, Verdict, WouldBe};
 use crate::failure::{Code, Failure};
-use crate::obligation::Mutations;
 use crate::obligation::challenge::Challenge;
 use crate::obligation::permit::{self, Unenforceable};
 use crate::query::{Facts, Query, Value};
@@ -173,10 +172,4 @@ pub fn ids_by_unit<'a>(
     let mut all: BTreeMap<String, Vec<String>> = namespaces.map(|(name, unit)| (name.clone(), ids(unit))).collect();
     all.insert(MESH.to_owned(), ids(mesh));
     all
-}
-
-/// An allow without any mutation, for tests of other modules.
-#[must_use]
-pub fn plain_allow() -> Effect {
-    Effect::Allow(Mutations::default())
 }

@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::config::core::v3::QueryParameter;
 use envoy_types::pb::envoy::service::auth::v3::OkHttpResponse;
 
 use super::header;
+use crate::call::headers::{folded, is_reserved};
 use crate::call::{Call, Target};
 use crate::obligation::Mutations;
 
@@ -28,9 +29,6 @@ const UNTOUCHABLE: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// Headers that are ours alone.
-const OWN_PREFIX: &str = "x-picket-";
-
 /// The allow as Envoy reads it. `settable` are the names that policies judging this call can set, with `-`.
 ///
 /// # Errors
@@ -60,10 +58,7 @@ pub(super) fn ok_response(
 /// Every header to remove: what the verdict asks for, what the client sent under a name that is ours or that a
 /// policy could have set, and those names themselves, because the proxy may be set not to show us all headers.
 fn strips(mutations: &Mutations, call: &Call, settable: &BTreeSet<String>) -> BTreeSet<String> {
-    let claimed = |name: &&str| {
-        let name = name.replace('_', "-");
-        name.starts_with(OWN_PREFIX) || settable.contains(&name)
-    };
+    let claimed = |name: &&str| is_reserved(name) || settable.contains(&folded(name));
     let sent = call.headers.iter().map(|(name, _)| name).filter(claimed);
     let settable = settable.iter().map(String::as_str);
     let strip = sent.chain(settable).filter(|name| !mutations.set_headers.contains_key(*name));
