@@ -96,6 +96,13 @@ pub enum Body {
     NotSent,
     /// The whole body, in identity encoding.
     Complete(Vec<u8>),
-    /// A body was attached but cannot be proven complete or plain; the text says why.
+    /// The whole body, in a content encoding.
+    Encoded {
+        /// Its bytes as sent.
+        bytes: Vec<u8>,
+        /// The value of `content-encoding`, lower case.
+        encoding: String,
+    },
+    /// A body was attached but cannot be proven complete; the text says why.
     Unproven(&'static str),
 }

@@ -2,8 +2,10 @@
 //!
 //! A noun, read from `catalog.yaml`. Must not know: policies, Cedar, the network.
 
+pub mod a2a;
 mod check;
 pub mod file;
+pub mod mcp;
 pub mod routes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -95,10 +97,34 @@ pub struct Service {
     pub methods: BTreeMap<String, routes::Scopes>,
     /// Where callers learn how to get a token for it.
     pub token: Option<TokenMetadata>,
-    /// The `mcp:` mapping as written; `None` where there is none. Read by the MCP protocol alone.
-    pub mcp: Option<serde_json::Value>,
-    /// The `tools:` mapping as written, by tool name. Only `groups` inside it has been checked.
-    pub tools: BTreeMap<String, serde_json::Value>,
+    /// How it speaks MCP; set for every service of that protocol.
+    pub mcp: Option<mcp::Mcp>,
+    /// What is known of its tools, by name.
+    pub tools: BTreeMap<String, mcp::Tool>,
+    /// How it speaks A2A; set for every service of that protocol.
+    pub a2a: Option<a2a::A2a>,
+    /// What is known of its models, by name.
+    pub models: BTreeMap<String, Model>,
+    /// How its requests' bodies are read.
+    pub body: BodyRules,
+}
+
+/// What is known of one model.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Model {
+    /// Groups it belongs to.
+    pub groups: BTreeSet<String>,
+    /// Labels.
+    pub labels: BTreeSet<String>,
+}
+
+/// How the bodies of a service's requests are read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BodyRules {
+    /// Plain HTTP only: bodies are JSON, and their values are arguments. Anything else is refused.
+    pub is_json: bool,
+    /// Most bytes that a compressed body may inflate to; `None`: compressed bodies are refused.
+    pub inflate_max_bytes: Option<usize>,
 }
 
 /// What a client is told about tokens of a service (RFC 9728).

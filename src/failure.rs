@@ -40,6 +40,22 @@ pub enum Code {
     MethodOverride,
     /// A body that must be read is not provably complete.
     BodyIncomplete,
+    /// The body is in a content encoding that the service does not allow.
+    BodyEncoded,
+    /// The body is not one exact document of its format.
+    BodyRefused,
+    /// The body is no message of its service's protocol.
+    MessageRefused,
+    /// A header that mirrors the body says something else than the body, or is missing.
+    HeaderMismatch,
+    /// The message is of a protocol version that the service does not accept.
+    EraRefused,
+    /// The message calls a method that the protocol does not have.
+    RpcMethodUnknown,
+    /// The protocol has no such HTTP method on this path.
+    MethodNotAllowed,
+    /// A number fits no type that a policy reads, and a policy reads it.
+    NumberRefused,
     /// A CONNECT that the listener does not allow.
     ConnectRefused,
     /// An upgrade that the listener does not allow.
@@ -56,12 +72,20 @@ pub enum Code {
     TokenExpired,
     /// A token is bound to another peer.
     TokenNotBound,
+    /// A task token is present and not acceptable.
+    TaskRejected,
+    /// A task token is present and out of its time.
+    TaskExpired,
+    /// A task token was made for another workload.
+    TaskNotBound,
     /// No catalogued service is meant by the call.
     Unmapped,
     /// The service speaks a protocol this build does not judge.
     ProtocolUnsupported,
     /// The call does not speak what its service speaks.
     ProtocolMismatch,
+    /// The approval was good for one call, and another call has used it.
+    ApprovalUsed,
     /// The call does not fit the schema.
     QueryInvalid,
     /// The namespace has no policies that ever loaded.
@@ -82,7 +106,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of `docs/operating.md`.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 41] = [
         Self::MalformedRequest,
         Self::TcpUnsupported,
         Self::PathRefused,
@@ -93,6 +117,14 @@ impl Code {
         Self::TooLarge,
         Self::MethodOverride,
         Self::BodyIncomplete,
+        Self::BodyEncoded,
+        Self::BodyRefused,
+        Self::MessageRefused,
+        Self::HeaderMismatch,
+        Self::EraRefused,
+        Self::RpcMethodUnknown,
+        Self::MethodNotAllowed,
+        Self::NumberRefused,
         Self::ConnectRefused,
         Self::UpgradeRefused,
         Self::PeerRejected,
@@ -101,9 +133,13 @@ impl Code {
         Self::TokenRejected,
         Self::TokenExpired,
         Self::TokenNotBound,
+        Self::TaskRejected,
+        Self::TaskExpired,
+        Self::TaskNotBound,
         Self::Unmapped,
         Self::ProtocolUnsupported,
         Self::ProtocolMismatch,
+        Self::ApprovalUsed,
         Self::QueryInvalid,
         Self::BundleInvalid,
         Self::EntitiesUnavailable,
@@ -128,6 +164,14 @@ impl Code {
             Self::TooLarge => "too_large",
             Self::MethodOverride => "method_override",
             Self::BodyIncomplete => "body_incomplete",
+            Self::BodyEncoded => "body_encoded",
+            Self::BodyRefused => "body_refused",
+            Self::MessageRefused => "message_refused",
+            Self::HeaderMismatch => "header_mismatch",
+            Self::EraRefused => "era_refused",
+            Self::RpcMethodUnknown => "rpc_method_unknown",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NumberRefused => "number_refused",
             Self::ConnectRefused => "connect_refused",
             Self::UpgradeRefused => "upgrade_refused",
             Self::PeerRejected => "peer_rejected",
@@ -136,9 +180,13 @@ impl Code {
             Self::TokenRejected => "token_rejected",
             Self::TokenExpired => "token_expired",
             Self::TokenNotBound => "token_not_bound",
+            Self::TaskRejected => "task_rejected",
+            Self::TaskExpired => "task_expired",
+            Self::TaskNotBound => "task_not_bound",
             Self::Unmapped => "unmapped",
             Self::ProtocolUnsupported => "protocol_unsupported",
             Self::ProtocolMismatch => "protocol_mismatch",
+            Self::ApprovalUsed => "approval_used",
             Self::QueryInvalid => "query_invalid",
             Self::BundleInvalid => "bundle_invalid",
             Self::EntitiesUnavailable => "entities_unavailable",
@@ -163,6 +211,14 @@ impl Code {
             | Self::TooLarge
             | Self::MethodOverride
             | Self::BodyIncomplete
+            | Self::BodyEncoded
+            | Self::BodyRefused
+            | Self::MessageRefused
+            | Self::HeaderMismatch
+            | Self::EraRefused
+            | Self::RpcMethodUnknown
+            | Self::MethodNotAllowed
+            | Self::NumberRefused
             | Self::ConnectRefused
             | Self::UpgradeRefused
             | Self::PeerRejected
@@ -171,9 +227,16 @@ impl Code {
             | Self::TokenRejected
             | Self::TokenExpired
             | Self::TokenNotBound
+            | Self::TaskRejected
+            | Self::TaskExpired
+            | Self::TaskNotBound
             | Self::ProtocolMismatch
             | Self::QueryInvalid => Blame::Caller,
-            Self::TcpUnsupported | Self::Unmapped | Self::ProtocolUnsupported | Self::BundleInvalid => Blame::Policy,
+            Self::TcpUnsupported
+            | Self::Unmapped
+            | Self::ProtocolUnsupported
+            | Self::ApprovalUsed
+            | Self::BundleInvalid => Blame::Policy,
             Self::EntitiesUnavailable | Self::KeysUnavailable => Blame::Source,
             Self::Deadline | Self::Overload | Self::NotReady | Self::Internal => Blame::Picket,
         }

@@ -2,6 +2,7 @@
 //!
 //! The map, one line per module; arrows point down only (see `docs/ARCHITECTURE.md`).
 
+pub mod body;
 pub mod call;
 pub mod catalog;
 pub mod check;
@@ -18,5 +19,6 @@ pub mod obligation;
 pub mod policy;
 pub mod problem;
 pub mod query;
+pub mod reply;
 pub mod server;
 pub mod telemetry;

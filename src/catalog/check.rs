@@ -2,6 +2,7 @@
 //!
 //! Knows: the grammars of names, which keys fit which protocol. Must not know: YAML, policies.
 
+mod agents;
 mod service;
 mod text;
 

@@ -2,14 +2,14 @@
 //!
 //! Knows: YAML, the keys. Must not know: which values make sense together (`check.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::routes::Scopes;
-use super::{Catalog, check};
+use super::{Catalog, a2a, check, mcp};
 use crate::problem::{Problem, yaml};
 
 /// Longest file in bytes: 100,000 services of 640 bytes each.
@@ -98,9 +98,62 @@ pub(super) struct Service {
     #[serde(default)]
     pub methods: BTreeMap<String, Method>,
     pub token: Option<Token>,
-    pub mcp: Option<Spanned<serde_json::Value>>,
+    pub mcp: Option<Mcp>,
     #[serde(default)]
-    pub tools: BTreeMap<String, Spanned<serde_json::Value>>,
+    pub tools: BTreeMap<String, Spanned<Tool>>,
+    pub a2a: Option<A2a>,
+    #[serde(default)]
+    pub models: BTreeMap<String, Spanned<Model>>,
+    pub body: Option<Spanned<Body>>,
+}
+
+/// A service's `mcp:`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Mcp {
+    pub endpoint: Option<Text>,
+    pub eras: Vec<Spanned<mcp::Era>>,
+    pub denial: mcp::DenialForm,
+    pub denial_by_era: BTreeMap<mcp::Era, mcp::DenialForm>,
+    pub batches: mcp::Batches,
+    pub elicitation: Option<Spanned<mcp::Elicitation>>,
+}
+
+/// One of a service's `tools:`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tool {
+    pub effect: mcp::Effect,
+    pub groups: Vec<Text>,
+    pub labels: Vec<Text>,
+    pub external: bool,
+    pub scopes: Option<Spanned<Scopes>>,
+    pub headers: BTreeMap<String, String>,
+}
+
+/// A service's `a2a:`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct A2a {
+    pub endpoint: Option<Text>,
+    pub versions: BTreeSet<a2a::Version>,
+    pub bindings: BTreeSet<a2a::Binding>,
+}
+
+/// One of a service's `models:`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Model {
+    pub groups: Vec<Text>,
+    pub labels: Vec<Text>,
+}
+
+/// A service's `body:`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Body {
+    pub json: bool,
+    pub inflate_max_bytes: Option<usize>,
 }
 
 /// One of a service's `routes:`.

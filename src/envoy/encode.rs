@@ -187,10 +187,18 @@ fn of_failure(code: Code, token: Option<&TokenMetadata>) -> Refusal<'static> {
         | Code::HeaderRefused
         | Code::MethodOverride
         | Code::ProtocolMismatch
+        | Code::BodyRefused
+        | Code::MessageRefused
+        | Code::HeaderMismatch
+        | Code::EraRefused
+        | Code::NumberRefused
         | Code::QueryInvalid => told(400),
+        Code::RpcMethodUnknown => told(404),
+        Code::MethodNotAllowed => told(405),
+        Code::BodyEncoded => told(415),
         Code::TooLarge => told(431),
         Code::BodyIncomplete => told(413),
-        Code::ConnectRefused | Code::UpgradeRefused => told(403),
+        Code::ConnectRefused | Code::UpgradeRefused | Code::TaskExpired | Code::ApprovalUsed => told(403),
         Code::TokenRejected => token(TokenFault::Rejected),
         Code::TokenExpired => token(TokenFault::Expired),
         Code::TcpUnsupported
@@ -198,6 +206,8 @@ fn of_failure(code: Code, token: Option<&TokenMetadata>) -> Refusal<'static> {
         | Code::XfccRejected
         | Code::TrustDomainRefused
         | Code::TokenNotBound
+        | Code::TaskRejected
+        | Code::TaskNotBound
         | Code::Unmapped
         | Code::ProtocolUnsupported => untold(403),
         Code::Deadline | Code::Overload | Code::Internal => later(1),

@@ -119,7 +119,7 @@ fn is_preflight(call: &Call) -> bool {
     let empty = match &call.body {
         Body::NotSent => true,
         Body::Complete(bytes) => bytes.is_empty(),
-        Body::Unproven(_) => false,
+        Body::Encoded { .. } | Body::Unproven(_) => false,
     };
     let no_length = call.headers.all("content-length").all(|value| value == b"0");
     call.method == "OPTIONS"

@@ -27,6 +27,10 @@ impl Checker<'_> {
         self.only_for(&span, protocol, Protocol::Grpc, ("methods", !written.methods.is_empty()));
         self.only_for(&span, protocol, Protocol::Mcp, ("mcp", written.mcp.is_some()));
         self.only_for(&span, protocol, Protocol::Mcp, ("tools", !written.tools.is_empty()));
+        self.only_for(&span, protocol, Protocol::A2a, ("a2a", written.a2a.is_some()));
+        if !matches!(protocol, Protocol::Openai | Protocol::Anthropic) {
+            self.only_for(&span, protocol, Protocol::Openai, ("models", !written.models.is_empty()));
+        }
         let service = Service {
             hosts: self.hosts(&id, &written.hosts),
             service_accounts: self.accounts(&id, &namespace, &written.service_accounts),
@@ -38,8 +42,11 @@ impl Checker<'_> {
             routes: self.routes(written.routes),
             methods: self.methods(span.clone(), written.methods),
             token: written.token.map(|token| self.token(token)),
-            mcp: self.mcp(written.mcp),
+            mcp: self.mcp(protocol, written.mcp),
             tools: self.tools(written.tools),
+            a2a: self.a2a(protocol, written.a2a),
+            models: self.models(written.models),
+            body: self.body(protocol, written.body),
             id,
         };
         if self.catalog.services.contains_key(&service.id) {
@@ -120,7 +127,7 @@ impl Checker<'_> {
         accounts
     }
 
-    fn http_path(&mut self, written: &Text) -> Option<crate::call::CanonicalPath> {
+    pub(super) fn http_path(&mut self, written: &Text) -> Option<crate::call::CanonicalPath> {
         match text::canonical(&written.value) {
             Ok(path) => Some(path),
             Err(problem) => {
@@ -199,7 +206,7 @@ impl Checker<'_> {
         })
     }
 
-    fn scopes(&mut self, written: Spanned<Scopes>) -> Scopes {
+    pub(super) fn scopes(&mut self, written: Spanned<Scopes>) -> Scopes {
         let all = written.value.required.iter().chain(&written.value.harmless).flatten();
         let bad: Vec<&String> = all.filter(|scope| !text::is_scope(scope)).collect();
         for scope in bad {
@@ -237,40 +244,6 @@ impl Checker<'_> {
         TokenMetadata {
             resource_metadata: written.resource_metadata.map(|url| url.value),
             realm: written.realm.map(|realm| realm.value),
-        }
-    }
-
-    fn mcp(&mut self, written: Option<Spanned<serde_json::Value>>) -> Option<serde_json::Value> {
-        let mcp = written?;
-        if !mcp.value.is_object() {
-            self.wrong(span_of(&mcp), "`mcp` is not a mapping", "write `mcp: {endpoint: /mcp}`");
-        }
-        Some(mcp.value)
-    }
-
-    fn tools(&mut self, written: BTreeMap<String, Spanned<serde_json::Value>>) -> BTreeMap<String, serde_json::Value> {
-        let mut tools = BTreeMap::new();
-        for (name, tool) in written {
-            if !text::is_name(&name) {
-                self.wrong(span_of(&tool), format!("`{name}` cannot be a tool"), text::NAME_HELP);
-            }
-            match tool.value.as_object().map(|keys| keys.get("groups")) {
-                Some(None) => {}
-                Some(Some(groups)) => self.tool_groups(&name, span_of(&tool), groups),
-                None => self.wrong(span_of(&tool), format!("tool `{name}` is not a mapping"), "write `{effect: read}`"),
-            }
-            tools.insert(name, tool.value);
-        }
-        tools
-    }
-
-    /// A tool's groups are groups like any other, so a policy may name them.
-    fn tool_groups(&mut self, tool: &str, span: Option<std::ops::Range<usize>>, groups: &serde_json::Value) {
-        let names: Option<Vec<&str>> =
-            groups.as_array().and_then(|list| list.iter().map(|group| group.as_str()).collect());
-        match names.filter(|names| names.iter().all(|name| text::is_name(name))) {
-            Some(names) => self.catalog.groups.extend(names.into_iter().map(str::to_owned)),
-            None => self.wrong(span, format!("`groups` of tool `{tool}` is not a list of names"), text::NAME_HELP),
         }
     }
 }

@@ -79,7 +79,8 @@ fn everything_written_is_kept() {
     assert!(stock.methods.contains_key("shop.v1.Stock/Take"));
     assert_eq!(stock.http_paths.len(), 1);
     let deploy = catalog.service("agents/deploy-mcp").unwrap();
-    assert_eq!(deploy.mcp, Some(serde_json::json!({"endpoint": "/mcp", "eras": ["2025-06-18"]})));
+    let mcp = deploy.mcp.as_ref().unwrap();
+    assert_eq!((mcp.endpoint.as_str(), &mcp.eras), ("/mcp", &[crate::catalog::mcp::Era::June2025].into()));
     assert!(deploy.tools.contains_key("deploy.production"));
     let frontend = catalog.workload("spiffe://cluster.local/ns/web/sa/frontend").unwrap();
     assert_eq!(frontend.facts, Some(serde_json::json!({"team": "web"})));
@@ -213,7 +214,15 @@ fn a_bad_value_is_refused() {
         "protocol: mcp, mcp: 1",
         "protocol: mcp, tools: {t: 1}",
         "protocol: mcp, tools: {t: {groups: g}}",
-        "protocol: mcp, tools: {t: {groups: [1]}}",
+        "protocol: mcp, tools: {t: {groups: ['a b']}}",
+        "protocol: mcp, tools: {'a/b': {}}",
+        "protocol: mcp, mcp: {eras: [2024-11-05]}",
+        "protocol: mcp, mcp: {endpoint: mcp}",
+        "protocol: mcp, mcp: {eras: [2025-06-18], denial_by_era: {2026-07-28: hidden}}",
+        "protocol: mcp, tools: {t: {headers: {a: X, b: x}}}",
+        "protocol: mcp, body: {json: true}",
+        "protocol: http, a2a: {}",
+        "protocol: http, models: {m: {}}",
     ] {
         assert_eq!(in_service(keys).len(), 1, "{keys}");
     }

@@ -7,7 +7,16 @@ pub(super) const NAME_BYTES_MAX: usize = 253;
 /// What [`is_name`] asks for.
 pub(super) const NAME_HELP: &str = "1 to 253 characters, no blanks and no controls";
 
-/// A group, label or tool: short, visible, without blanks.
+/// What [`is_tool`] asks for.
+pub(super) const TOOL_HELP: &str = "1 to 128 of A-Z a-z 0-9 . _ -, as MCP names tools";
+
+/// A tool's name, as MCP has it; `/` would make another resource of it.
+pub(super) fn is_tool(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'))
+}
+
+/// A group, label or model: short, visible, without blanks.
 pub(super) fn is_name(text: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }

@@ -22,17 +22,25 @@ pub(super) fn read(http: HttpRequest, read: &Read, limits: Limits) -> Body {
     if raw.is_empty() && !text.is_empty() {
         return Body::Unproven("the body came as repaired text, not as bytes");
     }
-    match objection(&read.headers, raw.len(), limits) {
-        Some(objection) => Body::Unproven(objection),
-        None => Body::Complete(raw),
+    match (objection(&read.headers, raw.len(), limits), encoding(&read.headers)) {
+        (Some(objection), _) => Body::Unproven(objection),
+        (None, Some(encoding)) => Body::Encoded { bytes: raw, encoding },
+        (None, None) => Body::Complete(raw),
     }
 }
 
-/// What speaks against `length` bytes being the whole body in identity encoding.
+/// The content encodings, joined as HTTP joins them; `None` for plain bytes.
+fn encoding(headers: &Headers) -> Option<String> {
+    let named: Vec<String> = headers
+        .all("content-encoding")
+        .map(|value| String::from_utf8_lossy(value.trim_ascii()).to_lowercase())
+        .collect();
+    let plain = named.iter().all(|name| name == "identity");
+    (!plain).then(|| named.join(", "))
+}
+
+/// What speaks against `length` bytes being the whole body.
 fn objection(headers: &Headers, length: usize, limits: Limits) -> Option<&'static str> {
-    if headers.all("content-encoding").any(|value| !value.trim_ascii().eq_ignore_ascii_case(b"identity")) {
-        return Some("the body is in a content encoding");
-    }
     if limits.body_bytes_max.is_some_and(|max| length >= max) {
         return Some("the body fills the proxy's buffer, so it may be cut");
     }

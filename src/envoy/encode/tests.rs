@@ -87,6 +87,14 @@ fn every_code_has_its_row() {
         too_large 431 grpc 403 rpc 7
         method_override 400 grpc 403 rpc 7
         body_incomplete 413 grpc 403 rpc 7
+        body_encoded 415 grpc 403 rpc 7
+        body_refused 400 grpc 403 rpc 7
+        message_refused 400 grpc 403 rpc 7
+        header_mismatch 400 grpc 403 rpc 7
+        era_refused 400 grpc 403 rpc 7
+        rpc_method_unknown 404 grpc 403 rpc 7
+        method_not_allowed 405 grpc 403 rpc 7
+        number_refused 400 grpc 403 rpc 7
         connect_refused 403 grpc 403 rpc 7
         upgrade_refused 403 grpc 403 rpc 7
         peer_rejected 403 grpc 403 rpc 7
@@ -95,9 +103,13 @@ fn every_code_has_its_row() {
         token_rejected 401 grpc 401 rpc 16
         token_expired 401 grpc 401 rpc 16
         token_not_bound 403 grpc 403 rpc 7
+        task_rejected 403 grpc 403 rpc 7
+        task_expired 403 grpc 403 rpc 7
+        task_not_bound 403 grpc 403 rpc 7
         unmapped 403 grpc 403 rpc 7
         protocol_unsupported 403 grpc 403 rpc 7
         protocol_mismatch 400 grpc 403 rpc 7
+        approval_used 403 grpc 403 rpc 7
         query_invalid 400 grpc 403 rpc 7
         bundle_invalid 503 grpc 503 rpc 14
         entities_unavailable 503 grpc 503 rpc 14 deferrable

@@ -17,9 +17,22 @@ use crate::harness::issuer::Issuer;
 use crate::harness::server::Server;
 use crate::harness::{Check, FRONTEND, PERMIT_ALL, check, direct, orders, said};
 
-/// A code that only a judge of the test returns: no protocol of this build reads a body yet. Whoever builds the
-/// first one moves the code to [`rows`]; the list may only shrink.
-const AWAITED: [(Code, i32); 1] = [(Code::BodyIncomplete, 413)];
+/// Codes that only a judge of the test returns as yet; the list may only shrink, into [`rows`].
+const AWAITED: [(Code, i32); 13] = [
+    (Code::BodyIncomplete, 413),
+    (Code::BodyEncoded, 415),
+    (Code::BodyRefused, 400),
+    (Code::MessageRefused, 400),
+    (Code::HeaderMismatch, 400),
+    (Code::EraRefused, 400),
+    (Code::RpcMethodUnknown, 404),
+    (Code::MethodNotAllowed, 405),
+    (Code::NumberRefused, 400),
+    (Code::TaskRejected, 403),
+    (Code::TaskExpired, 403),
+    (Code::TaskNotBound, 403),
+    (Code::ApprovalUsed, 403),
+];
 
 const CATALOG: &str = "\
 services:

@@ -12,8 +12,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("query", &[]),
     // A workload's id has one grammar, and it is identity's; nothing else of identity is known here.
     ("catalog", &["call", "problem", "identity::spiffe_id"]),
+    ("reply", &["catalog"]),
     // L1, pure
-    ("obligation", &["call", "failure", "problem", "query", "catalog"]),
+    ("obligation", &["call", "failure", "problem", "query", "catalog", "reply"]),
     ("identity", &["call", "failure", "problem", "query", "catalog"]),
     ("body", &["call", "failure", "problem", "query", "catalog"]),
     ("mapping", &["call", "failure", "problem", "query", "catalog", "identity", "body"]),
@@ -31,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "problem",
             "query",
             "catalog",
+            "reply",
             "obligation",
             "identity",
             "body",
@@ -45,7 +47,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("telemetry", &["call", "failure", "problem", "query", "catalog", "obligation", "identity", "decision", "check"]),
     (
         "envoy",
-        &["call", "failure", "problem", "query", "catalog", "obligation", "identity", "decision", "check", "telemetry"],
+        &[
+            "call",
+            "failure",
+            "problem",
+            "query",
+            "catalog",
+            "reply",
+            "obligation",
+            "identity",
+            "decision",
+            "check",
+            "telemetry",
+        ],
     ),
     // L5, assembly: everything below, and config and server each other (settings one way, wiring the other).
     ("config", EVERYTHING_BELOW_ASSEMBLY),
@@ -59,6 +73,7 @@ const EVERYTHING_BELOW_ASSEMBLY: &[&str] = &[
     "problem",
     "query",
     "catalog",
+    "reply",
     "obligation",
     "identity",
     "body",

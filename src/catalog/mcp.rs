@@ -1,0 +1,140 @@
+//! What the catalogue says about an MCP server and its tools.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::routes::Scopes;
+use crate::call::CanonicalPath;
+
+/// A revision of MCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Era {
+    /// Sessions, batches, no version header.
+    #[serde(rename = "2025-03-26")]
+    March2025,
+    /// Sessions, version header, elicitation.
+    #[serde(rename = "2025-06-18")]
+    June2025,
+    /// Sessions, tasks, elicitation by URL.
+    #[serde(rename = "2025-11-25")]
+    November2025,
+    /// Stateless; mirrored headers.
+    #[serde(rename = "2026-07-28")]
+    July2026,
+}
+
+impl Era {
+    /// All eras, oldest first.
+    pub const ALL: [Self; 4] = [Self::March2025, Self::June2025, Self::November2025, Self::July2026];
+
+    /// The revision's date, as on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::March2025 => "2025-03-26",
+            Self::June2025 => "2025-06-18",
+            Self::November2025 => "2025-11-25",
+            Self::July2026 => "2026-07-28",
+        }
+    }
+}
+
+/// How a denial reaches an MCP client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DenialForm {
+    /// The HTTP status, with `application/problem+json`.
+    HttpProblem,
+    /// The HTTP status, with a JSON-RPC error.
+    #[default]
+    HttpJsonrpc,
+    /// Status 200 with a JSON-RPC error, for clients that take any other status for a broken connection.
+    RpcError200,
+    /// Status 200 with a tool result that is an error, so that the model reads why. Calls of tools only.
+    ToolError200,
+    /// As if there were no such tool, resource or prompt.
+    Hidden,
+}
+
+/// What becomes of a batch (revision 2025-03-26 only).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Batches {
+    /// It is refused.
+    #[default]
+    Refused,
+    /// Every message is judged; one denial denies all.
+    Each,
+}
+
+/// The `mcp:` part of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mcp {
+    /// The endpoint's path.
+    pub endpoint: CanonicalPath,
+    /// Revisions that are accepted.
+    pub eras: BTreeSet<Era>,
+    /// How denials are put.
+    pub denial: DenialForm,
+    /// Forms that differ by revision.
+    pub denial_by_era: BTreeMap<Era, DenialForm>,
+    /// What becomes of batches.
+    pub batches: Batches,
+    /// The page a client that can is sent to where an approval is missing; opt-in.
+    pub elicitation: Option<Elicitation>,
+}
+
+/// Asking for an approval inside the protocol.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Elicitation {
+    /// URL of the page; `{decision_id}` in it is replaced.
+    pub url: String,
+    /// What the person reads.
+    pub message: String,
+}
+
+/// One of the `tools:` of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tool {
+    /// `read`, `write`, `destructive` or `unknown`.
+    pub effect: Effect,
+    /// Groups it belongs to.
+    pub groups: BTreeSet<String>,
+    /// Labels.
+    pub labels: BTreeSet<String>,
+    /// Whether it reaches outside the mesh.
+    pub external: bool,
+    /// Scopes a call needs.
+    pub scopes: Option<Scopes>,
+    /// Arguments that revision 2026-07-28 mirrors in a header: argument name to header suffix
+    /// (`ticket_id` to `Ticket` for `Mcp-Param-Ticket`).
+    pub headers: BTreeMap<String, String>,
+}
+
+/// What a tool does to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// It changes nothing.
+    Read,
+    /// It changes something.
+    Write,
+    /// It can destroy something.
+    Destructive,
+    /// Nobody said.
+    #[default]
+    Unknown,
+}
+
+impl Effect {
+    /// The text policies compare with.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Destructive => "destructive",
+            Self::Unknown => "unknown",
+        }
+    }
+}
