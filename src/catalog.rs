@@ -135,6 +135,9 @@ pub struct TokenMetadata {
     pub resource_metadata: Option<String>,
     /// `realm` of the challenges.
     pub realm: Option<String>,
+    /// Audiences of which a token for this service must name one; empty: whatever the profile accepts.
+    #[serde(default)]
+    pub audiences: BTreeSet<String>,
 }
 
 /// A workload the catalogue says something about.

@@ -3,6 +3,7 @@
 //! Knows: every command. Must not know: how any of them works.
 
 pub mod bench;
+pub mod catalog;
 pub mod demo;
 pub mod draw;
 pub mod explain;
@@ -87,6 +88,8 @@ enum Command {
     Test(test::Args),
     /// Measures what a decision costs with these policies.
     Bench(bench::Args),
+    /// Helps to write the catalogue.
+    Catalog(catalog::Args),
     /// Says which Picket this is.
     Version(version::Args),
 }
@@ -106,6 +109,7 @@ pub fn run() -> Exit {
         Command::Explain(args) => explain::run(&args, cli.output),
         Command::Test(args) => test::run(&args, cli.output),
         Command::Bench(args) => bench::run(&args, cli.output),
+        Command::Catalog(args) => catalog::run(&args, cli.output),
         Command::Version(args) => version::run(&args, cli.output),
     }
 }

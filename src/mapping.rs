@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod context;
+mod inside;
 pub mod principal;
 pub mod resource;
 pub mod service;
@@ -15,7 +16,7 @@ use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::query::{Query, Reads};
 
-pub use action::Asked;
+pub use action::{Asked, What};
 
 /// What a profile says about mapping.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -60,7 +61,7 @@ pub fn query(
     reads: &Reads,
     place: Place<'_>,
 ) -> Result<Query, Failure> {
-    let (context, bags) = context::context(call, asked, reads, place.listener)?;
+    let (context, bags) = context::context(call, identity, asked, reads, place.listener)?;
     Ok(Query {
         principal: principal::principal(identity, place.home),
         action: asked.action().to_owned(),

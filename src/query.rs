@@ -160,8 +160,14 @@ pub struct Reads {
     pub resource_facts: bool,
     /// `context.env.facts`: which of its attributes may be read.
     pub call_facts: Keys,
-    /// The body may be read (arguments, fields).
+    /// Values of the body, by JSON pointer: arguments of a tool, a prompt or a JSON body, fields of a gRPC message.
+    pub args: Keys,
+    /// Some of them are read as numbers.
+    pub numbers: bool,
+    /// The body may be read (its values, or how long it is).
     pub body: bool,
+    /// `context.approval` may be read.
+    pub approval: bool,
 }
 
 impl Reads {
@@ -173,7 +179,10 @@ impl Reads {
         self.call_facts.merge(&other.call_facts);
         self.principal_facts |= other.principal_facts;
         self.resource_facts |= other.resource_facts;
+        self.args.merge(&other.args);
+        self.numbers |= other.numbers;
         self.body |= other.body;
+        self.approval |= other.approval;
     }
 }
 

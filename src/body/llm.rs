@@ -21,6 +21,8 @@ pub struct Request {
     pub hosted_tools: BTreeSet<String>,
     /// URLs of servers that the provider calls, canonical, without query and fragment.
     pub hosted_servers: BTreeSet<String>,
+    /// Their origins (`https://host`).
+    pub hosted_origins: BTreeSet<String>,
     /// Whether the provider keeps the exchange.
     pub stored: bool,
     /// Whether part of the conversation is held by the provider and cannot be seen here.

@@ -185,6 +185,8 @@ pub(super) struct Method {
 pub(super) struct Token {
     pub resource_metadata: Option<Text>,
     pub realm: Option<Text>,
+    #[serde(default)]
+    pub audiences: BTreeSet<String>,
 }
 
 /// One of `workloads:`.

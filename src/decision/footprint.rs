@@ -128,7 +128,11 @@ fn note_bag(bag: &str, key: Option<String>, whole: Whole, found: &RefCell<Footpr
         }
         "query" => found.reads.query.merge(&keys),
         "resource" => {}
-        _ => found.reads.body = true,
+        _ => {
+            found.reads.body = true;
+            found.reads.numbers |= matches!(bag, "numbers" | "decimals");
+            found.reads.args.merge(&keys);
+        }
     }
     if let Some(key) = key {
         found.keys.push(KeyUse { bag: bag.to_owned(), key });
@@ -155,7 +159,9 @@ fn note_path(path: &[&str], attr: &str, found: &RefCell<Footprint>) {
         (["principal"], "facts") => found.reads.principal_facts = true,
         (["resource"], "facts") => found.reads.resource_facts = true,
         (["context", "env", "facts"], name) => found.reads.call_facts.merge(&Keys::Some([name.to_owned()].into())),
-        (["context"], "args" | "numbers" | "decimals" | "kinds" | "fields" | "bodyBytes") => found.reads.body = true,
+        (["context"], "args" | "numbers" | "decimals" | "kinds" | "fields") => found.reads.body = true,
+        (["context", "http"], "bodyBytes") => found.reads.body = true,
+        (["context"], "approval") => found.reads.approval = true,
         _ => {}
     }
 }
@@ -202,6 +208,11 @@ fn leaf(node: &Expr, found: &RefCell<Footprint>) {
         }
         ["context", "http", "query"] => reads.query = Keys::All,
         ["context", "env"] | ["context", "env", "facts"] => reads.call_facts = Keys::All,
+        ["context", "args" | "kinds" | "fields"] => reads.args = Keys::All,
+        ["context", "numbers" | "decimals"] => {
+            reads.args = Keys::All;
+            reads.numbers = true;
+        }
         _ => {}
     }
 }
@@ -212,7 +223,10 @@ fn everything(found: &RefCell<Footprint>) {
     reads.headers_compared = Keys::All;
     reads.query = Keys::All;
     reads.call_facts = Keys::All;
+    reads.args = Keys::All;
+    reads.numbers = true;
     reads.body = true;
+    reads.approval = true;
 }
 
 #[cfg(test)]
@@ -267,11 +281,24 @@ mod tests {
         assert!(reads("resource has facts").reads.resource_facts);
         assert_eq!(reads("context.env.facts.ticket == \"a\"").reads.call_facts, keys(&["ticket"]));
         assert_eq!(reads("context.env has facts.ticket").reads.call_facts, keys(&["ticket"]));
-        assert!(reads(r#"context.args.hasTag("/a")"#).reads.body);
         let odd = reads(r#"(if context.http.path == "/" then principal else principal).facts.team == "a""#).reads;
         assert!(odd.principal_facts);
         let odd = reads(r#"(if true then context.http else context.http).headers.hasTag("a")"#).reads;
         assert_eq!(odd.headers, Keys::All);
+    }
+
+    #[test]
+    fn values_of_the_body_are_found() {
+        let r = reads(r#"context.args.getTag("/a") == "x" && context.kinds.hasTag("/b")"#).reads;
+        assert_eq!((r.args, r.numbers, r.body), (keys(&["/a", "/b"]), false, true));
+        let r = reads(r#"context.numbers.hasTag("/n")"#).reads;
+        assert_eq!((r.args, r.numbers), (keys(&["/n"]), true));
+        assert_eq!(reads("context.args == context.kinds").reads.args, Keys::All);
+        assert!(reads("context.decimals == context.decimals").reads.numbers);
+        assert!(reads("context has approval").reads.approval);
+        assert!(reads(r#"context.approval.state == "approved""#).reads.approval);
+        assert!(reads("context == context").reads.approval);
+        assert!(!reads("context has args").reads.approval);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is asked of a service: the action, and what it is asked about.
 
+use crate::body::{Inside, a2a, json::Json, llm, mcp};
 use crate::call::{Body, Call, CanonicalPath, Target};
 use crate::catalog::{Protocol, Service};
 use crate::failure::{Code, Failure};
@@ -7,16 +8,25 @@ use crate::failure::{Code, Failure};
 use super::Settings;
 
 /// What a call asks for, in terms of its service's protocol.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
-    /// A request for a path: one of the schema's HTTP actions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// The canonical path.
+    pub path: CanonicalPath,
+    /// What is asked.
+    pub what: What,
+}
+
+/// One thing that can be asked; each is judged by its own action of the schema.
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    /// A request for the path.
     Http {
         /// `GET` … `DELETE`, `other`, `connect` or `upgrade`.
         action: &'static str,
         /// The method as sent, for matching routes.
         method: String,
-        /// The canonical path.
-        path: CanonicalPath,
+        /// The body's document, where the service's bodies are JSON and a policy reads them.
+        document: Option<Json>,
     },
     /// A gRPC call.
     Grpc {
@@ -24,54 +34,121 @@ pub enum Asked {
         service: String,
         /// `Method`.
         method: String,
-        /// The canonical path.
-        path: CanonicalPath,
+        /// The message's fields by JSON pointer, where they are described and read.
+        fields: Vec<(String, String)>,
     },
+    /// A message to an MCP server.
+    Mcp(mcp::Ask),
+    /// A call to an A2A agent.
+    A2a(a2a::Message),
+    /// A request to a model.
+    Llm(llm::Request),
 }
 
 impl Asked {
     /// The id of the schema's action.
     #[must_use]
-    pub fn action(&self) -> &str {
-        match self {
-            Self::Http { action, .. } => action,
-            Self::Grpc { .. } => "grpc.call",
+    pub fn action(&self) -> &'static str {
+        match &self.what {
+            What::Http { action, .. } => action,
+            What::Grpc { .. } => "grpc.call",
+            What::Mcp(mcp::Ask::CallTool { .. }) => "mcp.tools.call",
+            What::Mcp(mcp::Ask::ReadResource { .. }) => "mcp.resources.read",
+            What::Mcp(mcp::Ask::SubscribeResource { .. }) => "mcp.resources.subscribe",
+            What::Mcp(mcp::Ask::GetPrompt { .. }) => "mcp.prompts.get",
+            What::Mcp(mcp::Ask::UseServer { .. }) => "mcp.server.use",
+            What::A2a(message) => message.ask.action(),
+            What::Llm(_) => "llm.generate",
         }
     }
 
-    /// The canonical path.
+    /// Values by name that policies read as arguments, where there are any: always an object.
     #[must_use]
-    pub fn path(&self) -> &CanonicalPath {
-        match self {
-            Self::Http { path, .. } | Self::Grpc { path, .. } => path,
+    pub fn arguments(&self) -> Option<&Json> {
+        match &self.what {
+            What::Http { document, .. } => document.as_ref(),
+            What::Mcp(mcp::Ask::CallTool { arguments, .. } | mcp::Ask::GetPrompt { arguments, .. }) => Some(arguments),
+            What::Mcp(
+                mcp::Ask::ReadResource { .. } | mcp::Ask::SubscribeResource { .. } | mcp::Ask::UseServer { .. },
+            )
+            | What::Grpc { .. }
+            | What::A2a(_)
+            | What::Llm(_) => None,
         }
     }
+}
+
+/// As what a call is read: its service's protocol, or plain HTTP where the catalogue or the request says so.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Spoken {
+    /// Read without its body.
+    Known(Asked),
+    /// Its body says what is asked, in this protocol.
+    ByBody(Protocol, CanonicalPath),
 }
 
 /// Reads the call as the service's protocol says; never as another.
 ///
 /// # Errors
-/// `connect_refused`, `upgrade_refused`, `protocol_unsupported` for a protocol this build does not judge,
-/// `protocol_mismatch` for a call that does not speak its service's protocol.
-pub fn asked(call: &Call, service: &Service, settings: &Settings) -> Result<Asked, Failure> {
+/// `connect_refused`, `upgrade_refused`, `protocol_mismatch` for a call that does not speak its service's protocol.
+pub fn spoken(call: &Call, service: &Service, settings: &Settings) -> Result<Spoken, Failure> {
     let path = match &call.target {
-        Target::Authority => return connect(settings),
+        Target::Authority => return connect(settings).map(Spoken::Known),
         Target::Path { path, .. } => path.clone(),
     };
     if let Some(protocol) = &call.upgrade {
-        return upgrade(protocol, call, path, service, settings);
+        return upgrade(protocol, call, path, service, settings).map(Spoken::Known);
     }
-    if service.protocol == Protocol::Http || service.http_paths.contains(&path) || is_preflight(call) {
-        return Ok(Asked::Http { action: http_action(&call.method), method: call.method.clone(), path });
+    if service.http_paths.contains(&path) || is_preflight(call) {
+        return Ok(Spoken::Known(http(call, path, None)));
     }
     match service.protocol {
-        Protocol::Http => Ok(Asked::Http { action: http_action(&call.method), method: call.method.clone(), path }),
-        Protocol::Grpc => grpc(call, path),
-        Protocol::Mcp | Protocol::A2a | Protocol::Openai | Protocol::Anthropic => Err(Failure::new(
-            Code::ProtocolUnsupported,
-            format!("service `{}` speaks {}, which this build does not judge", service.id, service.protocol.as_str()),
-        )),
+        Protocol::Http if service.body.is_json && has_body_method(&call.method) => {
+            Ok(Spoken::ByBody(Protocol::Http, path))
+        }
+        Protocol::Http => Ok(Spoken::Known(http(call, path, None))),
+        Protocol::Grpc => grpc(call, path).map(Spoken::Known),
+        Protocol::Mcp | Protocol::A2a | Protocol::Openai | Protocol::Anthropic => {
+            Ok(Spoken::ByBody(service.protocol, path))
+        }
     }
+}
+
+/// What is asked, with what was found inside.
+///
+/// # Errors
+/// `protocol_unsupported` where what is inside is not of the protocol that the call is read as.
+pub fn asked(call: &Call, spoken: Spoken, inside: Inside) -> Result<Asked, Failure> {
+    let (protocol, path) = match (spoken, inside) {
+        (Spoken::Known(Asked { path, what: What::Grpc { service, method, .. } }), Inside::Grpc(fields)) => {
+            return Ok(Asked { path, what: What::Grpc { service, method, fields } });
+        }
+        (Spoken::Known(asked), Inside::Nothing) => return Ok(asked),
+        (Spoken::ByBody(Protocol::Http, path), Inside::Nothing) => return Ok(http(call, path, None)),
+        (Spoken::ByBody(Protocol::Http, path), Inside::Json(document)) => return Ok(http(call, path, Some(document))),
+        (Spoken::ByBody(Protocol::Mcp, path), Inside::Mcp(message)) => {
+            return Ok(Asked { path, what: What::Mcp(message.ask) });
+        }
+        (Spoken::ByBody(Protocol::A2a, path), Inside::A2a(message)) => {
+            return Ok(Asked { path, what: What::A2a(message) });
+        }
+        (Spoken::ByBody(Protocol::Openai | Protocol::Anthropic, path), Inside::Llm(request)) => {
+            return Ok(Asked { path, what: What::Llm(request) });
+        }
+        (Spoken::ByBody(protocol, path), _) => (protocol.as_str(), path),
+        (Spoken::Known(Asked { path, .. }), _) => ("http", path),
+    };
+    let detail = format!("what is inside `{path}` was not read as {protocol}");
+    Err(Failure::new(Code::ProtocolUnsupported, detail))
+}
+
+fn http(call: &Call, path: CanonicalPath, document: Option<Json>) -> Asked {
+    let action = http_action(&call.method);
+    Asked { path, what: What::Http { action, method: call.method.clone(), document } }
+}
+
+fn has_body_method(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
 fn connect(settings: &Settings) -> Result<Asked, Failure> {
@@ -79,7 +156,8 @@ fn connect(settings: &Settings) -> Result<Asked, Failure> {
         return Err(Failure::new(Code::ConnectRefused, "CONNECT is off on this listener"));
     }
     let root = CanonicalPath::parse("/").map_err(|problem| Failure::new(Code::PathRefused, problem.to_string()))?;
-    Ok(Asked::Http { action: "connect", method: "CONNECT".to_owned(), path: root })
+    let what = What::Http { action: "connect", method: "CONNECT".to_owned(), document: None };
+    Ok(Asked { path: root, what })
 }
 
 fn upgrade(
@@ -97,7 +175,7 @@ fn upgrade(
         let detail = format!("service `{}` speaks {}, which has no upgrades", service.id, service.protocol.as_str());
         return Err(Failure::new(Code::UpgradeRefused, detail));
     }
-    Ok(Asked::Http { action: "upgrade", method: call.method.clone(), path })
+    Ok(Asked { path, what: What::Http { action: "upgrade", method: call.method.clone(), document: None } })
 }
 
 /// The schema's action for a method; methods are case-sensitive, so `get` is `other`.
@@ -154,5 +232,5 @@ fn grpc(call: &Call, path: CanonicalPath) -> Result<Asked, Failure> {
         return Err(mismatch("a gRPC path has no escapes, no query and no slash at its end"));
     }
     let (service, method) = ((*service).to_owned(), (*method).to_owned());
-    Ok(Asked::Grpc { service, method, path })
+    Ok(Asked { path, what: What::Grpc { service, method, fields: Vec::new() } })
 }

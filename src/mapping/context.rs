@@ -7,24 +7,52 @@ use crate::call::{Body, Call, Target};
 use crate::failure::{Code, Failure};
 use crate::query::{Keys, Node, Reads, Uid, Value};
 
-use super::Asked;
+use super::action::Asked;
+use super::inside;
+use crate::identity::Identity;
+
+/// A context under construction, with the bags it names.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// The context's record.
+    pub record: BTreeMap<String, Value>,
+    /// Entities that hold dynamic maps.
+    pub bags: Vec<Node>,
+}
+
+impl Parts {
+    pub(super) fn set(&mut self, name: &str, value: impl Into<Value>) {
+        self.record.insert(name.to_owned(), value.into());
+    }
+
+    /// Adds a map under `name`; the bag's id is its name, and it exists for this call only.
+    pub(super) fn set_bag(&mut self, kind: &str, name: &str, tags: BTreeMap<String, Value>) {
+        let mut node = Node::new(Uid::new(kind, name));
+        node.tags = tags;
+        self.set(name, Value::Entity(node.uid.clone()));
+        self.bags.push(node);
+    }
+}
 
 /// The context, and the bags it names.
 ///
 /// # Errors
-/// `header_duplicated`, `header_refused` or `query_refused` where a key that can be read has no single value.
+/// `header_duplicated`, `header_refused` or `query_refused` where a key that can be read has no single value;
+/// `number_refused` and `body_refused` where an argument that can be read has none.
 pub fn context(
     call: &Call,
+    identity: &Identity,
     asked: &Asked,
     reads: &Reads,
     listener: &str,
 ) -> Result<(BTreeMap<String, Value>, Vec<Node>), Failure> {
+    let mut parts = Parts::default();
     let headers = bag("headers", headers(call, reads)?);
     let query = bag("query", query(call, &reads.query)?);
     let mut http: BTreeMap<String, Value> = [
         ("method", Value::from(call.method.as_str())),
         ("host", call.host.name().into()),
-        ("path", asked.path().as_str().into()),
+        ("path", asked.path.as_str().into()),
         ("headers", Value::Entity(headers.uid.clone())),
         ("query", Value::Entity(query.uid.clone())),
     ]
@@ -36,8 +64,15 @@ pub fn context(
     {
         http.insert("bodyBytes".to_owned(), Value::Long(length));
     }
-    let context = [("env".to_owned(), Value::Record(env(call, listener))), ("http".to_owned(), Value::Record(http))];
-    Ok((context.into(), vec![headers, query]))
+    parts.set("env", Value::Record(env(call, listener)));
+    parts.set("http", Value::Record(http));
+    parts.bags.extend([headers, query]);
+    inside::add(asked, reads, &mut parts)?;
+    if let Some(task) = &identity.task {
+        let params = task.params.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect();
+        parts.set_bag("Bag", "taskParams", params);
+    }
+    Ok((parts.record, parts.bags))
 }
 
 fn env(call: &Call, listener: &str) -> BTreeMap<String, Value> {

@@ -244,6 +244,7 @@ impl Checker<'_> {
         TokenMetadata {
             resource_metadata: written.resource_metadata.map(|url| url.value),
             realm: written.realm.map(|realm| realm.value),
+            audiences: written.audiences,
         }
     }
 }

@@ -2,16 +2,19 @@
 //!
 //! Knows: the keys of the form, and Envoy's check as protobuf JSON. Must not know: policies, verdicts.
 
+mod check;
+mod mcp;
+
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::yaml;
 use crate::call::UnixMillis;
 use crate::identity::rules::Kind;
 use crate::problem::Problem;
+use check::{Parts, body, headers};
 
 /// One call with everything that is said about it.
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ pub enum Sent {
     Http(Request),
     /// A gRPC call.
     Grpc(Grpc),
+    /// A message to an MCP server.
+    Mcp(mcp::Mcp),
     /// A proxy's check as protobuf JSON.
     Check(String),
 }
@@ -111,6 +116,7 @@ struct Written {
     caller: Caller,
     request: Option<Request>,
     grpc: Option<Grpc>,
+    mcp: Option<mcp::Mcp>,
     facts: GivenFacts,
     now: Option<String>,
 }
@@ -145,11 +151,12 @@ pub fn read_list(file: &str, text: &str) -> Result<Vec<Given>, Box<Problem>> {
 }
 
 fn given(written: Written) -> Result<Given, &'static str> {
-    let sent = match (written.request, written.grpc) {
-        (Some(request), None) => Sent::Http(request),
-        (None, Some(grpc)) => Sent::Grpc(grpc),
-        (Some(_), Some(_)) => return Err("has both `request` and `grpc`; a call is one of them"),
-        (None, None) => return Err("has no `request`, `grpc` or `attributes`"),
+    let sent = match (written.request, written.grpc, written.mcp) {
+        (Some(request), None, None) => Sent::Http(request),
+        (None, Some(grpc), None) => Sent::Grpc(grpc),
+        (None, None, Some(message)) => Sent::Mcp(message),
+        (None, None, None) => return Err("has no `request`, `grpc`, `mcp` or `attributes`"),
+        (_, _, _) => return Err("has several of `request`, `grpc` and `mcp`; a call is one of them"),
     };
     Ok(Given { caller: Some(written.caller), sent, facts: written.facts })
 }
@@ -196,19 +203,6 @@ fn moment(text: &str, now: UnixMillis) -> Result<i64, String> {
     }
 }
 
-/// What both kinds of calls have.
-struct Parts<'a> {
-    method: &'a str,
-    path: String,
-    host: Option<&'a str>,
-    service: Option<&'a str>,
-    destination: Option<&'a str>,
-    sni: Option<&'a str>,
-    source_ip: Option<&'a str>,
-    headers: Vec<(String, String)>,
-    body: Option<Vec<u8>>,
-}
-
 impl Sent {
     /// The service it names by id.
     #[must_use]
@@ -216,6 +210,7 @@ impl Sent {
         match self {
             Self::Http(request) => request.service.as_deref(),
             Self::Grpc(grpc) => grpc.service.as_deref(),
+            Self::Mcp(message) => message.service.as_deref(),
             Self::Check(_) => None,
         }
     }
@@ -227,6 +222,7 @@ impl Sent {
     pub fn check_json(&self, caller: Option<&Caller>, host: Option<String>) -> Result<String, String> {
         let parts = match self {
             Self::Check(text) => return Ok(text.clone()),
+            Self::Mcp(message) => message.parts()?,
             Self::Http(request) => Parts {
                 method: request.method.as_deref().unwrap_or("GET"),
                 path: request.path.clone().unwrap_or_else(|| "/".to_owned()),
@@ -257,79 +253,6 @@ impl Sent {
             }
         };
         Ok(parts.check(caller, host).to_string())
-    }
-}
-
-impl Parts<'_> {
-    fn check(self, caller: Option<&Caller>, host: Option<String>) -> Value {
-        let by_id = || self.service.and_then(|id| id.split_once('/')).map(|(ns, name)| format!("{name}.{ns}"));
-        let host = self.host.map(str::to_owned).or(host).or_else(by_id).unwrap_or_else(|| "localhost".to_owned());
-        let pseudo = [(":authority", host.as_str()), (":method", self.method), (":path", &self.path)];
-        let mut headers: Vec<(String, String)> =
-            pseudo.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        headers.extend(self.headers);
-        let mut http = json!({"method": self.method, "path": self.path, "host": host, "scheme": "http"});
-        if let Some(body) = &self.body {
-            if !headers.iter().any(|(name, _)| name == "content-length") {
-                headers.push(("content-length".to_owned(), body.len().to_string()));
-            }
-            headers.push(("x-envoy-auth-partial-body".to_owned(), "false".to_owned()));
-            put(&mut http, "rawBody", Value::from(base64::engine::general_purpose::STANDARD.encode(body)));
-        }
-        let headers: Vec<Value> = headers.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
-        put(&mut http, "headerMap", json!({"headers": headers}));
-        let mut source = json!({"principal": caller.and_then(|caller| caller.spiffe.as_deref()).unwrap_or_default()});
-        if let Some(address) = self.source_ip {
-            put(&mut source, "address", json!({"socketAddress": {"address": address}}));
-        }
-        let mut attributes = json!({"source": source, "request": {"http": http}});
-        if let Some(destination) = self.destination {
-            put(&mut attributes, "destination", json!({"principal": destination}));
-        }
-        if let Some(service) = self.service {
-            put(&mut attributes, "contextExtensions", json!({"service": service}));
-        }
-        if let Some(sni) = self.sni {
-            put(&mut attributes, "tlsSession", json!({"sni": sni}));
-        }
-        json!({"attributes": attributes})
-    }
-}
-
-fn put(object: &mut Value, name: &str, value: Value) {
-    if let Some(object) = object.as_object_mut() {
-        object.insert(name.to_owned(), value);
-    }
-}
-
-/// Names in lower case, as a proxy passes them on; one entry for each value.
-fn headers(written: &BTreeMap<String, Value>) -> Result<Vec<(String, String)>, String> {
-    let mut headers = Vec::new();
-    for (name, value) in written {
-        let values = match value {
-            Value::Array(items) => items.iter().collect(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => vec![value],
-        };
-        for value in values {
-            let text = match value {
-                Value::String(text) => text.clone(),
-                Value::Number(_) | Value::Bool(_) => value.to_string(),
-                Value::Null | Value::Array(_) | Value::Object(_) => {
-                    return Err(format!("header `{name}` is neither a text nor a list of texts"));
-                }
-            };
-            headers.push((name.to_ascii_lowercase(), text));
-        }
-    }
-    Ok(headers)
-}
-
-fn body(written: &Value) -> Vec<u8> {
-    match written {
-        Value::String(text) => text.clone().into_bytes(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            written.to_string().into_bytes()
-        }
     }
 }
 

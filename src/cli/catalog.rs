@@ -1,0 +1,268 @@
+//! `picket catalog`: help with writing `catalog.yaml`.
+//!
+//! Knows: a server's answer to `tools/list`, the catalogue's keys. Must not know: policies.
+//!
+//! What a server says about its own tools is its claim: an effect is taken from it only where the operator says
+//! that the server is trusted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::offline::{Policies, block_on};
+use super::{Exit, Output};
+use crate::body::json::{self, Json};
+use crate::catalog::mcp::{Effect, Tool};
+
+/// Arguments of `picket catalog`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Writes the `tools:` of an MCP server from its answer to `tools/list`.
+    ImportMcp(ImportMcp),
+}
+
+/// Arguments of `picket catalog import-mcp`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = IMPORT_HELP)]
+struct ImportMcp {
+    /// The answer to `tools/list` as JSON: the whole message, its result, or the list alone; `-` reads standard input.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The service in the catalogue whose tools these are; what it says of a tool is kept.
+    #[arg(long, value_name = "ID", requires = "policies")]
+    service: Option<String>,
+    /// The policy directory that holds the catalogue.
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// Takes effects from the server's annotations. Without it a new tool's effect is `unknown`.
+    #[arg(long)]
+    trust_annotations: bool,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  picket catalog import-mcp tools.json
+  picket catalog import-mcp tools.json --service agents/deploy-mcp --policies policies";
+
+const IMPORT_HELP: &str = "\
+Examples:
+  picket catalog import-mcp tools.json
+  picket catalog import-mcp tools.json --trust-annotations
+  picket catalog import-mcp - --service agents/deploy-mcp --policies policies
+
+Prints YAML to put under the service; nothing is written. What is new, and what the
+catalogue lists and the server does not, is said on standard error.";
+
+/// Longest list that is read, in bytes.
+const BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Does what the command line says.
+#[must_use]
+pub fn run(args: &Args, output: Output) -> Exit {
+    match &args.command {
+        Command::ImportMcp(import) => match import_mcp(import, output) {
+            Ok(()) => Exit::Ok,
+            Err(message) => {
+                eprintln!("{}: {message}", import.file.display());
+                Exit::Invalid
+            }
+        },
+    }
+}
+
+fn import_mcp(args: &ImportMcp, output: Output) -> Result<(), String> {
+    let known = match (&args.service, &args.policies) {
+        (Some(service), Some(dir)) => known_tools(service, dir)?,
+        (Some(_) | None, _) => BTreeMap::new(),
+    };
+    let document = json::parse(&read(args)?, json::Limits::default()).map_err(|refused| refused.to_string())?;
+    let mut tools = tools(&document, args.trust_annotations)?;
+    for (name, tool) in &mut tools {
+        match known.get(name) {
+            // The operator's word stands; only what the server mirrors is the server's to say.
+            Some(known) => *tool = Tool { headers: std::mem::take(&mut tool.headers), ..known.clone() },
+            None if args.service.is_some() => eprintln!("new: {name}"),
+            None => {}
+        }
+    }
+    known.keys().filter(|name| !tools.contains_key(*name)).for_each(|name| eprintln!("gone: {name}"));
+    if document.get("nextCursor").is_some() || document.get("result").is_some_and(|r| r.get("nextCursor").is_some()) {
+        eprintln!("the list goes on at another cursor: import every page");
+    }
+    match output {
+        Output::Text | Output::Junit => print!("{}", yaml(&tools)),
+        Output::Json => {
+            let tool = |tool: &Tool| json!({"effect": tool.effect, "external": tool.external, "headers": tool.headers});
+            let tools: BTreeMap<&String, _> = tools.iter().map(|(name, found)| (name, tool(found))).collect();
+            println!("{}", json!({"v": 1, "tools": tools}));
+        }
+    }
+    Ok(())
+}
+
+fn read(args: &ImportMcp) -> Result<Vec<u8>, String> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let taken = if args.file.as_os_str() == "-" {
+        std::io::stdin().take(BYTES_MAX + 1).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(&args.file).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))
+    };
+    match taken {
+        Ok(length) if length as u64 > BYTES_MAX => Err(format!("is longer than {BYTES_MAX} bytes")),
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn known_tools(service: &str, dir: &std::path::Path) -> Result<BTreeMap<String, Tool>, String> {
+    let policies = block_on(Policies::load(dir)).map_err(|_| "could not start the runtime".to_owned())?;
+    let snapshot =
+        policies.snapshot.ok_or_else(|| format!("`{}` does not load; run `picket validate`", dir.display()))?;
+    let found = snapshot.catalog().service(service);
+    found.map(|found| found.tools.clone()).ok_or_else(|| format!("the catalogue has no service `{service}`"))
+}
+
+/// The tools of a list, by name.
+fn tools(document: &Json, trust: bool) -> Result<BTreeMap<String, Tool>, String> {
+    let result = document.get("result").unwrap_or(document);
+    let list = match result.get("tools").unwrap_or(result) {
+        Json::List(list) => list,
+        _ => return Err("is no answer to `tools/list`: expected `{\"tools\": [...]}`".to_owned()),
+    };
+    let mut tools = BTreeMap::new();
+    for (index, tool) in list.iter().enumerate() {
+        let name = tool.get("name").and_then(Json::as_text).ok_or_else(|| format!("tool {index} has no name"))?;
+        let legal = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
+        if !(1..=128).contains(&name.len()) || !name.bytes().all(legal) {
+            return Err(format!("`{}` cannot be a tool: 1 to 128 of A-Z a-z 0-9 . _ -", name.escape_debug()));
+        }
+        let imported = Tool {
+            effect: if trust { effect(tool) } else { Effect::Unknown },
+            external: !trust || annotation(tool, "openWorldHint").unwrap_or(true),
+            headers: headers(tool),
+            ..Tool::default()
+        };
+        if tools.insert(name.to_owned(), imported).is_some() {
+            return Err(format!("tool `{name}` is listed twice"));
+        }
+    }
+    Ok(tools)
+}
+
+fn annotation(tool: &Json, name: &str) -> Option<bool> {
+    match tool.get("annotations")?.get(name)? {
+        Json::Bool(flag) => Some(*flag),
+        _ => None,
+    }
+}
+
+/// By MCP's own defaults: a tool that says nothing may destroy.
+fn effect(tool: &Json) -> Effect {
+    if annotation(tool, "readOnlyHint") == Some(true) {
+        Effect::Read
+    } else if annotation(tool, "destructiveHint") == Some(false) {
+        Effect::Write
+    } else {
+        Effect::Destructive
+    }
+}
+
+/// Arguments whose schema says that they are mirrored in a header.
+fn headers(tool: &Json) -> BTreeMap<String, String> {
+    let Some(Json::Object(properties)) = tool.get("inputSchema").and_then(|schema| schema.get("properties")) else {
+        return BTreeMap::new();
+    };
+    let mirrored = |(name, schema): &(String, Json)| {
+        Some((name.clone(), schema.get("x-mcp-header").and_then(Json::as_text)?.to_owned()))
+    };
+    properties.iter().filter_map(mirrored).collect()
+}
+
+fn yaml(tools: &BTreeMap<String, Tool>) -> String {
+    let mut text = "tools:\n".to_owned();
+    for (name, tool) in tools {
+        let mut parts = vec![format!("effect: {}", tool.effect.as_str())];
+        let list = |names: &std::collections::BTreeSet<String>| {
+            names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+        };
+        for (key, names) in [("groups", &tool.groups), ("labels", &tool.labels)] {
+            if !names.is_empty() {
+                parts.push(format!("{key}: [{}]", list(names)));
+            }
+        }
+        if tool.external {
+            parts.push("external: true".to_owned());
+        }
+        if let Some(required) = tool.scopes.as_ref().and_then(|scopes| scopes.required.as_ref()) {
+            parts.push(format!("scopes: {{required: [{}]}}", list(required)));
+        }
+        if !tool.headers.is_empty() {
+            let pairs: Vec<_> = tool.headers.iter().map(|(k, v)| format!("{}: {}", quoted(k), quoted(v))).collect();
+            parts.push(format!("headers: {{{}}}", pairs.join(", ")));
+        }
+        let _ = writeln!(text, "  {}: {{{}}}", quoted(name), parts.join(", "));
+    }
+    text
+}
+
+/// A text as YAML that nothing reads as another type; JSON's quotes are YAML's.
+fn quoted(text: &str) -> String {
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'))
+        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
+    if plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[
+        {"name":"deploy.plan","annotations":{"readOnlyHint":true,"openWorldHint":false}},
+        {"name":"tickets.get","inputSchema":{"properties":{"ticket_id":{"type":"string","x-mcp-header":"Ticket"}}}},
+        {"name":"on","annotations":{"destructiveHint":false}}]}}"#;
+
+    fn imported(trust: bool) -> String {
+        yaml(&tools(&json::parse(LIST.as_bytes(), json::Limits::default()).unwrap(), trust).unwrap())
+    }
+
+    #[test]
+    fn a_servers_own_word_counts_only_where_it_is_trusted() {
+        assert_eq!(
+            imported(false),
+            "tools:\n  deploy.plan: {effect: unknown, external: true}\n  \"on\": {effect: unknown, external: true}\n  \
+             tickets.get: {effect: unknown, external: true, headers: {ticket_id: Ticket}}\n"
+        );
+        assert_eq!(
+            imported(true),
+            "tools:\n  deploy.plan: {effect: read}\n  \"on\": {effect: write, external: true}\n  \
+             tickets.get: {effect: destructive, external: true, headers: {ticket_id: Ticket}}\n"
+        );
+    }
+
+    #[test]
+    fn what_is_imported_is_a_catalogue() {
+        let text = imported(true).replace('\n', "\n    ");
+        let catalog = format!("services:\n  - id: a/b\n    protocol: mcp\n    {text}");
+        let catalog = crate::catalog::Catalog::parse("catalog.yaml", &catalog).unwrap();
+        assert_eq!(catalog.service("a/b").unwrap().tools.len(), 3);
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_told_apart_is_refused() {
+        for text in [r#"{"tools":{}}"#, r#"[{"name":"a"},{"name":"a"}]"#, r#"[{"name":"a/b"}]"#, r#"[{}]"#, "1"] {
+            let document = json::parse(text.as_bytes(), json::Limits::default()).unwrap();
+            assert!(tools(&document, true).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A message to an MCP server as people write it: the tool and its arguments, not the envelope.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::check::{Parts, headers};
+use crate::catalog::mcp::Era;
+
+/// A message to an MCP server. One of `tool`, `resource`, `prompt` and `method` says what is asked.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mcp {
+    /// Id of the called service, as the proxy's route would name it.
+    pub service: Option<String>,
+    /// The tool to call.
+    pub tool: Option<String>,
+    /// The URI of the resource to read.
+    pub resource: Option<String>,
+    /// The prompt to get.
+    pub prompt: Option<String>,
+    /// Any other JSON-RPC method, such as `tools/list`.
+    pub method: Option<String>,
+    /// Arguments of the tool or prompt.
+    pub arguments: Map<String, Value>,
+    /// Whatever else stands in `params`.
+    pub params: Map<String, Value>,
+    /// The protocol's revision; the newest where it is not said.
+    pub era: Era,
+    /// Headers beside those of the protocol: one value or a list of values each.
+    pub headers: BTreeMap<String, Value>,
+    /// The endpoint; `/mcp` where it is not said.
+    pub path: Option<String>,
+    /// Authority.
+    pub host: Option<String>,
+    /// SPIFFE id of the receiving workload.
+    pub destination: Option<String>,
+    /// Address of the connection's far end.
+    pub source_ip: Option<String>,
+}
+
+impl Default for Mcp {
+    fn default() -> Self {
+        Self {
+            service: None,
+            tool: None,
+            resource: None,
+            prompt: None,
+            method: None,
+            arguments: Map::new(),
+            params: Map::new(),
+            era: Era::July2026,
+            headers: BTreeMap::new(),
+            path: None,
+            host: None,
+            destination: None,
+            source_ip: None,
+        }
+    }
+}
+
+impl Mcp {
+    /// The HTTP request that a client of this revision would send.
+    ///
+    /// # Errors
+    /// A fragment that says what is missing or too much.
+    pub(super) fn parts(&self) -> Result<Parts<'_>, String> {
+        let (method, name) = self.asked()?;
+        let mut params = self.params.clone();
+        match (method, name) {
+            ("resources/read", Some(uri)) => drop(params.insert("uri".to_owned(), uri.into())),
+            (_, Some(name)) => {
+                params.insert("name".to_owned(), name.into());
+                params.insert("arguments".to_owned(), Value::Object(self.arguments.clone()));
+            }
+            (_, None) => {}
+        }
+        let mut sent = headers(&self.headers)?;
+        let mut add = |name: &str, value: String| {
+            // What a test writes itself stands: wrong headers are worth testing.
+            if !sent.iter().any(|(known, _)| known == name) {
+                sent.push((name.to_owned(), value));
+            }
+        };
+        add("content-type", "application/json".to_owned());
+        add("accept", "application/json, text/event-stream".to_owned());
+        if self.era != Era::March2025 {
+            add("mcp-protocol-version", self.era.as_str().to_owned());
+        }
+        if self.era == Era::July2026 {
+            add("mcp-method", method.to_owned());
+            if let Some(name) = name {
+                add("mcp-name", mirrored(name));
+            }
+            let meta = params.entry("_meta").or_insert_with(|| json!({}));
+            if let Some(meta) = meta.as_object_mut() {
+                let known = [("protocolVersion", json!(self.era.as_str())), ("clientCapabilities", json!({}))];
+                for (key, value) in known {
+                    meta.entry(format!("io.modelcontextprotocol/{key}")).or_insert(value);
+                }
+            }
+        }
+        let mut message = json!({"jsonrpc": "2.0", "method": method, "params": params});
+        if let (false, Some(message)) = (method.starts_with("notifications/"), message.as_object_mut()) {
+            message.insert("id".to_owned(), json!(1));
+        }
+        Ok(Parts {
+            method: "POST",
+            path: self.path.clone().unwrap_or_else(|| "/mcp".to_owned()),
+            host: self.host.as_deref(),
+            service: self.service.as_deref(),
+            destination: self.destination.as_deref(),
+            sni: None,
+            source_ip: self.source_ip.as_deref(),
+            headers: sent,
+            body: Some(message.to_string().into_bytes()),
+        })
+    }
+
+    fn asked(&self) -> Result<(&str, Option<&str>), String> {
+        match (&self.tool, &self.resource, &self.prompt, &self.method) {
+            (Some(name), None, None, None) => Ok(("tools/call", Some(name))),
+            (None, Some(uri), None, None) => Ok(("resources/read", Some(uri))),
+            (None, None, Some(name), None) => Ok(("prompts/get", Some(name))),
+            (None, None, None, Some(method)) => Ok((method, None)),
+            (_, _, _, _) => Err("`mcp` needs exactly one of `tool`, `resource`, `prompt` and `method`".to_owned()),
+        }
+    }
+}
+
+/// A name as a header may carry it: plain ASCII, or encoded and marked.
+fn mirrored(name: &str) -> String {
+    let plain = name.bytes().all(|byte| byte.is_ascii_graphic()) && !name.starts_with("=?base64?");
+    if plain { name.to_owned() } else { format!("=?base64?{}?=", STANDARD.encode(name)) }
+}

@@ -1,0 +1,61 @@
+//! From a scenario to the check that Envoy would send.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Scenario;
+use super::keys::Issuers;
+use super::world::World;
+use crate::harness::{self, Check};
+
+/// Every token of a scenario, as sent: none of them may come back.
+pub fn tokens(scenario: &Scenario, issuers: &Issuers) -> Vec<String> {
+    let all = [&scenario.token, &scenario.token2, &scenario.txn_token];
+    all.into_iter().flatten().map(|token| issuers.mint(token)).collect()
+}
+
+/// The check, with the body as Envoy attaches it: cut at the world's limit, and said so.
+pub fn check(scenario: &Scenario, world: &World, issuers: &Issuers) -> Check {
+    let mut check = harness::check(&scenario.method, &scenario.path).host(&scenario.host);
+    if !scenario.source_principal.is_empty() {
+        check = check.by(&scenario.source_principal);
+    }
+    let filled = |text: &str| {
+        let names = [("{{TOKEN}}", &scenario.token), ("{{TOKEN2}}", &scenario.token2), ("{{TXN}}", &scenario.txn_token)];
+        names.into_iter().fold(text.to_owned(), |text, (name, token)| match token {
+            Some(token) if text.contains(name) => text.replace(name, &issuers.mint(token)),
+            Some(_) | None => text,
+        })
+    };
+    for (name, value) in &scenario.headers {
+        match value {
+            serde_json::Value::Array(values) => {
+                for value in values {
+                    check = check.header(name, &filled(value.as_str().unwrap()));
+                }
+            }
+            value => check = check.header(name, &filled(value.as_str().unwrap())),
+        }
+    }
+    let body = match (&scenario.body_base64, &scenario.body) {
+        (Some(encoded), _) => STANDARD.decode(encoded).unwrap(),
+        (None, Some(text)) => padded(text).into_bytes(),
+        (None, None) => Vec::new(),
+    };
+    if !scenario.headers.contains_key("content-length") && !body.is_empty() {
+        check = check.header("content-length", &body.len().to_string());
+    }
+    let limit = world.body_inspection_limit_bytes;
+    let cut = body.len() > limit;
+    check = check.header("x-envoy-auth-partial-body", if cut { "true" } else { "false" });
+    check.http().raw_body = body[..body.len().min(limit)].to_vec();
+    check.http().size = i64::try_from(body.len()).unwrap();
+    check
+}
+
+/// `{{PAD:n}}` stands for n blanks.
+fn padded(text: &str) -> String {
+    let Some((before, rest)) = text.split_once("{{PAD:") else { return text.to_owned() };
+    let (count, after) = rest.split_once("}}").unwrap();
+    format!("{before}{}{}", " ".repeat(count.parse().unwrap()), padded(after))
+}
