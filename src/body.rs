@@ -4,9 +4,16 @@
 //! Pure. What cannot be read whole and exactly is refused; nothing is repaired.
 
 pub mod a2a;
+mod inflate;
 pub mod json;
 pub mod llm;
 pub mod mcp;
+
+use std::borrow::Cow;
+
+use crate::call::{Body, Call};
+use crate::catalog::BodyRules;
+use crate::failure::{Code, Failure};
 
 /// What a call's body asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,3 +31,69 @@ pub enum Inside {
     /// The fields of a gRPC message, by JSON pointer, as text; only with a descriptor set.
     Grpc(Vec<(String, String)>),
 }
+
+/// The body's bytes, whole and in no encoding.
+///
+/// # Errors
+/// `body_incomplete` where the body is not provably whole, `body_encoded` where it is in a content encoding that
+/// `rules` do not allow, and `body_refused` where it does not inflate to one whole body within the bounds.
+pub fn bytes<'a>(call: &'a Call, rules: &BodyRules) -> Result<Cow<'a, [u8]>, Failure> {
+    match &call.body {
+        Body::Complete(bytes) => Ok(Cow::Borrowed(bytes)),
+        Body::NotSent => Err(Failure::new(Code::BodyIncomplete, "the proxy did not send the body")),
+        Body::Unproven(why) => Err(Failure::new(Code::BodyIncomplete, *why)),
+        Body::Encoded { bytes, encoding } => match rules.inflate_max_bytes {
+            Some(max) => inflate::inflate(bytes, encoding, max).map(Cow::Owned),
+            None => Err(Failure::new(Code::BodyEncoded, "the service allows no content encoding")),
+        },
+    }
+}
+
+/// A name for a failure's detail: its first 40 characters, escaped. Never more of a body than that.
+pub(crate) fn shown(name: &str) -> String {
+    let mut characters = name.chars();
+    let mut shown: String = characters.by_ref().take(40).flat_map(char::escape_debug).collect();
+    if characters.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Checks that the body is declared to be JSON in UTF-8.
+///
+/// # Errors
+/// `message_refused` for any other content type, `header_duplicated` for two.
+pub fn is_json(call: &Call) -> Result<(), Failure> {
+    let declared = header(call, "content-type")?.unwrap_or_default();
+    let mut parts = declared.split(';').map(str::trim);
+    let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    let parameters: Vec<&str> = parts.collect();
+    let is_utf8 = match parameters.as_slice() {
+        [] => true,
+        [one] => ["charset=utf-8", "charset=\"utf-8\""].iter().any(|charset| one.eq_ignore_ascii_case(charset)),
+        [_, _, ..] => false,
+    };
+    if is_json && is_utf8 {
+        return Ok(());
+    }
+    let detail = "the content type is not `application/json`, alone or with `charset=utf-8`";
+    Err(Failure::new(Code::MessageRefused, detail))
+}
+
+/// The value of a header that may occur once.
+///
+/// # Errors
+/// `header_duplicated`, or `header_refused` where it is not UTF-8.
+pub(crate) fn header<'a>(call: &'a Call, name: &'a str) -> Result<Option<&'a str>, Failure> {
+    use crate::call::headers::HeaderProblem;
+    call.headers.single(name).map_err(|problem| {
+        let code = match &problem {
+            HeaderProblem::Repeated(_) => Code::HeaderDuplicated,
+            HeaderProblem::NotText(_) => Code::HeaderRefused,
+        };
+        Failure::new(code, problem.to_string())
+    })
+}
+
+#[cfg(test)]
+mod tests;
