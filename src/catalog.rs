@@ -33,6 +33,7 @@ pub struct Catalog {
     groups: BTreeSet<String>,
     open: bool,
     implicit: bool,
+    warnings: Vec<Problem>,
 }
 
 /// What a service speaks: the catalogue's word, never content-type's.
@@ -138,6 +139,20 @@ pub struct TokenMetadata {
     /// Audiences of which a token for this service must name one; empty: whatever the profile accepts.
     #[serde(default)]
     pub audiences: BTreeSet<String>,
+    /// The document that Picket serves for the service, which has none of its own.
+    pub served: Option<ServedMetadata>,
+}
+
+/// A protected-resource metadata document (RFC 9728, section 2).
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServedMetadata {
+    /// Identifier of the resource: an absolute URL without query and fragment.
+    pub resource: String,
+    /// Issuers that give tokens for it; at least one.
+    pub authorization_servers: Vec<String>,
+    /// Scopes that clients may ask for; none: not told.
+    pub scopes_supported: BTreeSet<String>,
 }
 
 /// A workload the catalogue says something about.
@@ -218,6 +233,12 @@ impl Catalog {
     #[must_use]
     pub fn groups(&self) -> &BTreeSet<String> {
         &self.groups
+    }
+
+    /// What is probably not meant as it is written; nothing is refused for it.
+    #[must_use]
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 
     /// `catalog: {open: true}`: literals the catalogue does not know are warnings, not errors.

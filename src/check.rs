@@ -3,6 +3,7 @@
 //! Knows: every step between a call and its verdict, and their order. Must not know: the proxy's protocol,
 //! how any step works.
 
+mod document;
 pub mod explanation;
 pub mod verify;
 
@@ -19,8 +20,10 @@ use crate::failure::{Code, Failure};
 use crate::identity::{self, Identity};
 use crate::keys::Keys;
 use crate::mapping::{self, Place, action};
+use crate::obligation::metadata::Document;
 use crate::policy::Store;
 use crate::query::Query;
+use crate::reply::Reply;
 
 /// How the calls of one kind of listener are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
@@ -49,6 +52,10 @@ pub struct Judgement {
     pub query: Option<Query>,
     /// What it was judged by.
     pub snapshot: Option<Arc<Snapshot>>,
+    /// In whose language a refusal is put.
+    pub reply: Reply,
+    /// What Picket answers itself; only with [`Verdict::answered`].
+    pub document: Option<Document>,
 }
 
 impl Judgement {
@@ -63,6 +70,8 @@ impl Judgement {
             protocol: None,
             query: None,
             snapshot: None,
+            reply: Reply::Plain,
+            document: None,
         }
     }
 }
@@ -120,6 +129,11 @@ impl Checker {
         // One snapshot per call: a reload between two reads would judge new facts by old policies.
         let snapshot = self.policies.current().ok_or_else(not_ready)?;
         known.snapshot = Some(Arc::clone(&snapshot));
+        // Who may read how to log in does not depend on who is calling.
+        if let Some(document) = document::asked(call, &self.profile, &snapshot, known) {
+            known.document = Some(document);
+            return Ok(Verdict::answered());
+        }
         let identity = known.identity.insert(who()?);
         let place = Place { listener: &self.listener, home: &self.profile.identity.home_trust_domain };
         let service = mapping::service(call, &self.profile.mapping, snapshot.catalog(), place.home)?;

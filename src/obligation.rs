@@ -4,7 +4,9 @@
 
 pub mod challenge;
 pub mod deny;
+pub mod elicit;
 pub mod headers;
+pub mod metadata;
 pub mod permit;
 pub mod template;
 

@@ -2,21 +2,34 @@
 //!
 //! A noun: known as soon as the called service and its message are. Must not know: why it is refused.
 
+use crate::catalog::a2a::Version;
 use crate::catalog::mcp::{DenialForm, Elicitation, Era};
 
 /// The form of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Reply {
-    /// Problem+json for HTTP, `grpc-message` for gRPC: as the call itself looks.
+    /// Problem+json for HTTP, `grpc-message` for gRPC: as the call itself looks. A2A over REST too.
     #[default]
     Plain,
     /// MCP.
     Mcp(McpReply),
     /// A2A over JSON-RPC.
-    A2a {
-        /// The request's id, JSON as sent; `None` where it was not read.
-        id: Option<String>,
-    },
+    A2a(A2aReply),
+    /// An error as OpenAI's clients read it.
+    Openai,
+    /// An error as Anthropic's clients read it.
+    Anthropic,
+}
+
+/// Which message is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Echo {
+    /// The request with this id, JSON as sent (`7`, `"a"`).
+    Id(String),
+    /// A message whose id was not read, or a batch: the answer's id is null.
+    Unread,
+    /// One that nobody waits to see answered: a notification, a response, GET or DELETE. No body.
+    Nothing,
 }
 
 /// What a refusal to an MCP client depends on.
@@ -26,10 +39,55 @@ pub struct McpReply {
     pub form: DenialForm,
     /// The message's revision; `None` where it was not read.
     pub era: Option<Era>,
-    /// The request's id, JSON as sent (`7`, `"a"`); `None` for notifications and where it was not read.
-    pub id: Option<String>,
-    /// Whether a tool is called.
-    pub is_tool_call: bool,
+    /// Which message is answered.
+    pub id: Echo,
+    /// What is asked for.
+    pub asked: Asked,
+    /// The revision the client named, as sent; told back where it is refused.
+    pub requested: Option<String>,
     /// Where the client can be sent for an approval: the service opted in, and the client can.
     pub elicitation: Option<Elicitation>,
+    /// What the client has to bring back from there (`obligation::elicit`); `None`: nothing.
+    pub request_state: Option<String>,
+}
+
+/// What an MCP message asks for, by the name the client sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// A tool.
+    Tool(String),
+    /// A resource, by URI.
+    Resource(String),
+    /// A prompt.
+    Prompt(String),
+    /// The server as a whole, or something that was not read.
+    Server,
+}
+
+/// What a refusal to an A2A client depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct A2aReply {
+    /// The message's version; `None` where it was not read.
+    pub version: Option<Version>,
+    /// Which message is answered.
+    pub id: Echo,
+    /// How the answer is awaited.
+    pub awaits: Awaits,
+    /// The version the client named, as sent; told back where it is refused.
+    pub requested: Option<String>,
+    /// `contextId`, as sent.
+    pub context_id: Option<String>,
+    /// `taskId`, as sent.
+    pub task_id: Option<String>,
+}
+
+/// What an A2A client awaits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaits {
+    /// A task or a message: it sent one.
+    Task,
+    /// The same as a stream of events.
+    TaskStream,
+    /// Anything else.
+    Other,
 }

@@ -5,6 +5,7 @@
 mod agents;
 mod service;
 mod text;
+mod token;
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -97,7 +97,7 @@ pub(super) struct Service {
     pub routes: Vec<Route>,
     #[serde(default)]
     pub methods: BTreeMap<String, Method>,
-    pub token: Option<Token>,
+    pub token: Option<Spanned<Token>>,
     pub mcp: Option<Mcp>,
     #[serde(default)]
     pub tools: BTreeMap<String, Spanned<Tool>>,
@@ -187,6 +187,13 @@ pub(super) struct Token {
     pub realm: Option<Text>,
     #[serde(default)]
     pub audiences: BTreeSet<String>,
+    #[serde(default)]
+    pub serve_metadata: bool,
+    pub resource: Option<Text>,
+    #[serde(default)]
+    pub authorization_servers: Vec<Text>,
+    #[serde(default)]
+    pub scopes_supported: Vec<Text>,
 }
 
 /// One of `workloads:`.

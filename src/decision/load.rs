@@ -263,6 +263,7 @@ fn platform(
     match mesh {
         Some(mesh) if problems.is_empty() => {
             note_open_permits(&mesh, notes);
+            notes.extend_from_slice(catalog.warnings());
             Ok(Platform {
                 mesh: Arc::new(mesh),
                 types,

@@ -59,11 +59,13 @@ pub enum Reason {
     ObligationConflict,
     /// An obligation cannot be carried out.
     ObligationUnmet,
+    /// No policy was asked: Picket answered itself, with a public document.
+    Metadata,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::PolicyPermit,
         Self::PolicyForbid,
         Self::NoPermit,
@@ -72,6 +74,7 @@ impl Reason {
         Self::RemedyConflict,
         Self::ObligationConflict,
         Self::ObligationUnmet,
+        Self::Metadata,
     ];
 
     /// The stable text.
@@ -86,6 +89,7 @@ impl Reason {
             Self::RemedyConflict => "remedy_conflict",
             Self::ObligationConflict => "obligation_conflict",
             Self::ObligationUnmet => "obligation_unmet",
+            Self::Metadata => "metadata",
         }
     }
 }
@@ -137,6 +141,13 @@ impl Decision {
 }
 
 impl Verdict {
+    /// The one verdict that no policy gives: Picket answers itself, and the call goes no further.
+    #[must_use]
+    pub fn answered() -> Self {
+        let denial = Denial { reason: Reason::Metadata, status: None, public_reason: None, detail: String::new() };
+        Self { effect: Effect::Deny(denial), determining: Vec::new(), errors: Vec::new(), would_be: None }
+    }
+
     /// Allow, deny or challenge.
     #[must_use]
     pub fn decision(&self) -> Decision {

@@ -5,6 +5,7 @@
 //! To Envoy only `denied_response` beside a non-zero status is a deny whatever its filter is set to; a missing
 //! status is an allow. So every answer sets its status, and an allow that cannot be carried out becomes a deny.
 
+mod denied;
 mod metadata;
 mod mutations;
 #[cfg(test)]
@@ -13,19 +14,17 @@ mod tests;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
-use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
-use envoy_types::pb::envoy::r#type::v3::HttpStatus;
+use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, OkHttpResponse};
 use envoy_types::pb::google::rpc;
 
 use super::decode::Caller;
 use crate::call::Call;
-use crate::catalog::TokenMetadata;
+use crate::catalog::{Service, TokenMetadata};
 use crate::check::Judgement;
 use crate::decision::verdict::{Denial, Effect, Reason};
 use crate::failure::{Blame, Code, Failure};
 use crate::obligation::Mutations;
 use crate::obligation::challenge::{Challenge, TokenFault};
-use crate::obligation::deny::Notice;
 
 /// Codes of `google.rpc.Code` that we use.
 const OK: i32 = 0;
@@ -40,7 +39,7 @@ pub struct Answer {
     pub judgement: Judgement,
     /// What goes back to Envoy.
     pub response: CheckResponse,
-    /// HTTP status the caller gets; 200 for an allow.
+    /// HTTP status the caller gets; 200 for an allow, and for refusals in a form that has it.
     pub status: u16,
 }
 
@@ -65,9 +64,10 @@ pub fn answer(mut judgement: Judgement, call: Option<&Call>, caller: Caller) -> 
         }
     }
     let refusal = refusal(&judgement);
-    let status = refusal.status_for(caller);
-    let denied = denied_response(&judgement, &refusal, status, caller);
-    let response = response(rpc_code(status), HttpResponse::DeniedResponse(denied), &judgement);
+    // The code is the refusal's own, never that of its form: a form may have status 200.
+    let code = rpc_code(refusal.status_for(caller));
+    let denied::Written { status, response: denied } = denied::denied(&judgement, &refusal, caller);
+    let response = response(code, HttpResponse::DeniedResponse(denied), &judgement);
     Answer { judgement, response, status }
 }
 
@@ -121,7 +121,8 @@ struct Refusal<'a> {
     reason: Option<&'a str>,
     authenticate: Option<String>,
     retry_after_seconds: Option<u32>,
-    approval: Option<Option<&'a str>>,
+    remedy: Option<&'a Challenge>,
+    failure: Option<Code>,
 }
 
 impl Refusal<'_> {
@@ -156,26 +157,29 @@ fn refusal(judgement: &Judgement) -> Refusal<'_> {
     }
 }
 
+fn service(judgement: &Judgement) -> Option<&Service> {
+    judgement.snapshot.as_ref()?.catalog().service(judgement.service.as_deref()?)
+}
+
 fn token_metadata(judgement: &Judgement) -> Option<&TokenMetadata> {
-    let service = judgement.service.as_deref()?;
-    judgement.snapshot.as_ref()?.catalog().service(service)?.token.as_ref()
+    service(judgement)?.token.as_ref()
 }
 
 fn of_challenge<'a>(challenge: &'a Challenge, denial: &'a Denial, token: Option<&TokenMetadata>) -> Refusal<'a> {
-    let (status, approval) = match challenge {
-        Challenge::Login { .. } | Challenge::StepUp { .. } | Challenge::NarrowToken { .. } => (401, None),
-        Challenge::AddScope { .. } => (403, None),
-        Challenge::Approve { kind } => (403, Some(kind.as_deref())),
+    let status = match challenge {
+        Challenge::Login { .. } | Challenge::StepUp { .. } | Challenge::NarrowToken { .. } => 401,
+        Challenge::AddScope { .. } | Challenge::Approve { .. } => 403,
     };
     let authenticate = challenge.www_authenticate(token);
-    Refusal { status, reason: denial.public_reason.as_deref(), authenticate, approval, ..Refusal::default() }
+    let reason = denial.public_reason.as_deref();
+    Refusal { status, reason, authenticate, remedy: Some(challenge), ..Refusal::default() }
 }
 
 /// The row of every failure code.
 fn of_failure(code: Code, token: Option<&TokenMetadata>) -> Refusal<'static> {
     // What the caller can mend is named to the caller; who the caller may be, and what exists, is not.
-    let told = |status| Refusal { status, reason: Some(code.as_str()), ..Refusal::default() };
-    let untold = |status| Refusal { status, ..Refusal::default() };
+    let untold = |status| Refusal { status, failure: Some(code), ..Refusal::default() };
+    let told = |status| Refusal { reason: Some(code.as_str()), ..untold(status) };
     let later = |seconds| Refusal { retry_after_seconds: Some(seconds), ..told(503) };
     let token = |fault: TokenFault| Refusal { authenticate: Some(fault.www_authenticate(token)), ..untold(401) };
     match code {
@@ -213,30 +217,6 @@ fn of_failure(code: Code, token: Option<&TokenMetadata>) -> Refusal<'static> {
         Code::Deadline | Code::Overload | Code::Internal => later(1),
         Code::NotReady | Code::EntitiesUnavailable | Code::KeysUnavailable | Code::BundleInvalid => later(5),
     }
-}
-
-fn denied_response(judgement: &Judgement, refusal: &Refusal<'_>, status: u16, caller: Caller) -> DeniedHttpResponse {
-    let notice = Notice {
-        decision_id: judgement.decision_id,
-        title: title(status),
-        reason: refusal.reason,
-        approval: refusal.approval,
-    };
-    let mut headers = vec![
-        header("cache-control", "no-store".to_owned()),
-        header("x-picket-decision-id", judgement.decision_id.to_string()),
-    ];
-    let body = match caller {
-        Caller::Http => {
-            headers.push(header("content-type", "application/problem+json".to_owned()));
-            notice.problem_json()
-        }
-        // Envoy writes the gRPC content type itself; another one would make the answer unreadable.
-        Caller::Grpc => notice.message(),
-    };
-    headers.extend(refusal.authenticate.clone().map(|value| header("www-authenticate", value)));
-    headers.extend(refusal.retry_after_seconds.map(|seconds| header("retry-after", seconds.to_string())));
-    DeniedHttpResponse { status: Some(HttpStatus { code: i32::from(status) }), headers, body }
 }
 
 /// A header that replaces all values of its name.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::metadata;
 use crate::catalog::TokenMetadata;
 
 /// A remedy the caller must carry out before the call can go on; merged over all forbids.
@@ -109,7 +110,8 @@ impl Bearer {
     fn new(token: Option<&TokenMetadata>) -> Self {
         let empty = Self { params: Vec::new() };
         let Some(token) = token else { return empty };
-        empty.param("realm", token.realm.as_deref()).param("resource_metadata", token.resource_metadata.as_deref())
+        let metadata = token.resource_metadata.clone().or_else(|| metadata::url(token));
+        empty.param("realm", token.realm.as_deref()).param("resource_metadata", metadata.as_deref())
     }
 
     fn error(self, code: &str, description: &str) -> Self {
@@ -118,9 +120,7 @@ impl Bearer {
 
     /// All scopes at once, sorted, so that one round is enough.
     fn scope(self, scopes: &BTreeSet<String>) -> Self {
-        let joined = scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
-        let each_is_a_token = scopes.iter().all(|scope| is_word(scope));
-        self.param("scope", Some(joined.as_str()).filter(|joined| each_is_a_token && !joined.is_empty()))
+        self.param("scope", scope(scopes).as_deref())
     }
 
     fn words(self, name: &str, value: Option<&str>) -> Self {
@@ -146,8 +146,14 @@ impl Bearer {
     }
 }
 
+/// Scopes as one text, sorted; `None` where there are none, or one cannot stand in it.
+pub(super) fn scope(scopes: &BTreeSet<String>) -> Option<String> {
+    let joined = scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+    Some(joined).filter(|joined| !joined.is_empty() && scopes.iter().all(|scope| is_word(scope)))
+}
+
 /// Whether a text is a scope-token (RFC 6749, section 3.3): visible ASCII without `"` and `\`.
-fn is_word(text: &str) -> bool {
+pub(super) fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
 
@@ -161,7 +167,8 @@ mod tests {
 
     fn metadata() -> TokenMetadata {
         let url = "https://api.example/.well-known/oauth-protected-resource";
-        TokenMetadata { resource_metadata: Some(url.to_owned()), realm: Some(r#"a "b" \c"#.to_owned()) }
+        let realm = Some(r#"a "b" \c"#.to_owned());
+        TokenMetadata { resource_metadata: Some(url.to_owned()), realm, ..TokenMetadata::default() }
     }
 
     #[test]
@@ -209,7 +216,7 @@ mod tests {
             let challenge = Challenge::StepUp { acr: Some(bad.to_owned()), max_age_seconds: None };
             assert!(!challenge.www_authenticate(None).unwrap().contains("acr_values"), "{bad:?}");
         }
-        let realm = TokenMetadata { resource_metadata: None, realm: Some("a\r\nx: y".to_owned()) };
+        let realm = TokenMetadata { realm: Some("a\r\nx: y".to_owned()), ..TokenMetadata::default() };
         assert_eq!(
             Challenge::Login { scopes: scopes(&[]) }.www_authenticate(Some(&realm)).unwrap(),
             r#"Bearer realm="picket""#

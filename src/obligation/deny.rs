@@ -1,11 +1,20 @@
 //! What the caller reads of a denial: as little as lets an operator find it in the log.
 //!
-//! Knows: RFC 9457. Must not know: policies, why exactly the call was denied.
+//! Knows: RFC 9457, and the shapes that clients of each protocol read. Must not know: policies, why exactly the
+//! call was denied, HTTP status codes of forms that have their own.
 //!
-//! Two denials of one status differ by their decision id and by the reason code a policy published, and by
-//! nothing else: a caller must not learn from the text which rule stopped it.
+//! Two denials of one status differ by their decision id, by the reason code a policy published and by how they
+//! can be lifted, and by nothing else: a caller must not learn from the text which rule stopped it.
 
+pub mod a2a;
+pub mod json_rpc;
+pub mod llm;
+pub mod mcp;
+
+use serde::Serialize;
 use uuid::Uuid;
+
+use super::challenge::{self, Challenge};
 
 /// Longest reason code that is passed on, in bytes.
 const REASON_BYTES_MAX: usize = 64;
@@ -19,33 +28,73 @@ pub struct Notice<'a> {
     pub title: &'a str,
     /// Reason code that a policy publishes, or a failure's code.
     pub reason: Option<&'a str>,
-    /// The approval that would help, where one would; its kind, if the policy names one.
-    pub approval: Option<Option<&'a str>>,
+    /// How to get a yes, where there is a way.
+    pub remedy: Option<&'a Challenge>,
+    /// The value of `www-authenticate`, where there is one.
+    pub authenticate: Option<&'a str>,
+    /// After how many seconds another try may succeed.
+    pub retry_after_seconds: Option<u32>,
 }
 
-impl Notice<'_> {
+/// A remedy in JSON. Members stand in the order of the alphabet.
+#[derive(Debug, Serialize)]
+struct Remedy<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr_values: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<&'a str>,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_age: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+}
+
+impl<'a> Remedy<'a> {
+    fn of(challenge: &'a Challenge) -> Self {
+        let bare = Self { acr_values: None, approval: None, kind: challenge.kind(), max_age: None, scope: None };
+        match challenge {
+            Challenge::StepUp { acr, max_age_seconds } => Self {
+                acr_values: acr.as_deref().filter(|acr| challenge::is_word(acr)),
+                max_age: *max_age_seconds,
+                ..bare
+            },
+            Challenge::Login { scopes }
+            | Challenge::AddScope { scopes }
+            | Challenge::NarrowToken { scopes, is_user: _ } => Self { scope: challenge::scope(scopes), ..bare },
+            Challenge::Approve { kind } => Self { approval: kind.as_deref().filter(|kind| is_code(kind)), ..bare },
+        }
+    }
+}
+
+/// Everything a caller may read, as an object; what is absent is left out. Members stand in the order of the alphabet.
+#[derive(Debug, Serialize)]
+struct Details<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<&'a str>,
+    decision_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<Remedy<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requested: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    supported: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+}
+
+impl<'a> Notice<'a> {
     /// The body for HTTP callers: `application/problem+json`.
     #[must_use]
     pub fn problem_json(&self) -> String {
-        // Filled in the order of the alphabet, so that the text is the same whichever map serde_json was built with.
-        let mut problem = serde_json::Map::new();
-        problem.insert("decision_id".to_owned(), self.decision_id.to_string().into());
-        if let Some(reason) = self.reason() {
-            problem.insert("reason".to_owned(), reason.into());
-        }
-        if let Some(kind) = self.approval {
-            let mut remedy = serde_json::Map::new();
-            if let Some(kind) = kind.filter(|kind| is_code(kind)) {
-                remedy.insert("approval".to_owned(), kind.into());
-            }
-            remedy.insert("kind".to_owned(), "approve".into());
-            problem.insert("remedy".to_owned(), remedy.into());
-        }
-        problem.insert("title".to_owned(), self.title.into());
-        serde_json::Value::Object(problem).to_string()
+        json(&Details { title: Some(self.title), ..self.details() })
     }
 
-    /// The text for gRPC callers, who read it as `grpc-message`.
+    /// The text for people and for gRPC callers, who read it as `grpc-message`.
     #[must_use]
     pub fn message(&self) -> String {
         match self.reason() {
@@ -54,44 +103,57 @@ impl Notice<'_> {
         }
     }
 
-    fn reason(&self) -> Option<&str> {
+    /// What every JSON form carries.
+    fn details(&self) -> Details<'a> {
+        Details {
+            challenge: None,
+            decision_id: self.decision_id.to_string(),
+            reason: self.reason(),
+            remedy: self.remedy.map(Remedy::of),
+            requested: None,
+            retry_after_seconds: None,
+            supported: &[],
+            title: None,
+        }
+    }
+
+    /// The same for a message that travels without its headers: what they would say is in it.
+    fn whole(&self) -> Details<'a> {
+        Details { challenge: self.authenticate, retry_after_seconds: self.retry_after_seconds, ..self.details() }
+    }
+
+    fn reason(&self) -> Option<&'a str> {
         self.reason.filter(|reason| is_code(reason))
     }
 }
 
-/// Reason codes are words; anything else stays in the log.
+/// Versions, told to a client whose own is refused.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Versions<'a> {
+    /// Those that are accepted.
+    pub supported: &'a [&'a str],
+    /// The one that was asked for, as sent.
+    pub requested: Option<&'a str>,
+}
+
+impl<'a> Versions<'a> {
+    /// The version as sent, if it is one: anything else is not echoed.
+    fn requested(&self) -> Option<&'a str> {
+        self.requested.filter(|text| is_code(text))
+    }
+}
+
+/// Reason codes and versions are words; anything else stays in the log.
 fn is_code(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     !text.is_empty() && text.len() <= REASON_BYTES_MAX && text.bytes().all(word)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOTICE: Notice<'_> = Notice { decision_id: Uuid::nil(), title: "Forbidden", reason: None, approval: None };
-
-    #[test]
-    fn a_denial_shows_its_id_and_its_public_reason_only() {
-        let id = Uuid::nil();
-        assert_eq!(NOTICE.problem_json(), format!(r#"{{"decision_id":"{id}","title":"Forbidden"}}"#));
-        assert_eq!(NOTICE.message(), format!("denied (decision {id})"));
-        let told = Notice { reason: Some("outside_task"), approval: Some(Some("change")), ..NOTICE };
-        assert_eq!(
-            told.problem_json(),
-            format!(
-                r#"{{"decision_id":"{id}","reason":"outside_task","remedy":{{"approval":"change","kind":"approve"}},"title":"Forbidden"}}"#
-            )
-        );
-        assert_eq!(told.message(), format!("denied: outside_task (decision {id})"));
-    }
-
-    #[test]
-    fn p31_a_reason_that_is_no_word_is_not_passed_on() {
-        for reason in ["", "a b", "a\r\nx: y", "<script>", "é", &"a".repeat(65)] {
-            let notice = Notice { reason: Some(reason), approval: Some(Some(reason)), ..NOTICE };
-            assert_eq!(notice.message(), NOTICE.message(), "{reason:?}");
-            assert!(notice.problem_json().contains(r#""remedy":{"kind":"approve"}"#), "{reason:?}");
-        }
-    }
+/// The JSON of a value whose every part has one.
+fn json(value: &impl Serialize) -> String {
+    // Texts, numbers and structures of them cannot fail to be written; whatever came out, it would be a denial.
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,8 @@ impl Scene {
                 protocol: Some(Protocol::Http),
                 query: Some(query),
                 snapshot: None,
+                reply: crate::reply::Reply::Plain,
+                document: None,
             },
             call: call("/v1?password=1", "orders.shop"),
             request_id: None,

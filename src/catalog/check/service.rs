@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 
 use super::super::file::{self, Text, span_of};
 use super::super::routes::{Route, Scopes, pattern};
-use super::super::{Protocol, Service, TokenMetadata};
+use super::super::{Protocol, Service};
 use super::{Checker, text};
 use crate::call::Host;
 use crate::problem::nearest;
@@ -230,21 +230,5 @@ impl Checker<'_> {
             methods.insert(name, self.scopes(method.scopes));
         }
         methods
-    }
-
-    fn token(&mut self, written: file::Token) -> TokenMetadata {
-        if let Some(url) = written.resource_metadata.as_ref().filter(|url| !text::is_url(&url.value)) {
-            let message = format!("`{}` cannot be a metadata URL", url.value);
-            self.wrong(span_of(url), message, "an absolute https or http URL without fragment and quotes");
-        }
-        if let Some(realm) = written.realm.as_ref().filter(|realm| !text::is_realm(&realm.value)) {
-            let message = format!("`{}` cannot be a realm", realm.value);
-            self.wrong(span_of(realm), message, "printable ASCII without `\"` and `\\`, 1 to 253 characters");
-        }
-        TokenMetadata {
-            resource_metadata: written.resource_metadata.map(|url| url.value),
-            realm: written.realm.map(|realm| realm.value),
-            audiences: written.audiences,
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! What must hold for every answer; whole answers are in `goldens`.
 
+mod forms;
 mod goldens;
 
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
@@ -51,6 +52,8 @@ fn judgement(result: Result<Effect, Code>) -> Judgement {
         protocol: None,
         query: None,
         snapshot: EMPTY.clone(),
+        reply: crate::reply::Reply::Plain,
+        document: None,
     }
 }
 

@@ -191,7 +191,7 @@ fn a_challenge_says_how_to_get_a_yes() {
         expect![[r#"
             {
               "deniedResponse": {
-                "body": "{\"decision_id\":\"00000000-0000-0000-0000-000000007f3c\",\"title\":\"Unauthorized\"}",
+                "body": "{\"decision_id\":\"00000000-0000-0000-0000-000000007f3c\",\"remedy\":{\"acr_values\":\"phr\",\"kind\":\"step_up\",\"max_age\":300},\"title\":\"Unauthorized\"}",
                 "headers": [
                   {
                     "appendAction": "OVERWRITE_IF_EXISTS_OR_ADD",
