@@ -162,6 +162,10 @@ pub struct Reads {
     pub call_facts: Keys,
     /// The body may be read (arguments, fields).
     pub body: bool,
+    /// Arguments, by JSON pointer, in any of the context's maps of them.
+    pub args: Keys,
+    /// `context.approval` may be read.
+    pub approval: bool,
 }
 
 impl Reads {
@@ -174,6 +178,8 @@ impl Reads {
         self.principal_facts |= other.principal_facts;
         self.resource_facts |= other.resource_facts;
         self.body |= other.body;
+        self.args.merge(&other.args);
+        self.approval |= other.approval;
     }
 }
 

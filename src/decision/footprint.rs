@@ -128,7 +128,10 @@ fn note_bag(bag: &str, key: Option<String>, whole: Whole, found: &RefCell<Footpr
         }
         "query" => found.reads.query.merge(&keys),
         "resource" => {}
-        _ => found.reads.body = true,
+        _ => {
+            found.reads.body = true;
+            found.reads.args.merge(&keys);
+        }
     }
     if let Some(key) = key {
         found.keys.push(KeyUse { bag: bag.to_owned(), key });
@@ -145,6 +148,7 @@ fn note_attribute(inner: &Expr, attr: &str, found: &RefCell<Footprint>) {
             found.reads.resource_facts = true;
             found.reads.call_facts = Keys::All;
         }
+        None if attr == "approval" => found.borrow_mut().reads.approval = true,
         None => {}
     }
 }
@@ -155,6 +159,7 @@ fn note_path(path: &[&str], attr: &str, found: &RefCell<Footprint>) {
         (["principal"], "facts") => found.reads.principal_facts = true,
         (["resource"], "facts") => found.reads.resource_facts = true,
         (["context", "env", "facts"], name) => found.reads.call_facts.merge(&Keys::Some([name.to_owned()].into())),
+        (["context"], "approval") => found.reads.approval = true,
         (["context"], "args" | "numbers" | "decimals" | "kinds" | "fields" | "bodyBytes") => found.reads.body = true,
         _ => {}
     }
@@ -202,6 +207,7 @@ fn leaf(node: &Expr, found: &RefCell<Footprint>) {
         }
         ["context", "http", "query"] => reads.query = Keys::All,
         ["context", "env"] | ["context", "env", "facts"] => reads.call_facts = Keys::All,
+        ["context", "args" | "numbers" | "decimals" | "kinds" | "fields"] => reads.args = Keys::All,
         _ => {}
     }
 }
@@ -213,6 +219,8 @@ fn everything(found: &RefCell<Footprint>) {
     reads.query = Keys::All;
     reads.call_facts = Keys::All;
     reads.body = true;
+    reads.args = Keys::All;
+    reads.approval = true;
 }
 
 #[cfg(test)]
@@ -272,6 +280,33 @@ mod tests {
         assert!(odd.principal_facts);
         let odd = reads(r#"(if true then context.http else context.http).headers.hasTag("a")"#).reads;
         assert_eq!(odd.headers, Keys::All);
+    }
+
+    #[test]
+    fn arguments_are_found_by_pointer_whatever_map_they_stand_in() {
+        let r = reads(r#"context.args.hasTag("/a") && context.numbers.getTag("/n/0") < 5"#).reads;
+        assert_eq!((r.args, r.body), (keys(&["/a", "/n/0"]), true));
+        let r = reads(r#"context.kinds.getTag("/a") like "x*" && context.fields.hasTag("/f")"#).reads;
+        assert_eq!(r.args, keys(&["/a", "/f"]));
+        assert_eq!(reads("context.args.hasTag(context.http.path)").reads.args, Keys::All);
+        assert_eq!(reads("context.args == context.args").reads.args, Keys::All);
+        assert_eq!(reads("context == context").reads.args, Keys::All);
+        assert_eq!(reads(r#"context has args"#).reads.args, keys(&[]));
+    }
+
+    #[test]
+    fn a_policy_that_can_see_the_approval_reads_it() {
+        for condition in [
+            "context has approval",
+            "context has approval.used",
+            r#"context.approval.state == "approved""#,
+            "context == context",
+            "(if true then context else context).approval.used",
+            "[context.approval].isEmpty()",
+        ] {
+            assert!(reads(condition).reads.approval, "{condition}");
+        }
+        assert!(!reads(r#"context.http.path == "/approval" && context.args.hasTag("/approval")"#).reads.approval);
     }
 
     #[test]
