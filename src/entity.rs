@@ -8,6 +8,7 @@
 
 pub mod cache;
 pub mod declared;
+pub mod http;
 pub mod json;
 pub mod lookup;
 pub mod merge;

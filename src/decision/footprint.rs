@@ -149,6 +149,7 @@ fn note_attribute(inner: &Expr, attr: &str, found: &RefCell<Footprint>) {
             found.reads.resource_facts = true;
             found.reads.call_facts = Keys::All;
         }
+        None if attr == "approval" => found.borrow_mut().reads.approval = true,
         None => {}
     }
 }
@@ -299,6 +300,33 @@ mod tests {
         assert!(reads(r#"context.approval.state == "approved""#).reads.approval);
         assert!(reads("context == context").reads.approval);
         assert!(!reads("context has args").reads.approval);
+    }
+
+    #[test]
+    fn arguments_are_found_by_pointer_whatever_map_they_stand_in() {
+        let r = reads(r#"context.args.hasTag("/a") && context.numbers.getTag("/n/0") < 5"#).reads;
+        assert_eq!((r.args, r.body), (keys(&["/a", "/n/0"]), true));
+        let r = reads(r#"context.kinds.getTag("/a") like "x*" && context.fields.hasTag("/f")"#).reads;
+        assert_eq!(r.args, keys(&["/a", "/f"]));
+        assert_eq!(reads("context.args.hasTag(context.http.path)").reads.args, Keys::All);
+        assert_eq!(reads("context.args == context.args").reads.args, Keys::All);
+        assert_eq!(reads("context == context").reads.args, Keys::All);
+        assert_eq!(reads(r#"context has args"#).reads.args, keys(&[]));
+    }
+
+    #[test]
+    fn a_policy_that_can_see_the_approval_reads_it() {
+        for condition in [
+            "context has approval",
+            "context has approval.used",
+            r#"context.approval.state == "approved""#,
+            "context == context",
+            "(if true then context else context).approval.used",
+            "[context.approval].isEmpty()",
+        ] {
+            assert!(reads(condition).reads.approval, "{condition}");
+        }
+        assert!(!reads(r#"context.http.path == "/approval" && context.args.hasTag("/approval")"#).reads.approval);
     }
 
     #[test]

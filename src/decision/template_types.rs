@@ -33,6 +33,7 @@ pub fn reads<'a>(templates: impl Iterator<Item = &'a Template>, reads: &mut Read
             (Root::Context, ["env", "facts", name, ..]) => {
                 reads.call_facts.merge(&Keys::Some([(*name).to_owned()].into()));
             }
+            (Root::Context, ["approval", ..]) => reads.approval = true,
             _ => {}
         }
     }

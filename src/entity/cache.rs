@@ -74,7 +74,7 @@ pub struct Key {
 }
 
 /// What a source found: `None` where it says that there is nothing.
-pub type Found = Option<Arc<Value>>;
+pub type Found<V = Value> = Option<Arc<V>>;
 
 /// Counts since the start; each call adds to exactly one of the first five.
 #[derive(Debug, Default)]
@@ -95,23 +95,30 @@ pub struct Stats {
 
 /// The answers of one source.
 #[derive(Debug)]
-pub struct Cache {
+pub struct Cache<V: Send + Sync + 'static = Value> {
     settings: Settings,
-    records: moka::future::Cache<Key, Record>,
-    flights: Mutex<HashMap<Key, Landing>>,
+    records: moka::future::Cache<Key, Record<V>>,
+    flights: Mutex<HashMap<Key, Landing<V>>>,
     stats: Arc<Stats>,
     tasks: TaskTracker,
 }
 
-#[derive(Debug, Clone)]
-struct Record {
-    found: Found,
+#[derive(Debug)]
+struct Record<V> {
+    found: Found<V>,
     /// When the question was sent: the answer may be as old as that.
     asked_at: Instant,
 }
 
+// Derived, it would ask the same of what is shared.
+impl<V> Clone for Record<V> {
+    fn clone(&self) -> Self {
+        Self { found: self.found.clone(), asked_at: self.asked_at }
+    }
+}
+
 /// Where the answer of a request in flight will appear.
-type Landing = watch::Receiver<Option<Result<Found, Failure>>>;
+type Landing<V> = watch::Receiver<Option<Result<Found<V>, Failure>>>;
 
 enum Freshness {
     Fresh,
@@ -119,7 +126,7 @@ enum Freshness {
     Over,
 }
 
-impl Cache {
+impl<V: Send + Sync + 'static> Cache<V> {
     /// An empty cache whose requests run in `tasks`.
     #[must_use]
     pub fn new(settings: Settings, tasks: &TaskTracker) -> Arc<Self> {
@@ -156,10 +163,10 @@ impl Cache {
     ///
     /// # Errors
     /// `ask` failed, or did not answer by `deadline`; never remembered.
-    pub async fn get<F, A>(self: &Arc<Self>, key: Key, deadline: Instant, ask: F) -> Result<Found, Failure>
+    pub async fn get<F, A>(self: &Arc<Self>, key: Key, deadline: Instant, ask: F) -> Result<Found<V>, Failure>
     where
         F: FnOnce() -> A,
-        A: Future<Output = Result<Found, Failure>> + Send + 'static,
+        A: Future<Output = Result<Found<V>, Failure>> + Send + 'static,
     {
         if let Some(record) = self.records.get(&key).await {
             match (self.freshness(&record), &record.found) {
@@ -189,7 +196,7 @@ impl Cache {
         answer
     }
 
-    fn freshness(&self, record: &Record) -> Freshness {
+    fn freshness(&self, record: &Record<V>) -> Freshness {
         // Negative answers live a tenth as long: what registers after its first call waits 3 s, not 30 s.
         let ttl = if record.found.is_some() { self.settings.ttl } else { self.settings.ttl / 10 };
         match record.asked_at.elapsed() {
@@ -200,10 +207,10 @@ impl Cache {
     }
 
     /// Joins the request in flight for this key, or starts one.
-    fn take_off<F, A>(self: &Arc<Self>, key: &Key, ask: F) -> Result<Landing, Failure>
+    fn take_off<F, A>(self: &Arc<Self>, key: &Key, ask: F) -> Result<Landing<V>, Failure>
     where
         F: FnOnce() -> A,
-        A: Future<Output = Result<Found, Failure>> + Send + 'static,
+        A: Future<Output = Result<Found<V>, Failure>> + Send + 'static,
     {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(landing) = flights.get(key) {
@@ -237,18 +244,18 @@ impl Cache {
 }
 
 /// A request in flight; its end, a panic's included, makes room for the next.
-struct Flight {
-    cache: Arc<Cache>,
+struct Flight<V: Send + Sync + 'static> {
+    cache: Arc<Cache<V>>,
     key: Key,
 }
 
-impl Drop for Flight {
+impl<V: Send + Sync + 'static> Drop for Flight<V> {
     fn drop(&mut self) {
         self.cache.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
 
-async fn landed(mut landing: Landing, deadline: Instant) -> Result<Found, Failure> {
+async fn landed<V>(mut landing: Landing<V>, deadline: Instant) -> Result<Found<V>, Failure> {
     match tokio::time::timeout_at(deadline, landing.wait_for(Option::is_some)).await {
         Ok(Ok(answer)) => match &*answer {
             Some(answer) => answer.clone(),

@@ -1,9 +1,8 @@
 //! Asks an HTTP service for facts: `GET` a templated URL, map its JSON, check it by the schema.
 //!
-//! Knows: URLs, JSON pointers, which policies' reads make a question necessary.
+//! Knows: JSON pointers, which policies' reads make a question necessary.
 //! Must not know: what the facts decide.
 //!
-//! Anything but a whole, well-formed 200 (or a 404 where "there is none" is an answer) is a failure.
 //! Failures name the source, never the URL: it holds values of the call.
 
 use std::collections::BTreeMap;
@@ -13,24 +12,18 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response, StatusCode, redirect};
 use serde_json::Value as Json;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::cache::{self, Cache, Found, Key};
+use super::http::{self, Answer, HeaderFile, Http};
 use super::template::{Gap, Template};
-use super::{EntitySource, Knowledge, json, unavailable};
+use super::{EntitySource, Knowledge, unavailable};
 use crate::decision::snapshot::FactsType;
 use crate::failure::Failure;
 use crate::problem::Problem;
 use crate::query::{Facts, Query, Reads, Value};
-
-/// Largest body that is read, in bytes.
-pub const BODY_BYTES_MAX: usize = 64 * 1024;
-/// Largest header file that is read, in bytes.
-const HEADER_BYTES_MAX: usize = 16 * 1024;
 
 /// One look-up.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -102,17 +95,6 @@ pub enum Missing {
     Fail,
 }
 
-/// A header's value in a file.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct HeaderFile {
-    /// The file; blanks and line ends around its text are dropped. Never logged.
-    pub file: PathBuf,
-    /// Text before the file's, such as `Bearer ` with its blank. Default empty.
-    #[serde(default)]
-    pub prefix: String,
-}
-
 impl Settings {
     /// What is wrong with these settings, as written in `file`.
     #[must_use]
@@ -142,12 +124,7 @@ impl Settings {
         if self.fills == (Fills::Call { attribute: String::new() }) {
             wrong(format!("look-up `{name}` fills an attribute without a name"), "name one of the type CallFacts");
         }
-        if self.timeout.is_zero() || self.timeout > cache::FLIGHT_MAX {
-            wrong(format!("`timeout` of look-up `{name}` is out of range"), "above 0s and at most 5s");
-        }
-        for header in self.headers.keys().filter(|header| HeaderName::from_bytes(header.as_bytes()).is_err()) {
-            wrong(format!("`{header}` of look-up `{name}` is no header name"), "for example `authorization`");
-        }
+        problems.extend(http::check(file, &format!("look-up `{name}`"), self.timeout, &self.headers));
         problems
     }
 }
@@ -157,7 +134,7 @@ impl Settings {
 pub struct Lookup {
     settings: Arc<Settings>,
     url: Template,
-    client: Client,
+    http: Arc<Http>,
     cache: Arc<Cache>,
 }
 
@@ -168,9 +145,10 @@ impl Lookup {
     /// The URL is no template, or the certificates cannot be read.
     pub fn new(settings: &Settings, tasks: &TaskTracker) -> Result<Self, String> {
         let url = Template::parse(&settings.url)?;
-        let client = client(settings, &url).map_err(|message| format!("look-up `{}`: {message}", settings.name))?;
+        let http = Http::new(&settings.headers, settings.ca_file.as_deref(), &url)
+            .map_err(|message| format!("look-up `{}`: {message}", settings.name))?;
         let cache = Cache::new(settings.cache.clone(), tasks);
-        Ok(Self { settings: Arc::new(settings.clone()), url, client, cache })
+        Ok(Self { settings: Arc::new(settings.clone()), url, http: Arc::new(http), cache })
     }
 
     /// What it remembers.
@@ -216,8 +194,8 @@ impl Lookup {
         let key = Key { url: url.clone(), schema: known.schema_digest().to_owned() };
         let deadline = deadline.min(Instant::now() + self.settings.timeout);
         let ask = || {
-            let (settings, client, known) = (self.settings.clone(), self.client.clone(), known.clone());
-            async move { ask(&settings, &client, url, &*known).await.map_err(unavailable) }
+            let (settings, http, known) = (self.settings.clone(), self.http.clone(), known.clone());
+            async move { ask(&settings, &http, url, &*known).await.map_err(unavailable) }
         };
         match self.cache.get(key, deadline, ask).await {
             Ok(Some(value)) => Ok(self.placed(&value)),
@@ -259,43 +237,13 @@ impl EntitySource for Lookup {
     }
 }
 
-fn client(settings: &Settings, url: &Template) -> Result<Client, String> {
-    let mut builder = Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
-        .user_agent(concat!("picket/", env!("CARGO_PKG_VERSION")));
-    if let Some(file) = &settings.ca_file {
-        let pem =
-            std::fs::read(file).map_err(|error| format!("ca_file `{}` cannot be read: {error}", file.display()))?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-            .map_err(|_| format!("ca_file `{}` holds no PEM certificates", file.display()))?;
-        if certificates.is_empty() {
-            return Err(format!("ca_file `{}` holds no PEM certificates", file.display()));
-        }
-        builder = builder.tls_certs_only(certificates);
-    } else if url.is_clear_text() {
-        // Nothing to verify, and the system may have no certificates at all.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(|error| format!("no TLS client can be made: {error}"))
-}
-
 /// Asks once. Errors are fragments without the URL.
-async fn ask(settings: &Settings, client: &Client, url: String, known: &dyn Knowledge) -> Result<Found, String> {
-    let request = client.get(url).headers(headers(settings).await?);
-    let response = request.send().await.map_err(|error| no_answer(&error))?;
-    match (response.status(), settings.missing) {
-        (StatusCode::OK, _) => {}
-        (StatusCode::NOT_FOUND, Missing::Absent) => return Ok(None),
-        (status, Missing::Absent | Missing::Fail) => {
-            return Err(format!("the source answered {} instead of 200", status.as_u16()));
-        }
-    }
-    if !is_json(&response) {
-        return Err("the answer's content-type is not JSON".to_owned());
-    }
-    let answer = json::strict(&body(response).await?).map_err(|why| format!("the answer {why}"))?;
+async fn ask(settings: &Settings, http: &Http, url: String, known: &dyn Knowledge) -> Result<Found, String> {
+    let answer = match (http.get(url).await?, settings.missing) {
+        (Answer::Document(answer), _) => answer,
+        (Answer::NotFound, Missing::Absent) => return Ok(None),
+        (Answer::NotFound, Missing::Fail) => return Err("the source answered 404 instead of 200".to_owned()),
+    };
     let mapped = mapped(settings, answer);
     let misfit = |why: String| format!("the answer does not fit the schema: {why}");
     let value = match &settings.fills {
@@ -318,55 +266,6 @@ fn mapped(settings: &Settings, answer: Json) -> Json {
     }
     let value = |(attribute, pointer): (&String, &String)| Some((attribute.clone(), answer.pointer(pointer)?.clone()));
     Json::Object(settings.attributes.iter().filter_map(value).collect())
-}
-
-async fn headers(settings: &Settings) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    for (name, source) in &settings.headers {
-        // The reason names the file, never what is in it.
-        let wrong = |what: &str| format!("header file `{}` {what}", source.file.display());
-        let bytes = tokio::fs::read(&source.file).await.map_err(|_| wrong("cannot be read"))?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is not UTF-8"))?.trim();
-        if text.is_empty() || text.len() > HEADER_BYTES_MAX {
-            return Err(wrong("is empty or larger than 16 KiB"));
-        }
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("has no header name"))?;
-        let mut value =
-            HeaderValue::from_str(&format!("{}{text}", source.prefix)).map_err(|_| wrong("is no header value"))?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-    Ok(headers)
-}
-
-fn is_json(response: &Response) -> bool {
-    let mut values = response.headers().get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
-}
-
-async fn body(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| no_answer(&error))? {
-        if body.len() + chunk.len() > BODY_BYTES_MAX {
-            return Err("the answer is larger than 64 KiB".to_owned());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// What went wrong on the wire. The error's own text would hold the URL.
-fn no_answer(error: &reqwest::Error) -> String {
-    let what = match () {
-        () if error.is_connect() => "the source cannot be reached",
-        () if error.is_body() || error.is_decode() => "the answer broke off",
-        () => "the source did not answer",
-    };
-    what.to_owned()
 }
 
 #[cfg(test)]

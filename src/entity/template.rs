@@ -16,6 +16,9 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// Longest URL that is asked for, in bytes; it is the cache's key.
 const URL_BYTES_MAX: usize = 4096;
 
+/// The context's maps of what a body holds, by JSON pointer.
+const ARGUMENTS: [&str; 5] = ["args", "numbers", "decimals", "kinds", "fields"];
+
 /// A URL with variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
@@ -130,8 +133,13 @@ impl Template {
                 [Step::Field(http), Step::Field(bag), Step::Tag(key)] if http == "http" && bag == "query" => {
                     needed.query.merge(&Keys::Some([key.clone()].into()));
                 }
-                [Step::Field(first), ..] if first == "http" || first == "env" => {}
-                // Arguments, numbers, fields, and whatever a later protocol finds in a body.
+                [Step::Field(bag), Step::Tag(pointer)] if ARGUMENTS.contains(&bag.as_str()) => {
+                    needed.body = true;
+                    needed.args.merge(&Keys::Some([pointer.clone()].into()));
+                }
+                // The task's parameters come with its token.
+                [Step::Field(first), ..] if matches!(first.as_str(), "http" | "env" | "taskParams") => {}
+                // Whatever else a protocol finds in a body.
                 _ => needed.body = true,
             }
         }

@@ -105,3 +105,28 @@ fn any_value_stays_within_its_segment() {
         }
     });
 }
+
+#[test]
+fn exactly_the_arguments_that_a_url_names_are_needed() {
+    let needs = |text: &str| {
+        let mut needed = Reads::default();
+        Template::parse(text).unwrap().needs(&mut needed);
+        needed
+    };
+    let args = |pointers: &[&str]| Keys::Some(pointers.iter().map(|pointer| (*pointer).to_owned()).collect());
+    let needed = needs("http://h/${context.args[/change_ticket]}/${context.fields[/a/b]}?n=${context.numbers[/n]}");
+    assert_eq!((needed.args, needed.body), (args(&["/change_ticket", "/a/b", "/n"]), true));
+    for text in ["http://h/${principal.task.id}", "http://h/${context.taskParams[ticket]}", "http://h/${resource.id}"] {
+        assert_eq!(needs(text), Reads::default(), "{text}");
+    }
+}
+
+#[test]
+fn a_task_is_asked_about_by_its_id_and_never_where_there_is_none() {
+    let mut query = query();
+    let template = Template::parse("http://h/tasks/${principal.task.id}").unwrap();
+    assert_eq!(template.render(&query), Err(Gap::Absent("principal.task.id".to_owned())));
+    let task = Value::Record([("id".to_owned(), "TASK-7781".into())].into());
+    query.principal.attributes.insert("task".to_owned(), task);
+    assert_eq!(template.render(&query).as_deref(), Ok("http://h/tasks/TASK-7781"));
+}
