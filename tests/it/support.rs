@@ -113,7 +113,10 @@ impl CallBuilder {
 
 /// A workload by its SPIFFE id, proven by its certificate.
 pub fn workload(id: &str) -> Identity {
-    Identity { workload: Some(Workload { id: SpiffeId::parse(id).unwrap(), proof: Proof::Mtls }), token: None }
+    Identity {
+        workload: Some(Workload { id: SpiffeId::parse(id).unwrap(), proof: Proof::Mtls }),
+        ..Identity::default()
+    }
 }
 
 /// The workload most tests call with.
