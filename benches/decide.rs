@@ -69,7 +69,7 @@ fn call(number: usize, tenant: &str) -> Call {
 
 fn query(snapshot: &Snapshot, number: usize, tenant: &str) -> Query {
     let settings = mapping::Settings::default();
-    let place = Place { listener: "bench", home: "cluster.local" };
+    let place = Place { listener: "bench", home: "cluster.local", catalog: snapshot.catalog() };
     let call = call(number, tenant);
     let id = SpiffeId::parse(&format!("spiffe://cluster.local/ns/web/sa/caller{number}")).unwrap();
     let identity = Identity { workload: Some(Workload { id, proof: Proof::Mtls }), ..Identity::default() };

@@ -121,7 +121,11 @@ impl Checker {
         let snapshot = self.policies.current().ok_or_else(not_ready)?;
         known.snapshot = Some(Arc::clone(&snapshot));
         let identity = known.identity.insert(who()?);
-        let place = Place { listener: &self.listener, home: &self.profile.identity.home_trust_domain };
+        let place = Place {
+            listener: &self.listener,
+            home: &self.profile.identity.home_trust_domain,
+            catalog: snapshot.catalog(),
+        };
         let service = mapping::service(call, &self.profile.mapping, snapshot.catalog(), place.home)?;
         known.service = Some(service.id.clone());
         known.protocol = Some(service.protocol);

@@ -129,6 +129,6 @@ pub fn query(snapshot: &Snapshot, identity: &Identity, call: &Call, service: &st
     let service = snapshot.catalog().service(service).unwrap();
     let asked = action::asked(call, service, &settings).unwrap();
     let reads = Reads { headers: Keys::All, query: Keys::All, ..Reads::default() };
-    let place = Place { listener: "test", home: "cluster.local" };
+    let place = Place { listener: "test", home: "cluster.local", catalog: snapshot.catalog() };
     mapping::query(call, identity, service, &asked, &reads, place).unwrap()
 }
