@@ -68,10 +68,11 @@ fn call(number: usize, tenant: &str) -> Call {
 }
 
 fn query(snapshot: &Snapshot, number: usize, tenant: &str) -> Query {
-    let (settings, place) = (mapping::Settings::default(), Place { listener: "bench", home: "cluster.local" });
+    let settings = mapping::Settings::default();
+    let place = Place { listener: "bench", home: "cluster.local", catalog: snapshot.catalog() };
     let call = call(number, tenant);
     let id = SpiffeId::parse(&format!("spiffe://cluster.local/ns/web/sa/caller{number}")).unwrap();
-    let identity = Identity { workload: Some(Workload { id, proof: Proof::Mtls }), token: None };
+    let identity = Identity { workload: Some(Workload { id, proof: Proof::Mtls }), ..Identity::default() };
     let service = mapping::service(&call, &settings, snapshot.catalog(), place.home).unwrap();
     let asked = action::asked(&call, &service, &settings).unwrap();
     mapping::query(&call, &identity, &service, &asked, snapshot.reads("ns0"), place).unwrap()

@@ -135,7 +135,11 @@ impl Checker {
             return Ok(Verdict::answered());
         }
         let identity = known.identity.insert(who()?);
-        let place = Place { listener: &self.listener, home: &self.profile.identity.home_trust_domain };
+        let place = Place {
+            listener: &self.listener,
+            home: &self.profile.identity.home_trust_domain,
+            catalog: snapshot.catalog(),
+        };
         let service = mapping::service(call, &self.profile.mapping, snapshot.catalog(), place.home)?;
         known.service = Some(service.id.clone());
         known.protocol = Some(service.protocol);

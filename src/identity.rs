@@ -1,6 +1,6 @@
 //! Who is calling. Turns what the proxy vouched for into an [`Identity`].
 //!
-//! Knows: peer certificates' SPIFFE ids, `x-forwarded-client-cert`, verified JWT claims, key sets in memory.
+//! Knows: peer certificates' SPIFFE ids, `x-forwarded-client-cert`, verified JWT claims, task tokens, key sets in memory.
 //! Must not know: policies, entities, the network. Pure and synchronous.
 //!
 //! Sources are asked in the configured order. Only [`Outcome::NotPresented`] passes the turn:
@@ -13,9 +13,11 @@ mod jwt;
 pub mod key_ring;
 pub mod offline;
 mod peer;
+mod powers;
 pub mod rules;
 pub mod settings;
 pub mod spiffe_id;
+mod task;
 mod token;
 pub mod xfcc;
 
@@ -34,6 +36,7 @@ pub use key_ring::{KeyRing, KeySet};
 pub use settings::Settings;
 use settings::{Source, TokenSource};
 pub use spiffe_id::SpiffeId;
+pub use task::Task;
 use token::Claims;
 
 /// What one source of identity says.
@@ -83,7 +86,8 @@ pub fn identify(call: &Call, settings: &Settings, keys: &KeyRing) -> Result<Iden
         presented.clone()?;
         claims(call, settings, &bearer)?.map(|claims| binding::bind(claims, peer.as_ref(), settings)).transpose()?
     };
-    Ok(Identity { workload: peer.map(|peer| peer.workload), token })
+    let task = task::read(call, settings, keys, peer.as_ref(), token.as_ref())?;
+    Ok(Identity { workload: peer.map(|peer| peer.workload), token, task })
 }
 
 /// A proven workload, with what tokens can be compared to.
@@ -165,6 +169,8 @@ pub struct Identity {
     pub workload: Option<Workload>,
     /// The token beside it, where one was presented and is good.
     pub token: Option<Token>,
+    /// The task it works for, where a task token was presented and is good.
+    pub task: Option<Task>,
 }
 
 /// A proven workload.

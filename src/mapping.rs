@@ -4,11 +4,13 @@
 //! nothing and reads neither clock nor network.
 
 pub mod action;
+mod address;
 pub mod context;
 mod inside;
 pub mod principal;
 pub mod resource;
 pub mod service;
+pub mod task;
 
 use crate::call::Call;
 use crate::catalog::{Catalog, Service};
@@ -45,6 +47,8 @@ pub struct Place<'a> {
     pub listener: &'a str,
     /// The home trust domain: only its workloads lie in plain namespaces.
     pub home: &'a str,
+    /// What exists, by the snapshot that judges the call.
+    pub catalog: &'a Catalog,
 }
 
 /// Builds the query.
@@ -63,7 +67,7 @@ pub fn query(
 ) -> Result<Query, Failure> {
     let (context, bags) = context::context(call, identity, asked, reads, place.listener)?;
     Ok(Query {
-        principal: principal::principal(identity, place.home),
+        principal: principal::principal(identity, place.home, service, place.catalog),
         action: asked.action().to_owned(),
         resource: resource::resource(service, asked, place.home),
         context,

@@ -75,6 +75,12 @@ const IDENTITY: &[Key] = &[
         "Where tokens may come from, in the order asked: `metadata: {key, claims}` (Envoy's jwt_authn verified it) or \
          `verified: {issuers}` (Picket verifies it against section `keys`). Empty: tokens are not looked at.",
     ),
+    Key::tree(
+        "task",
+        "{issuers: []}",
+        "Issuers of kind `transaction` whose task tokens in the header `txn-token` say what a call's task allows. A token \
+         that is present and not good is refused. Empty: the header is not looked at.",
+    ),
     Key::new(
         "strict",
         "false",
@@ -120,7 +126,9 @@ const KEYS: &[Key] = &[
         "issuers",
         "[]",
         "Issuers whose tokens Picket verifies: `{name, jwks: {file: path} or {url: {address, ca_file}}, algorithms, \
-         allow_untyped, claims: {issuer, audiences, kind, users, leeway, trust_domain}}`.",
+         allow_untyped, claims: {issuer, audiences, kind, users, leeway, trust_domain, lifetime_max, actors}}`. `kind` is \
+         `access`, `jwt_svid`, `kubernetes` or `transaction`; `lifetime_max` bounds `exp - iat` (`transaction`: 10m); \
+         `actors: {name: spiffe-id}` says which workload a name in `act.sub` means.",
     ),
 ];
 

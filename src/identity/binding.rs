@@ -20,19 +20,29 @@ enum Comparison {
 /// # Errors
 /// `token_not_bound` for a mismatch, and for what cannot be compared unless the profile lets it pass.
 pub(super) fn bind(claims: Claims, peer: Option<&Proven>, settings: &Settings) -> Result<Token, Failure> {
-    let mut token = claims.token;
-    for bound_to in &claims.bound_to {
+    let binding = compare_all(&claims.bound_to, peer, settings)?;
+    Ok(Token { binding, ..claims.token })
+}
+
+/// Compares bindings with the peer; as [`bind`], for whatever is bound.
+pub(super) fn compare_all(
+    bound_to: &[BoundTo],
+    peer: Option<&Proven>,
+    settings: &Settings,
+) -> Result<Binding, Failure> {
+    let mut binding = Binding::Unbound;
+    for bound_to in bound_to {
         match (compare(bound_to, peer, &settings.home_trust_domain), settings.bindings) {
             // One binding that was not compared leaves the token unchecked, however many others were.
-            (Comparison::Equal, _) if token.binding == Binding::Unbound => token.binding = Binding::Bound,
+            (Comparison::Equal, _) if binding == Binding::Unbound => binding = Binding::Bound,
             (Comparison::Equal, _) => {}
-            (Comparison::Impossible(_), Bindings::Unchecked) => token.binding = Binding::Unchecked,
+            (Comparison::Impossible(_), Bindings::Unchecked) => binding = Binding::Unchecked,
             (Comparison::Impossible(why), Bindings::Checked) | (Comparison::Different(why), _) => {
                 return Err(Failure::new(Code::TokenNotBound, why));
             }
         }
     }
-    Ok(token)
+    Ok(binding)
 }
 
 fn compare(bound_to: &BoundTo, peer: Option<&Proven>, home: &str) -> Comparison {
@@ -48,6 +58,9 @@ fn compare(bound_to: &BoundTo, peer: Option<&Proven>, home: &str) -> Comparison 
             equal(*expected == peer.workload.id, "the token's actor is another workload")
         }
         (BoundTo::Actor(_), None) => Comparison::Impossible("the token names its actor, and no workload is proven"),
+        (BoundTo::UnknownActor, _) => {
+            Comparison::Impossible("the token's actor is no SPIFFE id, and the issuer's `actors` do not name it")
+        }
         (BoundTo::Account { namespace, account }, Some(peer)) => {
             let id = &peer.workload.id;
             let same = id.trust_domain() == home && id.account() == Some((namespace.as_str(), account.as_str()));

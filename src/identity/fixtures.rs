@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::rules::{ClaimRules, IssuerRules, Kind, SignatureAlgorithm};
-use super::settings::{JwtSvidSource, MetadataSource, Settings, Source, TokenSource, VerifiedSource, XfccSource};
+use super::settings::{
+    JwtSvidSource, MetadataSource, Settings, Source, TaskSource, TokenSource, VerifiedSource, XfccSource,
+};
 use super::{KeyRing, KeySet};
 use crate::call::{Body, Call, CanonicalPath, Headers, Host, Peer, Target, UnixMillis};
 
@@ -151,6 +153,8 @@ pub(crate) fn claim_rules() -> ClaimRules {
         users: true,
         leeway: Duration::from_secs(30),
         trust_domain: None,
+        lifetime_max: None,
+        actors: BTreeMap::new(),
     }
 }
 
@@ -173,6 +177,27 @@ pub(crate) fn svid_rules() -> IssuerRules {
     IssuerRules { name: "spire".to_owned(), claims, ..issuer_rules() }
 }
 
+pub(crate) const TASKS: &str = "https://txn.example";
+
+pub(crate) fn task_rules() -> IssuerRules {
+    let claims = ClaimRules {
+        issuer: TASKS.to_owned(),
+        audiences: BTreeSet::from(["cluster.local".to_owned()]),
+        kind: Kind::Transaction,
+        users: false,
+        ..claim_rules()
+    };
+    IssuerRules { name: "tts".to_owned(), claims, ..issuer_rules() }
+}
+
+/// Claims of a good task token, made for [`WEB`].
+pub(crate) fn task_claims() -> Value {
+    json!({
+        "iss": TASKS, "aud": "cluster.local", "sub": "user-1", "iat": NOW - 20, "exp": NOW + 100, "txn": "txn-1",
+        "req_wl": WEB, "tctx": {"task_id": "TASK-1", "tools": ["tickets.get"]},
+    })
+}
+
 /// A ring of one issuer that has the signer's key.
 pub(crate) fn ring(rules: IssuerRules, signer: &Signer) -> KeyRing {
     let keys = KeySet::parse(signer.jwks().as_bytes(), rules.claims.kind).unwrap();
@@ -191,6 +216,11 @@ pub(crate) fn verified(names: &[&str]) -> TokenSource {
 
 pub(crate) fn metadata() -> TokenSource {
     TokenSource::Metadata(MetadataSource { key: "jwt".to_owned(), claims: claim_rules() })
+}
+
+/// A profile that looks at tasks of the issuer `tts`, beside `settings`.
+pub(crate) fn tasks(settings: Settings) -> Settings {
+    Settings { task: TaskSource { issuers: BTreeSet::from(["tts".to_owned()]) }, ..settings }
 }
 
 /// A profile that looks at tokens.

@@ -1,4 +1,4 @@
-//! The Bearer token that Picket verifies itself, against keys that are already in memory.
+//! Signed tokens that Picket verifies itself, against keys that are already in memory; and what the Bearer is.
 //!
 //! Knows: the JWS header, which issuer a token belongs to, signatures. Must not know: what claims mean
 //! (`token` reads them), peers, the network.
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::Rejection;
 use super::authorization::Presented;
-use super::key_ring::{KeyRing, KeySet};
+use super::key_ring::{Issuer, KeyRing, KeySet};
 use super::rules::{IssuerRules, Kind, SignatureAlgorithm};
 use super::settings::{ForeignTokens, Settings, Source, TokenSource};
 use super::token::{self, Claims};
@@ -65,20 +65,11 @@ pub(super) fn judge(
         Presented::Nothing | Presented::Other => return Ok(Bearer::Absent),
         Presented::Jwt(token) => token,
     };
-    if token.len() > BYTES_MAX {
-        return Err(rejected(format!("the token is longer than {BYTES_MAX} bytes")));
-    }
     let parts = Parts::split(token)?;
     let name = parts.issuer()?;
-    if let Some((rules, keys)) = verified_issuer(name, settings, ring) {
-        let keys = keys.ok_or_else(|| {
-            Rejection::from(Failure::new(
-                Code::KeysUnavailable,
-                format!("the keys of issuer `{}` have never been had", rules.name),
-            ))
-        })?;
-        parts.verify(rules, keys)?;
-        let claims = token::read(&parts.payload, &rules.claims, now)?;
+    if let Some(issuer) = verified_issuer(name, settings, ring) {
+        let rules = &issuer.rules;
+        let claims = token::read(parts.verified_by(issuer)?, &rules.claims, now)?;
         return Ok(Bearer::Verified { issuer: rules.name.clone(), claims: Box::new(claims) });
     }
     if proxy_verifies(name, settings) {
@@ -90,11 +81,7 @@ pub(super) fn judge(
     }
 }
 
-fn verified_issuer<'a>(
-    issuer: &str,
-    settings: &Settings,
-    ring: &'a KeyRing,
-) -> Option<(&'a IssuerRules, Option<&'a KeySet>)> {
+fn verified_issuer<'a>(issuer: &str, settings: &Settings, ring: &'a KeyRing) -> Option<&'a Issuer> {
     let svids = settings.sources.iter().filter_map(|source| match source {
         Source::JwtSvid(svid) => Some(&svid.issuer),
         Source::Peer | Source::Xfcc(_) => None,
@@ -104,11 +91,16 @@ fn verified_issuer<'a>(
         TokenSource::Verified(verified) => verified.issuers.iter(),
         TokenSource::Metadata(_) => none.iter(),
     });
-    svids
-        .chain(tokens)
-        .filter_map(|name| ring.issuer(name))
-        .find(|candidate| candidate.rules.claims.issuer == issuer)
-        .map(|found| (&*found.rules, found.keys.as_deref()))
+    find_issuer(issuer, svids.chain(tokens), ring)
+}
+
+/// The issuer among these names whose tokens carry this `iss`.
+pub(super) fn find_issuer<'a>(
+    issuer: &str,
+    names: impl Iterator<Item = impl AsRef<str>>,
+    ring: &'a KeyRing,
+) -> Option<&'a Issuer> {
+    names.filter_map(|name| ring.issuer(name.as_ref())).find(|candidate| candidate.rules.claims.issuer == issuer)
 }
 
 fn proxy_verifies(issuer: &str, settings: &Settings) -> bool {
@@ -119,7 +111,7 @@ fn proxy_verifies(issuer: &str, settings: &Settings) -> bool {
 }
 
 /// A token taken apart, not verified yet.
-struct Parts<'a> {
+pub(super) struct Parts<'a> {
     header: Header,
     payload: Value,
     signed: &'a str,
@@ -127,7 +119,10 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn split(token: &'a str) -> Result<Self, Rejection> {
+    pub(super) fn split(token: &'a str) -> Result<Self, Rejection> {
+        if token.len() > BYTES_MAX {
+            return Err(rejected(format!("the token is longer than {BYTES_MAX} bytes")));
+        }
         let (signed, signature) = token.rsplit_once('.').ok_or_else(|| rejected("the token is not a JWT"))?;
         let (header, payload) = signed
             .split_once('.')
@@ -140,8 +135,22 @@ impl<'a> Parts<'a> {
         Ok(Self { header, payload, signed, signature })
     }
 
-    fn issuer(&self) -> Result<&str, Rejection> {
+    /// The issuer that the token claims to be of.
+    pub(super) fn issuer(&self) -> Result<&str, Rejection> {
         self.payload.get("iss").and_then(Value::as_str).ok_or_else(|| rejected("`iss` is missing or not a text"))
+    }
+
+    /// The claims, once the issuer's keys have verified them.
+    pub(super) fn verified_by(&self, issuer: &Issuer) -> Result<&Value, Rejection> {
+        let rules = &issuer.rules;
+        let keys = issuer.keys.as_deref().ok_or_else(|| {
+            Rejection::from(Failure::new(
+                Code::KeysUnavailable,
+                format!("the keys of issuer `{}` have never been had", rules.name),
+            ))
+        })?;
+        self.verify(rules, keys)?;
+        Ok(&self.payload)
     }
 
     fn verify(&self, rules: &IssuerRules, keys: &KeySet) -> Result<(), Rejection> {
@@ -192,7 +201,8 @@ impl<'a> Parts<'a> {
             (Kind::Access, Some("at+jwt" | "application/at+jwt")) => true,
             (Kind::Access, Some("jwt") | None) => rules.allow_untyped,
             (Kind::JwtSvid, Some("jwt" | "jose") | None) | (Kind::Kubernetes, Some("jwt") | None) => true,
-            (Kind::Access | Kind::JwtSvid | Kind::Kubernetes, Some(_)) => false,
+            (Kind::Transaction, Some("txntoken+jwt" | "application/txntoken+jwt")) => true,
+            (Kind::Access | Kind::JwtSvid | Kind::Kubernetes, Some(_)) | (Kind::Transaction, Some(_) | None) => false,
         };
         if good { Ok(()) } else { Err(rejected("`typ` is not that of a token of this kind")) }
     }

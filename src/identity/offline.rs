@@ -3,6 +3,7 @@
 //! Knows: what a profile makes of a workload and of verified claims. Must not know: calls, key material.
 //! Nothing here is reached from a proxy's call.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -46,7 +47,7 @@ pub fn offline(
             .transpose()?,
         None => None,
     };
-    Ok(Identity { workload: peer.map(|peer| peer.workload), token })
+    Ok(Identity { workload: peer.map(|peer| peer.workload), token, task: None })
 }
 
 fn proven(id: &str, settings: &Settings) -> Result<Proven, Failure> {
@@ -116,6 +117,8 @@ fn as_claimed(claims: &Map<String, Value>, kind: Kind) -> ClaimRules {
             Some(Ok(id)) if kind == Kind::JwtSvid => Some(id.trust_domain().to_owned()),
             Some(_) | None => None,
         },
+        lifetime_max: None,
+        actors: BTreeMap::new(),
     }
 }
 

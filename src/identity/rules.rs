@@ -2,12 +2,12 @@
 //!
 //! Knows: claim rules and pinned algorithms. Must not know: calls, key material, the network.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::spiffe_id::is_trust_domain;
+use super::spiffe_id::{SpiffeId, is_trust_domain};
 
 /// What the claims of one issuer's tokens must say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,9 +16,9 @@ pub struct ClaimRules {
     /// `iss`, compared byte by byte. No default.
     pub issuer: String,
     /// A token must name at least one of these in `aud`. No default; must not be empty, since a token
-    /// for somebody else is no token for us.
+    /// for somebody else is no token for us. For `transaction`: the mesh's trust domain.
     pub audiences: BTreeSet<String>,
-    /// What the tokens are: `access` (default), `jwt_svid` or `kubernetes`.
+    /// What the tokens are: `access` (default), `jwt_svid`, `kubernetes` or `transaction`.
     #[serde(default)]
     pub kind: Kind,
     /// Whether tokens may stand for persons: `isUser` is true where `client_id` or `azp` is present and
@@ -33,6 +33,14 @@ pub struct ClaimRules {
     /// For `jwt_svid`, where it is required: the one trust domain whose ids this issuer may sign.
     #[serde(default)]
     pub trust_domain: Option<String>,
+    /// Longest time from `iat` to `exp`; a token that lives longer is refused, and so is one without `iat`.
+    /// Default: 10m for `transaction`, no bound for the others. 1s to 24h. Units: `s`, `m`, `h`.
+    #[serde(default, with = "humantime_serde")]
+    pub lifetime_max: Option<Duration>,
+    /// Which workload a name in `act.sub` means, as a SPIFFE id. Default `{}`: an actor that is no SPIFFE id
+    /// cannot be compared with the peer, so its token is refused unless `bindings` is `unchecked`.
+    #[serde(default)]
+    pub actors: BTreeMap<String, String>,
 }
 
 fn default_leeway() -> Duration {
@@ -40,6 +48,10 @@ fn default_leeway() -> Duration {
 }
 
 const LEEWAY_MAX: Duration = Duration::from_secs(300);
+const LIFETIME_MAX: Duration = Duration::from_secs(86_400);
+
+/// Longest life of a transaction token, where nothing else is set: drafts of the standard speak of minutes.
+const TASK_LIFETIME: Duration = Duration::from_secs(600);
 
 /// What an issuer's tokens are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,9 +64,33 @@ pub enum Kind {
     JwtSvid,
     /// Kubernetes service-account tokens: `sub` is `system:serviceaccount:<namespace>:<account>`.
     Kubernetes,
+    /// Transaction tokens: what a task allows, for one workload. Good in `txn-token` only.
+    Transaction,
+}
+
+impl Kind {
+    /// The text in settings.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::JwtSvid => "jwt_svid",
+            Self::Kubernetes => "kubernetes",
+            Self::Transaction => "transaction",
+        }
+    }
 }
 
 impl ClaimRules {
+    /// Longest time from `iat` to `exp`, where there is a bound.
+    #[must_use]
+    pub fn longest_life(&self) -> Option<Duration> {
+        match self.kind {
+            Kind::Transaction => Some(self.lifetime_max.unwrap_or(TASK_LIFETIME)),
+            Kind::Access | Kind::JwtSvid | Kind::Kubernetes => self.lifetime_max,
+        }
+    }
+
     /// Everything that is wrong with these rules.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
@@ -68,6 +104,20 @@ impl ClaimRules {
         if self.leeway > LEEWAY_MAX {
             found.push("`leeway` is more than 5m".to_owned());
         }
+        if self.lifetime_max.is_some_and(|life| !(Duration::from_secs(1)..=LIFETIME_MAX).contains(&life)) {
+            found.push("`lifetime_max` must be 1s to 24h".to_owned());
+        }
+        for (name, id) in &self.actors {
+            if SpiffeId::parse(name).is_ok() {
+                found.push(format!("actor `{name}` is a SPIFFE id and is compared as it is; only other names go here"));
+            }
+            if let Err(problem) = SpiffeId::parse(id) {
+                found.push(format!("actor `{name}`: `{id}` is not a SPIFFE id: {problem}"));
+            }
+        }
+        if self.kind == Kind::Transaction && !self.actors.is_empty() {
+            found.push("`actors` is not for kind `transaction`: `req_wl` must be the peer's own id".to_owned());
+        }
         match (self.kind, &self.trust_domain) {
             (Kind::JwtSvid, None) => {
                 found.push("kind `jwt_svid` needs `trust_domain`: whose ids this issuer may sign".to_owned());
@@ -75,10 +125,10 @@ impl ClaimRules {
             (Kind::JwtSvid, Some(domain)) if !is_trust_domain(domain) => {
                 found.push(format!("trust domain `{domain}` is not one (a-z, 0-9, `.`, `-`, `_`)"));
             }
-            (Kind::Access | Kind::Kubernetes, Some(_)) => {
+            (Kind::Access | Kind::Kubernetes | Kind::Transaction, Some(_)) => {
                 found.push("`trust_domain` is only for kind `jwt_svid`".to_owned());
             }
-            (Kind::JwtSvid, Some(_)) | (Kind::Access | Kind::Kubernetes, None) => {}
+            (Kind::JwtSvid, Some(_)) | (Kind::Access | Kind::Kubernetes | Kind::Transaction, None) => {}
         }
         found
     }

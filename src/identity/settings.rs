@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::rules::{ClaimRules, IssuerRules};
+use super::rules::{ClaimRules, IssuerRules, Kind};
 use super::spiffe_id::{SpiffeId, is_trust_domain};
 
 /// The identity part of a listener's profile.
@@ -23,6 +23,8 @@ pub struct Settings {
     pub certificate: Certificate,
     /// Where tokens may come from, in the order asked. Default `[]`: tokens are not looked at.
     pub tokens: Vec<TokenSource>,
+    /// Whose task tokens count. Default `{issuers: []}`: the header `txn-token` is not looked at.
+    pub task: TaskSource,
     /// `true`: an `authorization` header that is not a JWT Bearer is refused, not passed over. Default
     /// `false`. Without effect where neither `tokens` nor a source `jwt_svid` makes us look at it.
     pub strict: bool,
@@ -44,6 +46,7 @@ impl Default for Settings {
             sources: vec![Source::Peer],
             certificate: Certificate::Checked,
             tokens: Vec::new(),
+            task: TaskSource::default(),
             strict: false,
             foreign_tokens: ForeignTokens::Rejected,
             bindings: Bindings::Checked,
@@ -113,6 +116,14 @@ pub struct VerifiedSource {
     pub issuers: BTreeSet<String>,
 }
 
+/// Issuers whose transaction tokens say what a task allows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TaskSource {
+    /// Names of issuers in the `keys` settings, of kind `transaction`.
+    pub issuers: BTreeSet<String>,
+}
+
 /// Whether the peer's certificate must be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -168,6 +179,7 @@ impl Settings {
             self.source_problems(source, issuers, &mut found);
         }
         self.token_problems(issuers, &mut found);
+        self.task_problems(issuers, &mut found);
         found
     }
 
@@ -190,12 +202,12 @@ impl Settings {
             Source::JwtSvid(svid) => match issuers.iter().find(|issuer| issuer.name == svid.issuer) {
                 None => found.push(format!("jwt_svid: no issuer is named `{}`", svid.issuer)),
                 Some(issuer) => match (issuer.claims.kind, &issuer.claims.trust_domain) {
-                    (super::rules::Kind::JwtSvid, Some(domain)) if !self.trusts(domain) => found.push(format!(
+                    (Kind::JwtSvid, Some(domain)) if !self.trusts(domain) => found.push(format!(
                         "jwt_svid: issuer `{}` signs for trust domain `{domain}`, which is not allowed here",
                         svid.issuer
                     )),
-                    (super::rules::Kind::JwtSvid, Some(_) | None) => {}
-                    (super::rules::Kind::Access | super::rules::Kind::Kubernetes, _) => {
+                    (Kind::JwtSvid, Some(_) | None) => {}
+                    (Kind::Access | Kind::Kubernetes | Kind::Transaction, _) => {
                         found.push(format!("jwt_svid: issuer `{}` is not of kind `jwt_svid`", svid.issuer));
                     }
                 },
@@ -217,6 +229,9 @@ impl Settings {
                         found.push(format!("metadata: key `{}` is named twice", metadata.key));
                     }
                     let place = format!("metadata `{}`", metadata.key);
+                    if metadata.claims.kind == Kind::Transaction {
+                        found.push(format!("{place}: kind `transaction` is only for `task`"));
+                    }
                     found.extend(metadata.claims.problems().into_iter().map(|problem| format!("{place}: {problem}")));
                 }
                 TokenSource::Verified(verified) => {
@@ -226,6 +241,9 @@ impl Settings {
                     for name in &verified.issuers {
                         match issuers.iter().find(|issuer| &issuer.name == name) {
                             None => found.push(format!("verified: no issuer is named `{name}`")),
+                            Some(issuer) if issuer.claims.kind == Kind::Transaction => found.push(format!(
+                                "verified: issuer `{name}` is of kind `transaction`; name it under `task`"
+                            )),
                             Some(issuer) if !spellings.insert(&issuer.claims.issuer) => found.push(format!(
                                 "verified: issuer `{name}` has the same `iss` as another, so its tokens have two rules"
                             )),
@@ -236,6 +254,22 @@ impl Settings {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    fn task_problems(&self, issuers: &[IssuerRules], found: &mut Vec<String>) {
+        let mut spellings = BTreeSet::new();
+        for name in &self.task.issuers {
+            match issuers.iter().find(|issuer| &issuer.name == name) {
+                None => found.push(format!("task: no issuer is named `{name}`")),
+                Some(issuer) if issuer.claims.kind != Kind::Transaction => {
+                    let kind = issuer.claims.kind.as_str();
+                    found.push(format!("task: issuer `{name}` is of kind `{kind}`, and must be of kind `transaction`"));
+                }
+                Some(issuer) if !spellings.insert(&issuer.claims.issuer) => found
+                    .push(format!("task: issuer `{name}` has the same `iss` as another, so its tokens have two rules")),
+                Some(_) => {}
             }
         }
     }

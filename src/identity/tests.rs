@@ -216,17 +216,21 @@ certificate: required
 tokens:
   - metadata: {key: jwt, claims: {issuer: 'https://idp.example', audiences: [a], leeway: 10s}}
   - verified: {issuers: [idp]}
+task: {issuers: [tts]}
 foreign_tokens: absent
 bindings: unchecked
 home_trust_domain: cluster.local
 allowed_trust_domains: [other.example]
 ";
-    let issuers = [issuer_rules(), svid_rules()];
+    let mut other = task_rules();
+    other.name = "other".to_owned();
+    let issuers = [issuer_rules(), svid_rules(), task_rules(), other];
     let settings: Settings = serde_saphyr::from_str(yaml).unwrap();
     assert_eq!(settings.certificate, Certificate::Required);
     assert_eq!(settings.problems(&issuers), Vec::<String>::new());
     assert_eq!(Settings::default().problems(&[]), Vec::<String>::new());
     assert!(serde_saphyr::from_str::<Settings>("sauces: []").is_err());
+    assert!(serde_saphyr::from_str::<Settings>("task: {issuer: tts}").is_err());
     assert!(serde_saphyr::from_str::<Settings>("sources: [{xfcc: {hops: 1, proxy: []}}]").is_err());
 
     let bad: Settings = serde_saphyr::from_str(
@@ -236,6 +240,8 @@ tokens:
   - metadata: {key: '', claims: {issuer: '', audiences: [], leeway: 1h, kind: jwt_svid}}
   - verified: {issuers: []}
   - verified: {issuers: [nobody]}
+  - verified: {issuers: [tts]}
+task: {issuers: [idp, tts, other, missing]}
 home_trust_domain: Cluster
 ",
     )
@@ -256,6 +262,10 @@ home_trust_domain: Cluster
         "needs `trust_domain`",
         "`issuers` is empty",
         "named `nobody`",
+        "verified: issuer `tts` is of kind `transaction`",
+        "task: issuer `idp` is of kind `access`",
+        "task: issuer `tts` has the same `iss`",
+        "task: no issuer is named `missing`",
     ] {
         assert!(found.contains(part), "`{part}` is missing in:\n{found}");
     }

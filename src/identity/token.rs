@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::rules::{ClaimRules, Kind};
-use super::{Binding, SpiffeId, Token, TokenKind};
+use super::{Binding, SpiffeId, Token, TokenKind, powers};
 use crate::call::UnixMillis;
 use crate::failure::{Code, Failure};
 
@@ -32,6 +32,8 @@ pub(super) enum BoundTo {
     Certificate([u8; 32]),
     /// The workload that acts (`act.sub`).
     Actor(SpiffeId),
+    /// An actor of whom nobody said which workload it is.
+    UnknownActor,
     /// A Kubernetes service account of the home trust domain.
     Account {
         /// Its namespace.
@@ -43,26 +45,17 @@ pub(super) enum BoundTo {
     Unknown,
 }
 
-fn rejected(detail: impl Into<String>) -> Failure {
+pub(super) fn rejected(detail: impl Into<String>) -> Failure {
     Failure::new(Code::TokenRejected, detail)
 }
 
 /// Reads claims whose signature somebody trusted has verified, by one issuer's rules.
 pub(super) fn read(payload: &Value, rules: &ClaimRules, now: UnixMillis) -> Result<Claims, Failure> {
-    let claims = Reader(payload.as_object().ok_or_else(|| rejected("the claims are not a JSON object"))?);
-    let issuer = claims.required_text("iss")?;
-    if issuer != rules.issuer {
-        return Err(rejected("`iss` is not the configured issuer"));
-    }
-    let audiences = claims.list("aud")?.ok_or_else(|| rejected("`aud` is missing"))?;
-    if audiences.is_disjoint(&rules.audiences) {
-        return Err(rejected("`aud` names none of the configured audiences"));
-    }
-    let expires_at = check_time(&claims, rules, now)?;
-    let subject = claims.required_text("sub")?;
+    let claims = Reader::of(payload)?;
+    let Common { issuer, audiences, subject, issued_at, expires_at } = common(&claims, rules, now)?;
     let (actor, actor_depth) = actor(&claims)?;
     let mut bound_to = confirmations(&claims)?;
-    bound_to.extend(actor_binding(actor.as_deref())?);
+    bound_to.extend(actor_binding(&claims, actor.as_deref(), rules)?);
     bound_to.extend(account_binding(&claims, &subject, rules.kind)?);
     let scopes = [claims.words("scope")?, claims.words("scp")?];
     let client_id = claims.text("client_id")?;
@@ -73,7 +66,7 @@ pub(super) fn read(payload: &Value, rules: &ClaimRules, now: UnixMillis) -> Resu
         kind: kind(&subject, rules)?,
         subject,
         audiences,
-        scopes_claimed: scopes.iter().flatten().flatten().cloned().collect(),
+        scopes_claimed: scopes.iter().flatten().flatten().cloned().chain(powers::granted(&claims)?).collect(),
         scopes_proven: scopes.into_iter().flatten().reduce(|a, b| &a & &b).unwrap_or_default(),
         roles: claims.list("roles")?.unwrap_or_default(),
         binding: Binding::Unbound,
@@ -82,12 +75,47 @@ pub(super) fn read(payload: &Value, rules: &ClaimRules, now: UnixMillis) -> Resu
         acr: claims.text("acr")?,
         amr: claims.list("amr")?,
         auth_time: claims.time("auth_time")?,
-        issued_at: claims.time("iat")?,
+        issued_at,
         expires_at,
         actor,
         actor_depth,
     };
     Ok(Claims { token, bound_to })
+}
+
+/// What every token says, whatever its kind.
+pub(super) struct Common {
+    pub issuer: String,
+    pub audiences: BTreeSet<String>,
+    pub subject: String,
+    pub issued_at: Option<UnixMillis>,
+    pub expires_at: UnixMillis,
+}
+
+/// Checks issuer, audience and times.
+pub(super) fn common(claims: &Reader<'_>, rules: &ClaimRules, now: UnixMillis) -> Result<Common, Failure> {
+    let issuer = claims.required_text("iss")?;
+    if issuer != rules.issuer {
+        return Err(rejected("`iss` is not the configured issuer"));
+    }
+    let audiences = claims.list("aud")?.ok_or_else(|| rejected("`aud` is missing"))?;
+    if audiences.is_disjoint(&rules.audiences) {
+        return Err(rejected("`aud` names none of the configured audiences"));
+    }
+    let expires_at = check_time(claims, rules, now)?;
+    let issued_at = claims.time("iat")?;
+    check_lifetime(issued_at, expires_at, rules)?;
+    Ok(Common { issuer, audiences, subject: claims.required_text("sub")?, issued_at, expires_at })
+}
+
+fn check_lifetime(issued_at: Option<UnixMillis>, expires_at: UnixMillis, rules: &ClaimRules) -> Result<(), Failure> {
+    let Some(longest) = rules.longest_life() else { return Ok(()) };
+    let issued_at = issued_at.ok_or_else(|| rejected("`iat` is missing, so nobody knows how long it lives"))?;
+    let life = expires_at.0.saturating_sub(issued_at.0);
+    if i64::try_from(longest.as_millis()).is_ok_and(|longest| life > longest) {
+        return Err(rejected(format!("it lives longer than {} s", longest.as_secs())));
+    }
+    Ok(())
 }
 
 /// A token without a client proves no person: the subject may be the client.
@@ -125,6 +153,7 @@ fn kind(subject: &str, rules: &ClaimRules) -> Result<TokenKind, Failure> {
             }
             Ok(TokenKind::JwtSvid)
         }
+        Kind::Transaction => Err(rejected("a transaction token is presented in `txn-token` only")),
     }
 }
 
@@ -145,14 +174,26 @@ fn actor(claims: &Reader<'_>) -> Result<(Option<String>, u32), Failure> {
     Ok((current, depth))
 }
 
-fn actor_binding(actor: Option<&str>) -> Result<Option<BoundTo>, Failure> {
+/// Whom the current actor must be. A SPIFFE id speaks for itself; any other name is one that the issuer gave,
+/// so it means what the settings of that very issuer say.
+fn actor_binding(claims: &Reader<'_>, actor: Option<&str>, rules: &ClaimRules) -> Result<Option<BoundTo>, Failure> {
     let Some(actor) = actor else { return Ok(None) };
-    if !actor.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe:")) {
-        return Ok(None);
+    if actor.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe:")) {
+        return SpiffeId::parse(actor)
+            .map(|id| Some(BoundTo::Actor(id)))
+            .map_err(|problem| rejected(format!("`act.sub` is not a SPIFFE id: {problem}")));
     }
-    SpiffeId::parse(actor)
-        .map(|id| Some(BoundTo::Actor(id)))
-        .map_err(|problem| rejected(format!("`act.sub` is not a SPIFFE id: {problem}")))
+    let named_by = match claims.object("act")? {
+        Some(act) => act.text("iss")?,
+        None => None,
+    };
+    let ours = named_by.is_none_or(|issuer| issuer == rules.issuer);
+    let known = rules.actors.get(actor).filter(|_| ours).map(|id| SpiffeId::parse(id));
+    match known {
+        Some(Ok(id)) => Ok(Some(BoundTo::Actor(id))),
+        // Settings with such an id do not load.
+        Some(Err(_)) | None => Ok(Some(BoundTo::UnknownActor)),
+    }
 }
 
 const ACCOUNT_PREFIX: &str = "system:serviceaccount:";
@@ -170,10 +211,10 @@ fn account_binding(claims: &Reader<'_>, subject: &str, kind: Kind) -> Result<Opt
         }
         (Kind::Kubernetes, None) => Err(rejected("`sub` is not `system:serviceaccount:<namespace>:<account>`")),
         // Read as an access token it would escape the comparison with its workload.
-        (Kind::Access | Kind::JwtSvid, Some(_)) => {
+        (Kind::Access | Kind::JwtSvid | Kind::Transaction, Some(_)) => {
             Err(rejected("`sub` is a Kubernetes service account, and the issuer is not of kind `kubernetes`"))
         }
-        (Kind::Access | Kind::JwtSvid, None) => Ok(None),
+        (Kind::Access | Kind::JwtSvid | Kind::Transaction, None) => Ok(None),
     }
 }
 
@@ -192,7 +233,8 @@ fn check_private_claims(claims: &Reader<'_>, namespace: &str, account: &str) -> 
     }
 }
 
-fn confirmations(claims: &Reader<'_>) -> Result<Vec<BoundTo>, Failure> {
+/// What `cnf` binds the token to.
+pub(super) fn confirmations(claims: &Reader<'_>) -> Result<Vec<BoundTo>, Failure> {
     let Some(cnf) = claims.object("cnf")? else { return Ok(Vec::new()) };
     if cnf.0.is_empty() {
         return Ok(vec![BoundTo::Unknown]);
@@ -214,14 +256,21 @@ fn thumbprint(text: &str) -> Result<[u8; 32], Failure> {
 }
 
 /// Reads one object's members; `null` counts as absent, any other surprise refuses the token.
-struct Reader<'a>(&'a Map<String, Value>);
+pub(super) struct Reader<'a>(pub &'a Map<String, Value>);
 
 impl<'a> Reader<'a> {
-    fn get(&self, name: &str) -> Option<&'a Value> {
+    /// Reads claims.
+    pub(super) fn of(payload: &'a Value) -> Result<Self, Failure> {
+        payload.as_object().map(Self).ok_or_else(|| rejected("the claims are not a JSON object"))
+    }
+
+    /// Any member.
+    pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    fn text(&self, name: &str) -> Result<Option<String>, Failure> {
+    /// A text.
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, Failure> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -229,13 +278,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn required_text(&self, name: &str) -> Result<String, Failure> {
+    /// A text that must be there and hold something.
+    pub(super) fn required_text(&self, name: &str) -> Result<String, Failure> {
         self.text(name)?
             .filter(|text| !text.is_empty())
             .ok_or_else(|| rejected(format!("`{name}` is missing or empty")))
     }
 
-    fn object(&self, name: &str) -> Result<Option<Reader<'a>>, Failure> {
+    /// An object.
+    pub(super) fn object(&self, name: &str) -> Result<Option<Reader<'a>>, Failure> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::Object(members)) => Ok(Some(Reader(members))),
@@ -244,7 +295,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One text, or a list of texts.
-    fn list(&self, name: &str) -> Result<Option<BTreeSet<String>>, Failure> {
+    pub(super) fn list(&self, name: &str) -> Result<Option<BTreeSet<String>>, Failure> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(BTreeSet::from([text.clone()]))),
@@ -280,7 +331,7 @@ const EXACT_MAX: i64 = 9_007_199_254_740_991;
 
 /// A number that is provably the one its issuer wrote. Claims in Envoy's metadata are doubles, where
 /// integers from 2^53 on collapse; no time is that far off, so one rule serves both ways of verifying.
-fn whole_number(value: &Value) -> Option<i64> {
+pub(super) fn whole_number(value: &Value) -> Option<i64> {
     let number = match (value.as_i64(), value.as_f64()) {
         (Some(number), _) => number,
         (None, Some(double)) if double.fract() == 0.0 => match format!("{double:.0}").parse() {

@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use super::task::task_record;
+use crate::catalog::{Catalog, Service};
 use crate::identity::{Identity, Token, Workload};
 use crate::query::{Node, Uid, Value};
 
-/// The principal of a query.
+/// The principal of a query. What its task lists is said in terms of the called service and of the catalogue.
 #[must_use]
-pub fn principal(identity: &Identity, home: &str) -> Node {
+pub fn principal(identity: &Identity, home: &str, service: &Service, catalog: &Catalog) -> Node {
     let mut node = match &identity.workload {
         Some(workload) => workload_node(workload, home),
         None => Node::new(Uid::new("Unauthenticated", "unauthenticated")),
     };
+    // A task is one workload's: without a workload there is none.
+    if let (Some(_), Some(task)) = (&identity.workload, &identity.task) {
+        node.attributes.insert("task".to_owned(), task_record(task, service, catalog));
+    }
     if let Some(token) = &identity.token {
         node.attributes.insert("token".to_owned(), token_record(token));
     }

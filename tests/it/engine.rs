@@ -124,7 +124,8 @@ fn calls() -> Vec<Call> {
 }
 
 fn query(snapshot: &Snapshot, identity: &Identity, call: &Call) -> Query {
-    let (settings, place) = (mapping::Settings::default(), Place { listener: "test", home: "cluster.local" });
+    let settings = mapping::Settings::default();
+    let place = Place { listener: "test", home: "cluster.local", catalog: snapshot.catalog() };
     let service = mapping::service(call, &settings, snapshot.catalog(), place.home).unwrap();
     let asked = action::asked(call, &service, &settings).unwrap();
     let reads = Reads { headers: Keys::All, query: Keys::All, ..Reads::default() };

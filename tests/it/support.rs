@@ -113,7 +113,10 @@ impl CallBuilder {
 
 /// A workload by its SPIFFE id, proven by its certificate.
 pub fn workload(id: &str) -> Identity {
-    Identity { workload: Some(Workload { id: SpiffeId::parse(id).unwrap(), proof: Proof::Mtls }), token: None }
+    Identity {
+        workload: Some(Workload { id: SpiffeId::parse(id).unwrap(), proof: Proof::Mtls }),
+        ..Identity::default()
+    }
 }
 
 /// The workload most tests call with.
@@ -149,7 +152,7 @@ pub fn token(scopes: &[&str]) -> Token {
 /// Maps and decides a call, with default settings and no look-ups.
 pub fn judge(snapshot: &Snapshot, identity: &Identity, call: &Call) -> Result<Verdict, Failure> {
     let settings = mapping::Settings::default();
-    let place = Place { listener: "test", home: "cluster.local" };
+    let place = Place { listener: "test", home: "cluster.local", catalog: snapshot.catalog() };
     let service = mapping::service(call, &settings, snapshot.catalog(), place.home)?;
     let asked = action::asked(call, &service, &settings)?;
     let reads = snapshot.reads(service.namespace());

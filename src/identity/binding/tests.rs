@@ -1,6 +1,6 @@
 use super::{Bindings, bind};
 use crate::failure::Code;
-use crate::identity::fixtures::{NOW, WEB, claim_rules, claims, with};
+use crate::identity::fixtures::{GATEWAY, ISSUER, NOW, WEB, claim_rules, claims, with};
 use crate::identity::rules::{ClaimRules, Kind};
 use crate::identity::{Binding, Proof, Proven, Settings, SpiffeId, Workload, token};
 use base64::Engine as _;
@@ -18,7 +18,8 @@ fn x5t(hash: [u8; 32]) -> Value {
 
 /// Binds a token with these claims; `None` is `token_not_bound`.
 fn bound(kind: Kind, changes: Value, peer: Option<&Proven>, bindings: Bindings) -> Option<Binding> {
-    let rules = ClaimRules { kind, ..claim_rules() };
+    let actors = [("web".to_owned(), WEB.to_owned())].into();
+    let rules = ClaimRules { kind, actors, ..claim_rules() };
     let claims = token::read(&with(claims(), changes), &rules, crate::call::UnixMillis(NOW * 1000)).unwrap();
     match bind(claims, peer, &Settings { bindings, ..Settings::default() }) {
         Ok(token) => Some(token.binding),
@@ -51,7 +52,17 @@ fn a_token_bound_to_a_peer_is_good_for_that_peer_alone() {
         (access, actor(WEB), Some(&other), no, no),
         (access, actor(WEB), Some(&foreign), no, no),
         (access, actor(WEB), None, no, unchecked),
-        (access, actor("client-7"), Some(&other), Some(Binding::Unbound), Some(Binding::Unbound)),
+        (access, actor("client-7"), Some(&same), no, unchecked),
+        (access, actor("client-7"), None, no, unchecked),
+        (access, actor("web"), Some(&same), yes, yes),
+        (access, actor("web"), Some(&other), no, no),
+        (access, actor("web"), None, no, unchecked),
+        (access, json!({"act": {"sub": "web", "iss": ISSUER}}), Some(&same), yes, yes),
+        (access, json!({"act": {"sub": "web", "iss": "https://other.example"}}), Some(&same), no, unchecked),
+        (access, json!({"act": {"sub": GATEWAY, "act": {"sub": WEB}}}), Some(&same), no, no),
+        (access, json!({"act": {"sub": WEB, "act": {"sub": GATEWAY}}}), Some(&same), yes, yes),
+        (access, json!({"may_act": {"sub": WEB}}), Some(&same), Some(Binding::Unbound), Some(Binding::Unbound)),
+        (access, json!({"act": {"sub": GATEWAY}, "may_act": {"sub": WEB}}), Some(&same), no, no),
         (kubernetes, account.clone(), Some(&same), yes, yes),
         (kubernetes, account.clone(), Some(&other), no, no),
         (kubernetes, account.clone(), Some(&foreign), no, no),

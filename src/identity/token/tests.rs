@@ -140,8 +140,73 @@ fn scopes_are_united_for_too_much_and_intersected_for_enough() {
 }
 
 #[test]
+fn every_power_granted_counts_as_claimed_and_none_as_proven() {
+    let details = |details: Value| json!({"scope": "a", "authorization_details": details});
+    for (changes, claimed) in [
+        (details(json!([])), &["a"][..]),
+        (
+            details(json!([{"type": "mcp", "actions": ["get", "set"], "locations": ["https://x"]}])),
+            &["a", "mcp:get", "mcp:set"],
+        ),
+        (details(json!([{"type": "mcp"}, {"type": "pay", "actions": []}])), &["a", "mcp", "pay"]),
+        (details(json!([{"type": "mcp", "privileges": ["admin"]}])), &["a", "mcp", "mcp:admin"]),
+        (
+            details(json!([{"type": "mcp", "actions": ["x"], "privileges": ["y"], "limit": {"max": 1}}])),
+            &["a", "mcp:x", "mcp:y"],
+        ),
+        (json!({"scope": "a", "entitlements": "gold"}), &["a", "entitlement:gold"]),
+        (
+            json!({"scope": "a", "entitlements": ["gold", {"value": "vault", "primary": true}]}),
+            &["a", "entitlement:gold", "entitlement:vault"],
+        ),
+        (json!({"scope": "a", "groups": ["admins"], "may_act": {"sub": "x"}}), &["a"]),
+    ] {
+        let token = token(changes);
+        assert_eq!((token.scopes_claimed, token.scopes_proven), (set(claimed), set(&["a"])));
+    }
+}
+
+#[test]
+fn who_may_become_the_actor_is_no_actor() {
+    let token = token(json!({"may_act": {"sub": WEB}}));
+    assert_eq!((token.actor, token.actor_depth), (None, 0));
+}
+
+#[test]
+fn a_bound_on_a_tokens_life_counts_from_iat() {
+    let rules = ClaimRules { lifetime_max: Some(Duration::from_secs(310)), ..claim_rules() };
+    for (changes, good) in [
+        (json!({}), true),
+        (json!({"exp": NOW + 301}), false),
+        (json!({"iat": NOW - 11}), false),
+        (json!({"iat": null}), false),
+        (json!({"exp": NOW + 200, "iat": NOW}), true),
+    ] {
+        let text = changes.to_string();
+        let code = read_at(changes, &rules, NOW).map(|_| ()).map_err(|failure| failure.code);
+        assert_eq!(code, good.then_some(()).ok_or(Code::TokenRejected), "{text}");
+    }
+}
+
+#[test]
 fn a_claim_of_the_wrong_type_refuses_the_token() {
     for changes in [
+        json!({"authorization_details": {"type": "mcp"}}),
+        json!({"authorization_details": "[]"}),
+        json!({"authorization_details": [7]}),
+        json!({"authorization_details": [{"actions": ["get"]}]}),
+        json!({"authorization_details": [{"type": ""}]}),
+        json!({"authorization_details": [{"type": 7}]}),
+        json!({"authorization_details": [{"type": "mcp", "actions": "get"}]}),
+        json!({"authorization_details": [{"type": "mcp", "actions": [7]}]}),
+        json!({"authorization_details": [{"type": "mcp", "locations": "https://x"}]}),
+        json!({"authorization_details": [{"type": "mcp", "datatypes": [{}]}]}),
+        json!({"authorization_details": [{"type": "mcp", "privileges": {}}]}),
+        json!({"authorization_details": [{"type": "mcp", "identifier": 7}]}),
+        json!({"entitlements": 7}),
+        json!({"entitlements": [[]]}),
+        json!({"entitlements": [{"display": "x"}]}),
+        json!({"act": {"sub": "a", "iss": 7}}),
         json!({"scope": 7}),
         json!({"scope": {"a": 1}}),
         json!({"scp": [["a"]]}),

@@ -2,7 +2,7 @@
 
 use picket::call::{Call, UnixMillis};
 use picket::decision::Snapshot;
-use picket::identity::{Binding, Identity, Proof, SpiffeId, Token, TokenKind, Workload};
+use picket::identity::{Binding, Identity, Proof, SpiffeId, Task, Token, TokenKind, Workload};
 use picket::mapping::{self, Place, action};
 use picket::query::{Keys, Query, Reads};
 use proptest::prelude::*;
@@ -65,6 +65,23 @@ fn tokens() -> impl Strategy<Value = Token> {
     })
 }
 
+/// Names as an issuer may write them, right and wrong ones.
+fn names() -> impl Strategy<Value = std::collections::BTreeSet<String>> {
+    let known = ["shop/orders/v1", "ticket://4711/", "https://orders.shop/x", "tickets.get", "shop/orders", "//", ""];
+    let name = prop_oneof![prop::sample::select(known.to_vec()).prop_map(str::to_owned), ".{0,16}", "[a-z:/.?#]{0,16}"];
+    prop::collection::btree_set(name, 0..4)
+}
+
+fn tasks() -> impl Strategy<Value = Task> {
+    let lists = (names(), names(), names(), names(), names(), names());
+    let params = prop::collection::btree_map("[a-z_]{1,6}", text(), 0..3);
+    (text(), text(), time(), lists, params).prop_map(|(id, subject, expires_at, lists, params)| {
+        let (tools, resources, paths, peers, models, servers) = lists;
+        let (issuer, issued_at) = ("https://txn.example".to_owned(), crate::support::NOW);
+        Task { id, issuer, subject, issued_at, expires_at, tools, resources, paths, peers, models, servers, params }
+    })
+}
+
 fn identities() -> impl Strategy<Value = Identity> {
     let ids = [
         "spiffe://cluster.local/ns/web/sa/frontend",
@@ -77,7 +94,8 @@ fn identities() -> impl Strategy<Value = Identity> {
     let proofs = [Proof::Mtls, Proof::Xfcc, Proof::JwtSvid];
     let workload = (prop::sample::select(ids), prop::sample::select(proofs.to_vec()));
     let workload = proptest::option::of(workload.prop_map(|(id, proof)| Workload { id, proof }));
-    (workload, proptest::option::of(tokens())).prop_map(|(workload, token)| Identity { workload, token })
+    (workload, proptest::option::of(tokens()), proptest::option::of(tasks()))
+        .prop_map(|(workload, token, task)| Identity { workload, token, task })
 }
 
 fn calls() -> impl Strategy<Value = (Call, String)> {
@@ -111,6 +129,6 @@ pub fn query(snapshot: &Snapshot, identity: &Identity, call: &Call, service: &st
     let service = snapshot.catalog().service(service).unwrap();
     let asked = action::asked(call, service, &settings).unwrap();
     let reads = Reads { headers: Keys::All, query: Keys::All, ..Reads::default() };
-    let place = Place { listener: "test", home: "cluster.local" };
+    let place = Place { listener: "test", home: "cluster.local", catalog: snapshot.catalog() };
     mapping::query(call, identity, service, &asked, &reads, place).unwrap()
 }
