@@ -140,7 +140,7 @@ async fn live(address: &str, profile: &str, given: &Given, output: Output) -> Re
     }
     let call_json = match &given.sent {
         Sent::Check(text) => text.clone(),
-        Sent::Http(_) | Sent::Grpc(_) => given.sent.check_json(given.caller.as_ref(), None)?,
+        Sent::Http(_) | Sent::Grpc(_) | Sent::Mcp(_) => given.sent.check_json(given.caller.as_ref(), None)?,
     };
     let unreachable = |error: &dyn std::error::Error| format!("could not ask `{address}`: {error}");
     let client = proto::admin_client::AdminClient::connect(format!("http://{address}")).await;

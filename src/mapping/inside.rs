@@ -114,7 +114,7 @@ impl Values {
                 }
             }
             Keys::All => {
-                let all = document.nodes(VALUES_MAX).ok_or_else(|| {
+                let all = document.nodes(VALUES_MAX).map_err(|_| {
                     let detail = format!("the body has more than {VALUES_MAX} values, and a policy may read any");
                     Failure::new(Code::BodyRefused, detail)
                 })?;

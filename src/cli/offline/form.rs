@@ -5,6 +5,8 @@
 mod check;
 mod mcp;
 
+pub use mcp::Mcp;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

@@ -21,6 +21,8 @@ pub struct Matrix {
     pub host: Vec<String>,
     /// Ids of services.
     pub service: Vec<String>,
+    /// Tools of an MCP server.
+    pub tool: Vec<String>,
 }
 
 /// Some of the combinations: those that have these values; a dimension that is not named may have any.
@@ -32,6 +34,7 @@ pub struct Pick {
     path: Several,
     host: Several,
     service: Several,
+    tool: Several,
 }
 
 /// One text or a list of them.
@@ -56,13 +59,14 @@ impl<'de> Deserialize<'de> for Several {
 pub type Cell = BTreeMap<&'static str, String>;
 
 impl Matrix {
-    fn dimensions(&self) -> [(&'static str, Vec<String>); 5] {
+    fn dimensions(&self) -> [(&'static str, Vec<String>); 6] {
         [
             ("caller", self.caller.iter().map(|caller| caller.value.clone()).collect()),
             ("method", self.method.clone()),
             ("path", self.path.clone()),
             ("host", self.host.clone()),
             ("service", self.service.clone()),
+            ("tool", self.tool.clone()),
         ]
     }
 
@@ -84,13 +88,14 @@ impl Matrix {
 }
 
 impl Pick {
-    fn wanted(&self) -> [(&'static str, &Several); 5] {
+    fn wanted(&self) -> [(&'static str, &Several); 6] {
         [
             ("caller", &self.caller),
             ("method", &self.method),
             ("path", &self.path),
             ("host", &self.host),
             ("service", &self.service),
+            ("tool", &self.tool),
         ]
     }
 

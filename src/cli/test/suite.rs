@@ -11,7 +11,7 @@ use serde_saphyr::Spanned;
 use super::expect::{Expect, Expected};
 use super::matrix::{self, Matrix, Pick};
 use crate::call::UnixMillis;
-use crate::cli::offline::form::{Caller, Given, GivenFacts, Grpc, Request, Sent, instant};
+use crate::cli::offline::form::{Caller, Given, GivenFacts, Grpc, Mcp, Request, Sent, instant};
 use crate::cli::offline::yaml;
 use crate::problem::{Problem, nearest};
 
@@ -66,6 +66,7 @@ struct Test {
     caller: Option<Text>,
     request: Option<Request>,
     grpc: Option<Grpc>,
+    mcp: Option<Mcp>,
     check_request: Option<Text>,
     facts: Option<GivenFacts>,
     now: Option<Text>,
@@ -188,7 +189,7 @@ impl Reader<'_> {
                 self.fault(Some(caller), "a recorded check says itself who calls".to_owned(), None);
             }
             (Sent::Check(_), None) => {}
-            (Sent::Http(_) | Sent::Grpc(_), caller) => case.given.caller = Some(self.caller(caller.as_ref())),
+            (Sent::Http(_) | Sent::Grpc(_) | Sent::Mcp(_), caller) => case.given.caller = Some(self.caller(caller.as_ref())),
         }
         case
     }
@@ -289,6 +290,13 @@ fn vary(sent: &mut Sent, mut cell: matrix::Cell) -> Result<(), String> {
             put("path", &mut request.path);
             put("host", &mut request.host);
             put("service", &mut request.service);
+        }
+        Sent::Mcp(message) => {
+            put("method", &mut message.method);
+            put("path", &mut message.path);
+            put("host", &mut message.host);
+            put("service", &mut message.service);
+            put("tool", &mut message.tool);
         }
         Sent::Grpc(grpc) => {
             put("host", &mut grpc.host);
