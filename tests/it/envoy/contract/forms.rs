@@ -75,7 +75,7 @@ async fn no_form_of_a_refusal_reaches_the_upstream() {
             let outcome = bench.send(mode, refused.response.clone(), &get(&[])).await;
             assert_eq!(outcome.upstream(), None, "{reply:?}");
             let answer = outcome.answer();
-            assert_eq!((answer.status, answer.text()), (refused.status, body.clone().into()), "{reply:?}");
+            assert_eq!((answer.status, answer.text()), (refused.status, body.clone()), "{reply:?}");
             assert_eq!(answer.values("content-type").next().unwrap_or_default(), media, "{reply:?}");
         }
     }

@@ -41,7 +41,7 @@ fn an_a2a_client_reads_an_error_or_a_task_that_waits() {
             denied, nothing awaited: 403 rpc 7
               cache-control: no-store
               x-picket-decision-id: 00000000-0000-0000-0000-000000007f3c
-  
+              no body
             add_scope: 403 rpc 7
               cache-control: no-store
               x-picket-decision-id: 00000000-0000-0000-0000-000000007f3c
