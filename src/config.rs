@@ -32,6 +32,8 @@ pub struct Config {
     pub keys: sections::Keys,
     /// Where facts come from.
     pub entity: sections::Entity,
+    /// Asking MCP clients for approvals.
+    pub elicitation: sections::Elicitation,
     /// The ports for operators.
     pub admin: settings::Admin,
     /// What connections and checks may cost.

@@ -24,6 +24,7 @@ pub mod proto {
 pub mod settings;
 pub mod signals;
 pub mod socket;
+pub mod state_key;
 pub mod stats;
 pub mod tasks;
 pub mod tls;

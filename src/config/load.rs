@@ -150,6 +150,7 @@ impl Reader {
             profiles,
             keys: self.section("keys", defaulted).unwrap_or_default(),
             entity: self.section("entity", defaulted).unwrap_or_default(),
+            elicitation: self.section("elicitation", defaulted).unwrap_or_default(),
             admin: self.section("admin", defaulted).unwrap_or_default(),
             limits: Limits {
                 connection: self.section("limits.connection", defaulted).unwrap_or_default(),
@@ -203,6 +204,7 @@ impl Reader {
         };
         found.extend(prefixed("admin", config.admin.problems()));
         found.extend(prefixed("limits.connection", config.limits.connection.problems()));
+        found.extend(prefixed("elicitation", config.elicitation.problems()));
         found.extend(prefixed("shutdown", config.shutdown.problems()));
         if config.limits.in_flight_max == 0 {
             found.push(("limits.in_flight_max".to_owned(), "0 denies every call; at least 1".to_owned()));

@@ -46,6 +46,35 @@ impl Policies {
     }
 }
 
+/// Asking MCP clients for approvals: section `elicitation`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Elicitation {
+    /// File of the key that seals what clients bring back.
+    pub key_file: Option<PathBuf>,
+    /// How long they may take to come back.
+    #[serde(with = "humantime_serde")]
+    pub state_ttl: Duration,
+}
+
+impl Default for Elicitation {
+    fn default() -> Self {
+        Self { key_file: None, state_ttl: Duration::from_secs(600) }
+    }
+}
+
+impl Elicitation {
+    /// What is wrong with the values, by key.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let bounds = Duration::from_secs(60)..=Duration::from_secs(3600);
+        if bounds.contains(&self.state_ttl) {
+            return Vec::new();
+        }
+        vec![("state_ttl", "must be from 1m to 1h: people need time, and a note that leaks must end".to_owned())]
+    }
+}
+
 const POLICIES: &[Key] = &[
     Key::new("dir", "policies", "Folder of the policies, relative to the working directory."),
     Key::new(
@@ -157,6 +186,18 @@ const TELEMETRY: &[Key] = &[
         .example("{endpoint: \"http://127.0.0.1:4317\", sample_roots: 0.0, timeout: 5s}"),
 ];
 
+const ELICITATION: &[Key] = &[
+    Key::tree(
+        "key_file",
+        "null",
+        "File of the key that seals the state an MCP client brings back from an approval page: 32 to 1024 bytes, the \
+         same for all replicas. Read at start; a file that cannot be used ends the start. Without it each process makes \
+         its own key, and a client that comes back to another replica is asked again.",
+    )
+    .example("/etc/picket/elicitation.key"),
+    Key::new("state_ttl", "10m", "How long such a client may take to come back. From 1m to 1h."),
+];
+
 const CHECK: &[Key] = &[
     Key::new(
         "deadline",
@@ -205,6 +246,7 @@ pub const SECTIONS: &[Section] = &[
     Section { prefix: "profiles.<name>.mapping", keys: MAPPING },
     Section { prefix: "keys", keys: KEYS },
     Section { prefix: "entity", keys: ENTITY },
+    Section { prefix: "elicitation", keys: ELICITATION },
     Section { prefix: "telemetry", keys: TELEMETRY },
     Section { prefix: "limits", keys: LIMITS },
     Section { prefix: "limits.check", keys: CHECK },

@@ -209,6 +209,18 @@ fn a_bad_value_is_refused() {
         "token: {resource_metadata: '/b'}",
         "token: {resource_metadata: 'https://a/b#c'}",
         "token: {realm: 'a\"b'}",
+        "token: {serve_metadata: true, authorization_servers: ['https://i']}",
+        "token: {serve_metadata: true, resource: 'https://a'}",
+        "token: {serve_metadata: true, resource: 'https://a?x', authorization_servers: ['https://i']}",
+        "token: {serve_metadata: true, resource: 'https://a#x', authorization_servers: ['https://i']}",
+        "token: {serve_metadata: true, resource: 'https://a/b/', authorization_servers: ['https://i']}",
+        "token: {serve_metadata: true, resource: 'https://a/../b', authorization_servers: ['https://i']}",
+        "token: {serve_metadata: true, resource: '/mcp', authorization_servers: ['https://i']}",
+        "token: {serve_metadata: true, resource: 'https://a', authorization_servers: [idp]}",
+        "token: {serve_metadata: true, resource: 'https://a', authorization_servers: ['https://i'], scopes_supported: ['a b']}",
+        "token: {serve_metadata: true, resource: 'https://a', authorization_servers: ['https://i'], scopes_supported: [offline_access]}",
+        "token: {resource_metadata: 'https://a/b', resource: 'https://a'}",
+        "token: {resource_metadata: 'https://a/b', scopes_supported: [a]}",
         "mcp: {endpoint: /mcp}",
         "tools: {t: {}}",
         "protocol: mcp, mcp: 1",
@@ -270,4 +282,15 @@ fn a_catalogue_that_is_too_large_is_refused() {
     let text = |count| format!("services:\n{}", (0..count).map(service).collect::<String>());
     assert_eq!(good(&text(ENTRIES_MAX)).services().count(), ENTRIES_MAX);
     assert_eq!(problems(&text(ENTRIES_MAX + 1)).len(), 1);
+}
+
+#[test]
+fn a_token_that_tells_nobody_where_to_log_in_is_warned_about() {
+    let warnings = |token: &str| {
+        let catalog = good(&format!("services: [{{id: shop/a, token: {{{token}}}}}]"));
+        catalog.warnings().iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings("realm: a"), ["challenges of this service point nowhere"]);
+    assert_eq!(warnings("resource_metadata: 'https://a/b'"), [""; 0]);
+    assert_eq!(warnings("serve_metadata: true, resource: 'https://a', authorization_servers: ['https://i']"), [""; 0]);
 }

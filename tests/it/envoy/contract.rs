@@ -5,6 +5,7 @@
 
 mod bodies;
 mod doubled;
+mod forms;
 mod forwarded;
 mod mutations;
 mod paths;

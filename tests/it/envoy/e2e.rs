@@ -9,6 +9,7 @@ mod headers;
 mod issuer;
 mod people;
 mod picket;
+mod published;
 mod rolling;
 mod terms;
 mod trouble;

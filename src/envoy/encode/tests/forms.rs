@@ -57,7 +57,8 @@ fn written(answer: Answer) -> String {
     assert_eq!(sent, i32::from(answer.status));
     let headers = denied.headers.into_iter().filter_map(|option| option.header);
     let headers: String = headers.map(|header| format!("  {}: {}\n", header.key, header.value)).collect();
-    format!("{sent} rpc {code}\n{headers}  {}\n", denied.body.replace('\n', "\\n"))
+    let body = if denied.body.is_empty() { "no body".to_owned() } else { denied.body.replace('\n', "\\n") };
+    format!("{sent} rpc {code}\n{headers}  {body}\n")
 }
 
 fn golden(rows: impl IntoIterator<Item = (&'static str, Answer)>, expected: Expect) {
@@ -274,7 +275,7 @@ fn nobody_is_answered_who_waits_for_nothing() {
         for era in Era::ALL {
             let reply = McpReply { id: Echo::Nothing, ..mcp(form, Some(era)) };
             let text = written(answered(deny(), Reply::Mcp(reply)));
-            assert!(text.starts_with("403 rpc 7\n") && text.ends_with("\n  \n"), "{text}");
+            assert!(text.starts_with("403 rpc 7\n") && text.ends_with("\n  no body\n"), "{text}");
             assert!(!text.contains("content-type"), "{text}");
         }
     }

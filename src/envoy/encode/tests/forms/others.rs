@@ -41,7 +41,7 @@ fn an_a2a_client_reads_an_error_or_a_task_that_waits() {
             denied, nothing awaited: 403 rpc 7
               cache-control: no-store
               x-picket-decision-id: 00000000-0000-0000-0000-000000007f3c
-  
+              no body
             add_scope: 403 rpc 7
               cache-control: no-store
               x-picket-decision-id: 00000000-0000-0000-0000-000000007f3c
@@ -79,7 +79,6 @@ fn clients_of_models_read_their_providers_errors() {
             ("denied", answered(deny(), reply.clone())),
             ("add_scope", answered(add_scope(), reply.clone())),
             ("token", answered(Err(Code::TokenExpired), reply.clone())),
-            ("body", answered(Err(Code::BodyRefused), reply.clone())),
             ("trouble", answered(Err(Code::Deadline), reply)),
         ]
     });
@@ -103,11 +102,6 @@ fn clients_of_models_read_their_providers_errors() {
               content-type: application/json
               www-authenticate: Bearer error="invalid_token", error_description="the token is not within its time"
               {"error":{"message":"denied (decision 00000000-0000-0000-0000-000000007f3c)","type":"authentication_error","param":null,"code":"denied","decision_id":"00000000-0000-0000-0000-000000007f3c"}}
-            body: 400 rpc 7
-              cache-control: no-store
-              x-picket-decision-id: 00000000-0000-0000-0000-000000007f3c
-              content-type: application/json
-              {"error":{"message":"denied: body_refused (decision 00000000-0000-0000-0000-000000007f3c)","type":"invalid_request_error","param":null,"code":"body_refused","decision_id":"00000000-0000-0000-0000-000000007f3c","reason":"body_refused"}}
             trouble: 503 rpc 14
               cache-control: no-store
               x-picket-decision-id: 00000000-0000-0000-0000-000000007f3c
@@ -131,11 +125,6 @@ fn clients_of_models_read_their_providers_errors() {
               content-type: application/json
               www-authenticate: Bearer error="invalid_token", error_description="the token is not within its time"
               {"type":"error","error":{"type":"authentication_error","message":"denied (decision 00000000-0000-0000-0000-000000007f3c)","decision_id":"00000000-0000-0000-0000-000000007f3c"}}
-            body: 400 rpc 7
-              cache-control: no-store
-              x-picket-decision-id: 00000000-0000-0000-0000-000000007f3c
-              content-type: application/json
-              {"type":"error","error":{"type":"invalid_request_error","message":"denied: body_refused (decision 00000000-0000-0000-0000-000000007f3c)","decision_id":"00000000-0000-0000-0000-000000007f3c","reason":"body_refused"}}
             trouble: 503 rpc 14
               cache-control: no-store
               x-picket-decision-id: 00000000-0000-0000-0000-000000007f3c

@@ -1,0 +1,82 @@
+//! Refusals in every form, sent through Envoy: whatever the status, nothing is forwarded, also when failing open.
+
+use picket::catalog::a2a::Version;
+use picket::catalog::mcp::{DenialForm, Elicitation, Era};
+use picket::check::Judgement;
+use picket::decision::Verdict;
+use picket::decision::verdict::{Denial, Effect, Reason};
+use picket::envoy::decode::Caller;
+use picket::envoy::encode;
+use picket::failure::{Code, Failure};
+use picket::obligation::challenge::Challenge;
+use picket::reply::{A2aReply, Asked, Awaits, Echo, McpReply, Reply};
+use serde_json::json;
+
+use crate::envoy::bench::{Bench, get, listener};
+
+fn mcp(form: DenialForm) -> McpReply {
+    McpReply {
+        form,
+        era: Some(Era::July2026),
+        id: Echo::Id("7".to_owned()),
+        asked: Asked::Tool("deploy.production".to_owned()),
+        requested: None,
+        elicitation: None,
+        request_state: None,
+    }
+}
+
+fn replies() -> Vec<(&'static str, Reply)> {
+    let url = "https://approve.example/{decision_id}".to_owned();
+    let elicitation = Some(Elicitation { url, message: "approve".to_owned() });
+    let stream = A2aReply {
+        version: Some(Version::V10),
+        id: Echo::Id("1".to_owned()),
+        awaits: Awaits::TaskStream,
+        requested: None,
+        context_id: None,
+        task_id: None,
+    };
+    vec![
+        ("application/problem+json", Reply::Plain),
+        ("application/problem+json", Reply::Mcp(mcp(DenialForm::HttpProblem))),
+        ("application/json", Reply::Mcp(mcp(DenialForm::HttpJsonrpc))),
+        ("application/json", Reply::Mcp(mcp(DenialForm::RpcError200))),
+        ("application/json", Reply::Mcp(mcp(DenialForm::ToolError200))),
+        ("application/json", Reply::Mcp(mcp(DenialForm::Hidden))),
+        ("", Reply::Mcp(McpReply { id: Echo::Nothing, ..mcp(DenialForm::HttpJsonrpc) })),
+        ("application/json", Reply::Mcp(McpReply { elicitation, ..mcp(DenialForm::HttpJsonrpc) })),
+        ("application/json", Reply::A2a(A2aReply { awaits: Awaits::Task, ..stream.clone() })),
+        ("text/event-stream", Reply::A2a(stream)),
+        ("application/json", Reply::Openai),
+        ("application/json", Reply::Anthropic),
+    ]
+}
+
+fn refused(reply: Reply) -> encode::Answer {
+    let denial = Denial { reason: Reason::Remedy, status: None, public_reason: None, detail: String::new() };
+    let effect = Effect::Challenge(Challenge::Approve { kind: None }, denial);
+    let verdict = Verdict { effect, determining: Vec::new(), errors: Vec::new(), would_be: None };
+    let judgement = Judgement { result: Ok(verdict), reply, ..Judgement::failed(Failure::new(Code::Internal, "")) };
+    encode::answer(judgement, None, Caller::Http)
+}
+
+#[tokio::test]
+async fn no_form_of_a_refusal_reaches_the_upstream() {
+    let open = json!({"failure_mode_allow": true});
+    let bench = Bench::start(vec![listener("closed"), listener("open").authz(open)], &[]).await;
+    for (media, reply) in replies() {
+        let refused = refused(reply.clone());
+        let body = match refused.response.http_response.clone() {
+            Some(envoy_types::ext_authz::v3::pb::HttpResponse::DeniedResponse(denied)) => denied.body,
+            other => panic!("{other:?}"),
+        };
+        for mode in ["closed", "open"] {
+            let outcome = bench.send(mode, refused.response.clone(), &get(&[])).await;
+            assert_eq!(outcome.upstream(), None, "{reply:?}");
+            let answer = outcome.answer();
+            assert_eq!((answer.status, answer.text()), (refused.status, body.clone()), "{reply:?}");
+            assert_eq!(answer.values("content-type").next().unwrap_or_default(), media, "{reply:?}");
+        }
+    }
+}
