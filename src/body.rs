@@ -4,10 +4,16 @@
 //! Pure. What cannot be read whole and exactly is refused; nothing is repaired.
 
 pub mod a2a;
+mod content_type;
 mod inflate;
 pub mod json;
 pub mod llm;
 pub mod mcp;
+mod members;
+mod url;
+
+#[cfg(test)]
+mod fixtures;
 
 use std::borrow::Cow;
 

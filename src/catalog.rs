@@ -106,6 +106,8 @@ pub struct Service {
     pub a2a: Option<a2a::A2a>,
     /// What is known of its models, by name.
     pub models: BTreeMap<String, Model>,
+    /// A gateway to models that offers OpenAI's API and Anthropic's, on their own paths.
+    pub both_apis: bool,
     /// How its requests' bodies are read.
     pub body: BodyRules,
 }

@@ -3,8 +3,10 @@
 //! Knows: every step between a call and its verdict, and their order. Must not know: the proxy's protocol,
 //! how any step works.
 
+mod batch;
 mod document;
 pub mod explanation;
+mod inside;
 pub mod verify;
 
 use std::pin::Pin;
@@ -14,12 +16,13 @@ use tokio::time::Instant;
 
 use crate::call::Call;
 use crate::catalog::Protocol;
+use crate::decision::verdict::Decision;
 use crate::decision::{self, Snapshot, Verdict};
 use crate::entity::Entities;
 use crate::failure::{Code, Failure};
 use crate::identity::{self, Identity};
 use crate::keys::Keys;
-use crate::mapping::{self, Place, action};
+use crate::mapping::{self, Place};
 use crate::obligation::metadata::Document;
 use crate::policy::Store;
 use crate::query::Query;
@@ -134,25 +137,40 @@ impl Checker {
             known.document = Some(document);
             return Ok(Verdict::answered());
         }
-        let identity = known.identity.insert(who()?);
         let place = Place {
             listener: &self.listener,
             home: &self.profile.identity.home_trust_domain,
             catalog: snapshot.catalog(),
         };
-        let service = mapping::service(call, &self.profile.mapping, snapshot.catalog(), place.home)?;
-        known.service = Some(service.id.clone());
-        known.protocol = Some(service.protocol);
-        let asked = action::asked(call, &service, &self.profile.mapping)?;
-        let reads = self.entities.needs(snapshot.reads(service.namespace()));
-        let query = mapping::query(call, identity, &service, &asked, &reads, place)?;
-        let query = known.query.insert(query);
-        let facts = self.entities.fetch(&snapshot, query, &reads, deadline).await?;
-        let verdict = decision::decide(&snapshot, query, &facts)?;
-        if let Some(verifier) = &self.verifier {
-            verifier.offer(&snapshot, query);
+        // The service before the caller: a refused token is told where to get a better one, in the service's words.
+        let service = mapping::service(call, &self.profile.mapping, snapshot.catalog(), place.home);
+        if let Ok(service) = &service {
+            known.service = Some(service.id.clone());
+            known.protocol = Some(service.protocol);
+            known.reply = inside::reply_of(service);
         }
-        Ok(verdict)
+        let identity = known.identity.insert(who()?).clone();
+        let service = service?;
+        mapping::audience(&identity, &service)?;
+        let reads = self.entities.needs(snapshot.reads(service.namespace()));
+        let asked = inside::asked(call, &service, &self.profile.mapping, &reads, &mut known.reply)?;
+        let mut verdicts = Vec::with_capacity(1);
+        for asked in &asked {
+            let query = mapping::query(call, &identity, &service, asked, &reads, place)?;
+            let query = known.query.insert(query);
+            let facts = self.entities.fetch(&snapshot, query, &reads, deadline).await?;
+            let verdict = decision::decide(&snapshot, query, &facts)?;
+            if let Some(verifier) = &self.verifier {
+                verifier.offer(&snapshot, query);
+            }
+            let goes_on = verdict.decision() == Decision::Allow;
+            verdicts.push(verdict);
+            // One message that may not go on holds up the whole batch.
+            if !goes_on {
+                break;
+            }
+        }
+        batch::together(verdicts)
     }
 
     fn identify(&self, call: &Call) -> Result<Identity, Failure> {

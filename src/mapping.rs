@@ -14,7 +14,7 @@ pub mod task;
 
 use crate::call::Call;
 use crate::catalog::{Catalog, Service};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::identity::Identity;
 use crate::query::{Query, Reads};
 
@@ -87,4 +87,16 @@ pub fn service<'a>(
     home: &str,
 ) -> Result<std::borrow::Cow<'a, Service>, Failure> {
     service::find(call, &settings.service, catalog, home)
+}
+
+/// Checks that a token was made for the service, where the catalogue says what such tokens name.
+///
+/// # Errors
+/// `token_rejected` for one that was made for another: a service must not take, nor pass on, what is not its own.
+pub fn audience(identity: &Identity, service: &Service) -> Result<(), Failure> {
+    let (Some(token), Some(metadata)) = (&identity.token, &service.token) else { return Ok(()) };
+    if metadata.audiences.is_empty() || !token.audiences.is_disjoint(&metadata.audiences) {
+        return Ok(());
+    }
+    Err(Failure::new(Code::TokenRejected, format!("`aud` names nothing that stands for service `{}`", service.id)))
 }

@@ -31,6 +31,17 @@ pub enum RpcId {
     Number(String),
 }
 
+impl RpcId {
+    /// The id as JSON, to be echoed.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        match self {
+            Self::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
+            Self::Number(written) => written.clone(),
+        }
+    }
+}
+
 /// What a message asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {

@@ -104,6 +104,8 @@ pub(super) struct Service {
     pub a2a: Option<A2a>,
     #[serde(default)]
     pub models: BTreeMap<String, Spanned<Model>>,
+    #[serde(default)]
+    pub both_apis: bool,
     pub body: Option<Spanned<Body>>,
 }
 

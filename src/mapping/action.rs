@@ -124,7 +124,8 @@ pub fn asked(call: &Call, spoken: Spoken, inside: Inside) -> Result<Asked, Failu
             return Ok(Asked { path, what: What::Grpc { service, method, fields } });
         }
         (Spoken::Known(asked), Inside::Nothing) => return Ok(asked),
-        (Spoken::ByBody(Protocol::Http, path), Inside::Nothing) => return Ok(http(call, path, None)),
+        // An agent's public card is read like any page.
+        (Spoken::ByBody(Protocol::Http | Protocol::A2a, path), Inside::Nothing) => return Ok(http(call, path, None)),
         (Spoken::ByBody(Protocol::Http, path), Inside::Json(document)) => return Ok(http(call, path, Some(document))),
         (Spoken::ByBody(Protocol::Mcp, path), Inside::Mcp(message)) => {
             return Ok(Asked { path, what: What::Mcp(message.ask) });

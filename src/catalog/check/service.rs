@@ -30,6 +30,7 @@ impl Checker<'_> {
         self.only_for(&span, protocol, Protocol::A2a, ("a2a", written.a2a.is_some()));
         if !matches!(protocol, Protocol::Openai | Protocol::Anthropic) {
             self.only_for(&span, protocol, Protocol::Openai, ("models", !written.models.is_empty()));
+            self.only_for(&span, protocol, Protocol::Openai, ("both_apis", written.both_apis));
         }
         let service = Service {
             hosts: self.hosts(&id, &written.hosts),
@@ -46,6 +47,7 @@ impl Checker<'_> {
             tools: self.tools(written.tools),
             a2a: self.a2a(protocol, written.a2a),
             models: self.models(written.models),
+            both_apis: written.both_apis,
             body: self.body(protocol, written.body),
             id,
         };

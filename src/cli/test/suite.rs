@@ -231,14 +231,17 @@ impl Reader<'_> {
     }
 
     fn sent(&mut self, test: &Test) -> Sent {
-        match (&test.request, &test.grpc, &test.check_request) {
-            (Some(request), None, None) => Sent::Http(request.clone()),
-            (None, Some(grpc), None) => Sent::Grpc(grpc.clone()),
-            (None, None, Some(file)) => Sent::Check(self.recorded(file)),
-            (None, None, None) if test.matrix.is_some() => Sent::Http(Request::default()),
-            (request, grpc, check) => {
-                let given = [request.is_some(), grpc.is_some(), check.is_some()].iter().filter(|given| **given).count();
-                let message = format!("a test has one of `request`, `grpc` and `check_request`, this one has {given}");
+        match (&test.request, &test.grpc, &test.mcp, &test.check_request) {
+            (Some(request), None, None, None) => Sent::Http(request.clone()),
+            (None, Some(grpc), None, None) => Sent::Grpc(grpc.clone()),
+            (None, None, Some(message), None) => Sent::Mcp(message.clone()),
+            (None, None, None, Some(file)) => Sent::Check(self.recorded(file)),
+            (None, None, None, None) if test.matrix.is_some() => Sent::Http(Request::default()),
+            (request, grpc, message, check) => {
+                let given = [request.is_some(), grpc.is_some(), message.is_some(), check.is_some()];
+                let given = given.iter().filter(|given| **given).count();
+                let message =
+                    format!("a test has one of `request`, `grpc`, `mcp` and `check_request`, this one has {given}");
                 self.fault(test.name.as_ref(), message, None);
                 Sent::Http(Request::default())
             }

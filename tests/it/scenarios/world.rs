@@ -145,7 +145,7 @@ fn unlisted(host: &str, path: &str) -> Value {
         "/v1/chat/completions" | "/v1/responses" | "/v1/messages" => "openai",
         _ => "http",
     };
-    json!({"id": format!("other/{name}"), "hosts": [host], "protocol": protocol})
+    json!({"id": format!("other/{name}"), "hosts": [host], "protocol": protocol, "both_apis": protocol == "openai"})
 }
 
 fn catalogued(tool: &Value) -> Value {
