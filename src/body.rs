@@ -7,9 +7,11 @@ pub mod a2a;
 mod content_type;
 mod inflate;
 pub mod json;
+pub mod json_rpc;
 pub mod llm;
 pub mod mcp;
 mod members;
+mod spelling;
 mod url;
 
 #[cfg(test)]

@@ -19,5 +19,9 @@ pub fn require(call: &Call, types: &[&str]) -> Result<(), Failure> {
             name.eq_ignore_ascii_case("charset") && value.trim_matches('"').eq_ignore_ascii_case("utf-8")
         })
     };
-    if types.iter().any(|name| name.eq_ignore_ascii_case(essence)) && parts.all(is_utf8) { Ok(()) } else { Err(mismatch()) }
+    if types.iter().any(|name| name.eq_ignore_ascii_case(essence)) && parts.all(is_utf8) {
+        Ok(())
+    } else {
+        Err(mismatch())
+    }
 }

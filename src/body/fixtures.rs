@@ -46,7 +46,8 @@ pub fn document() -> impl proptest::strategy::Strategy<Value = Json> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
             prop::collection::btree_map(words, inner, 0..5).prop_map(|members| {
-                let members: Vec<String> = members.into_iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
+                let members: Vec<String> =
+                    members.into_iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
                 format!("{{{}}}", members.join(","))
             }),
         ]

@@ -68,12 +68,7 @@ pub fn read(call: &Call, json: Option<&Json>, protocol: Protocol) -> Result<Requ
         (Protocol::Openai, "/v1/responses") => openai_responses::read,
         (Protocol::Anthropic, MESSAGES_PATH) => anthropic::read,
         (
-            Protocol::Openai
-            | Protocol::Anthropic
-            | Protocol::Http
-            | Protocol::Grpc
-            | Protocol::Mcp
-            | Protocol::A2a,
+            Protocol::Openai | Protocol::Anthropic | Protocol::Http | Protocol::Grpc | Protocol::Mcp | Protocol::A2a,
             _,
         ) => {
             let detail = "the path is no request to a model; plain paths belong under `http_paths`";

@@ -62,7 +62,8 @@ impl<'a> Members<'a> {
     /// # Errors
     /// `message_refused` with the name.
     pub fn spelled(&self, known: &[&str]) -> Result<(), Failure> {
-        let misspelt = |name: &&str| !known.contains(name) && known.iter().any(|known| same_but_for_spelling(known, name));
+        let misspelt =
+            |name: &&str| !known.contains(name) && known.iter().any(|known| same_but_for_spelling(known, name));
         match self.names().find(misspelt) {
             Some(name) => Err(refused(format!("{} has a known member misspelt as `{}`", self.what, shown(name)))),
             None => Ok(()),

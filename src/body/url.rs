@@ -29,7 +29,9 @@ impl Url {
         if text.len() > BYTES_MAX {
             return Err(format!("the URL is longer than {BYTES_MAX} bytes"));
         }
-        if !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains(['\\', '#', '"', '<', '>', '^', '`', '{', '|', '}']) {
+        if !text.bytes().all(|b| b.is_ascii_graphic())
+            || text.contains(['\\', '#', '"', '<', '>', '^', '`', '{', '|', '}'])
+        {
             return Err("the URL holds a character that must not stand in one, or a fragment".to_owned());
         }
         let (scheme, rest) = text.split_once("://").ok_or("the URL is not `scheme://host/path`")?;

@@ -5,10 +5,11 @@
 
 use crate::body::{self, Inside, a2a, json, llm, mcp};
 use crate::call::{Call, CanonicalPath};
+use crate::catalog::mcp::{Era, Mcp};
 use crate::catalog::{Protocol, Service};
 use crate::failure::{Code, Failure};
-use crate::mapping::action::{self, Asked, Spoken};
 use crate::mapping;
+use crate::mapping::action::{self, Asked, Spoken};
 use crate::query::Reads;
 use crate::reply::{A2aReply, Awaits, Echo, McpReply, Reply};
 
@@ -133,18 +134,17 @@ fn agent(call: &Call, service: &Service, reply: &mut Reply) -> Result<Inside, Fa
 /// The messages to an MCP server.
 fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<Inside>, Failure> {
     let Some(rules) = &service.mcp else { return Ok(vec![Inside::Nothing]) };
-    let mut peeked = mcp::Peeked::default();
-    let messages = mcp::read(call, &service.body, rules, &service.tools, &mut peeked);
-    if let Reply::Mcp(reply) = reply {
-        reply.era = peeked.era;
-        reply.requested = peeked.requested;
-        reply.form = peeked.era.and_then(|era| rules.denial_by_era.get(&era).copied()).unwrap_or(rules.denial);
-        if let Some(id) = &peeked.id {
-            reply.id = Echo::Id(id.to_json());
+    let read = mcp::read(call, rules, &service.tools, &service.body, json::Limits::default());
+    let Reply::Mcp(reply) = reply else { return Ok(vec![Inside::Nothing]) };
+    let messages = match read {
+        Ok(messages) => messages,
+        Err(failure) => {
+            glimpse(call, service, rules, reply);
+            return Err(failure);
         }
-    }
-    let messages = messages?;
-    if let (Reply::Mcp(reply), [message]) = (reply, messages.as_slice()) {
+    };
+    if let [message] = messages.as_slice() {
+        in_era(message.era, rules, reply);
         reply.id = message.id.as_ref().map_or(Echo::Nothing, |id| Echo::Id(id.to_json()));
         reply.asked = match &message.ask {
             mcp::Ask::CallTool { name, .. } => crate::reply::Asked::Tool(name.clone()),
@@ -157,4 +157,26 @@ fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<Ins
         reply.elicitation = rules.elicitation.clone().filter(|_| message.can_elicit_url);
     }
     Ok(messages.into_iter().map(Inside::Mcp).collect())
+}
+
+fn in_era(era: Era, rules: &Mcp, reply: &mut McpReply) {
+    reply.era = Some(era);
+    reply.form = rules.denial_by_era.get(&era).copied().unwrap_or(rules.denial);
+}
+
+/// What a refused message lets itself be answered by. Nothing is decided on it.
+fn glimpse(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpReply) {
+    if let Ok(Some(version)) = call.headers.single("mcp-protocol-version") {
+        reply.requested = Some(version.to_owned());
+        if let Some(era) = Era::ALL.into_iter().find(|era| era.as_str() == version) {
+            in_era(era, rules, reply);
+        }
+    }
+    let id = match opened(call, service) {
+        Ok(Some(document)) => document.get("id").and_then(mcp::RpcId::of),
+        Ok(None) | Err(_) => None,
+    };
+    if let Some(id) = id {
+        reply.id = Echo::Id(id.to_json());
+    }
 }

@@ -36,6 +36,14 @@ pub type Witness = Arc<dyn Fn(&Observed<'_>) + Send + Sync>;
 /// # Errors
 /// Every problem of the settings that shows only when they are put to use.
 pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, Vec<Problem>> {
+    compose_at(config, witness, clock()).await
+}
+
+/// As [`compose`], with a clock of the caller's: for tests of what depends on the time. No setting leads here.
+///
+/// # Errors
+/// As [`compose`].
+pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::Clock) -> Result<Parts, Vec<Problem>> {
     let fault = |message: String| vec![Problem::error("configuration", message)];
     let telemetry =
         Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).map_err(|error| fault(super::chain(&error)))?;
@@ -71,7 +79,7 @@ pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, 
         let judge: Arc<dyn Judge> = checker(&listener.name, &listener.profile);
         let (settings, name) = (config.limits.check.clone(), listener.name.as_str());
         let (in_flight, observer, calls) = (Arc::clone(&in_flight), Arc::clone(&observer), Arc::clone(&calls));
-        let service = Authz::new(judge, settings, name, in_flight, clock(), observer, calls);
+        let service = Authz::new(judge, settings, name, in_flight, Arc::clone(&clock), observer, calls);
         (listener.clone(), tonic::service::Routes::new(service.into_server()))
     };
     let listeners = config.listeners.iter().map(service).collect();

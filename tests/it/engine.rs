@@ -127,7 +127,8 @@ fn query(snapshot: &Snapshot, identity: &Identity, call: &Call) -> Query {
     let settings = mapping::Settings::default();
     let place = Place { listener: "test", home: "cluster.local", catalog: snapshot.catalog() };
     let service = mapping::service(call, &settings, snapshot.catalog(), place.home).unwrap();
-    let asked = action::asked(call, &service, &settings).unwrap();
+    let asked =
+        action::asked(call, action::spoken(call, &service, &settings).unwrap(), picket::body::Inside::Nothing).unwrap();
     let reads = Reads { headers: Keys::All, query: Keys::All, ..Reads::default() };
     let mut query = mapping::query(call, identity, &service, &asked, &reads, place).unwrap();
     let workload = snapshot.catalog().workload(&query.principal.uid.id);

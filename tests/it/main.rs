@@ -29,6 +29,8 @@ mod oracle;
 #[cfg(test)]
 mod props;
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tidy;

@@ -154,7 +154,7 @@ pub fn judge(snapshot: &Snapshot, identity: &Identity, call: &Call) -> Result<Ve
     let settings = mapping::Settings::default();
     let place = Place { listener: "test", home: "cluster.local", catalog: snapshot.catalog() };
     let service = mapping::service(call, &settings, snapshot.catalog(), place.home)?;
-    let asked = action::asked(call, &service, &settings)?;
+    let asked = action::asked(call, action::spoken(call, &service, &settings)?, picket::body::Inside::Nothing)?;
     let reads = snapshot.reads(service.namespace());
     let mut query = mapping::query(call, identity, &service, &asked, reads, place)?;
     decision::decide(snapshot, &mut query, &facts(snapshot, identity))

@@ -9,17 +9,8 @@ use crate::catalog::a2a::Version;
 use crate::failure::Failure;
 
 /// Members of a message that are read, or that must not be sent in another spelling.
-const MESSAGE: [&str; 9] = [
-    "messageId",
-    "contextId",
-    "taskId",
-    "role",
-    "parts",
-    "kind",
-    "metadata",
-    "extensions",
-    "referenceTaskIds",
-];
+const MESSAGE: [&str; 9] =
+    ["messageId", "contextId", "taskId", "role", "parts", "kind", "metadata", "extensions", "referenceTaskIds"];
 
 /// An operation of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,8 +166,7 @@ impl Found {
                 configuration.object("pushNotificationConfig", "`pushNotificationConfig`")?
             }
             Version::V10 => {
-                let known =
-                    ["acceptedOutputModes", "returnImmediately", "historyLength", "taskPushNotificationConfig"];
+                let known = ["acceptedOutputModes", "returnImmediately", "historyLength", "taskPushNotificationConfig"];
                 configuration.only(&known)?;
                 configuration.object("taskPushNotificationConfig", "`taskPushNotificationConfig`")?
             }

@@ -28,8 +28,9 @@ pub fn read(call: &Call, json: Option<&Json>, version: Version) -> Result<Messag
     }
     let id = id(envelope)?;
     let method = envelope.required_text("method")?;
-    let operation = operation(method, version)
-        .ok_or_else(|| Failure::new(Code::RpcMethodUnknown, format!("the version has no method `{}`", shown(method))))?;
+    let operation = operation(method, version).ok_or_else(|| {
+        Failure::new(Code::RpcMethodUnknown, format!("the version has no method `{}`", shown(method)))
+    })?;
     let params = envelope.object("params", "`params`")?.unwrap_or_else(|| Members::none("`params`"));
     let mut found = Found::default();
     found.parameters(operation, version, params)?;

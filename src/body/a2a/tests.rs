@@ -62,7 +62,11 @@ fn every_method_of_0_3_is_its_action() {
             r#"{"taskId":"t","pushNotificationConfig":{"url":"https://Hook.Example:8443/x"}}"#,
             "a2a.push.configure task=t push=hook.example",
         ),
-        ("tasks/pushNotificationConfig/get", r#"{"id":"t","pushNotificationConfigId":"c"}"#, "a2a.push.configure task=t"),
+        (
+            "tasks/pushNotificationConfig/get",
+            r#"{"id":"t","pushNotificationConfigId":"c"}"#,
+            "a2a.push.configure task=t",
+        ),
         ("tasks/pushNotificationConfig/list", r#"{"id":"t"}"#, "a2a.push.configure task=t"),
         ("tasks/pushNotificationConfig/delete", r#"{"id":"t"}"#, "a2a.push.configure task=t"),
         ("agent/getAuthenticatedExtendedCard", "null", "a2a.send"),
@@ -318,7 +322,10 @@ fn a_realistic_message_gives_these_facts() {
         "metadata": {"trace": "1"}
       }
     }"#;
-    golden(&[V1], body, expect![[r#"
+    golden(
+        &[V1],
+        body,
+        expect![[r#"
         Message(
             Message {
                 version: V10,
@@ -339,7 +346,8 @@ fn a_realistic_message_gives_these_facts() {
                 ),
             },
         )
-    "#]]);
+    "#]],
+    );
 }
 
 proptest! {

@@ -96,7 +96,10 @@ fn a_parameter_of_the_wrong_type_or_spelling_is_refused() {
         (RESPONSES, r#"{"model":"m","input":"x","previousResponseId":"r"}"#),
         (RESPONSES, r#"{"model":"m","input":"x","tools":[{"type":"mcp","server_label":"x"}]}"#),
         (RESPONSES, r#"{"model":"m","input":"x","tools":[{"type":"mcp","server_url":"https://a@b/"}]}"#),
-        (RESPONSES, r#"{"model":"m","input":"x","tools":[{"type":"mcp","serverUrl":"https://b/","connector_id":"c"}]}"#),
+        (
+            RESPONSES,
+            r#"{"model":"m","input":"x","tools":[{"type":"mcp","serverUrl":"https://b/","connector_id":"c"}]}"#,
+        ),
         (MESSAGES, r#"{"model":"m","messages":[{}]}"#),
         (MESSAGES, r#"{"model":"m","messages":[{}],"max_tokens":9,"mcp_servers":[{}]}"#),
         (MESSAGES, r#"{"model":"m","messages":[{}],"max_tokens":9,"mcp_servers":[{"url":"b"}]}"#),
@@ -186,12 +189,27 @@ fn a_hosted_tool_is_never_taken_for_the_clients_own() {
 fn every_server_that_the_provider_would_call_is_named_once() {
     let mcp = |members: &str| format!(r#""tools":[{{"type":"mcp",{members}}}]"#);
     let rows = [
-        (RESPONSES, mcp(r#""server_url":"HTTPS://Mcp.Example:443/sse/?key=s""#), "https://mcp.example/sse", "https://mcp.example"),
-        (RESPONSES, mcp(r#""server_url":"http://mcp.example:8080""#), "http://mcp.example:8080/", "http://mcp.example:8080"),
+        (
+            RESPONSES,
+            mcp(r#""server_url":"HTTPS://Mcp.Example:443/sse/?key=s""#),
+            "https://mcp.example/sse",
+            "https://mcp.example",
+        ),
+        (
+            RESPONSES,
+            mcp(r#""server_url":"http://mcp.example:8080""#),
+            "http://mcp.example:8080/",
+            "http://mcp.example:8080",
+        ),
         (RESPONSES, mcp(r#""connector_id":"gmail""#), "connector:gmail", "connector:gmail"),
         // A server is called whatever the tool says it is.
         (RESPONSES, r#""tools":[{"type":"new","server_url":"https://h/x"}]"#.to_owned(), "https://h/x", "https://h"),
-        (MESSAGES, r#""mcp_servers":[{"type":"url","url":"https://h:443/x","name":"h"}]"#.to_owned(), "https://h/x", "https://h"),
+        (
+            MESSAGES,
+            r#""mcp_servers":[{"type":"url","url":"https://h:443/x","name":"h"}]"#.to_owned(),
+            "https://h/x",
+            "https://h",
+        ),
     ];
     for (path, more, servers, origins) in &rows {
         let found = fact(path, more, |request| (words(request.hosted_servers), words(request.hosted_origins)));
@@ -220,7 +238,11 @@ fn history_that_the_provider_holds_is_not_overlooked() {
             r#"{"model":"m","max_tokens":1,"messages":[{"content":[{"type":"tool_result","content":[{"type":"document","source":{"type":"file","file_id":"f"}}]}]}]}"#,
             true,
         ),
-        (MESSAGES, r#"{"model":"m","max_tokens":1,"messages":[{"content":[{"type":"tool_use","input":{"file_id":"f"}}]}]}"#, false),
+        (
+            MESSAGES,
+            r#"{"model":"m","max_tokens":1,"messages":[{"content":[{"type":"tool_use","input":{"file_id":"f"}}]}]}"#,
+            false,
+        ),
     ];
     for (path, body, hidden) in rows {
         assert_eq!(request(path, body).map(|request| request.hidden_history).unwrap(), hidden, "{path} {body}");
@@ -246,7 +268,10 @@ fn a_realistic_chat_completion_gives_these_facts() {
                 {"type": "function", "function": {"name": "balance"}}],
       "tool_choice": "auto", "temperature": 0.2, "user": "u-1", "metadata": {"team": "pay"}
     }"#;
-    golden(CHAT, body, expect![[r#"
+    golden(
+        CHAT,
+        body,
+        expect![[r#"
         Request {
             api: "openai.chat",
             model: "gpt-5.1",
@@ -264,7 +289,8 @@ fn a_realistic_chat_completion_gives_these_facts() {
             stored: false,
             hidden_history: false,
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -279,7 +305,10 @@ fn a_realistic_response_gives_these_facts() {
       ],
       "reasoning": {"effort": "low"}
     }"#;
-    golden(RESPONSES, body, expect![[r#"
+    golden(
+        RESPONSES,
+        body,
+        expect![[r#"
         Request {
             api: "openai.responses",
             model: "gpt-5.1",
@@ -303,7 +332,8 @@ fn a_realistic_response_gives_these_facts() {
             stored: true,
             hidden_history: true,
         }
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -320,7 +350,10 @@ fn a_realistic_message_gives_these_facts() {
       "mcp_servers": [{"type": "url", "url": "https://mcp.example:443/v1/", "name": "example", "authorization_token": "s"}],
       "thinking": {"type": "enabled", "budget_tokens": 1024}
     }"#;
-    golden(MESSAGES, body, expect![[r#"
+    golden(
+        MESSAGES,
+        body,
+        expect![[r#"
         Request {
             api: "anthropic.messages",
             model: "claude-sonnet-4-5",
@@ -344,7 +377,8 @@ fn a_realistic_message_gives_these_facts() {
             stored: false,
             hidden_history: false,
         }
-    "#]]);
+    "#]],
+    );
 }
 
 proptest! {

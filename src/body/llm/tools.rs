@@ -80,7 +80,8 @@ impl Request {
 
 /// The family that a type belongs to by its beginning.
 fn family(kind: &str, families: &[&'static str]) -> Option<&'static str> {
-    families.iter().copied().find(|family| {
-        kind.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with(['_', '-']))
-    })
+    families
+        .iter()
+        .copied()
+        .find(|family| kind.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with(['_', '-'])))
 }

@@ -111,7 +111,7 @@ mod tests {
             .filter_map(|given| match &given.sent {
                 Sent::Http(request) => request.path.as_deref(),
                 Sent::Grpc(grpc) => Some(grpc.method.as_str()),
-                Sent::Check(_) => None,
+                Sent::Mcp(_) | Sent::Check(_) => None,
             })
             .collect();
         for path in ["/v/42/a/b", "/", "/healthz", "p.S/M", "p.T/Call"] {

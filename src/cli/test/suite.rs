@@ -189,7 +189,9 @@ impl Reader<'_> {
                 self.fault(Some(caller), "a recorded check says itself who calls".to_owned(), None);
             }
             (Sent::Check(_), None) => {}
-            (Sent::Http(_) | Sent::Grpc(_) | Sent::Mcp(_), caller) => case.given.caller = Some(self.caller(caller.as_ref())),
+            (Sent::Http(_) | Sent::Grpc(_) | Sent::Mcp(_), caller) => {
+                case.given.caller = Some(self.caller(caller.as_ref()))
+            }
         }
         case
     }

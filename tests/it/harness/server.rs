@@ -74,7 +74,12 @@ impl Server {
 
     /// Serves by these settings.
     pub async fn run(config: Config, home: Arc<TempDir>) -> Self {
-        let parts = compose::compose(config, None).await.unwrap();
+        Self::run_at(config, home, compose::clock()).await
+    }
+
+    /// The same by another clock.
+    pub async fn run_at(config: Config, home: Arc<TempDir>, clock: picket::envoy::authz::Clock) -> Self {
+        let parts = compose::compose_at(config, None, clock).await.unwrap();
         let server = server::Server::bind(parts).unwrap();
         let addresses = server.addresses().into_iter().collect();
         let shutdown = Shutdown::default();

@@ -21,7 +21,8 @@ pub fn check(scenario: &Scenario, world: &World, issuers: &Issuers) -> Check {
         check = check.by(&scenario.source_principal);
     }
     let filled = |text: &str| {
-        let names = [("{{TOKEN}}", &scenario.token), ("{{TOKEN2}}", &scenario.token2), ("{{TXN}}", &scenario.txn_token)];
+        let names =
+            [("{{TOKEN}}", &scenario.token), ("{{TOKEN2}}", &scenario.token2), ("{{TXN}}", &scenario.txn_token)];
         names.into_iter().fold(text.to_owned(), |text, (name, token)| match token {
             Some(token) if text.contains(name) => text.replace(name, &issuers.mint(token)),
             Some(_) | None => text,

@@ -84,7 +84,7 @@ impl Issuers {
 fn rsa_parts(der: &[u8]) -> (&[u8], &[u8]) {
     fn element(der: &[u8]) -> (&[u8], &[u8]) {
         let (length, header) = match der[1] {
-            short @ 0..0x80 => (usize::from(short), 2),
+            short @ 0..=0x7f => (usize::from(short), 2),
             0x81 => (usize::from(der[2]), 3),
             _ => (usize::from(der[2]) << 8 | usize::from(der[3]), 4),
         };

@@ -139,7 +139,8 @@ fn catalog(world: &World, scenarios: &[Scenario]) -> Value {
 
 /// A service for a host that the shipped catalogue does not have; its protocol shows in what is asked of it.
 fn unlisted(host: &str, path: &str) -> Value {
-    let name: String = host.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let name: String =
+        host.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     let protocol = match path {
         "/mcp" => "mcp",
         "/v1/chat/completions" | "/v1/responses" | "/v1/messages" => "openai",
@@ -217,13 +218,6 @@ fn configuration(world: &World, issuers: &Issuers, home: &Path, address: &str, c
             "timeout": "5s", "url": format!("http://{address}/tasks/${{principal.task.id}}"),
             "attributes": {"state": "/state", "callsUsed": "/calls_used", "callsLimit": "/calls_limit", "labels": "/session_labels"},
         }]},
-        "approvals": [{
-            "name": "changes", "argument": "/change_ticket", "kind": "change", "timeout": "5s",
-            "url": format!("http://{address}/changes/${{context.args[/change_ticket]}}"),
-            "fields": {"id": "/id", "state": "/state", "requested_by": "/requested_by", "approved_by": "/approved_by",
-                       "not_before": "/window_start", "not_after": "/window_end", "used": "/consumed", "one_use": "/single_use"},
-            "match": {"/service": "/service", "/environment": "/environment", "/artifact": "/artifact"},
-        }],
     });
     let file = Some(("scenarios".to_owned(), settings.to_string()));
     match config::load(&Sources { file, ..Sources::default() }) {
