@@ -233,7 +233,7 @@ fn closed(constraint: &ActionConstraint, types: &Types, names: &mut HashMap<Stri
     let inside = |closure: &[cedar_policy::Entity]| closure.iter().any(|entity| named.contains(&&entity.uid()));
     let mut actions: Vec<Arc<str>> = types
         .actions()
-        .filter(|(_, closure)| inside(closure))
+        .filter(|(_, action)| inside(&action.closure))
         .map(|(id, _)| Arc::clone(names.entry(id.to_owned()).or_insert_with(|| id.into())))
         .collect();
     actions.sort();

@@ -1,0 +1,111 @@
+//! A cut of a query as what Cedar's evaluator takes, and nothing else.
+//!
+//! Knows: Cedar's core crate, see `docs/decisions/0006-cedar-core.md`. Must not know: policies.
+//!
+//! Two things are taken for granted that Cedar's public interface would work out again for every call: ancestors
+//! are listed flat, so no closure is computed; and there is no schema check, since a cut lacks attributes that the
+//! schema requires.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use cedar_policy_core::ast::{self, EntityUIDEntry, ExtensionFunction, PartialValue};
+use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::extensions::Extensions;
+
+use super::project::{Cut, Fields, NodeCut, Seen};
+use super::schema::Types;
+use super::values::datetime;
+use crate::query::{Uid, Value};
+
+/// What Cedar's evaluator takes.
+#[derive(Debug)]
+pub(super) struct Lean {
+    pub(super) request: ast::Request,
+    pub(super) entities: Entities,
+}
+
+/// Builds what is evaluated of a cut.
+///
+/// # Errors
+/// A fragment that says which name the schema does not have.
+pub(super) fn build(cut: &Cut<'_>, types: &Types) -> Result<Lean, String> {
+    let action = types.action(cut.action()).ok_or_else(|| unknown_action(cut.action()))?;
+    let (principal, resource) = (entity(cut.principal(), types)?, entity(cut.resource(), types)?);
+    let context = cut.context().iter().map(|(name, seen)| Ok((name.into(), value(seen, types)?)));
+    let context = ast::Context::Value(Arc::new(context.collect::<Result<_, String>>()?));
+    let entry = |euid| EntityUIDEntry::Known { euid, loc: None };
+    let request = ast::Request::new_unchecked(
+        entry(Arc::new(principal.uid().clone())),
+        entry(Arc::clone(&action.uid)),
+        entry(Arc::new(resource.uid().clone())),
+        Some(context),
+    );
+    let mut entities = vec![Arc::new(principal), Arc::new(resource)];
+    entities.extend(bags(cut, types)?.into_iter().map(Arc::new));
+    let (schema, closed, extensions) =
+        (None::<&NoEntitiesSchema>, TCComputation::AssumeAlreadyComputed, Extensions::all_available());
+    let store = action.store.clone();
+    let entities = store.add_entities(entities, schema, closed, extensions).map_err(|error| error.to_string())?;
+    Ok(Lean { request, entities })
+}
+
+pub(super) fn unknown_action(action: &str) -> String {
+    format!("the schema has no action `{action}`")
+}
+
+fn entity(node: NodeCut<'_>, types: &Types) -> Result<ast::Entity, String> {
+    let parents = node.ancestors().map(|uid| types.core_uid(uid)).collect::<Result<HashSet<_>, String>>()?;
+    let (attributes, tags) = (partials(node.attributes(), types)?, partials(node.tags(), types)?);
+    let uid = types.core_uid(node.uid())?;
+    Ok(ast::Entity::new_with_attr_partial_value(uid, attributes, HashSet::new(), parents, tags))
+}
+
+/// The reached bags. Where two paths lead to one bag, it holds what either reaches.
+fn bags(cut: &Cut<'_>, types: &Types) -> Result<Vec<ast::Entity>, String> {
+    let mut reached: HashMap<&Uid, Vec<_>> = HashMap::new();
+    for (uid, tags) in cut.bags() {
+        reached.entry(uid).or_default().extend(partials(tags, types)?);
+    }
+    let bag = |(uid, tags): (&Uid, _)| {
+        let core = types.core_uid(uid)?;
+        Ok(ast::Entity::new_with_attr_partial_value(core, [], HashSet::new(), HashSet::new(), tags))
+    };
+    reached.into_iter().map(bag).collect()
+}
+
+fn partials<'a, K: From<&'a str>>(fields: Fields<'a>, types: &Types) -> Result<Vec<(K, PartialValue)>, String> {
+    fields.iter().map(|(name, seen)| Ok((name.into(), PartialValue::Value(value(seen, types)?)))).collect()
+}
+
+fn value(seen: Seen<'_>, types: &Types) -> Result<ast::Value, String> {
+    match seen {
+        Seen::Whole(Value::Record(fields)) => record(fields.into(), types),
+        Seen::Part(fields) => record(fields, types),
+        Seen::Whole(Value::String(text)) => Ok(text.as_str().into()),
+        Seen::Whole(Value::Long(number)) => Ok((*number).into()),
+        Seen::Whole(Value::Bool(flag)) => Ok((*flag).into()),
+        Seen::Whole(Value::Entity(uid)) => Ok(types.core_uid(uid)?.into()),
+        Seen::Whole(Value::Set(items)) => {
+            let items = items.iter().map(|item| value(Seen::Whole(item), types)).collect::<Result<Vec<_>, _>>()?;
+            Ok(ast::Value::set(items, None))
+        }
+        Seen::Whole(Value::Time(milliseconds)) => made(types.constructors().datetime, &datetime(*milliseconds)?),
+        Seen::Whole(Value::Duration(text)) => made(types.constructors().duration, text),
+        Seen::Whole(Value::Ip(text)) => made(types.constructors().ip, text),
+        Seen::Whole(Value::Decimal(text)) => made(types.constructors().decimal, text),
+    }
+}
+
+fn record(fields: Fields<'_>, types: &Types) -> Result<ast::Value, String> {
+    let fields = fields.iter().map(|(name, seen)| Ok((name, value(seen, types)?)));
+    Ok(ast::Value::record(fields.collect::<Result<Vec<_>, String>>()?, None))
+}
+
+fn made(constructor: &ExtensionFunction, text: &str) -> Result<ast::Value, String> {
+    match constructor.call(&[text.into()]) {
+        Ok(PartialValue::Value(value)) => Ok(value),
+        Ok(PartialValue::Residual(_)) => Err(format!("`{text}` is no value")),
+        Err(error) => Err(error.to_string()),
+    }
+}
