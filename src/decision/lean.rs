@@ -6,7 +6,7 @@
 //! are listed flat, so no closure is computed; and there is no schema check, since a cut lacks attributes that the
 //! schema requires.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use cedar_policy_core::ast::{self, EntityUIDEntry, ExtensionFunction, PartialValue};
@@ -31,17 +31,22 @@ pub(super) struct Lean {
 /// A fragment that says which name the schema does not have.
 pub(super) fn build(cut: &Cut<'_>, types: &Types) -> Result<Lean, String> {
     let action = types.action(cut.action()).ok_or_else(|| unknown_action(cut.action()))?;
-    let (principal, resource) = (entity(cut.principal(), types)?, entity(cut.resource(), types)?);
-    let context = cut.context().iter().map(|(name, seen)| Ok((name.into(), value(seen, types)?)));
-    let context = ast::Context::Value(Arc::new(context.collect::<Result<_, String>>()?));
+    let mut context = BTreeMap::new();
+    for (name, seen) in cut.context().iter() {
+        context.insert(name.into(), value(seen, types)?);
+    }
     let entry = |euid| EntityUIDEntry::Known { euid, loc: None };
     let request = ast::Request::new_unchecked(
-        entry(Arc::new(principal.uid().clone())),
+        entry(Arc::new(types.core_uid(cut.principal().uid())?)),
         entry(Arc::clone(&action.uid)),
-        entry(Arc::new(resource.uid().clone())),
-        Some(context),
+        entry(Arc::new(types.core_uid(cut.resource().uid())?)),
+        Some(ast::Context::Value(Arc::new(context))),
     );
-    let mut entities = vec![Arc::new(principal), Arc::new(resource)];
+    let mut entities = Vec::with_capacity(4);
+    // An entity of which nothing is read need not be there: its name is the request's.
+    for node in [cut.principal(), cut.resource()].into_iter().filter(|node| !node.is_bare()) {
+        entities.push(Arc::new(entity(node, types)?));
+    }
     entities.extend(bags(cut, types)?.into_iter().map(Arc::new));
     let (schema, closed, extensions) =
         (None::<&NoEntitiesSchema>, TCComputation::AssumeAlreadyComputed, Extensions::all_available());
@@ -98,8 +103,11 @@ fn value(seen: Seen<'_>, types: &Types) -> Result<ast::Value, String> {
 }
 
 fn record(fields: Fields<'_>, types: &Types) -> Result<ast::Value, String> {
-    let fields = fields.iter().map(|(name, seen)| Ok((name, value(seen, types)?)));
-    Ok(ast::Value::record(fields.collect::<Result<Vec<_>, String>>()?, None))
+    let mut record = BTreeMap::new();
+    for (name, seen) in fields.iter() {
+        record.insert(name.into(), value(seen, types)?);
+    }
+    Ok(ast::Value::record_arc(Arc::new(record), None))
 }
 
 fn made(constructor: &ExtensionFunction, text: &str) -> Result<ast::Value, String> {

@@ -258,6 +258,17 @@ impl<'a> NodeCut<'a> {
         Fields::new(&self.node.tags, &self.shape.tags)
     }
 
+    /// Whether nothing but its name is reached.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        let NodeShape { attributes, tags, ancestors, itself: _ } = self.shape;
+        let unasked = match ancestors {
+            Ancestors::All => false,
+            Ancestors::Named { within, scope } => within.is_empty() && scope.is_empty(),
+        };
+        unasked && [attributes, tags].iter().all(|tree| **tree == Tree::default())
+    }
+
     /// Its ancestors.
     pub fn ancestors(&self) -> impl Iterator<Item = &'a Uid> + use<'a> {
         let node = self.node;
