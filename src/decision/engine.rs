@@ -17,7 +17,7 @@ use super::project::{Cut, ScopeNames, Shape};
 use super::reach::Reach;
 use super::schema::Types;
 use super::unit::Unit;
-use crate::query::{Query, Uid};
+use crate::query::Query;
 use candidates::Candidates;
 
 /// Most prepared sets of policies that are kept.
@@ -238,10 +238,12 @@ impl Plan {
         };
         for (side, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
             let Some((_, index)) = indexes.iter().find(|(known, _)| known == side) else { continue };
-            for entry in list.iter().filter_map(|number| index.entry(*number)) {
+            for (number, entry) in list.iter().filter_map(|number| Some((*number, index.entry(*number)?))) {
                 plan.policies.push(Prepared::new(&entry.policy));
                 reach.merge(&entry.reach);
-                scope.add(&entry.policy);
+                let (principal, resource) = index.scope_names(number);
+                scope.principal.extend(principal.cloned());
+                scope.resource.extend(resource.cloned());
             }
         }
         if reach.reads_now() {
@@ -253,19 +255,5 @@ impl Plan {
 
     fn evaluate(&self, cut: &Cut<'_>, types: &Types) -> Result<Findings, String> {
         Ok(evaluate::ask_each(&self.policies, lean::build(cut, types)?))
-    }
-}
-
-impl ScopeNames {
-    fn add(&mut self, policy: &cedar_policy::Policy) {
-        use super::index::Part::{Any, Eq, In, Is, IsIn};
-        let named = |part: super::index::Part| -> Option<Uid> {
-            match part {
-                In(uid) | IsIn(_, uid) => Some(uid),
-                Any | Is(_) | Eq(_) => None,
-            }
-        };
-        self.principal.extend(named(policy.principal_constraint().into()));
-        self.resource.extend(named(policy.resource_constraint().into()));
     }
 }

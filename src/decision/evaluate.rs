@@ -5,6 +5,7 @@
 //! permits behind a satisfied forbid. Sets with disjoint ids may be evaluated apart and united.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use cedar_policy::{Authorizer, Effect, Policy, PolicySet};
 use cedar_policy_core::ast::{self, Expr, Literal, SlotEnv, ValueKind};
@@ -39,19 +40,16 @@ pub enum Part {
 }
 
 impl Findings {
-    /// Asks all units' policies of one part.
-    #[must_use]
-    pub fn of<'a>(units: impl IntoIterator<Item = &'a Unit>, part: Part, inputs: &Inputs) -> Self {
+    /// Asks all units' policies of one part, the plain way.
+    ///
+    /// # Errors
+    /// Cedar's message, where the policies of a unit do not make a set.
+    pub fn of<'a>(units: impl IntoIterator<Item = &'a Unit>, part: Part, inputs: &Inputs) -> Result<Self, String> {
         let mut findings = Self::default();
         for unit in units {
-            let (permits, forbids) = match part {
-                Part::Enforced => (&unit.permits, &unit.forbids),
-                Part::Shadow => (&unit.shadow_permits, &unit.shadow_forbids),
-            };
-            ask(permits, inputs, &mut findings);
-            ask(forbids, inputs, &mut findings);
+            unit.plain(part)?.into_iter().for_each(|set| ask(set, inputs, &mut findings));
         }
-        findings
+        Ok(findings)
     }
 
     /// Adds what another evaluation found.
@@ -100,7 +98,20 @@ pub(super) struct Prepared {
 impl Prepared {
     pub(super) fn new(policy: &Policy) -> Self {
         let core: &ast::Policy = policy.as_ref();
-        Self { id: policy.id().to_string(), effect: policy.effect(), condition: core.condition() }
+        let template = core.template();
+        let action = match template.action_constraint() {
+            // `action in Action::"read"` is kept as a set of one, which would be built again for every call.
+            ast::ActionConstraint::In(named) if let [named] = named.as_slice() => {
+                Expr::is_in(Expr::var(ast::Var::Action), Expr::val(Arc::clone(named)))
+            }
+            ast::ActionConstraint::In(_) | ast::ActionConstraint::Eq(_) | ast::ActionConstraint::Any => {
+                template.action_constraint().as_expr()
+            }
+        };
+        let conditions = core.non_scope_constraints().cloned().unwrap_or_else(|| Expr::val(true));
+        let resource = Expr::and(template.resource_constraint().as_expr(), conditions);
+        let condition = Expr::and(template.principal_constraint().as_expr(), Expr::and(action, resource));
+        Self { id: policy.id().to_string(), effect: policy.effect(), condition }
     }
 }
 

@@ -114,7 +114,7 @@ fn check_alone(sorted: &Sorted, report: &mut Report) {
     let folders: Vec<String> = sorted.namespaces.keys().cloned().collect();
     let known = Known { catalog: &catalog, folders: &folders, declared: &declared };
     for (name, files) in &sorted.namespaces {
-        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_ref())).collect();
+        let files: Vec<(&str, &Arc<str>)> = files.iter().map(|(path, text)| (path.as_str(), text)).collect();
         let against = Against { types: &types, known, manifest: &manifest };
         if let Err(problems) = Unit::load(name, &files, against, &mut Vec::new()) {
             report.refuse(name, problems);
@@ -222,7 +222,7 @@ fn next_part(
 }
 
 fn unit(name: &str, files: &Files, platform: &Platform, notes: &mut Vec<Problem>) -> Result<Unit, Vec<Problem>> {
-    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_ref())).collect();
+    let files: Vec<(&str, &Arc<str>)> = files.iter().map(|(path, text)| (path.as_str(), text)).collect();
     Unit::load(name, &files, platform.against(), notes)
 }
 
@@ -251,11 +251,8 @@ fn platform(
     let service_facts = typed(&types, FactsType::Service, service_facts, &mut problems);
     unknown_modes(&manifest, files, &folders, &mut problems);
     let declared_ids: BTreeSet<Uid> = declared.keys().cloned().collect();
-    let mesh_files: Vec<(&str, &str)> = files
-        .iter()
-        .filter(|(path, _)| path.starts_with("mesh/"))
-        .map(|(path, text)| (path.as_str(), text.as_ref()))
-        .collect();
+    let mesh_files = files.iter().filter(|(path, _)| path.starts_with("mesh/"));
+    let mesh_files: Vec<(&str, &Arc<str>)> = mesh_files.map(|(path, text)| (path.as_str(), text)).collect();
     let known = Known { catalog: &catalog, folders: &folders, declared: &declared_ids };
     let against = Against { types: &types, known, manifest: &manifest };
     let mesh = keep(Unit::load(MESH, &mesh_files, against, notes), &mut problems);
@@ -363,7 +360,7 @@ fn note_open_permits(mesh: &Unit, notes: &mut Vec<Problem>) {
             (false, _) => continue,
         };
         let message = format!("permit `{}` of the mesh {what}", entry.id);
-        notes.push(Problem::note(&entry.file, message).at(Some(entry.span.clone())));
+        notes.push(Problem::note(entry.file.as_ref(), message).at(Some(entry.span.clone())));
     }
 }
 
@@ -386,7 +383,7 @@ fn note_widening(previous: Option<&Arc<Snapshot>>, next: &Snapshot, report: &mut
     for entry in units(next).iter().flat_map(|unit| unit.entries.values()) {
         if entry.mode == Mode::Shadow && enforced.contains(&entry.id) {
             let message = format!("forbid `{}` moved to shadow: calls it stopped may now pass", entry.id);
-            report.problems.push(Problem::warning(&entry.file, message).at(Some(entry.span.clone())));
+            report.problems.push(Problem::warning(entry.file.as_ref(), message).at(Some(entry.span.clone())));
         }
     }
 }
