@@ -17,6 +17,7 @@ mod literals;
 mod load;
 pub mod manifest;
 pub mod project;
+mod quick;
 pub mod reach;
 pub mod remedy;
 pub mod schema;

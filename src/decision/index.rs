@@ -11,14 +11,10 @@ use std::sync::Arc;
 
 use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint, ResourceConstraint};
 
+use super::quick::Map;
 use super::schema::{Action, Types, uid_of};
 use super::unit::Entry;
 use crate::query::{Node, Query, Uid};
-use quick::QuickBuild;
-
-mod quick;
-
-type Map<K, V> = HashMap<K, V, QuickBuild>;
 
 /// One part of a scope, for principals and resources alike.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! Knows: Cedar's schema and validator. Must not know: policies' meaning, files.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::{
@@ -12,6 +12,7 @@ use cedar_policy_core::ast;
 use cedar_policy_core::extensions::Extensions;
 
 use super::diagnostics;
+use super::quick::Map;
 use crate::problem::Problem;
 use crate::query::{Node, Uid, Value};
 
@@ -41,8 +42,8 @@ pub enum FactsType {
 pub struct Types {
     schema: Schema,
     validator: Validator,
-    actions: HashMap<String, Action>,
-    names: HashMap<String, EntityTypeName>,
+    actions: Map<String, Action>,
+    names: Map<String, EntityTypeName>,
     constructors: Constructors,
 }
 
@@ -100,7 +101,7 @@ impl Types {
         let constructors = Constructors::new().map_err(|message| vec![Problem::error(BUILT_IN_FILE, message)])?;
         // A name without its place in the schema's text is cheaper to copy.
         let bare = |name: &EntityTypeName| EntityTypeName::from(name.as_ref().with_loc(None));
-        let mut names: HashMap<_, _> = schema.entity_types().map(|name| (name.to_string(), bare(name))).collect();
+        let mut names: Map<_, _> = schema.entity_types().map(|name| (name.to_string(), bare(name))).collect();
         if let Ok(action) = "Action".parse() {
             names.insert("Action".to_owned(), bare(&action));
         }
@@ -232,9 +233,9 @@ fn defined_types(fragment: &SchemaFragment) -> BTreeSet<String> {
 }
 
 /// For each action, its own entity and those of all groups above it.
-fn action_closures(schema: &Schema) -> Result<HashMap<String, Action>, String> {
+fn action_closures(schema: &Schema) -> Result<Map<String, Action>, String> {
     let all = schema.action_entities().map_err(|error| error.to_string())?;
-    let mut closures = HashMap::new();
+    let mut closures = Map::default();
     for action in all.iter() {
         let groups = all.ancestors(&action.uid()).into_iter().flatten().filter_map(|uid| all.get(uid)).cloned();
         let closure: Vec<Entity> = std::iter::once(action.clone()).chain(groups).collect();

@@ -127,14 +127,7 @@ impl Unit {
         let mut shared = BTreeSet::new();
         for (file, text) in files {
             let context = Context { unit, file, shared_file: Arc::from(*file), text, against };
-            let places = match written::places(file, text) {
-                Ok(places) => places,
-                Err(faults) => {
-                    problems.extend(faults);
-                    continue;
-                }
-            };
-            for batch in written::batches(file, text, &places) {
+            for batch in written::batches(file, text) {
                 match batch {
                     Ok(batch) => loaded.take(&context, &batch, &mut shared, &mut problems),
                     Err(faults) => problems.extend(faults),
@@ -248,7 +241,7 @@ fn entry(
     written: &Written<'_>,
     problems: &mut Vec<Problem>,
 ) -> Result<(Entry, Reads), Vec<Problem>> {
-    let fault = |message: String| Problem::error(context.file, message).at(Some(written.place.span.clone()));
+    let fault = |message: String| Problem::error(context.file, message).at(Some(written.span.clone()));
     let mut faults: Vec<Problem> = Vec::new();
     let policy = &written.policy;
     let stem = context.file.rsplit('/').next().unwrap_or(context.file);
@@ -260,17 +253,17 @@ fn entry(
                 .push(fault(format!("`@id(\"{id}\")` is not a name of letters, digits and -._ of at most 128 bytes")));
             id.to_owned()
         }
-        None => format!("{stem}#{}", written.place.number),
+        None => format!("{stem}#{}", written.number),
     };
     let pst = policy.to_pst().map_err(|error| vec![fault(error.to_string())])?;
     let footprint = footprint::of(pst.body());
     faults.extend(check_literals(context, written, problems));
     faults.extend(footprint.keys.iter().filter_map(check_key).map(&fault));
     faults.extend(lint::inapplicable_actions(policy, context.against.types).into_iter().map(&fault));
-    let warning = |message| Problem::warning(context.file, message).at(Some(written.place.span.clone()));
+    let warning = |message| Problem::warning(context.file, message).at(Some(written.span.clone()));
     problems.extend(lint::warnings(policy, &footprint).into_iter().map(warning));
     let note = lint::index::note(context.file, context.unit, &name, pst.body());
-    problems.extend(note.map(|note| note.at(Some(written.place.span.clone()))));
+    problems.extend(note.map(|note| note.at(Some(written.span.clone()))));
     let annotated = match annotations::read(context.unit, policy, context.against) {
         Ok(annotated) => Some(annotated),
         Err(messages) => {
@@ -314,8 +307,8 @@ fn evaluated(policy: pst::Template) -> Result<Policy, String> {
 fn check_literals(context: &Context<'_>, written: &Written<'_>, problems: &mut Vec<Problem>) -> Vec<Problem> {
     let mut faults = Vec::new();
     for literal in written.policy.entity_literals() {
-        let at = written.source.find(literal.id().unescaped()).map_or(written.place.span.clone(), |found| {
-            let begin = written.place.span.start + found;
+        let at = written.source.find(literal.id().unescaped()).map_or(written.span.clone(), |found| {
+            let begin = written.span.start + found;
             begin..begin + literal.id().unescaped().len()
         });
         match context.against.known.check(&literal) {
@@ -358,8 +351,8 @@ fn enforced(
     Entry {
         id,
         file: Arc::clone(&context.shared_file),
-        span: written.place.span.clone(),
-        line: written.place.line,
+        span: written.span.clone(),
+        line: written.line,
         effect: written.policy.effect(),
         mode: context.against.manifest.mode(context.file),
         bridge: annotated.bridge.is_some(),

@@ -11,24 +11,14 @@ use super::super::{diagnostics, lint};
 use super::{NESTING_MAX, POLICY_BYTES_MAX};
 use crate::problem::Problem;
 
-/// Most policies that are held as parsed at once. What is parsed takes several times the memory of what is kept
-/// of it, and a large file would leave the allocator with as much again.
+/// Most policies that are read at once. What is parsed takes several times the memory of what is kept of it, and a
+/// large file would leave the allocator with as much again.
 const BATCH: usize = 256;
-
-/// Where a policy stands.
-#[derive(Clone)]
-pub(super) struct Place {
-    pub(super) span: Range<usize>,
-    /// From 1.
-    pub(super) line: usize,
-    /// Its number in the file, from 1.
-    pub(super) number: usize,
-}
 
 /// Some of one file's policies, in the order they stand there.
 pub(super) struct Batch<'t> {
     file: &'t str,
-    /// Where the first begins.
+    /// Where the text that Cedar saw begins.
     offset: usize,
     set: PolicySet,
     pub(super) policies: Vec<Written<'t>>,
@@ -38,27 +28,66 @@ pub(super) struct Batch<'t> {
 pub(super) struct Written<'t> {
     pub(super) policy: Policy,
     pub(super) source: &'t str,
-    pub(super) place: Place,
+    pub(super) span: Range<usize>,
+    /// From 1.
+    pub(super) line: usize,
+    /// Its number in the file, from 1.
+    pub(super) number: usize,
 }
 
-/// Finds a file's policies.
+/// Reads a file's policies, some at a time. Each problem is one of the whole file's.
 ///
-/// # Errors
-/// What does not parse, and what is longer or deeper than one evaluation may cost.
-pub(super) fn places(file: &str, text: &str) -> Result<Vec<Place>, Vec<Problem>> {
-    if let Some(at) = lint::too_deep(text, NESTING_MAX) {
+/// A problem is what does not parse, and what is longer or deeper than one evaluation may cost.
+pub(super) fn batches<'t>(file: &'t str, text: &'t str) -> impl Iterator<Item = Result<Batch<'t>, Vec<Problem>>> {
+    let deep = lint::too_deep(text, NESTING_MAX).map(|at| {
         let message = format!("brackets are nested deeper than {NESTING_MAX}");
-        return Err(vec![Problem::error(file, message).at(Some(at..at + 1)).help("split the policy")]);
-    }
-    let set = parse(file, 0, text)?;
+        Err(vec![Problem::error(file, message).at(Some(at..at + 1)).help("split the policy")])
+    });
+    let readable = if deep.is_some() { "" } else { text };
+    let (mut before, mut line) = (0, 1);
+    let read = pieces(readable).map(move |piece| {
+        let first_line = line;
+        line += lines(text, piece.clone());
+        let batch = batch(file, text, piece, before, first_line)?;
+        before += batch.policies.len();
+        Ok(batch)
+    });
+    deep.into_iter().chain(read)
+}
+
+/// Cuts a text behind every so many policies: a semicolon ends a policy and stands nowhere else.
+fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let ends = lint::code(text).filter(|(_, character)| *character == ';').map(|(at, _)| at + 1);
+    let mut from = 0;
+    let cuts = ends.skip(BATCH - 1).step_by(BATCH).chain([text.len()]);
+    cuts.map(move |to| std::mem::replace(&mut from, to)..to).filter(|piece| !piece.is_empty())
+}
+
+fn lines(text: &str, range: Range<usize>) -> usize {
+    text.get(range).map_or(0, |part| part.matches('\n').count())
+}
+
+fn batch<'t>(
+    file: &'t str,
+    text: &'t str,
+    piece: Range<usize>,
+    before: usize,
+    first_line: usize,
+) -> Result<Batch<'t>, Vec<Problem>> {
+    let parsed: Result<PolicySet, _> = text.get(piece.clone()).unwrap_or_default().parse();
+    let set = parsed.map_err(|e: cedar_policy::ParseErrors| diagnostics::problems(file, piece.start, &e))?;
     if let Some(template) = set.templates().next() {
         let message = format!("`{}` is a template; nothing links templates yet", template.id());
         return Err(vec![Problem::error(file, message).help("write the entity instead of the slot")]);
     }
-    let mut places = Vec::new();
+    let mut policies: Vec<&Policy> = set.policies().collect();
+    // Cedar names them `policy0`, `policy1`, … in the order of the text.
+    let order = |p: &&Policy| p.id().to_string().trim_start_matches("policy").parse::<usize>().unwrap_or(usize::MAX);
+    policies.sort_by_cached_key(order);
+    let mut written = Vec::with_capacity(policies.len());
     // Both only ever move on: counting from the top of the file for each policy took most of a large file's load.
-    let (mut from, mut line) = (0, 1);
-    for (number, policy) in (1..).zip(in_order(&set)) {
+    let (mut from, mut line) = (piece.start, first_line);
+    for (number, policy) in (before + 1..).zip(policies) {
         let exact = policy.to_string();
         let at = text.get(from..).and_then(|rest| rest.find(&exact)).map_or(from, |found| from + found);
         let span = at..(at + exact.len()).min(text.len());
@@ -66,49 +95,13 @@ pub(super) fn places(file: &str, text: &str) -> Result<Vec<Place>, Vec<Problem>>
             let message = format!("the policy is longer than {POLICY_BYTES_MAX} bytes");
             return Err(vec![Problem::error(file, message).at(Some(span))]);
         }
-        let lines = |range: Range<usize>| text.get(range).map_or(0, |part| part.matches('\n').count());
-        line += lines(from..at);
-        let begins = line;
-        line += lines(span.clone());
+        line += lines(text, from..at);
+        let source = text.get(span.clone()).unwrap_or_default();
+        written.push(Written { policy: policy.clone(), source, span: span.clone(), line, number });
+        line += lines(text, span.clone());
         from = span.end;
-        places.push(Place { span, line: begins, number });
     }
-    Ok(places)
-}
-
-/// Reads the policies at `places` of a file, some at a time.
-pub(super) fn batches<'t>(
-    file: &'t str,
-    text: &'t str,
-    places: &[Place],
-) -> impl Iterator<Item = Result<Batch<'t>, Vec<Problem>>> {
-    places.chunks(BATCH).map(move |places| {
-        let offset = places.first().map_or(0, |place| place.span.start);
-        let end = places.last().map_or(offset, |place| place.span.end);
-        let set = parse(file, offset, text.get(offset..end).unwrap_or_default())?;
-        let parsed = in_order(&set);
-        if parsed.len() != places.len() {
-            return Err(vec![Problem::error(file, "a part of the file reads differently from the whole")]);
-        }
-        let written = parsed.into_iter().zip(places).map(|(policy, place)| Written {
-            policy: policy.clone(),
-            source: text.get(place.span.clone()).unwrap_or_default(),
-            place: place.clone(),
-        });
-        Ok(Batch { file, offset, policies: written.collect(), set })
-    })
-}
-
-fn parse(file: &str, offset: usize, text: &str) -> Result<PolicySet, Vec<Problem>> {
-    text.parse().map_err(|error: cedar_policy::ParseErrors| diagnostics::problems(file, offset, &error))
-}
-
-/// Cedar names a file's policies `policy0`, `policy1`, … in its order.
-fn in_order(set: &PolicySet) -> Vec<&Policy> {
-    let mut policies: Vec<&Policy> = set.policies().collect();
-    let number = |p: &&Policy| p.id().to_string().trim_start_matches("policy").parse::<usize>().unwrap_or(usize::MAX);
-    policies.sort_by_cached_key(number);
-    policies
+    Ok(Batch { file, offset: piece.start, policies: written, set })
 }
 
 impl Batch<'_> {
@@ -136,8 +129,49 @@ fn readable(mut problem: Problem, policies: &[Written<'_>]) -> Problem {
             None => rest,
         };
         if problem.span.is_none() {
-            problem.span = Some(written.place.span.clone());
+            problem.span = Some(written.span.clone());
         }
     }
     problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Policies of two lines each, with what looks like an end and is none.
+    fn file(policies: usize) -> String {
+        let one = |n| format!("@id(\"p{n}; \\\" ;\") // a ; here\npermit (principal, action, resource); // {n};\n");
+        (0..policies).map(one).collect()
+    }
+
+    #[test]
+    fn a_large_file_is_read_in_pieces_that_lose_nothing() {
+        let text = file(3 * BATCH + 7);
+        let batches: Vec<_> = batches("a.cedar", &text).map(Result::unwrap).collect();
+        assert_eq!(batches.len(), 4);
+        let all: Vec<&Written<'_>> = batches.iter().flat_map(|batch| &batch.policies).collect();
+        assert_eq!(all.len(), 3 * BATCH + 7);
+        for (n, written) in all.into_iter().enumerate() {
+            assert_eq!((written.number, written.line), (n + 1, 2 * n + 1));
+            assert_eq!(&text[written.span.clone()], written.source);
+            assert!(written.source.starts_with(&format!("@id(\"p{n};")), "{}", written.source);
+        }
+    }
+
+    #[test]
+    fn a_problem_in_a_later_piece_is_placed_in_the_file() {
+        let good = file(BATCH + 3);
+        let bad = "permit (principal, action, resource) when { principal.nothing };";
+        let text = format!("{good}{bad}");
+        let types = Types::new("").unwrap();
+        let problems = batches("a.cedar", &text).flat_map(|batch| batch.unwrap().validate(&types));
+        let named: Vec<Problem> = problems.filter(|problem| problem.message.contains("nothing")).collect();
+        assert!(!named.is_empty());
+        assert!(named.iter().all(|problem| problem.span.as_ref().unwrap().start >= good.len()), "{named:?}");
+        let broken = format!("{good}permit (");
+        let refused: Vec<_> = batches("a.cedar", &broken).filter_map(Result::err).flatten().collect();
+        assert!(refused.iter().all(|problem| problem.span.as_ref().unwrap().start >= good.len() - 1), "{refused:?}");
+        assert!(!refused.is_empty());
+    }
 }

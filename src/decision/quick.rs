@@ -1,12 +1,13 @@
-//! A hash for maps that policies fill and calls only ask.
+//! A hash for maps that policies or the schema fill and calls only ask.
 //!
 //! The standard one defends a map whose keys an attacker chooses. Here whoever writes policies chooses them, and a
 //! call can at worst ask for a key that is not there. It was a fifth of a decision.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Builds [`Quick`].
-pub(super) type QuickBuild = BuildHasherDefault<Quick>;
+/// A map that calls only ask.
+pub(super) type Map<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
 
 /// Multiplies word by word.
 #[derive(Debug, Default, Clone, Copy)]
