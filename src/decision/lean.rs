@@ -117,3 +117,86 @@ fn made(constructor: &ExtensionFunction, text: &str) -> Result<ast::Value, Strin
         Err(error) => Err(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::project::{ScopeNames, Shape};
+    use super::super::reach::Reach;
+    use super::super::values;
+    use super::*;
+    use crate::query::{Node, Query};
+
+    fn every_kind() -> BTreeMap<String, Value> {
+        let record = Value::Record([("deep".to_owned(), Value::Bool(true))].into());
+        let kinds = [
+            ("text", Value::from("t")),
+            ("long", Value::Long(-1)),
+            ("set", Value::texts(["a", "b"])),
+            ("record", record),
+            ("entity", Value::Entity(Uid::new("Bag", "b"))),
+            ("time", Value::Time(1_795_392_000_123)),
+            ("duration", Value::Duration("1h30m".to_owned())),
+            ("ip", Value::Ip("10.0.0.0/8".to_owned())),
+            ("decimal", Value::Decimal("1.5".to_owned())),
+        ];
+        kinds.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    fn query() -> Query {
+        let mut principal = Node::new(Uid::new("Workload", "w"));
+        principal.attributes = every_kind();
+        principal.tags = every_kind();
+        principal.ancestors = [Uid::new("Group", "g"), Uid::new("Workload", "w"), Uid::new("Namespace", "n")].into();
+        let mut bag = Node::new(Uid::new("Bag", "b"));
+        bag.tags = every_kind();
+        Query {
+            principal,
+            action: "GET".to_owned(),
+            resource: Node::new(Uid::new("Path", "n/s/")),
+            context: [("bag".to_owned(), Value::Entity(bag.uid.clone()))].into(),
+            bags: vec![bag],
+            namespace: "n".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_entity_of_which_everything_is_reached_is_the_one_that_cedars_public_interface_builds() {
+        let (types, query, mut reach) = (Types::new("").unwrap(), query(), Reach::default());
+        reach.principal.whole = true;
+        reach.whole_context = true;
+        let shape = Shape::new(&reach, &ScopeNames::default());
+        let lean = build(&shape.cut(&query), &types).unwrap();
+        for node in [&query.principal, &query.bags[0]] {
+            let public = values::entity(node, &types).unwrap();
+            let ours = lean.entities.entity(&types.core_uid(&node.uid).unwrap()).unwrap();
+            assert!(ours.deep_eq(public.as_ref()), "{ours:?} is not {public:?}");
+        }
+    }
+
+    #[test]
+    fn an_entity_of_which_nothing_is_reached_is_left_out() {
+        let (types, query) = (Types::new("").unwrap(), query());
+        let held = |scope: &ScopeNames| {
+            let shape = Shape::new(&Reach::default(), scope);
+            let lean = build(&shape.cut(&query), &types).unwrap();
+            lean.entities.iter().any(|entity| *entity.uid() == types.core_uid(&query.principal.uid).unwrap())
+        };
+        assert!(!held(&ScopeNames::default()));
+        assert!(held(&ScopeNames { principal: [Uid::new("Group", "g")].into(), ..ScopeNames::default() }));
+    }
+
+    #[test]
+    fn two_paths_to_one_bag_give_what_either_reaches() {
+        let (types, mut query, mut reach) = (Types::new("").unwrap(), query(), Reach::default());
+        query.context.insert("other".to_owned(), Value::Entity(Uid::new("Bag", "b")));
+        for (path, key) in [("bag", "text"), ("other", "long")] {
+            let keys = crate::query::Keys::Some([key.to_owned()].into());
+            reach.bags.insert(vec![path.to_owned()], keys);
+        }
+        let shape = Shape::new(&reach, &ScopeNames::default());
+        let lean = build(&shape.cut(&query), &types).unwrap();
+        let bag = lean.entities.entity(&types.core_uid(&Uid::new("Bag", "b")).unwrap()).unwrap();
+        let keys: Vec<&str> = bag.tag_keys().map(AsRef::as_ref).collect();
+        assert_eq!(keys, ["long", "text"]);
+    }
+}

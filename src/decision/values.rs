@@ -88,7 +88,7 @@ pub fn inputs(query: &Query, types: &Types) -> Result<Inputs, String> {
     Ok(Inputs { request, entities })
 }
 
-fn entity(node: &Node, types: &Types) -> Result<Entity, String> {
+pub(super) fn entity(node: &Node, types: &Types) -> Result<Entity, String> {
     let pairs = |map: &std::collections::BTreeMap<String, Value>| {
         map.iter()
             .map(|(name, value)| Ok((name.clone(), expression(value, types)?)))
