@@ -14,15 +14,20 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
+use picket::body::Inside;
 use picket::call::{Body, Call, CanonicalPath, Headers, Host, Peer, Target, UnixMillis};
 use picket::decision::snapshot::Tree;
 use picket::decision::{self, Snapshot};
 use picket::identity::{Identity, Proof, SpiffeId, Workload};
 use picket::mapping::{self, Place, action};
-use picket::query::{Facts, Query};
+use picket::query::{Facts, Query, Uid};
+
+fn snapshot(policies: usize, namespaces: usize) -> Arc<Snapshot> {
+    loading(&tree(policies, namespaces))
+}
 
 /// Policies of one layout: scope-selective, one for each caller and path.
-fn snapshot(policies: usize, namespaces: usize) -> Arc<Snapshot> {
+fn tree(policies: usize, namespaces: usize) -> Tree {
     let mut files: BTreeMap<String, Arc<str>> = BTreeMap::new();
     let mut catalog = String::from("services:\n");
     let each = policies.div_ceil(namespaces);
@@ -43,13 +48,22 @@ fn snapshot(policies: usize, namespaces: usize) -> Arc<Snapshot> {
     files.insert("mesh/guard.cedar".to_owned(), guard.into());
     files.insert("catalog.yaml".to_owned(), catalog.into());
     let folders = files.keys().filter_map(|path| path.rsplit_once('/')).map(|(folder, _)| folder.to_owned()).collect();
-    let loaded = Snapshot::load(&Tree { files, folders }, None);
-    assert!(loaded.refused.is_empty(), "{:?}", loaded.problems.first());
-    loaded.snapshot.unwrap()
+    Tree { files, folders }
 }
 
-fn call(number: usize, tenant: &str) -> Call {
-    let path = format!("/v1/items{number}/42");
+/// What is unusual about the calls of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Plain,
+    /// Paths of 32 segments.
+    Deep,
+    /// Callers in 1,000 groups.
+    Groups,
+}
+
+fn call(number: usize, tenant: &str, form: Form) -> Call {
+    let below = if form == Form::Deep { "/segment".repeat(29) } else { String::new() };
+    let path = format!("/v1/items{number}/42{below}");
     let headers = [("x-tenant", tenant), ("user-agent", "bench/1.0"), ("accept", "application/json")];
     Call {
         peer: Peer::default(),
@@ -68,14 +82,22 @@ fn call(number: usize, tenant: &str) -> Call {
 }
 
 fn query(snapshot: &Snapshot, number: usize, tenant: &str) -> Query {
-    let settings = mapping::Settings::default();
-    let place = Place { listener: "bench", home: "cluster.local", catalog: snapshot.catalog() };
-    let call = call(number, tenant);
+    query_of(snapshot, number, tenant, Form::Plain)
+}
+
+fn query_of(snapshot: &Snapshot, number: usize, tenant: &str, form: Form) -> Query {
+    let (settings, place) =
+        (mapping::Settings::default(), Place { listener: "bench", home: "cluster.local", catalog: snapshot.catalog() });
+    let call = call(number, tenant, form);
     let id = SpiffeId::parse(&format!("spiffe://cluster.local/ns/web/sa/caller{number}")).unwrap();
     let identity = Identity { workload: Some(Workload { id, proof: Proof::Mtls }), ..Identity::default() };
     let service = mapping::service(&call, &settings, snapshot.catalog(), place.home).unwrap();
-    let asked = action::asked(&call, &service, &settings).unwrap();
-    mapping::query(&call, &identity, &service, &asked, snapshot.reads("ns0"), place).unwrap()
+    let asked = action::asked(&call, action::spoken(&call, &service, &settings).unwrap(), Inside::Nothing).unwrap();
+    let mut query = mapping::query(&call, &identity, &service, &asked, snapshot.reads("ns0"), place).unwrap();
+    if form == Form::Groups {
+        query.principal.ancestors.extend((0..1000).map(|n| Uid::new("Group", format!("group-{n}"))));
+    }
+    query
 }
 
 /// Median nanoseconds of one call of `work`, over 31 batches.
@@ -95,32 +117,70 @@ fn median(batch: usize, mut work: impl FnMut(usize)) -> f64 {
 
 /// One hundred decisions, to be counted by callgrind with `--toggle-collect='*counted*'`.
 #[inline(never)]
-fn counted(snapshot: &Snapshot, queries: &[Query]) {
+fn counted(snapshot: &Snapshot, queries: &mut [Query]) {
     let facts = Facts::default();
     for query in queries {
-        drop(black_box(decision::decide(snapshot, &mut query.clone(), &facts).unwrap()));
+        drop(black_box(decision::decide(snapshot, query, &facts).unwrap()));
     }
 }
 
-/// `decide --count <policies> hit|miss`: for `benches/instructions`.
-fn count(policies: usize, mix: &str) {
+/// `decide --count <policies> hit|miss [deep|groups]`: for `benches/instructions`.
+fn count(policies: usize, mix: &str, form: Form) {
     let snapshot = snapshot(policies, 1);
     let callers = policies.min(16);
     let facts = Facts::default();
     let warm = |tenant: &str| {
-        (0..callers).for_each(|n| drop(decision::decide(&snapshot, &mut query(&snapshot, n, tenant), &facts)))
+        (0..callers).for_each(|n| drop(decision::decide(&snapshot, &mut query_of(&snapshot, n, tenant, form), &facts)))
     };
     warm("warm");
     warm("again");
     let tenant = |n: usize| if mix == "hit" { "warm".to_owned() } else { format!("t{n}") };
-    let queries: Vec<Query> = (0..100).map(|n| query(&snapshot, n % callers, &tenant(n))).collect();
-    counted(&snapshot, &queries);
+    let mut queries: Vec<Query> = (0..100).map(|n| query_of(&snapshot, n % callers, &tenant(n), form)).collect();
+    counted(&snapshot, &mut queries);
+}
+
+/// Bytes in memory.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+/// `decide --load <policies> <namespaces>`: time and memory of one load, text included.
+fn load(policies: usize, namespaces: usize) {
+    let before = resident();
+    let tree = tree(policies, namespaces);
+    let begin = Instant::now();
+    let snapshot = loading(&tree);
+    let seconds = begin.elapsed().as_secs_f64();
+    let peak = resident();
+    println!(
+        "{policies} policies in {namespaces} namespaces: {seconds:.2} s, {} bytes a policy",
+        (peak - before) / policies
+    );
+    drop(snapshot);
+}
+
+/// To be counted by callgrind with `--toggle-collect='*loading*'`.
+#[inline(never)]
+fn loading(tree: &Tree) -> Arc<Snapshot> {
+    let loaded = Snapshot::load(tree, None);
+    assert!(loaded.refused.is_empty(), "{:?}", loaded.problems.first());
+    loaded.snapshot.unwrap()
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == "--count") {
-        count(arguments[at + 1].parse().unwrap(), &arguments[at + 2]);
+        let form = match arguments.get(at + 3).map(String::as_str) {
+            Some("deep") => Form::Deep,
+            Some("groups") => Form::Groups,
+            _ => Form::Plain,
+        };
+        count(arguments[at + 1].parse().unwrap(), &arguments[at + 2], form);
+        return;
+    }
+    if let Some(at) = arguments.iter().position(|argument| argument == "--load") {
+        load(arguments[at + 1].parse().unwrap(), arguments[at + 2].parse().unwrap());
         return;
     }
     // `cargo test --benches` and `--list` pass flags; only a bare run measures.

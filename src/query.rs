@@ -110,7 +110,7 @@ pub struct Query {
 }
 
 /// Which keys of a dynamic map (headers, query) the policies that judge a call can read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Keys {
     /// Any: some policy computes the key it reads.
     All,

@@ -52,7 +52,8 @@ pub fn plain(snapshot: &Snapshot, query: &Query, part: Part) -> Result<Findings,
     let units = judging(snapshot, &query.namespace)?;
     let inputs = values::inputs(query, snapshot.types());
     let inputs = inputs.map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
-    Ok(Findings::of(units.iter().map(AsRef::as_ref), part, &inputs))
+    let found = Findings::of(units.iter().map(AsRef::as_ref), part, &inputs);
+    found.map_err(|detail| Failure::new(Code::Internal, detail))
 }
 
 /// The units whose policies judge calls into a namespace: the mesh's and its own.

@@ -8,17 +8,16 @@ pub mod candidates;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cedar_policy::PolicySet;
 use moka::sync::Cache;
 
-use super::evaluate::{self, Findings, Part};
+use super::evaluate::{self, Findings, Part, Prepared};
 use super::index::Index;
-use super::project::{self, ScopeNames};
+use super::lean::{self, unknown_action};
+use super::project::{Cut, ScopeNames, Shape};
 use super::reach::Reach;
 use super::schema::Types;
 use super::unit::Unit;
-use super::values;
-use crate::query::{Query, Uid};
+use crate::query::Query;
 use candidates::Candidates;
 
 /// Most prepared sets of policies that are kept.
@@ -66,9 +65,8 @@ pub(super) struct Found {
 /// Everything that follows from which policies were selected.
 #[derive(Debug)]
 struct Plan {
-    sets: Vec<PolicySet>,
-    reach: Reach,
-    scope: ScopeNames,
+    policies: Vec<Prepared>,
+    shape: Shape,
     generations: Vec<u64>,
     remembered: Remembered,
 }
@@ -140,13 +138,13 @@ impl Engine {
     ) -> Result<Arc<Findings>, String> {
         if lists.iter().all(|(_, list)| list.is_empty()) {
             // Nothing can be satisfied and nothing can fail; but the query must fit the schema all the same.
-            return types.action(&query.action).map(|_| Arc::default()).ok_or_else(|| unknown_action(query));
+            return types.action(&query.action).map(|_| Arc::default()).ok_or_else(|| unknown_action(&query.action));
         }
-        let plan = self.plan(key, units, lists)?;
-        let projected = project::project(query, &plan.reach, &plan.scope);
+        let plan = self.plan(key, units, lists);
+        let cut = plan.shape.cut(query);
         if plan.remembered == Remembered::No {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
-            return evaluate(&plan, &projected, types).map(Arc::new);
+            return plan.evaluate(&cut, types).map(Arc::new);
         }
         let mut key = Vec::with_capacity(512);
         plan.generations.iter().for_each(|generation| key.extend_from_slice(&generation.to_be_bytes()));
@@ -155,12 +153,12 @@ impl Engine {
             key.extend_from_slice(&(list.len() as u64).to_be_bytes());
             list.iter().for_each(|number| key.extend_from_slice(&number.to_be_bytes()));
         }
-        project::write_key(&projected, &plan.reach, &mut key);
+        cut.write_key(&mut key);
         if let Some(known) = self.decisions.get(key.as_slice()) {
             self.stats.decision_hits.fetch_add(1, Ordering::Relaxed);
             return Ok(known);
         }
-        let found = Arc::new(evaluate(&plan, &projected, types)?);
+        let found = Arc::new(plan.evaluate(&cut, types)?);
         // A failure may come from the stack of the moment rather than from the policy.
         if found.permit_errors.is_empty() && found.forbid_errors.is_empty() && key.len() <= KEY_BYTES_MAX {
             self.stats.decision_misses.fetch_add(1, Ordering::Relaxed);
@@ -171,15 +169,15 @@ impl Engine {
         Ok(found)
     }
 
-    fn plan(&self, key: Vec<u32>, units: &[Arc<Unit>], lists: &[(u32, Vec<u32>)]) -> Result<Arc<Plan>, String> {
+    fn plan(&self, key: Vec<u32>, units: &[Arc<Unit>], lists: &[(u32, Vec<u32>)]) -> Arc<Plan> {
         if let Some(plan) = self.plans.get(key.as_slice()) {
             self.stats.plan_hits.fetch_add(1, Ordering::Relaxed);
-            return Ok(plan);
+            return plan;
         }
         self.stats.plan_misses.fetch_add(1, Ordering::Relaxed);
-        let plan = Arc::new(Plan::new(units, lists)?);
+        let plan = Arc::new(Plan::new(units, lists));
         self.plans.insert(key.into_boxed_slice(), Arc::clone(&plan));
-        Ok(plan)
+        plan
     }
 }
 
@@ -217,12 +215,8 @@ fn halves(number: u64) -> [u32; 2] {
     [(number >> 32) as u32, number as u32]
 }
 
-fn unknown_action(query: &Query) -> String {
-    format!("the schema has no action `{}`", query.action)
-}
-
 impl Plan {
-    fn new(units: &[Arc<Unit>], lists: &[(u32, Vec<u32>)]) -> Result<Self, String> {
+    fn new(units: &[Arc<Unit>], lists: &[(u32, Vec<u32>)]) -> Self {
         let indexes: Vec<(u32, &Index)> = units
             .iter()
             .zip(0_u32..)
@@ -235,49 +229,31 @@ impl Plan {
                 })
             })
             .collect();
+        let (mut reach, mut scope) = (Reach::default(), ScopeNames::default());
         let mut plan = Self {
-            sets: Vec::new(),
-            reach: Reach::default(),
-            scope: ScopeNames::default(),
+            policies: Vec::new(),
+            shape: Shape::default(),
             generations: units.iter().map(|unit| unit.generation).collect(),
             remembered: Remembered::Yes,
         };
         for (side, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
             let Some((_, index)) = indexes.iter().find(|(known, _)| known == side) else { continue };
-            let mut set = PolicySet::new();
-            for entry in list.iter().filter_map(|number| index.entry(*number)) {
-                set.add(entry.policy.clone()).map_err(|error| error.to_string())?;
-                plan.reach.merge(&entry.reach);
-                plan.scope.add(&entry.policy);
+            for (number, entry) in list.iter().filter_map(|number| Some((*number, index.entry(*number)?))) {
+                plan.policies.push(Prepared::new(&entry.policy));
+                reach.merge(&entry.reach);
+                let (principal, resource) = index.scope_names(number);
+                scope.principal.extend(principal.cloned());
+                scope.resource.extend(resource.cloned());
             }
-            plan.sets.push(set);
         }
-        if plan.reach.reads_now() {
+        if reach.reads_now() {
             plan.remembered = Remembered::No;
         }
-        Ok(plan)
+        plan.shape = Shape::new(&reach, &scope);
+        plan
     }
-}
 
-impl ScopeNames {
-    fn add(&mut self, policy: &cedar_policy::Policy) {
-        use super::index::Part::{Any, Eq, In, Is, IsIn};
-        let named = |part: super::index::Part| -> Option<Uid> {
-            match part {
-                In(uid) | IsIn(_, uid) => Some(uid),
-                Any | Is(_) | Eq(_) => None,
-            }
-        };
-        self.principal.extend(named(policy.principal_constraint().into()));
-        self.resource.extend(named(policy.resource_constraint().into()));
+    fn evaluate(&self, cut: &Cut<'_>, types: &Types) -> Result<Findings, String> {
+        Ok(evaluate::ask_each(&self.policies, lean::build(cut, types)?))
     }
-}
-
-fn evaluate(plan: &Plan, projected: &Query, types: &Types) -> Result<Findings, String> {
-    let inputs = values::unchecked_inputs(projected, types)?;
-    let mut findings = Findings::default();
-    for set in &plan.sets {
-        evaluate::ask(set, &inputs, &mut findings);
-    }
-    Ok(findings)
 }

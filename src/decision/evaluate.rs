@@ -5,9 +5,14 @@
 //! permits behind a satisfied forbid. Sets with disjoint ids may be evaluated apart and united.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Effect, PolicySet};
+use cedar_policy::{Authorizer, Effect, Policy, PolicySet};
+use cedar_policy_core::ast::{self, Expr, Literal, SlotEnv, ValueKind};
+use cedar_policy_core::evaluator::Evaluator;
+use cedar_policy_core::extensions::Extensions;
 
+use super::lean::Lean;
 use super::unit::Unit;
 use super::values::Inputs;
 use super::verdict::PolicyError;
@@ -35,19 +40,16 @@ pub enum Part {
 }
 
 impl Findings {
-    /// Asks all units' policies of one part.
-    #[must_use]
-    pub fn of<'a>(units: impl IntoIterator<Item = &'a Unit>, part: Part, inputs: &Inputs) -> Self {
+    /// Asks all units' policies of one part, the plain way.
+    ///
+    /// # Errors
+    /// Cedar's message, where the policies of a unit do not make a set.
+    pub fn of<'a>(units: impl IntoIterator<Item = &'a Unit>, part: Part, inputs: &Inputs) -> Result<Self, String> {
         let mut findings = Self::default();
         for unit in units {
-            let (permits, forbids) = match part {
-                Part::Enforced => (&unit.permits, &unit.forbids),
-                Part::Shadow => (&unit.shadow_permits, &unit.shadow_forbids),
-            };
-            ask(permits, inputs, &mut findings);
-            ask(forbids, inputs, &mut findings);
+            unit.plain(part)?.into_iter().for_each(|set| ask(set, inputs, &mut findings));
         }
-        findings
+        Ok(findings)
     }
 
     /// Adds what another evaluation found.
@@ -66,6 +68,14 @@ impl Findings {
         ids + errors.map(|(id, message)| id.len() + message.len() + 64).sum::<usize>()
     }
 
+    /// Where satisfied and failed policies of an effect go.
+    fn of_effect(&mut self, effect: Effect) -> (&mut BTreeSet<String>, &mut BTreeMap<String, String>) {
+        match effect {
+            Effect::Permit => (&mut self.permits, &mut self.permit_errors),
+            Effect::Forbid => (&mut self.forbids, &mut self.forbid_errors),
+        }
+    }
+
     /// Every failed policy, sorted by id.
     #[must_use]
     pub fn errors(&self) -> Vec<PolicyError> {
@@ -77,13 +87,58 @@ impl Findings {
     }
 }
 
+/// A policy as the evaluator takes it: scope and conditions in one expression.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    id: String,
+    effect: Effect,
+    condition: Expr,
+}
+
+impl Prepared {
+    pub(super) fn new(policy: &Policy) -> Self {
+        let core: &ast::Policy = policy.as_ref();
+        let template = core.template();
+        let action = match template.action_constraint() {
+            // `action in Action::"read"` is kept as a set of one, which would be built again for every call.
+            ast::ActionConstraint::In(named) if let [named] = named.as_slice() => {
+                Expr::is_in(Expr::var(ast::Var::Action), Expr::val(Arc::clone(named)))
+            }
+            ast::ActionConstraint::In(_) | ast::ActionConstraint::Eq(_) | ast::ActionConstraint::Any => {
+                template.action_constraint().as_expr()
+            }
+        };
+        let conditions = core.non_scope_constraints().cloned().unwrap_or_else(|| Expr::val(true));
+        let resource = Expr::and(template.resource_constraint().as_expr(), conditions);
+        let condition = Expr::and(template.principal_constraint().as_expr(), Expr::and(action, resource));
+        Self { id: policy.id().to_string(), effect: policy.effect(), condition }
+    }
+}
+
+/// Evaluates each of these policies, with the evaluator that the authorizer uses.
+pub(super) fn ask_each<'a>(policies: impl IntoIterator<Item = &'a Prepared>, lean: Lean) -> Findings {
+    let Lean { request, entities } = lean;
+    let evaluator = Evaluator::new(request, &entities, Extensions::all_available());
+    let mut findings = Findings::default();
+    // Templates are refused at load, so no policy has a slot to fill.
+    let slots = SlotEnv::new();
+    for Prepared { id, effect, condition } in policies {
+        let (satisfied, failed) = findings.of_effect(*effect);
+        match evaluator.interpret(condition, &slots).map(|value| value.value) {
+            Ok(ValueKind::Lit(Literal::Bool(true))) => drop(satisfied.insert(id.clone())),
+            Ok(ValueKind::Lit(Literal::Bool(false))) => {}
+            // The scope is joined by `&&`, which fails for anything but a truth value.
+            Ok(_) => drop(failed.insert(id.clone(), "the condition is neither true nor false".to_owned())),
+            Err(error) => drop(failed.insert(id.clone(), error.to_string())),
+        }
+    }
+    findings
+}
+
 /// Asks one set and adds what it says. All of a set's policies have the same effect, so that none hides another.
 pub fn ask(set: &PolicySet, inputs: &Inputs, findings: &mut Findings) {
     let Some(effect) = set.policies().next().map(cedar_policy::Policy::effect) else { return };
-    let (satisfied, failed) = match effect {
-        Effect::Permit => (&mut findings.permits, &mut findings.permit_errors),
-        Effect::Forbid => (&mut findings.forbids, &mut findings.forbid_errors),
-    };
+    let (satisfied, failed) = findings.of_effect(effect);
     let response = Authorizer::new().is_authorized(&inputs.request, set, &inputs.entities);
     satisfied.extend(response.diagnostics().reason().map(ToString::to_string));
     for error in response.diagnostics().errors() {

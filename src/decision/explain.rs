@@ -50,25 +50,24 @@ pub fn explain(snapshot: &Snapshot, query: &Query) -> Result<Vec<Line>, Failure>
     let mut lines = Vec::new();
     for unit in judging(snapshot, &query.namespace)? {
         for entry in unit.entries.values() {
-            lines.push(Line { entry: Arc::clone(entry), matched: matched(&entry.policy, &inputs, query) });
+            lines.push(Line { entry: Arc::clone(entry), matched: matched(entry, &inputs, query) });
         }
     }
     Ok(lines)
 }
 
-fn matched(policy: &Policy, inputs: &Inputs, query: &Query) -> Match {
-    let Ok(pst) = policy.to_pst() else { return Match::Failed("its syntax cannot be read".to_owned()) };
-    let whole = pst.body();
-    match holds(&scope_of(whole), &[], inputs) {
+fn matched(entry: &Entry, inputs: &Inputs, query: &Query) -> Match {
+    let Ok(whole) = entry.syntax() else { return Match::Failed("its syntax cannot be read".to_owned()) };
+    match holds(&scope_of(&whole), &[], inputs) {
         Ok(true) => {}
-        Ok(false) => return Match::OutOfScope(missed(whole, inputs)),
+        Ok(false) => return Match::OutOfScope(missed(&whole, inputs)),
         Err(message) => return Match::Failed(message),
     }
     let mut so_far: Vec<Clause> = Vec::new();
     for clause in whole.clauses() {
         for part in conjuncts(clause) {
             so_far.push(part.clone());
-            match holds(&scope_of(whole), &so_far, inputs) {
+            match holds(&scope_of(&whole), &so_far, inputs) {
                 Ok(true) => {}
                 Ok(false) => return Match::Unmet { condition: part.to_string(), values: read(&part, query) },
                 Err(message) => return Match::Failed(message),

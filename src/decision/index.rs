@@ -5,74 +5,105 @@
 //! A policy that is left out has a false scope, so Cedar would have found it neither satisfied nor failing:
 //! decision, reasons and errors are those of the whole set.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint, ResourceConstraint};
 
-use super::schema::{Types, uid_of};
+use super::quick::Map;
+use super::schema::{Action, Types, uid_of};
 use super::unit::Entry;
 use crate::query::{Node, Query, Uid};
 
 /// One part of a scope, for principals and resources alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
+enum Part {
     /// Any entity.
     Any,
     /// An entity of this type.
-    Is(String),
+    Is(Arc<str>),
     /// This entity.
-    Eq(Uid),
+    Eq(Arc<Uid>),
     /// This entity or anything inside it.
-    In(Uid),
+    In(Arc<Uid>),
     /// An entity of this type that is, or is inside, this entity.
-    IsIn(String, Uid),
+    IsIn(Arc<str>, Arc<Uid>),
 }
 
 impl Part {
     /// Whether the part names `node`. `in` is reflexive.
-    #[must_use]
-    pub fn matches(&self, node: &Node) -> bool {
+    fn matches(&self, node: &Node) -> bool {
         let inside = |uid: &Uid| *uid == node.uid || node.ancestors.contains(uid);
         match self {
             Self::Any => true,
-            Self::Is(kind) => *kind == node.uid.kind,
-            Self::Eq(uid) => *uid == node.uid,
+            Self::Is(kind) => **kind == *node.uid.kind,
+            Self::Eq(uid) => **uid == node.uid,
             Self::In(uid) => inside(uid),
-            Self::IsIn(kind, uid) => *kind == node.uid.kind && inside(uid),
+            Self::IsIn(kind, uid) => **kind == *node.uid.kind && inside(uid),
+        }
+    }
+
+    /// The entity whose members it names, which Cedar tests again.
+    fn within(&self) -> Option<&Uid> {
+        match self {
+            Self::In(uid) | Self::IsIn(_, uid) => Some(uid),
+            Self::Any | Self::Is(_) | Self::Eq(_) => None,
         }
     }
 }
 
-impl From<PrincipalConstraint> for Part {
-    fn from(constraint: PrincipalConstraint) -> Self {
+/// Names that occur in many scopes, each kept once.
+#[derive(Default)]
+struct Names {
+    kinds: HashSet<Arc<str>>,
+    uids: HashSet<Arc<Uid>>,
+}
+
+impl Names {
+    fn kind(&mut self, kind: &impl ToString) -> Arc<str> {
+        once(&mut self.kinds, Arc::from(kind.to_string()))
+    }
+
+    fn uid(&mut self, uid: &EntityUid) -> Arc<Uid> {
+        once(&mut self.uids, Arc::new(uid_of(uid)))
+    }
+
+    fn principal(&mut self, constraint: PrincipalConstraint) -> Part {
         match constraint {
-            PrincipalConstraint::Any => Self::Any,
-            PrincipalConstraint::Is(kind) => Self::Is(kind.to_string()),
-            PrincipalConstraint::Eq(uid) => Self::Eq(uid_of(&uid)),
-            PrincipalConstraint::In(uid) => Self::In(uid_of(&uid)),
-            PrincipalConstraint::IsIn(kind, uid) => Self::IsIn(kind.to_string(), uid_of(&uid)),
+            PrincipalConstraint::Any => Part::Any,
+            PrincipalConstraint::Is(kind) => Part::Is(self.kind(&kind)),
+            PrincipalConstraint::Eq(uid) => Part::Eq(self.uid(&uid)),
+            PrincipalConstraint::In(uid) => Part::In(self.uid(&uid)),
+            PrincipalConstraint::IsIn(kind, uid) => Part::IsIn(self.kind(&kind), self.uid(&uid)),
+        }
+    }
+
+    fn resource(&mut self, constraint: ResourceConstraint) -> Part {
+        match constraint {
+            ResourceConstraint::Any => Part::Any,
+            ResourceConstraint::Is(kind) => Part::Is(self.kind(&kind)),
+            ResourceConstraint::Eq(uid) => Part::Eq(self.uid(&uid)),
+            ResourceConstraint::In(uid) => Part::In(self.uid(&uid)),
+            ResourceConstraint::IsIn(kind, uid) => Part::IsIn(self.kind(&kind), self.uid(&uid)),
         }
     }
 }
 
-impl From<ResourceConstraint> for Part {
-    fn from(constraint: ResourceConstraint) -> Self {
-        match constraint {
-            ResourceConstraint::Any => Self::Any,
-            ResourceConstraint::Is(kind) => Self::Is(kind.to_string()),
-            ResourceConstraint::Eq(uid) => Self::Eq(uid_of(&uid)),
-            ResourceConstraint::In(uid) => Self::In(uid_of(&uid)),
-            ResourceConstraint::IsIn(kind, uid) => Self::IsIn(kind.to_string(), uid_of(&uid)),
-        }
+fn once<T: ?Sized + Eq + Hash>(known: &mut HashSet<Arc<T>>, name: Arc<T>) -> Arc<T> {
+    if let Some(known) = known.get(&name) {
+        return Arc::clone(known);
     }
+    known.insert(Arc::clone(&name));
+    name
 }
 
 /// The actions a scope names, closed over the schema's groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Actions {
     Any,
-    These(Vec<Arc<str>>),
+    /// Ascending. Policies that name the same actions share one list.
+    These(Arc<[Arc<str>]>),
 }
 
 impl Actions {
@@ -98,7 +129,7 @@ pub struct Index {
     scopes: Vec<Scope>,
     principals: Postings,
     resources: Postings,
-    actions: HashMap<Arc<str>, Vec<u32>>,
+    actions: Map<Arc<str>, Vec<u32>>,
     any_action: Vec<u32>,
 }
 
@@ -106,37 +137,35 @@ pub struct Index {
 #[derive(Debug, Default)]
 struct Postings {
     any: Vec<u32>,
-    is: HashMap<String, Vec<u32>>,
-    eq: HashMap<Uid, Vec<u32>>,
-    within: HashMap<Uid, Vec<u32>>,
+    is: Map<Arc<str>, Vec<u32>>,
+    eq: Map<Arc<Uid>, Vec<u32>>,
+    within: Map<Arc<Uid>, Vec<u32>>,
 }
 
 impl Postings {
     fn add(&mut self, part: &Part, number: u32) {
         match part {
             Part::Any => self.any.push(number),
-            Part::Is(kind) => self.is.entry(kind.clone()).or_default().push(number),
-            Part::Eq(uid) => self.eq.entry(uid.clone()).or_default().push(number),
-            Part::In(uid) | Part::IsIn(_, uid) => self.within.entry(uid.clone()).or_default().push(number),
+            Part::Is(kind) => self.is.entry(Arc::clone(kind)).or_default().push(number),
+            Part::Eq(uid) => self.eq.entry(Arc::clone(uid)).or_default().push(number),
+            Part::In(uid) | Part::IsIn(_, uid) => self.within.entry(Arc::clone(uid)).or_default().push(number),
         }
     }
 
-    /// Every list that may hold policies naming `node`.
-    fn lists<'a>(&'a self, node: &Node) -> Vec<&'a [u32]> {
-        let mut lists: Vec<&[u32]> = Vec::with_capacity(8);
+    /// Adds every list that may hold policies naming `node`.
+    fn lists<'a>(&'a self, node: &Node, lists: &mut Vec<&'a [u32]>) {
         let mut add = |list: Option<&'a Vec<u32>>| lists.extend(list.map(Vec::as_slice));
         add(Some(&self.any));
-        add(self.is.get(&node.uid.kind));
+        add(self.is.get(node.uid.kind.as_str()));
         add(self.eq.get(&node.uid));
         add(self.within.get(&node.uid));
         if self.within.len() < node.ancestors.len() {
             // A principal in a thousand groups of which policies name three costs three look-ups.
-            let named = self.within.iter().filter(|(uid, _)| **uid != node.uid && node.ancestors.contains(uid));
+            let named = self.within.iter().filter(|(uid, _)| ***uid != node.uid && node.ancestors.contains(&***uid));
             named.for_each(|(_, list)| add(Some(list)));
         } else {
             node.ancestors.iter().filter(|uid| **uid != node.uid).for_each(|uid| add(self.within.get(uid)));
         }
-        lists
     }
 }
 
@@ -145,13 +174,14 @@ impl Index {
     #[must_use]
     pub fn new(entries: Vec<Arc<Entry>>, types: &Types) -> Self {
         let mut index = Self::default();
-        let mut names = HashMap::new();
+        let mut names = Names::default();
+        let mut closures = Closures { types, single: HashMap::new(), groups: HashMap::new() };
         for (number, entry) in entries.iter().enumerate() {
             let Ok(number) = u32::try_from(number) else { break };
             let scope = Scope {
-                principal: entry.policy.principal_constraint().into(),
-                actions: closed(&entry.policy.action_constraint(), types, &mut names),
-                resource: entry.policy.resource_constraint().into(),
+                principal: names.principal(entry.policy.principal_constraint()),
+                actions: closures.of(entry.policy.action_constraint()),
+                resource: names.resource(entry.policy.resource_constraint()),
             };
             index.principals.add(&scope.principal, number);
             index.resources.add(&scope.resource, number);
@@ -185,21 +215,32 @@ impl Index {
         self.entries.get(usize::try_from(number).ok()?)
     }
 
+    /// All policies, in order of their numbers.
+    pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.iter()
+    }
+
+    /// The entities whose members the policy with this number names in its scope: principals', then resources'.
+    pub(super) fn scope_names(&self, number: u32) -> (Option<&Uid>, Option<&Uid>) {
+        let scope = self.scope(number);
+        (scope.and_then(|scope| scope.principal.within()), scope.and_then(|scope| scope.resource.within()))
+    }
+
     /// Numbers of all policies whose scope names the query, ascending.
     #[must_use]
     pub fn candidates(&self, query: &Query) -> Vec<u32> {
         if self.entries.is_empty() {
             return Vec::new();
         }
-        let actions: Vec<&[u32]> = [Some(&self.any_action), self.actions.get(query.action.as_str())]
-            .into_iter()
-            .flatten()
-            .map(Vec::as_slice)
-            .collect();
-        let resources = self.resources.lists(&query.resource);
-        let principals = self.principals.lists(&query.principal);
+        let mut lists: Vec<&[u32]> = Vec::with_capacity(16);
+        self.principals.lists(&query.principal, &mut lists);
+        let parted = lists.len();
+        self.resources.lists(&query.resource, &mut lists);
+        let (principals, resources) = lists.split_at(parted);
+        let named = self.actions.get(query.action.as_str()).map_or(&[][..], Vec::as_slice);
+        let actions = [self.any_action.as_slice(), named];
         let length = |lists: &[&[u32]]| lists.iter().map(|list| list.len()).sum::<usize>();
-        let shortest = [&resources, &principals, &actions].into_iter().min_by_key(|lists| length(lists));
+        let shortest = [resources, principals, &actions].into_iter().min_by_key(|lists| length(lists));
         let mut found: Vec<u32> = shortest
             .into_iter()
             .flatten()
@@ -211,31 +252,43 @@ impl Index {
     }
 
     fn names(&self, number: u32, query: &Query) -> bool {
-        let scope = usize::try_from(number).ok().and_then(|number| self.scopes.get(number));
-        scope.is_some_and(|scope| {
+        self.scope(number).is_some_and(|scope| {
             scope.actions.matches(&query.action)
                 && scope.resource.matches(&query.resource)
                 && scope.principal.matches(&query.principal)
         })
     }
+
+    fn scope(&self, number: u32) -> Option<&Scope> {
+        self.scopes.get(usize::try_from(number).ok()?)
+    }
 }
 
-/// The concrete actions that a constraint names: an action itself, or any group above it.
-fn closed(constraint: &ActionConstraint, types: &Types, names: &mut HashMap<String, Arc<str>>) -> Actions {
-    let named: Vec<&cedar_policy::EntityUid> = match constraint {
-        ActionConstraint::Any => return Actions::Any,
-        ActionConstraint::Eq(uid) => {
-            let id = uid.id().unescaped();
-            return Actions::These(vec![Arc::clone(names.entry(id.to_owned()).or_insert_with(|| id.into()))]);
-        }
-        ActionConstraint::In(uids) => uids.iter().collect(),
-    };
-    let inside = |closure: &[cedar_policy::Entity]| closure.iter().any(|entity| named.contains(&&entity.uid()));
-    let mut actions: Vec<Arc<str>> = types
-        .actions()
-        .filter(|(_, closure)| inside(closure))
-        .map(|(id, _)| Arc::clone(names.entry(id.to_owned()).or_insert_with(|| id.into())))
-        .collect();
-    actions.sort();
-    Actions::These(actions)
+/// The concrete actions that constraints name: an action itself, or all that any named group holds.
+struct Closures<'a> {
+    types: &'a Types,
+    single: HashMap<EntityUid, Arc<[Arc<str>]>>,
+    groups: HashMap<Vec<EntityUid>, Arc<[Arc<str>]>>,
+}
+
+impl Closures<'_> {
+    fn of(&mut self, constraint: ActionConstraint) -> Actions {
+        let named = match constraint {
+            ActionConstraint::Any => return Actions::Any,
+            ActionConstraint::Eq(uid) => {
+                let alone = || [uid.id().unescaped().into()].into();
+                return Actions::These(Arc::clone(self.single.entry(uid.clone()).or_insert_with(alone)));
+            }
+            ActionConstraint::In(uids) => uids,
+        };
+        let actions = self.types.actions();
+        let closed = || {
+            let inside = |action: &Action| action.closure.iter().any(|entity| named.contains(&entity.uid()));
+            let mut ids: Vec<Arc<str>> =
+                actions.filter(|(_, action)| inside(action)).map(|(id, _)| id.into()).collect();
+            ids.sort();
+            ids.into()
+        };
+        Actions::These(Arc::clone(self.groups.entry(named.clone()).or_insert_with(closed)))
+    }
 }

@@ -9,35 +9,41 @@ use cedar_policy::{ActionConstraint, Effect, Policy, PolicyId, PolicySet, Princi
 use super::footprint::Footprint;
 use super::schema::Types;
 
-/// Where brackets are nested deeper than `max`, outside strings and comments.
-#[must_use]
-pub fn too_deep(text: &str, max: usize) -> Option<usize> {
-    let (mut depth, mut in_string, mut in_comment, mut escaped) = (0_usize, false, false, false);
-    let mut last = ' ';
-    for (at, character) in text.char_indices() {
+/// The characters of a policy text that are neither in a string nor in a comment, with their places.
+pub fn code(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let (mut in_string, mut in_comment, mut escaped, mut last) = (false, false, false, ' ');
+    text.char_indices().filter(move |(_, character)| {
+        let was_in_string = in_string;
         match character {
-            '\n' => in_comment = false,
+            // Cedar's comments end at either.
+            '\n' | '\r' => in_comment = false,
             _ if in_comment => {}
             '"' if in_string && !escaped => in_string = false,
             '"' if !in_string => in_string = true,
             '/' if !in_string && last == '/' => in_comment = true,
-            '(' | '[' | '{' if !in_string => {
-                depth += 1;
-                if depth > max {
-                    return Some(at);
-                }
-            }
-            ')' | ']' | '}' if !in_string => depth = depth.saturating_sub(1),
-            // Unary operators nest as brackets do; a run of them counts the same.
-            '!' | '-' if !in_string && last == character => {
-                depth += 1;
-                if depth > max {
-                    return Some(at);
-                }
-            }
             _ => {}
         }
-        escaped = in_string && character == '\\' && !escaped;
+        escaped = in_string && *character == '\\' && !escaped;
+        last = *character;
+        !(was_in_string || in_string || in_comment)
+    })
+}
+
+/// Where brackets are nested deeper than `max`, outside strings and comments.
+#[must_use]
+pub fn too_deep(text: &str, max: usize) -> Option<usize> {
+    let (mut depth, mut last) = (0_usize, ' ');
+    for (at, character) in code(text) {
+        match character {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            // Unary operators nest as brackets do; a run of them counts the same.
+            '!' | '-' if last == character => depth += 1,
+            _ => {}
+        }
+        if depth > max {
+            return Some(at);
+        }
         last = character;
     }
     None
@@ -135,5 +141,19 @@ mod tests {
             None
         );
         assert!(too_deep(&"!".repeat(100), 48).is_some());
+        assert_eq!(too_deep("// a comment that ends here\r((", 1), Some(29), "a comment ends at a carriage return");
+    }
+
+    #[test]
+    fn code_is_what_stands_outside_strings_and_comments() {
+        for (text, expected) in [
+            (r#"a "b;" c"#, "a  c"),
+            (r#"a "\";" c"#, "a  c"),
+            (r#"a "\\" ; c"#, "a  ; c"),
+            ("a // b; \"\n c", "a /\n c"),
+            (r#"a "// b" ;"#, "a  ;"),
+        ] {
+            assert_eq!(code(text).map(|(_, character)| character).collect::<String>(), expected, "{text}");
+        }
     }
 }

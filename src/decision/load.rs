@@ -1,24 +1,24 @@
 //! From a tree of files to the next snapshot: unit by unit, last good kept.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::literals::Known;
 use super::manifest::{self, Manifest, Mode};
-use super::schema::{self, FactsType, Types};
+use super::schema::{self, Types};
 use super::snapshot::{Files, Loaded, Namespace, PLATFORM_FILES, Part, Platform, Snapshot, Tree, digest};
 use super::unit::{Against, MESH, Unit};
 use crate::catalog::Catalog;
 use crate::problem::Problem;
-use crate::query::{Node, Uid, Value};
+
+mod platform;
 
 /// Makes the next snapshot of `tree`; what is bad keeps its version of `previous`.
 #[must_use]
 pub fn load(tree: &Tree, previous: Option<&Arc<Snapshot>>) -> Loaded {
     let mut report = Report::default();
     let sorted = sort(tree, &mut report);
-    let platform = next_platform(&sorted, previous, &mut report);
-    let Some(platform) = platform else {
+    let Some(Next { platform, mut ready }) = next_platform(&sorted, previous, &mut report) else {
         check_alone(&sorted, &mut report);
         return report.loaded(None);
     };
@@ -26,7 +26,8 @@ pub fn load(tree: &Tree, previous: Option<&Arc<Snapshot>>) -> Loaded {
     for (name, files) in &sorted.namespaces {
         let old = previous.and_then(|snapshot| snapshot.parts().get(name));
         let unchanged = previous.is_some_and(|snapshot| Arc::ptr_eq(snapshot.platform(), &platform));
-        parts.insert(name.clone(), next_part(name, files, old, unchanged.then_some(()), &platform, &mut report));
+        let under = Under { platform: &platform, unchanged: unchanged.then_some(()), ready: ready.remove(name) };
+        parts.insert(name.clone(), next_part(name, files, old, under, &mut report));
     }
     let engine = previous.map(|snapshot| Arc::clone(snapshot.engine())).unwrap_or_default();
     let snapshot = Arc::new(Snapshot::assemble(platform, parts, engine));
@@ -110,11 +111,11 @@ fn check_alone(sorted: &Sorted, report: &mut Report) {
     ) else {
         return;
     };
-    let declared = declared(text("entities.json"), &types, &mut Vec::new()).into_keys().collect();
+    let declared = platform::declared(text("entities.json"), &types, &mut Vec::new()).into_keys().collect();
     let folders: Vec<String> = sorted.namespaces.keys().cloned().collect();
     let known = Known { catalog: &catalog, folders: &folders, declared: &declared };
     for (name, files) in &sorted.namespaces {
-        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_ref())).collect();
+        let files: Vec<(&str, &Arc<str>)> = files.iter().map(|(path, text)| (path.as_str(), text)).collect();
         let against = Against { types: &types, known, manifest: &manifest };
         if let Err(problems) = Unit::load(name, &files, against, &mut Vec::new()) {
             report.refuse(name, problems);
@@ -131,9 +132,32 @@ fn is_dns_label(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('-') && !name.ends_with('-')
 }
 
+/// The platform to use from now on.
+struct Next {
+    platform: Arc<Platform>,
+    /// Namespaces that were loaded under it already, to see whether it breaks them.
+    ready: BTreeMap<String, Ready>,
+}
+
+/// A namespace under a platform that is new.
+struct Ready {
+    new: Result<(Unit, Vec<Problem>), Vec<Problem>>,
+    /// The version in force, where the new text is bad.
+    kept: Option<Unit>,
+}
+
+/// What a namespace is loaded under.
+struct Under<'a> {
+    platform: &'a Platform,
+    /// There where it is the platform of the version before.
+    unchanged: Option<()>,
+    ready: Option<Ready>,
+}
+
 /// The platform's next version, or the one in force where the new one is bad or would break a namespace.
-fn next_platform(sorted: &Sorted, previous: Option<&Arc<Snapshot>>, report: &mut Report) -> Option<Arc<Platform>> {
+fn next_platform(sorted: &Sorted, previous: Option<&Arc<Snapshot>>, report: &mut Report) -> Option<Next> {
     let in_force = previous.map(|snapshot| Arc::clone(snapshot.platform()));
+    let same = |platform| Next { platform, ready: BTreeMap::new() };
     let folders: Vec<String> = sorted.namespaces.keys().cloned().collect();
     let new_digest = digest(sorted.platform.iter().map(|(path, text)| (path.as_str(), text.as_ref())));
     if let Some(old) = &in_force
@@ -141,69 +165,76 @@ fn next_platform(sorted: &Sorted, previous: Option<&Arc<Snapshot>>, report: &mut
         && old.folders == folders
         && !report.refused.contains(MESH)
     {
-        return in_force;
+        return in_force.map(same);
     }
     let mut notes = Vec::new();
     let candidate = if report.refused.contains(MESH) {
         Err(Vec::new())
     } else {
-        platform(&sorted.platform, folders, new_digest, &mut notes)
+        platform::check(&sorted.platform, folders, new_digest, &mut notes)
     };
     let candidate = match candidate {
         Ok(candidate) => Arc::new(candidate),
         Err(problems) => {
             report.refuse(MESH, problems);
-            return in_force;
+            return in_force.map(same);
         }
     };
-    if let Some(previous) = previous {
-        let broken = broken_by(&candidate, sorted, previous);
-        if !broken.is_empty() {
+    let ready = match previous.map_or_else(|| Ok(BTreeMap::new()), |previous| ready(&candidate, sorted, previous)) {
+        Ok(ready) => ready,
+        Err(broken) => {
             report.refuse(MESH, broken);
-            return in_force;
+            return in_force.map(same);
         }
-    }
+    };
     report.problems.extend(notes);
-    Some(candidate)
+    Some(Next { platform: candidate, ready })
 }
 
-/// Namespaces in force that would have no valid version under a new platform: neither the new text nor the old.
-fn broken_by(candidate: &Platform, sorted: &Sorted, previous: &Snapshot) -> Vec<Problem> {
+/// The namespaces in force under a new platform.
+///
+/// # Errors
+/// Those that would have no valid version: neither the new text nor the old.
+fn ready(candidate: &Platform, sorted: &Sorted, previous: &Snapshot) -> Result<BTreeMap<String, Ready>, Vec<Problem>> {
+    let mut ready = BTreeMap::new();
     let mut broken = Vec::new();
     for (name, part) in previous.parts() {
-        let (Namespace::Loaded(_), Some(new)) = (&part.state, sorted.namespaces.get(name)) else { continue };
-        let check = |files: &Files| unit(name, files, candidate, &mut Vec::new());
-        if check(new).is_err()
-            && let Err(problems) = check(&part.files)
-        {
-            let message = format!("namespace `{name}` in force would no longer be valid; nothing was changed");
-            broken.push(Problem::error(format!("namespaces/{name}"), message));
-            broken.extend(problems);
-        }
+        let (Namespace::Loaded(_), Some(files)) = (&part.state, sorted.namespaces.get(name)) else { continue };
+        let mut notes = Vec::new();
+        let new = unit(name, files, candidate, &mut notes).map(|unit| (unit, notes));
+        let kept = match &new {
+            Ok(_) => None,
+            Err(_) => match unit(name, &part.files, candidate, &mut Vec::new()) {
+                Ok(kept) => Some(kept),
+                Err(problems) => {
+                    let message = format!("namespace `{name}` in force would no longer be valid; nothing was changed");
+                    broken.push(Problem::error(format!("namespaces/{name}"), message));
+                    broken.extend(problems);
+                    None
+                }
+            },
+        };
+        ready.insert(name.clone(), Ready { new, kept });
     }
-    broken
+    if broken.is_empty() { Ok(ready) } else { Err(broken) }
 }
 
-fn next_part(
-    name: &str,
-    files: &Arc<Files>,
-    old: Option<&Part>,
-    same_platform: Option<()>,
-    platform: &Platform,
-    report: &mut Report,
-) -> Part {
+fn next_part(name: &str, files: &Arc<Files>, old: Option<&Part>, under: Under<'_>, report: &mut Report) -> Part {
     let new_digest = digest(files.iter().map(|(path, text)| (path.as_str(), text.as_ref())));
-    if let (Some(old), Some(())) = (old, same_platform)
+    if let (Some(old), Some(())) = (old, under.unchanged)
         && old.digest == new_digest
         && matches!(old.state, Namespace::Loaded(_))
         && !report.refused.contains(name)
     {
         return old.clone();
     }
-    let mut notes = Vec::new();
-    let loaded = if report.refused.contains(name) { Err(Vec::new()) } else { unit(name, files, platform, &mut notes) };
+    let Ready { new, kept } = under.ready.unwrap_or_else(|| {
+        let mut notes = Vec::new();
+        Ready { new: unit(name, files, under.platform, &mut notes).map(|unit| (unit, notes)), kept: None }
+    });
+    let loaded = if report.refused.contains(name) { Err(Vec::new()) } else { new };
     let problems = match loaded {
-        Ok(unit) => {
+        Ok((unit, notes)) => {
             report.problems.extend(notes);
             return Part { state: Namespace::Loaded(Arc::new(unit)), files: Arc::clone(files), digest: new_digest };
         }
@@ -211,8 +242,9 @@ fn next_part(
     };
     report.refuse(name, problems);
     // The version in force stays, rebuilt under the platform that is now in force.
-    let kept = old.filter(|old| matches!(old.state, Namespace::Loaded(_)));
-    let kept = kept.and_then(|old| unit(name, &old.files, platform, &mut Vec::new()).ok().map(|unit| (old, unit)));
+    let old = old.filter(|old| matches!(old.state, Namespace::Loaded(_)));
+    let again = |old: &Part| unit(name, &old.files, under.platform, &mut Vec::new()).ok();
+    let kept = old.and_then(|old| Some((old, kept.or_else(|| again(old))?)));
     match kept {
         Some((old, unit)) => {
             Part { state: Namespace::Loaded(Arc::new(unit)), files: Arc::clone(&old.files), digest: old.digest.clone() }
@@ -222,150 +254,8 @@ fn next_part(
 }
 
 fn unit(name: &str, files: &Files, platform: &Platform, notes: &mut Vec<Problem>) -> Result<Unit, Vec<Problem>> {
-    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_ref())).collect();
+    let files: Vec<(&str, &Arc<str>)> = files.iter().map(|(path, text)| (path.as_str(), text)).collect();
     Unit::load(name, &files, platform.against(), notes)
-}
-
-/// Checks the mesh's unit: schema, catalogue, manifest, entities and policies, as far as each allows the next.
-fn platform(
-    files: &Files,
-    folders: Vec<String>,
-    digest: String,
-    notes: &mut Vec<Problem>,
-) -> Result<Platform, Vec<Problem>> {
-    let text = |name: &str| files.get(name).map_or("", AsRef::as_ref);
-    let mut problems = Vec::new();
-    if files.get(schema::BUILT_IN_FILE).is_some_and(|text| text.as_ref() != schema::BUILT_IN) {
-        let message = "this file differs from the types built into this version of Picket";
-        let help = "keep your additions in facts.cedarschema, and take this file from `policies/` of the release";
-        problems.push(Problem::error(schema::BUILT_IN_FILE, message).help(help));
-    }
-    let manifest = keep(Manifest::parse(text(manifest::FILE)), &mut problems);
-    let catalog = keep(Catalog::parse("catalog.yaml", text("catalog.yaml")), &mut problems);
-    let types = keep(Types::new(text(schema::FACTS_FILE)), &mut problems);
-    let (Some(manifest), Some(catalog), Some(types)) = (manifest, catalog, types) else { return Err(problems) };
-    let declared = declared(text("entities.json"), &types, &mut problems);
-    let workload_facts = catalog.workloads().filter_map(|w| Some((&w.id, w.facts.as_ref()?)));
-    let workload_facts = typed(&types, FactsType::Workload, workload_facts, &mut problems);
-    let service_facts = catalog.services().filter_map(|s| Some((&s.id, s.facts.as_ref()?)));
-    let service_facts = typed(&types, FactsType::Service, service_facts, &mut problems);
-    unknown_modes(&manifest, files, &folders, &mut problems);
-    let declared_ids: BTreeSet<Uid> = declared.keys().cloned().collect();
-    let mesh_files: Vec<(&str, &str)> = files
-        .iter()
-        .filter(|(path, _)| path.starts_with("mesh/"))
-        .map(|(path, text)| (path.as_str(), text.as_ref()))
-        .collect();
-    let known = Known { catalog: &catalog, folders: &folders, declared: &declared_ids };
-    let against = Against { types: &types, known, manifest: &manifest };
-    let mesh = keep(Unit::load(MESH, &mesh_files, against, notes), &mut problems);
-    let schema_digest = super::snapshot::digest([("", schema::BUILT_IN), ("", text(schema::FACTS_FILE))]);
-    match mesh {
-        Some(mesh) if problems.is_empty() => {
-            note_open_permits(&mesh, notes);
-            notes.extend_from_slice(catalog.warnings());
-            Ok(Platform {
-                mesh: Arc::new(mesh),
-                types,
-                catalog,
-                manifest,
-                declared,
-                declared_ids,
-                workload_facts,
-                service_facts,
-                folders,
-                digest,
-                schema_digest,
-            })
-        }
-        _ => Err(problems),
-    }
-}
-
-fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
-    match result {
-        Ok(value) => Some(value),
-        Err(found) => {
-            problems.extend(found);
-            None
-        }
-    }
-}
-
-fn typed<'a>(
-    types: &Types,
-    kind: FactsType,
-    facts: impl Iterator<Item = (&'a String, &'a serde_json::Value)>,
-    problems: &mut Vec<Problem>,
-) -> HashMap<String, Value> {
-    let mut typed = HashMap::new();
-    for (id, json) in facts {
-        match types.typed(kind, json) {
-            Ok(value) => {
-                typed.insert(id.clone(), value);
-            }
-            Err(message) => {
-                let message = format!("the facts of `{id}` do not fit the schema: {message}");
-                problems.push(Problem::error("catalog.yaml", message));
-            }
-        }
-    }
-    typed
-}
-
-/// `entities.json`: facts and groups, but no place in another namespace than the id's own.
-fn declared(text: &str, types: &Types, problems: &mut Vec<Problem>) -> HashMap<Uid, Node> {
-    if text.trim().is_empty() {
-        return HashMap::new();
-    }
-    let nodes = match types.entities(text) {
-        Ok(nodes) => nodes,
-        Err(message) => {
-            problems.push(Problem::error("entities.json", message));
-            return HashMap::new();
-        }
-    };
-    for node in &nodes {
-        let own = node.uid.id.split('/').next().unwrap_or_default();
-        let inside = super::confine::INSIDE_SERVICES.contains(&node.uid.kind.as_str());
-        let outside = |uid: &&Uid| match uid.kind.as_str() {
-            "Namespace" => inside && uid.id != own,
-            kind if super::confine::INSIDE_SERVICES.contains(&kind) => uid.id.split('/').next() != Some(own),
-            _ => false,
-        };
-        if let Some(parent) = node.ancestors.iter().find(outside) {
-            let message = format!("{} cannot lie in {parent}; its namespace is the one its id names", node.uid);
-            problems.push(Problem::error("entities.json", message));
-        }
-    }
-    nodes.into_iter().map(|node| (node.uid.clone(), node)).collect()
-}
-
-fn unknown_modes(manifest: &Manifest, files: &Files, folders: &[String], problems: &mut Vec<Problem>) {
-    for key in manifest.modes.keys() {
-        let exists = match key.strip_prefix("namespaces/") {
-            Some(namespace) => folders.iter().any(|folder| folder == namespace),
-            None => files.contains_key(key),
-        };
-        if !exists {
-            let message = format!("`modes` names `{key}`, which does not exist");
-            problems.push(Problem::error(manifest::FILE, message));
-        }
-    }
-}
-
-/// Mesh permits that open every namespace are by design; whoever validates should see them.
-fn note_open_permits(mesh: &Unit, notes: &mut Vec<Problem>) {
-    use cedar_policy::{Effect, ResourceConstraint};
-    for entry in mesh.entries.values().filter(|entry| entry.effect == Effect::Permit) {
-        let what = match (entry.bridge, entry.policy.resource_constraint()) {
-            (true, _) => "is a bridge: what it opens is only observed",
-            (false, ResourceConstraint::Any | ResourceConstraint::Is(_)) => "opens every namespace",
-            (false, _) => continue,
-        };
-        let message = format!("permit `{}` of the mesh {what}", entry.id);
-        notes.push(Problem::note(&entry.file, message).at(Some(entry.span.clone())));
-    }
 }
 
 /// Moving a forbid to shadow widens access; it must not go unnoticed.
@@ -387,7 +277,7 @@ fn note_widening(previous: Option<&Arc<Snapshot>>, next: &Snapshot, report: &mut
     for entry in units(next).iter().flat_map(|unit| unit.entries.values()) {
         if entry.mode == Mode::Shadow && enforced.contains(&entry.id) {
             let message = format!("forbid `{}` moved to shadow: calls it stopped may now pass", entry.id);
-            report.problems.push(Problem::warning(&entry.file, message).at(Some(entry.span.clone())));
+            report.problems.push(Problem::warning(entry.file.as_ref(), message).at(Some(entry.span.clone())));
         }
     }
 }

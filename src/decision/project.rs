@@ -1,12 +1,16 @@
 //! A query cut down to what a set of policies can reach: as a key to remember a decision by, and as inputs.
 //!
-//! Both are made from the same reach by the same walk, so that nothing that is evaluated can be missing from
-//! the key.
+//! Knows: queries, and reach in a shape that is quick to walk. Must not know: Cedar, where findings are kept.
+//!
+//! A cut borrows; nothing is copied to write a key. Key and inputs walk the same [`Cut`], so that nothing that
+//! is evaluated can be missing from the key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::reach::{EntityReach, Path, Reach};
 use crate::query::{Keys, Node, Query, Uid, Value};
+
+mod key;
 
 /// Ancestors that the scopes of the selected policies name, which Cedar tests again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,184 +21,299 @@ pub struct ScopeNames {
     pub resource: BTreeSet<Uid>,
 }
 
-/// Cuts a query down.
-#[must_use]
-pub fn project(query: &Query, reach: &Reach, scope: &ScopeNames) -> Query {
-    let context =
-        if reach.whole_context { query.context.clone() } else { picked(&query.context, &context_paths(reach)) };
-    Query {
-        principal: node(&query.principal, &reach.principal, &scope.principal),
-        action: query.action.clone(),
-        resource: node(&query.resource, &reach.resource, &scope.resource),
-        context,
-        bags: bags(query, reach),
-        namespace: query.namespace.clone(),
+/// What a set of policies can reach, ready to be walked along a query.
+#[derive(Debug, Default)]
+pub struct Shape {
+    principal: NodeShape,
+    resource: NodeShape,
+    context: Tree,
+    bags: Bags,
+}
+
+/// Names of a record that are reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tree {
+    /// All of them, with everything below.
+    Whole,
+    /// Just these, and of each what its own tree says.
+    Names(BTreeMap<String, Tree>),
+}
+
+#[derive(Debug, Default)]
+struct NodeShape {
+    attributes: Tree,
+    tags: Tree,
+    ancestors: Ancestors,
+    /// The id is compared, not only tested for membership.
+    itself: bool,
+}
+
+#[derive(Debug)]
+enum Ancestors {
+    /// Whatever there are.
+    All,
+    /// Those that conditions name, and those that only scopes name.
+    Named { within: Vec<Uid>, scope: Vec<Uid> },
+}
+
+#[derive(Debug)]
+enum Bags {
+    /// Every bag with all its tags.
+    All,
+    /// Those at these paths of the context, each with these tags.
+    At(Vec<(Path, Tree)>),
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self::Names(BTreeMap::new())
     }
 }
 
-/// The paths to take from the context: those reached, and those that lead to reached bags.
-fn context_paths(reach: &Reach) -> BTreeSet<Path> {
-    reach.context.iter().chain(reach.bags.keys()).cloned().collect()
-}
-
-fn node(node: &Node, reach: &EntityReach, scope: &BTreeSet<Uid>) -> Node {
-    if reach.whole {
-        return node.clone();
-    }
-    let named = |uid: &&Uid| reach.all_ancestors || reach.within.contains(*uid) || scope.contains(*uid);
-    // Walk the smaller side: callers may be in very many groups, of which policies name few.
-    let wanted = reach.within.len() + scope.len();
-    let ancestors = if !reach.all_ancestors && wanted < node.ancestors.len() {
-        reach.within.iter().chain(scope).filter(|uid| node.ancestors.contains(*uid)).cloned().collect()
-    } else {
-        node.ancestors.iter().filter(named).cloned().collect()
-    };
-    Node {
-        uid: node.uid.clone(),
-        attributes: picked(&node.attributes, &reach.paths),
-        tags: kept(&node.tags, &reach.tags),
-        ancestors,
+impl Default for Ancestors {
+    fn default() -> Self {
+        Self::Named { within: Vec::new(), scope: Vec::new() }
     }
 }
 
-fn kept(tags: &BTreeMap<String, Value>, keys: &Keys) -> BTreeMap<String, Value> {
-    match keys {
-        Keys::All => tags.clone(),
-        Keys::Some(keys) => keys.iter().filter_map(|key| Some((key.clone(), tags.get(key)?.clone()))).collect(),
+impl Default for Bags {
+    fn default() -> Self {
+        Self::At(Vec::new())
     }
 }
 
-/// The parts of a record that the paths lead to.
-fn picked(record: &BTreeMap<String, Value>, paths: &BTreeSet<Path>) -> BTreeMap<String, Value> {
-    let mut out = BTreeMap::new();
-    for path in paths {
-        copy(record, path, &mut out);
+impl Tree {
+    fn of_paths<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+        let mut tree = Self::default();
+        paths.into_iter().for_each(|path| tree.add(path));
+        tree
     }
-    out
+
+    fn of_keys(keys: &Keys) -> Self {
+        match keys {
+            Keys::All => Self::Whole,
+            Keys::Some(keys) => Self::Names(keys.iter().map(|key| (key.clone(), Self::Whole)).collect()),
+        }
+    }
+
+    fn add(&mut self, path: &[String]) {
+        match (&mut *self, path.split_first()) {
+            (Self::Whole, _) => {}
+            (Self::Names(_), None) => *self = Self::Whole,
+            (Self::Names(names), Some((first, below))) => names.entry(first.clone()).or_default().add(below),
+        }
+    }
 }
 
-fn copy(from: &BTreeMap<String, Value>, path: &[String], to: &mut BTreeMap<String, Value>) {
-    let Some((first, below)) = path.split_first() else { return };
-    let Some(value) = from.get(first) else { return };
+impl Shape {
+    /// What policies with this reach and these scopes look at.
+    #[must_use]
+    pub fn new(reach: &Reach, scope: &ScopeNames) -> Self {
+        let (context, bags) = if reach.whole_context {
+            (Tree::Whole, Bags::All)
+        } else {
+            // A bag is looked up by what stands at its path, which so is reached as well.
+            let context = Tree::of_paths(reach.context.iter().chain(reach.bags.keys()));
+            let bags = reach.bags.iter().map(|(path, keys)| (path.clone(), Tree::of_keys(keys)));
+            (context, Bags::At(bags.collect()))
+        };
+        Self {
+            principal: NodeShape::new(&reach.principal, &scope.principal),
+            resource: NodeShape::new(&reach.resource, &scope.resource),
+            context,
+            bags,
+        }
+    }
+
+    /// A query as far as this reaches.
+    #[must_use]
+    pub fn cut<'a>(&'a self, query: &'a Query) -> Cut<'a> {
+        Cut { query, shape: self }
+    }
+}
+
+impl NodeShape {
+    fn new(reach: &EntityReach, scope: &BTreeSet<Uid>) -> Self {
+        let ancestors = if reach.whole || reach.all_ancestors {
+            Ancestors::All
+        } else {
+            let scope = scope.difference(&reach.within).cloned().collect();
+            Ancestors::Named { within: reach.within.iter().cloned().collect(), scope }
+        };
+        let (attributes, tags) = if reach.whole {
+            (Tree::Whole, Tree::Whole)
+        } else {
+            (Tree::of_paths(&reach.paths), Tree::of_keys(&reach.tags))
+        };
+        Self { attributes, tags, ancestors, itself: reach.itself }
+    }
+}
+
+/// A query as far as a set of policies can reach.
+#[derive(Debug, Clone, Copy)]
+pub struct Cut<'a> {
+    query: &'a Query,
+    shape: &'a Shape,
+}
+
+/// An entity as far as it is reached.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeCut<'a> {
+    node: &'a Node,
+    shape: &'a NodeShape,
+}
+
+/// A record as far as it is reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'a> {
+    record: &'a BTreeMap<String, Value>,
+    /// `None` for all of it.
+    names: Option<&'a BTreeMap<String, Tree>>,
+}
+
+/// A value as far as it is reached.
+#[derive(Debug, Clone, Copy)]
+pub enum Seen<'a> {
+    /// All of it.
+    Whole(&'a Value),
+    /// A record of which only some names are reached. It stands even if it has none of them: `has` looks at
+    /// the record itself.
+    Part(Fields<'a>),
+}
+
+impl<'a> Cut<'a> {
+    /// The principal.
+    #[must_use]
+    pub fn principal(&self) -> NodeCut<'a> {
+        NodeCut { node: &self.query.principal, shape: &self.shape.principal }
+    }
+
+    /// The resource.
+    #[must_use]
+    pub fn resource(&self) -> NodeCut<'a> {
+        NodeCut { node: &self.query.resource, shape: &self.shape.resource }
+    }
+
+    /// Id of the action.
+    #[must_use]
+    pub fn action(&self) -> &'a str {
+        &self.query.action
+    }
+
+    /// The context.
+    #[must_use]
+    pub fn context(&self) -> Fields<'a> {
+        Fields::new(&self.query.context, &self.shape.context)
+    }
+
+    /// Bags that are reached, each with its tags; one may come twice, with different tags.
+    pub fn bags(&self) -> impl Iterator<Item = (&'a Uid, Fields<'a>)> + use<'a> {
+        let (query, shape) = (self.query, self.shape);
+        let (all, at): (&[Node], &[(Path, Tree)]) = match &shape.bags {
+            Bags::All => (&query.bags, &[]),
+            Bags::At(paths) => (&[], paths),
+        };
+        let named = at.iter().filter_map(|(path, tags)| {
+            let bag = bag_at(query, path)?;
+            Some((&bag.uid, Fields::new(&bag.tags, tags)))
+        });
+        all.iter().map(|bag| (&bag.uid, Fields { record: &bag.tags, names: None })).chain(named)
+    }
+
+    /// Writes everything that an evaluation can depend on, so that no two cuts of one shape differ and are equal.
+    pub fn write_key(&self, out: &mut Vec<u8>) {
+        key::write(self, out);
+    }
+}
+
+fn bag_at<'a>(query: &'a Query, path: &Path) -> Option<&'a Node> {
+    let (first, below) = path.split_first()?;
+    let mut value = query.context.get(first)?;
+    for name in below {
+        let Value::Record(record) = value else { return None };
+        value = record.get(name)?;
+    }
     match value {
-        Value::Record(inner) if !below.is_empty() => {
-            // A record stands even if what was asked of it does not: `has` looks at the record itself.
-            let slot = to.entry(first.clone()).or_insert_with(|| Value::Record(BTreeMap::new()));
-            if let Value::Record(slot) = slot {
-                copy(inner, below, slot);
-            }
-        }
-        _ => drop(to.insert(first.clone(), value.clone())),
+        Value::Entity(uid) => query.bags.iter().find(|bag| bag.uid == *uid),
+        _ => None,
     }
 }
 
-fn bags(query: &Query, reach: &Reach) -> Vec<Node> {
-    let at = |path: &Path| {
-        let mut value = query.context.get(path.first()?)?;
-        for name in path.iter().skip(1) {
-            let Value::Record(record) = value else { return None };
-            value = record.get(name)?;
-        }
-        match value {
-            Value::Entity(uid) => query.bags.iter().find(|bag| bag.uid == *uid),
-            _ => None,
-        }
-    };
-    if reach.whole_context {
-        return query.bags.clone();
+impl<'a> NodeCut<'a> {
+    /// Its name.
+    #[must_use]
+    pub fn uid(&self) -> &'a Uid {
+        &self.node.uid
     }
-    let mut bags: BTreeMap<Uid, Node> = BTreeMap::new();
-    for (path, keys) in &reach.bags {
-        let Some(bag) = at(path) else { continue };
-        let slot = bags.entry(bag.uid.clone()).or_insert_with(|| Node::new(bag.uid.clone()));
-        slot.tags.extend(kept(&bag.tags, keys));
+
+    /// Its attributes.
+    #[must_use]
+    pub fn attributes(&self) -> Fields<'a> {
+        Fields::new(&self.node.attributes, &self.shape.attributes)
     }
-    bags.into_values().collect()
-}
 
-/// Writes everything of a projected query that an evaluation can depend on, so that no two differ and are equal.
-///
-/// Ancestors that only scopes name are left out: which policies were selected fixes those tests.
-pub fn write_key(query: &Query, reach: &Reach, out: &mut Vec<u8>) {
-    text(&query.action, out);
-    entity_key(&query.principal, &reach.principal, out);
-    entity_key(&query.resource, &reach.resource, out);
-    record(&query.context, out);
-    length(query.bags.len(), out);
-    for bag in &query.bags {
-        text(&bag.uid.id, out);
-        record(&bag.tags, out);
+    /// Its tags.
+    #[must_use]
+    pub fn tags(&self) -> Fields<'a> {
+        Fields::new(&self.node.tags, &self.shape.tags)
     }
-}
 
-fn entity_key(node: &Node, reach: &EntityReach, out: &mut Vec<u8>) {
-    text(&node.uid.kind, out);
-    record(&node.attributes, out);
-    record(&node.tags, out);
-    if reach.whole || reach.all_ancestors {
-        text(&node.uid.id, out);
-        length(node.ancestors.len(), out);
-        for uid in &node.ancestors {
-            text(&uid.kind, out);
-            text(&uid.id, out);
-        }
-        return;
+    /// Whether nothing but its name is reached.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        let NodeShape { attributes, tags, ancestors, itself: _ } = self.shape;
+        let unasked = match ancestors {
+            Ancestors::All => false,
+            Ancestors::Named { within, scope } => within.is_empty() && scope.is_empty(),
+        };
+        unasked && [attributes, tags].iter().all(|tree| **tree == Tree::default())
     }
-    if reach.itself {
-        text(&node.uid.id, out);
-    }
-    // `in` is reflexive, so membership is one bit that stands for the id as well.
-    out.extend(reach.within.iter().map(|uid| u8::from(*uid == node.uid || node.ancestors.contains(uid))));
-}
 
-fn length(length: usize, out: &mut Vec<u8>) {
-    out.extend_from_slice(&(length as u64).to_be_bytes());
-}
-
-fn text(text: &str, out: &mut Vec<u8>) {
-    length(text.len(), out);
-    out.extend_from_slice(text.as_bytes());
-}
-
-fn record(fields: &BTreeMap<String, Value>, out: &mut Vec<u8>) {
-    length(fields.len(), out);
-    for (name, field) in fields {
-        text(name, out);
-        value(field, out);
+    /// Its ancestors.
+    pub fn ancestors(&self) -> impl Iterator<Item = &'a Uid> + use<'a> {
+        let node = self.node;
+        let (all, within, scope): (_, &[Uid], &[Uid]) = match &self.shape.ancestors {
+            Ancestors::All => (Some(&node.ancestors), &[], &[]),
+            Ancestors::Named { within, scope } => (None, within, scope),
+        };
+        // Callers may be in very many groups, of which policies name few: the policies' names are walked.
+        let named = within.iter().chain(scope).filter(|uid| node.ancestors.contains(*uid));
+        all.into_iter().flatten().chain(named).filter(|uid| **uid != node.uid)
     }
 }
 
-fn value(value_: &Value, out: &mut Vec<u8>) {
-    let tagged = |tag: u8, content: &str, out: &mut Vec<u8>| {
-        out.push(tag);
-        text(content, out);
-    };
-    match value_ {
-        Value::String(content) => tagged(0, content, out),
-        Value::Long(number) => {
-            out.push(1);
-            out.extend_from_slice(&number.to_be_bytes());
+impl<'a> Fields<'a> {
+    fn new(record: &'a BTreeMap<String, Value>, tree: &'a Tree) -> Self {
+        let names = match tree {
+            Tree::Whole => None,
+            Tree::Names(names) => Some(names),
+        };
+        Self { record, names }
+    }
+
+    /// The fields that are reached, by name.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, Seen<'a>)> {
+        let all = self.names.is_none().then_some(self.record).into_iter().flatten();
+        let named = self.names.into_iter().flatten().filter_map(move |(name, tree)| {
+            let value = self.record.get(name)?;
+            Some((name.as_str(), Seen::new(value, tree)))
+        });
+        all.map(|(name, value)| (name.as_str(), Seen::Whole(value))).chain(named)
+    }
+}
+
+impl<'a> From<&'a BTreeMap<String, Value>> for Fields<'a> {
+    fn from(record: &'a BTreeMap<String, Value>) -> Self {
+        Self { record, names: None }
+    }
+}
+
+impl<'a> Seen<'a> {
+    fn new(value: &'a Value, tree: &'a Tree) -> Self {
+        match (value, tree) {
+            (Value::Record(record), Tree::Names(names)) => Self::Part(Fields { record, names: Some(names) }),
+            // What has no names is reached as a whole, however far a path goes on from it.
+            (whole, Tree::Whole | Tree::Names(_)) => Self::Whole(whole),
         }
-        Value::Bool(flag) => out.extend_from_slice(&[2, u8::from(*flag)]),
-        Value::Set(items) => {
-            out.push(3);
-            length(items.len(), out);
-            items.iter().for_each(|item| value(item, out));
-        }
-        Value::Record(fields) => {
-            out.push(4);
-            record(fields, out);
-        }
-        Value::Entity(uid) => {
-            tagged(5, &uid.kind, out);
-            text(&uid.id, out);
-        }
-        Value::Time(milliseconds) => {
-            out.push(6);
-            out.extend_from_slice(&milliseconds.to_be_bytes());
-        }
-        Value::Duration(content) => tagged(7, content, out),
-        Value::Ip(content) => tagged(8, content, out),
-        Value::Decimal(content) => tagged(9, content, out),
     }
 }

@@ -14,7 +14,7 @@ use crate::query::{Keys, Uid};
 pub type Path = Vec<String>;
 
 /// What of one entity (principal or resource) is reached.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EntityReach {
     /// Attribute paths, each with everything below it.
     pub paths: BTreeSet<Path>,
@@ -31,7 +31,7 @@ pub struct EntityReach {
 }
 
 /// What a set of policies reaches.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reach {
     /// Of the principal.
     pub principal: EntityReach,

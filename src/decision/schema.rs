@@ -2,13 +2,17 @@
 //!
 //! Knows: Cedar's schema and validator. Must not know: policies' meaning, files.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use cedar_policy::{
     Context, Entities, Entity, EntityTypeName, EntityUid, EvalResult, Schema, SchemaFragment, Validator,
 };
+use cedar_policy_core::ast;
+use cedar_policy_core::extensions::Extensions;
 
 use super::diagnostics;
+use super::quick::Map;
 use crate::problem::Problem;
 use crate::query::{Node, Uid, Value};
 
@@ -38,8 +42,45 @@ pub enum FactsType {
 pub struct Types {
     schema: Schema,
     validator: Validator,
-    actions: HashMap<String, Vec<Entity>>,
-    names: HashMap<String, EntityTypeName>,
+    actions: Map<String, Action>,
+    names: Map<String, EntityTypeName>,
+    constructors: Constructors,
+}
+
+/// An action with its groups. Without them `action in Action::"write"` would silently stop matching, so every
+/// store that is evaluated holds them.
+#[derive(Debug)]
+pub struct Action {
+    /// Its own entity and those of all groups above it.
+    pub closure: Vec<Entity>,
+    /// Its name.
+    pub(super) uid: Arc<ast::EntityUID>,
+    /// A store of just the closure.
+    pub(super) store: cedar_policy_core::entities::Entities,
+}
+
+/// Cedar's functions that make an extension value of a text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Constructors {
+    pub(super) datetime: &'static ast::ExtensionFunction,
+    pub(super) duration: &'static ast::ExtensionFunction,
+    pub(super) ip: &'static ast::ExtensionFunction,
+    pub(super) decimal: &'static ast::ExtensionFunction,
+}
+
+impl Constructors {
+    fn new() -> Result<Self, String> {
+        let named = |name: &str| {
+            let name: ast::Name = name.parse().map_err(|_| format!("`{name}` is no name"))?;
+            Extensions::all_available().func(&name).map_err(|error| error.to_string())
+        };
+        Ok(Self {
+            datetime: named("datetime")?,
+            duration: named("duration")?,
+            ip: named("ip")?,
+            decimal: named("decimal")?,
+        })
+    }
 }
 
 impl Types {
@@ -57,11 +98,14 @@ impl Types {
         let (missing, _) = SchemaFragment::from_cedarschema_str(&missing).map_err(|e| fault(&e))?;
         let schema = Schema::from_schema_fragments([built_in, additions, missing]).map_err(|e| fault(&e))?;
         let actions = action_closures(&schema).map_err(|message| vec![Problem::error(FACTS_FILE, message)])?;
-        let mut names: HashMap<_, _> = schema.entity_types().map(|name| (name.to_string(), name.clone())).collect();
+        let constructors = Constructors::new().map_err(|message| vec![Problem::error(BUILT_IN_FILE, message)])?;
+        // A name without its place in the schema's text is cheaper to copy.
+        let bare = |name: &EntityTypeName| EntityTypeName::from(name.as_ref().with_loc(None));
+        let mut names: Map<_, _> = schema.entity_types().map(|name| (name.to_string(), bare(name))).collect();
         if let Ok(action) = "Action".parse() {
-            names.insert("Action".to_owned(), action);
+            names.insert("Action".to_owned(), bare(&action));
         }
-        Ok(Self { validator: Validator::new(schema.clone()), schema, actions, names })
+        Ok(Self { validator: Validator::new(schema.clone()), schema, actions, names, constructors })
     }
 
     /// Cedar's schema.
@@ -76,16 +120,28 @@ impl Types {
         &self.validator
     }
 
-    /// An action's entity and those of all its groups. Without them `action in Action::"write"` would
-    /// silently stop matching, so every store that is evaluated holds them.
+    /// An action with its groups.
     #[must_use]
-    pub fn action(&self, id: &str) -> Option<&[Entity]> {
-        self.actions.get(id).map(Vec::as_slice)
+    pub fn action(&self, id: &str) -> Option<&Action> {
+        self.actions.get(id)
     }
 
-    /// Every action's id with its own entity and those of its groups.
-    pub fn actions(&self) -> impl Iterator<Item = (&str, &[Entity])> {
-        self.actions.iter().map(|(id, closure)| (id.as_str(), closure.as_slice()))
+    /// Every action by its id.
+    pub fn actions(&self) -> impl Iterator<Item = (&str, &Action)> {
+        self.actions.iter().map(|(id, action)| (id.as_str(), action))
+    }
+
+    pub(super) fn constructors(&self) -> Constructors {
+        self.constructors
+    }
+
+    /// As [`Types::uid`], for the evaluator.
+    ///
+    /// # Errors
+    /// As [`Types::uid`].
+    pub(super) fn core_uid(&self, uid: &Uid) -> Result<ast::EntityUID, String> {
+        let name = self.names.get(&uid.kind).ok_or_else(|| unknown_type(uid))?;
+        Ok(ast::EntityUID::from_components(name.as_ref().clone(), ast::Eid::new(uid.id.as_str()), None))
     }
 
     /// Cedar's name of an entity, without parsing where the schema knows the type.
@@ -93,7 +149,7 @@ impl Types {
     /// # Errors
     /// A lower-case fragment where `uid`'s type is not in the schema.
     pub fn uid(&self, uid: &Uid) -> Result<EntityUid, String> {
-        let name = self.names.get(&uid.kind).ok_or_else(|| format!("the schema has no entity type `{}`", uid.kind))?;
+        let name = self.names.get(&uid.kind).ok_or_else(|| unknown_type(uid))?;
         Ok(EntityUid::from_type_name_and_id(name.clone(), cedar_policy::EntityId::new(&uid.id)))
     }
 
@@ -152,6 +208,10 @@ impl Types {
     }
 }
 
+fn unknown_type(uid: &Uid) -> String {
+    format!("the schema has no entity type `{}`", uid.kind)
+}
+
 fn node_of(entity: &Entity, all: &Entities) -> Result<Node, String> {
     let mut node = Node::new(uid_of(&entity.uid()));
     for (name, value) in entity.attrs() {
@@ -173,13 +233,18 @@ fn defined_types(fragment: &SchemaFragment) -> BTreeSet<String> {
 }
 
 /// For each action, its own entity and those of all groups above it.
-fn action_closures(schema: &Schema) -> Result<HashMap<String, Vec<Entity>>, String> {
+fn action_closures(schema: &Schema) -> Result<Map<String, Action>, String> {
     let all = schema.action_entities().map_err(|error| error.to_string())?;
-    let mut closures = HashMap::new();
+    let mut closures = Map::default();
     for action in all.iter() {
         let groups = all.ancestors(&action.uid()).into_iter().flatten().filter_map(|uid| all.get(uid)).cloned();
         let closure: Vec<Entity> = std::iter::once(action.clone()).chain(groups).collect();
-        closures.insert(action.uid().id().unescaped().to_owned(), closure);
+        // Computed here once, by Cedar's public interface, and not per call.
+        let store = Entities::from_entities(closure.iter().cloned(), None).map_err(|error| error.to_string())?;
+        let store: &cedar_policy_core::entities::Entities = store.as_ref();
+        let uid: ast::EntityUID = action.uid().into();
+        let id = action.uid().id().unescaped().to_owned();
+        closures.insert(id, Action { closure, uid: Arc::new(uid), store: store.clone() });
     }
     Ok(closures)
 }
@@ -274,7 +339,7 @@ mod tests {
         let types = Types::new("").unwrap();
         let ids = |action: &str| {
             let mut ids: Vec<_> =
-                types.action(action).unwrap().iter().map(|e| e.uid().id().unescaped().to_owned()).collect();
+                types.action(action).unwrap().closure.iter().map(|e| e.uid().id().unescaped().to_owned()).collect();
             ids.sort();
             ids
         };

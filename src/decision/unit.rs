@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode, pst};
+use cedar_policy::{Effect, Policy, PolicyId, PolicySet, pst};
+use cedar_policy_core::ast;
 
 use super::annotations::{self, Annotated};
 use super::evaluate::Part;
@@ -15,11 +16,14 @@ use super::manifest::{Manifest, Mode};
 use super::reach::Reach;
 use super::remedy::Remedy;
 use super::schema::Types;
-use super::{confine, diagnostics, footprint, lint, template_types};
+use super::{confine, footprint, lint, template_types};
 use crate::call::headers;
 use crate::obligation::permit;
 use crate::problem::Problem;
 use crate::query::Reads;
+use written::Written;
+
+mod written;
 
 /// Longest policy text that is accepted, in bytes: bounds what one evaluation can cost.
 pub const POLICY_BYTES_MAX: usize = 16 * 1024;
@@ -35,7 +39,7 @@ pub struct Entry {
     /// `<unit>/<@id or file#n>`.
     pub id: String,
     /// The file it stands in.
-    pub file: String,
+    pub file: Arc<str>,
     /// Where in that file.
     pub span: Range<usize>,
     /// The line of that file it begins in, from 1.
@@ -46,10 +50,8 @@ pub struct Entry {
     pub mode: Mode,
     /// `@bridge`: opens a namespace that is only observed yet.
     pub bridge: bool,
-    /// As rewritten for its unit; its id is [`Entry::id`].
+    /// As rewritten for its unit; its id is [`Entry::id`]. Only what is evaluated: [`Entry::syntax`] has the clauses.
     pub policy: Policy,
-    /// As written, for whoever explains it.
-    pub source: String,
     /// What a permit asks for.
     pub obligations: permit::Obligations,
     /// How a forbid can be lifted.
@@ -58,8 +60,25 @@ pub struct Entry {
     pub deny_status: Option<u16>,
     /// `@reason`.
     pub reason: Option<String>,
-    /// What its conditions reach.
-    pub reach: Reach,
+    /// What its conditions reach. Most policies of a unit reach the same, and share it.
+    pub reach: Arc<Reach>,
+    /// All of its file; the policies of one file share it.
+    text: Arc<str>,
+}
+
+impl Entry {
+    /// The rewritten policy's clauses as they are written, read again from the file's text: the few that explain
+    /// pay for it, and not everybody who loads.
+    ///
+    /// # Errors
+    /// Cedar's message.
+    pub fn syntax(&self) -> Result<pst::Template, String> {
+        let source = self.text.get(self.span.clone()).unwrap_or_default();
+        let written = Policy::parse(None, source).map_err(|error| error.to_string())?;
+        let written = written.to_pst().map_err(|error| error.to_string())?;
+        let (unit, _) = self.id.split_once('/').unwrap_or((&self.id, ""));
+        rewritten(unit, written.body(), &self.id)
+    }
 }
 
 /// A unit's policies, split as they are evaluated.
@@ -67,14 +86,6 @@ pub struct Entry {
 pub struct Unit {
     /// Every policy by its id.
     pub entries: BTreeMap<String, Arc<Entry>>,
-    /// Enforced permits.
-    pub permits: PolicySet,
-    /// Enforced forbids.
-    pub forbids: PolicySet,
-    /// Shadow permits.
-    pub shadow_permits: PolicySet,
-    /// Shadow forbids.
-    pub shadow_forbids: PolicySet,
     /// What all of them can read.
     pub reads: Reads,
     /// Request headers they can set, names folded.
@@ -84,6 +95,7 @@ pub struct Unit {
     /// Different for every unit that was ever loaded by this process.
     pub generation: u64,
     indexes: [[Index; 2]; 2],
+    plain: [[OnceLock<PolicySet>; 2]; 2],
 }
 
 /// What the checks of a unit need to know.
@@ -106,16 +118,20 @@ impl Unit {
     /// Every problem of every file.
     pub fn load(
         unit: &str,
-        files: &[(&str, &str)],
+        files: &[(&str, &Arc<str>)],
         against: Against<'_>,
         notes: &mut Vec<Problem>,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut loaded = Self::default();
+        let mut shared = BTreeSet::new();
         for (file, text) in files {
-            match parse(file, text) {
-                Ok(policies) => loaded.take_file(unit, file, policies, against, &mut problems),
-                Err(faults) => problems.extend(faults),
+            let context = Context { unit, file, shared_file: Arc::from(*file), text, against };
+            for batch in written::batches(file, text) {
+                match batch {
+                    Ok(batch) => loaded.take(&context, &batch, &mut shared, &mut problems),
+                    Err(faults) => problems.extend(faults),
+                }
             }
         }
         let (errors, mild): (Vec<_>, Vec<_>) =
@@ -131,11 +147,19 @@ impl Unit {
     /// The indexes of permits and of forbids.
     #[must_use]
     pub fn indexes(&self, part: Part) -> [&Index; 2] {
-        let [[permits, forbids], [shadow_permits, shadow_forbids]] = &self.indexes;
-        match part {
-            Part::Enforced => [permits, forbids],
-            Part::Shadow => [shadow_permits, shadow_forbids],
-        }
+        let [permits, forbids] = pick(&self.indexes, part);
+        [permits, forbids]
+    }
+
+    /// All permits and all forbids of one part, for the plain way. Built when first asked for: it takes as much
+    /// memory again as the policies.
+    ///
+    /// # Errors
+    /// Cedar's message.
+    pub fn plain(&self, part: Part) -> Result<[&PolicySet; 2], String> {
+        let [permits, forbids] = pick(&self.plain, part);
+        let [permit_index, forbid_index] = self.indexes(part);
+        Ok([plain(permits, permit_index)?, plain(forbids, forbid_index)?])
     }
 
     fn build_indexes(&mut self, types: &Types) {
@@ -149,38 +173,33 @@ impl Unit {
         self.indexes = [both(Mode::Enforce), both(Mode::Shadow)];
     }
 
-    fn take_file(
+    fn take(
         &mut self,
-        unit: &str,
-        file: &str,
-        policies: Vec<Written>,
-        against: Against<'_>,
+        context: &Context<'_>,
+        batch: &written::Batch<'_>,
+        shared: &mut BTreeSet<Arc<Reach>>,
         problems: &mut Vec<Problem>,
     ) {
-        problems.extend(validate(file, &policies, against.types));
-        for (number, written) in policies.iter().enumerate() {
-            let context = Context { unit, file, number: number + 1, against };
-            match entry(&context, written, problems) {
-                Ok((entry, reads)) => self.insert(entry, &reads, problems),
+        problems.extend(batch.validate(context.against.types));
+        for written in &batch.policies {
+            match entry(context, written, problems) {
+                Ok((mut entry, reads)) => {
+                    if let Some(known) = shared.get(&entry.reach) {
+                        entry.reach = Arc::clone(known);
+                    } else {
+                        shared.insert(Arc::clone(&entry.reach));
+                    }
+                    self.insert(entry, &reads, problems);
+                }
                 Err(faults) => problems.extend(faults),
             }
         }
     }
 
     fn insert(&mut self, entry: Entry, reads: &Reads, problems: &mut Vec<Problem>) {
-        let set = match (entry.mode, entry.effect) {
-            (Mode::Enforce, Effect::Permit) => &mut self.permits,
-            (Mode::Enforce, Effect::Forbid) => &mut self.forbids,
-            (Mode::Shadow, Effect::Permit) => &mut self.shadow_permits,
-            (Mode::Shadow, Effect::Forbid) => &mut self.shadow_forbids,
-        };
         if let Some(other) = self.entries.get(&entry.id) {
             let message = format!("two policies are called `{}`; the other is in `{}`", entry.id, other.file);
-            problems.push(Problem::error(&entry.file, message).at(Some(entry.span.clone())));
-            return;
-        }
-        if let Err(error) = set.add(entry.policy.clone()) {
-            problems.push(Problem::error(&entry.file, error.to_string()).at(Some(entry.span.clone())));
+            problems.push(Problem::error(entry.file.as_ref(), message).at(Some(entry.span.clone())));
             return;
         }
         self.reads.merge(reads);
@@ -190,89 +209,36 @@ impl Unit {
     }
 }
 
-/// A policy as it stands in its file.
-struct Written {
-    policy: Policy,
-    source: String,
-    span: Range<usize>,
-    line: usize,
+fn pick<T>(all: &[[T; 2]; 2], part: Part) -> &[T; 2] {
+    let [enforced, shadow] = all;
+    match part {
+        Part::Enforced => enforced,
+        Part::Shadow => shadow,
+    }
 }
 
+fn plain<'a>(set: &'a OnceLock<PolicySet>, index: &Index) -> Result<&'a PolicySet, String> {
+    if let Some(set) = set.get() {
+        return Ok(set);
+    }
+    let built = PolicySet::from_policies(index.entries().map(|entry| entry.policy.clone()));
+    let built = built.map_err(|error| error.to_string())?;
+    Ok(set.get_or_init(|| built))
+}
+
+/// One file of a unit, and what it is checked against.
 struct Context<'a> {
     unit: &'a str,
     file: &'a str,
-    number: usize,
+    shared_file: Arc<str>,
+    text: &'a Arc<str>,
     against: Against<'a>,
-}
-
-/// Reads a file's policies in the order they stand there.
-fn parse(file: &str, text: &str) -> Result<Vec<Written>, Vec<Problem>> {
-    if let Some(at) = lint::too_deep(text, NESTING_MAX) {
-        let message = format!("brackets are nested deeper than {NESTING_MAX}");
-        return Err(vec![Problem::error(file, message).at(Some(at..at + 1)).help("split the policy")]);
-    }
-    let set: PolicySet = text.parse().map_err(|e: cedar_policy::ParseErrors| diagnostics::problems(file, 0, &e))?;
-    if let Some(template) = set.templates().next() {
-        let message = format!("`{}` is a template; nothing links templates yet", template.id());
-        return Err(vec![Problem::error(file, message).help("write the entity instead of the slot")]);
-    }
-    let mut policies: Vec<Policy> = set.policies().cloned().collect();
-    // Cedar names them `policy0`, `policy1`, … in the order of the file.
-    policies.sort_by_key(|p| p.id().to_string().trim_start_matches("policy").parse::<usize>().unwrap_or(usize::MAX));
-    let mut from = 0;
-    let mut written = Vec::with_capacity(policies.len());
-    for policy in policies {
-        let source = policy.to_string();
-        let at = text.get(from..).and_then(|rest| rest.find(&source)).map_or(from, |found| from + found);
-        let span = at..(at + source.len()).min(text.len());
-        if source.len() > POLICY_BYTES_MAX {
-            let message = format!("the policy is longer than {POLICY_BYTES_MAX} bytes");
-            return Err(vec![Problem::error(file, message).at(Some(span))]);
-        }
-        from = span.end;
-        let line = 1 + text.get(..at).map_or(0, |before| before.matches('\n').count());
-        written.push(Written { policy, source, span, line });
-    }
-    Ok(written)
-}
-
-/// Strict validation at level 1, as written; Cedar's warnings (such as an inapplicable action) are errors.
-fn validate(file: &str, policies: &[Written], types: &Types) -> Vec<Problem> {
-    let mut set = PolicySet::new();
-    for written in policies {
-        // Ids are unique here: Cedar numbered them.
-        if let Err(error) = set.add(written.policy.clone()) {
-            return vec![Problem::error(file, error.to_string())];
-        }
-    }
-    let result = types.validator().validate_with_level(&set, ValidationMode::Strict, 1);
-    let errors = result.validation_errors().map(|error| diagnostics::problem(file, 0, error));
-    let warnings = result.validation_warnings().map(|warning| diagnostics::problem(file, 0, warning));
-    errors.chain(warnings).map(|problem| readable(problem, policies)).collect()
-}
-
-/// Cedar speaks of ``for policy `policy3` ``; the reader knows the policy by its place or its `@id`.
-fn readable(mut problem: Problem, policies: &[Written]) -> Problem {
-    let named = policies.iter().find_map(|written| {
-        let prefix = format!("for policy `{}`, ", written.policy.id());
-        problem.message.strip_prefix(&prefix).map(|rest| (rest.to_owned(), written))
-    });
-    if let Some((rest, written)) = named {
-        problem.message = match written.policy.annotation("id") {
-            Some(id) => format!("policy `{id}`: {rest}"),
-            None => rest,
-        };
-        if problem.span.is_none() {
-            problem.span = Some(written.span.clone());
-        }
-    }
-    problem
 }
 
 /// Makes an entry of a policy, with everything Cedar's validator does not check.
 fn entry(
     context: &Context<'_>,
-    written: &Written,
+    written: &Written<'_>,
     problems: &mut Vec<Problem>,
 ) -> Result<(Entry, Reads), Vec<Problem>> {
     let fault = |message: String| Problem::error(context.file, message).at(Some(written.span.clone()));
@@ -287,7 +253,7 @@ fn entry(
                 .push(fault(format!("`@id(\"{id}\")` is not a name of letters, digits and -._ of at most 128 bytes")));
             id.to_owned()
         }
-        None => format!("{stem}#{}", context.number),
+        None => format!("{stem}#{}", written.number),
     };
     let pst = policy.to_pst().map_err(|error| vec![fault(error.to_string())])?;
     let footprint = footprint::of(pst.body());
@@ -305,15 +271,16 @@ fn entry(
             None
         }
     };
-    let rewritten = rewrite(context.unit, pst.body(), &format!("{}/{name}", context.unit));
+    let id = format!("{}/{name}", context.unit);
+    let rewritten = rewritten(context.unit, pst.body(), &id);
     let mut reads = footprint.reads;
     match (rewritten, annotated) {
         (Ok(rewritten), Some(annotated)) if faults.is_empty() => {
             template_types::reads(annotated.obligations.templates(), &mut reads);
             // Of the policy as rewritten: confinement adds a condition.
-            let reach = rewritten.to_pst().map(|pst| Reach::of(pst.body()));
-            let reach = reach.map_err(|error| vec![fault(error.to_string())])?;
-            Ok((enforced(annotated, context, written, &name, (rewritten, reach)), reads))
+            let reach = Arc::new(Reach::of(&rewritten));
+            let policy = evaluated(rewritten).map_err(|message| vec![fault(message)])?;
+            Ok((enforced(annotated, context, written, id, (policy, reach)), reads))
         }
         (Err(message), _) => {
             faults.push(fault(message));
@@ -323,15 +290,21 @@ fn entry(
     }
 }
 
-fn rewrite(unit: &str, policy: &pst::Template, id: &str) -> Result<Policy, String> {
+/// A policy as it is enforced in its unit, under its id there.
+fn rewritten(unit: &str, policy: &pst::Template, id: &str) -> Result<pst::Template, String> {
     let body = if unit == MESH { policy.clone() } else { confine::confine(policy, unit)? };
-    let body = body.with_id(pst::PolicyID(id.into()));
-    let body = pst::StaticPolicy::try_from(body).map_err(|error| error.to_string())?;
-    let policy = Policy::from_pst(body.into()).map_err(|error| error.to_string())?;
-    Ok(policy.new_id(PolicyId::new(id)))
+    Ok(body.with_id(pst::PolicyID(id.into())))
 }
 
-fn check_literals(context: &Context<'_>, written: &Written, problems: &mut Vec<Problem>) -> Vec<Problem> {
+/// A policy without its syntax, which is several times as large.
+fn evaluated(policy: pst::Template) -> Result<Policy, String> {
+    let id = PolicyId::from(policy.id.clone());
+    let policy = pst::StaticPolicy::try_from(policy).map_err(|error| error.to_string())?;
+    let policy = ast::Policy::try_from(pst::Policy::from(policy)).map_err(|error| error.to_string())?;
+    Ok(Policy::from(policy).new_id(id))
+}
+
+fn check_literals(context: &Context<'_>, written: &Written<'_>, problems: &mut Vec<Problem>) -> Vec<Problem> {
     let mut faults = Vec::new();
     for literal in written.policy.entity_literals() {
         let at = written.source.find(literal.id().unescaped()).map_or(written.span.clone(), |found| {
@@ -371,24 +344,24 @@ fn check_key(used: &footprint::KeyUse) -> Option<String> {
 fn enforced(
     annotated: Annotated,
     context: &Context<'_>,
-    written: &Written,
-    name: &str,
-    (policy, reach): (Policy, Reach),
+    written: &Written<'_>,
+    id: String,
+    (policy, reach): (Policy, Arc<Reach>),
 ) -> Entry {
     Entry {
-        id: format!("{}/{name}", context.unit),
-        file: context.file.to_owned(),
+        id,
+        file: Arc::clone(&context.shared_file),
         span: written.span.clone(),
         line: written.line,
         effect: written.policy.effect(),
         mode: context.against.manifest.mode(context.file),
         bridge: annotated.bridge.is_some(),
         policy,
-        source: written.source.clone(),
         obligations: annotated.obligations,
         remedy: annotated.remedy,
         deny_status: annotated.deny_status,
         reason: annotated.reason,
         reach,
+        text: Arc::clone(context.text),
     }
 }

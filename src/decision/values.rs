@@ -1,6 +1,9 @@
-//! A query as Cedar's request, context and entities.
+//! A query as Cedar's request, context and entities: the plain way, with everything that is known.
+//!
+//! Knows: Cedar's public interface only. Must not know: what policies read. The engine's own way is `lean`, and this
+//! one is what it is held to.
 
-use cedar_policy::{Context, Entities, Entity, Request, RestrictedExpression, Schema};
+use cedar_policy::{Context, Entities, Entity, Request, RestrictedExpression};
 
 use super::schema::Types;
 use crate::query::{Facts, Node, Query, Uid, Value};
@@ -60,24 +63,11 @@ fn check_value(value: &Value) -> Result<(), String> {
     }
 }
 
-/// Builds what Cedar evaluates, checked against the schema.
+/// Builds what Cedar evaluates, everything that is known, checked against the schema.
 ///
 /// # Errors
 /// A fragment that says what does not fit the schema.
 pub fn inputs(query: &Query, types: &Types) -> Result<Inputs, String> {
-    build(query, types, Some(types.schema()))
-}
-
-/// Builds what Cedar evaluates from a query that is cut down to what is reached, and so lacks attributes
-/// that the schema requires.
-///
-/// # Errors
-/// A fragment that says which name the schema does not have.
-pub fn unchecked_inputs(query: &Query, types: &Types) -> Result<Inputs, String> {
-    build(query, types, None)
-}
-
-fn build(query: &Query, types: &Types, schema: Option<&Schema>) -> Result<Inputs, String> {
     let action = types.action(&query.action).ok_or_else(|| format!("the schema has no action `{}`", query.action))?;
     let pairs = query.context.iter().map(|(name, value)| Ok((name.clone(), expression(value, types)?)));
     let context = Context::from_pairs(pairs.collect::<Result<Vec<_>, String>>()?).map_err(|e| e.to_string())?;
@@ -86,19 +76,19 @@ fn build(query: &Query, types: &Types, schema: Option<&Schema>) -> Result<Inputs
         types.uid(&Uid::new("Action", query.action.clone()))?,
         types.uid(&query.resource.uid)?,
         context,
-        schema,
+        Some(types.schema()),
     )
     .map_err(|error| error.to_string())?;
     let nodes = [&query.principal, &query.resource].into_iter().chain(&query.bags);
     let mut entities = nodes.map(|node| entity(node, types)).collect::<Result<Vec<_>, String>>()?;
-    entities.extend(action.iter().cloned());
+    entities.extend(action.closure.iter().cloned());
     // The schema is not passed: it would be checked against every action again on every call. What goes
     // in is built by `mapping` and typed by `Types::typed`; a property test checks it with the schema.
     let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
     Ok(Inputs { request, entities })
 }
 
-fn entity(node: &Node, types: &Types) -> Result<Entity, String> {
+pub(super) fn entity(node: &Node, types: &Types) -> Result<Entity, String> {
     let pairs = |map: &std::collections::BTreeMap<String, Value>| {
         map.iter()
             .map(|(name, value)| Ok((name.clone(), expression(value, types)?)))
@@ -135,7 +125,7 @@ fn expression(value: &Value, types: &Types) -> Result<RestrictedExpression, Stri
 }
 
 /// Cedar's spelling of an instant.
-fn datetime(milliseconds: i64) -> Result<String, String> {
+pub(super) fn datetime(milliseconds: i64) -> Result<String, String> {
     let time = jiff::Timestamp::from_millisecond(milliseconds);
     let time = time.map_err(|_| format!("{milliseconds} ms is no time"))?;
     Ok(format!("{time:.3}"))

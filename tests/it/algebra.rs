@@ -162,7 +162,7 @@ fn a_bridge_opens_a_shadow_namespace_and_is_left_out_of_the_would_be_verdict() {
 
 #[test]
 fn a_store_without_action_entities_would_miss_the_forbid() {
-    // Watched to fail: with `entities.extend(action…)` taken out of `values::inputs`, this call is allowed.
+    // Watched to fail: with `Entities::new()` in place of the action's store in `lean::build`, this call is allowed.
     let files = [
         ("namespaces/shop/a.cedar", r#"permit (principal, action == Action::"POST", resource is Path);"#),
         ("mesh/b.cedar", r#"@id("no-writes") forbid (principal, action in Action::"write", resource);"#),

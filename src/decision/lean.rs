@@ -1,0 +1,202 @@
+//! A cut of a query as what Cedar's evaluator takes, and nothing else.
+//!
+//! Knows: Cedar's core crate, see `docs/decisions/0006-cedar-core.md`. Must not know: policies.
+//!
+//! Two things are taken for granted that Cedar's public interface would work out again for every call: ancestors
+//! are listed flat, so no closure is computed; and there is no schema check, since a cut lacks attributes that the
+//! schema requires.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use cedar_policy_core::ast::{self, EntityUIDEntry, ExtensionFunction, PartialValue};
+use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::extensions::Extensions;
+
+use super::project::{Cut, Fields, NodeCut, Seen};
+use super::schema::Types;
+use super::values::datetime;
+use crate::query::{Uid, Value};
+
+/// What Cedar's evaluator takes.
+#[derive(Debug)]
+pub(super) struct Lean {
+    pub(super) request: ast::Request,
+    pub(super) entities: Entities,
+}
+
+/// Builds what is evaluated of a cut.
+///
+/// # Errors
+/// A fragment that says which name the schema does not have.
+pub(super) fn build(cut: &Cut<'_>, types: &Types) -> Result<Lean, String> {
+    let action = types.action(cut.action()).ok_or_else(|| unknown_action(cut.action()))?;
+    let mut context = BTreeMap::new();
+    for (name, seen) in cut.context().iter() {
+        context.insert(name.into(), value(seen, types)?);
+    }
+    let entry = |euid| EntityUIDEntry::Known { euid, loc: None };
+    let request = ast::Request::new_unchecked(
+        entry(Arc::new(types.core_uid(cut.principal().uid())?)),
+        entry(Arc::clone(&action.uid)),
+        entry(Arc::new(types.core_uid(cut.resource().uid())?)),
+        Some(ast::Context::Value(Arc::new(context))),
+    );
+    let mut entities = Vec::with_capacity(4);
+    // An entity of which nothing is read need not be there: its name is the request's.
+    for node in [cut.principal(), cut.resource()].into_iter().filter(|node| !node.is_bare()) {
+        entities.push(Arc::new(entity(node, types)?));
+    }
+    entities.extend(bags(cut, types)?.into_iter().map(Arc::new));
+    let (schema, closed, extensions) =
+        (None::<&NoEntitiesSchema>, TCComputation::AssumeAlreadyComputed, Extensions::all_available());
+    let store = action.store.clone();
+    let entities = store.add_entities(entities, schema, closed, extensions).map_err(|error| error.to_string())?;
+    Ok(Lean { request, entities })
+}
+
+pub(super) fn unknown_action(action: &str) -> String {
+    format!("the schema has no action `{action}`")
+}
+
+fn entity(node: NodeCut<'_>, types: &Types) -> Result<ast::Entity, String> {
+    let parents = node.ancestors().map(|uid| types.core_uid(uid)).collect::<Result<HashSet<_>, String>>()?;
+    let (attributes, tags) = (partials(node.attributes(), types)?, partials(node.tags(), types)?);
+    let uid = types.core_uid(node.uid())?;
+    Ok(ast::Entity::new_with_attr_partial_value(uid, attributes, HashSet::new(), parents, tags))
+}
+
+/// The reached bags. Where two paths lead to one bag, it holds what either reaches.
+fn bags(cut: &Cut<'_>, types: &Types) -> Result<Vec<ast::Entity>, String> {
+    let mut reached: HashMap<&Uid, Vec<_>> = HashMap::new();
+    for (uid, tags) in cut.bags() {
+        reached.entry(uid).or_default().extend(partials(tags, types)?);
+    }
+    let bag = |(uid, tags): (&Uid, _)| {
+        let core = types.core_uid(uid)?;
+        Ok(ast::Entity::new_with_attr_partial_value(core, [], HashSet::new(), HashSet::new(), tags))
+    };
+    reached.into_iter().map(bag).collect()
+}
+
+fn partials<'a, K: From<&'a str>>(fields: Fields<'a>, types: &Types) -> Result<Vec<(K, PartialValue)>, String> {
+    fields.iter().map(|(name, seen)| Ok((name.into(), PartialValue::Value(value(seen, types)?)))).collect()
+}
+
+fn value(seen: Seen<'_>, types: &Types) -> Result<ast::Value, String> {
+    match seen {
+        Seen::Whole(Value::Record(fields)) => record(fields.into(), types),
+        Seen::Part(fields) => record(fields, types),
+        Seen::Whole(Value::String(text)) => Ok(text.as_str().into()),
+        Seen::Whole(Value::Long(number)) => Ok((*number).into()),
+        Seen::Whole(Value::Bool(flag)) => Ok((*flag).into()),
+        Seen::Whole(Value::Entity(uid)) => Ok(types.core_uid(uid)?.into()),
+        Seen::Whole(Value::Set(items)) => {
+            let items = items.iter().map(|item| value(Seen::Whole(item), types)).collect::<Result<Vec<_>, _>>()?;
+            Ok(ast::Value::set(items, None))
+        }
+        Seen::Whole(Value::Time(milliseconds)) => made(types.constructors().datetime, &datetime(*milliseconds)?),
+        Seen::Whole(Value::Duration(text)) => made(types.constructors().duration, text),
+        Seen::Whole(Value::Ip(text)) => made(types.constructors().ip, text),
+        Seen::Whole(Value::Decimal(text)) => made(types.constructors().decimal, text),
+    }
+}
+
+fn record(fields: Fields<'_>, types: &Types) -> Result<ast::Value, String> {
+    let mut record = BTreeMap::new();
+    for (name, seen) in fields.iter() {
+        record.insert(name.into(), value(seen, types)?);
+    }
+    Ok(ast::Value::record_arc(Arc::new(record), None))
+}
+
+fn made(constructor: &ExtensionFunction, text: &str) -> Result<ast::Value, String> {
+    match constructor.call(&[text.into()]) {
+        Ok(PartialValue::Value(value)) => Ok(value),
+        Ok(PartialValue::Residual(_)) => Err(format!("`{text}` is no value")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::project::{ScopeNames, Shape};
+    use super::super::reach::Reach;
+    use super::super::values;
+    use super::*;
+    use crate::query::{Node, Query};
+
+    fn every_kind() -> BTreeMap<String, Value> {
+        let record = Value::Record([("deep".to_owned(), Value::Bool(true))].into());
+        let kinds = [
+            ("text", Value::from("t")),
+            ("long", Value::Long(-1)),
+            ("set", Value::texts(["a", "b"])),
+            ("record", record),
+            ("entity", Value::Entity(Uid::new("Bag", "b"))),
+            ("time", Value::Time(1_795_392_000_123)),
+            ("duration", Value::Duration("1h30m".to_owned())),
+            ("ip", Value::Ip("10.0.0.0/8".to_owned())),
+            ("decimal", Value::Decimal("1.5".to_owned())),
+        ];
+        kinds.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    fn query() -> Query {
+        let mut principal = Node::new(Uid::new("Workload", "w"));
+        principal.attributes = every_kind();
+        principal.tags = every_kind();
+        principal.ancestors = [Uid::new("Group", "g"), Uid::new("Workload", "w"), Uid::new("Namespace", "n")].into();
+        let mut bag = Node::new(Uid::new("Bag", "b"));
+        bag.tags = every_kind();
+        Query {
+            principal,
+            action: "GET".to_owned(),
+            resource: Node::new(Uid::new("Path", "n/s/")),
+            context: [("bag".to_owned(), Value::Entity(bag.uid.clone()))].into(),
+            bags: vec![bag],
+            namespace: "n".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_entity_of_which_everything_is_reached_is_the_one_that_cedars_public_interface_builds() {
+        let (types, query, mut reach) = (Types::new("").unwrap(), query(), Reach::default());
+        reach.principal.whole = true;
+        reach.whole_context = true;
+        let shape = Shape::new(&reach, &ScopeNames::default());
+        let lean = build(&shape.cut(&query), &types).unwrap();
+        for node in [&query.principal, &query.bags[0]] {
+            let public = values::entity(node, &types).unwrap();
+            let ours = lean.entities.entity(&types.core_uid(&node.uid).unwrap()).unwrap();
+            assert!(ours.deep_eq(public.as_ref()), "{ours:?} is not {public:?}");
+        }
+    }
+
+    #[test]
+    fn an_entity_of_which_nothing_is_reached_is_left_out() {
+        let (types, query) = (Types::new("").unwrap(), query());
+        let held = |scope: &ScopeNames| {
+            let shape = Shape::new(&Reach::default(), scope);
+            let lean = build(&shape.cut(&query), &types).unwrap();
+            lean.entities.iter().any(|entity| *entity.uid() == types.core_uid(&query.principal.uid).unwrap())
+        };
+        assert!(!held(&ScopeNames::default()));
+        assert!(held(&ScopeNames { principal: [Uid::new("Group", "g")].into(), ..ScopeNames::default() }));
+    }
+
+    #[test]
+    fn two_paths_to_one_bag_give_what_either_reaches() {
+        let (types, mut query, mut reach) = (Types::new("").unwrap(), query(), Reach::default());
+        query.context.insert("other".to_owned(), Value::Entity(Uid::new("Bag", "b")));
+        for (path, key) in [("bag", "text"), ("other", "long")] {
+            let keys = crate::query::Keys::Some([key.to_owned()].into());
+            reach.bags.insert(vec![path.to_owned()], keys);
+        }
+        let shape = Shape::new(&reach, &ScopeNames::default());
+        let lean = build(&shape.cut(&query), &types).unwrap();
+        let bag = lean.entities.entity(&types.core_uid(&Uid::new("Bag", "b")).unwrap()).unwrap();
+        let keys: Vec<&str> = bag.tag_keys().map(AsRef::as_ref).collect();
+        assert_eq!(keys, ["long", "text"]);
+    }
+}

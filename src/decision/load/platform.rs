@@ -1,0 +1,155 @@
+//! What all policies are checked against: schema, catalogue, manifest, declared entities and the mesh's policies.
+//!
+//! Knows: the platform's files. Must not know: namespaces' policies, earlier versions.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::super::confine;
+use super::super::literals::Known;
+use super::super::manifest::{self, Manifest};
+use super::super::schema::{self, FactsType, Types};
+use super::super::snapshot::{Files, Platform};
+use super::super::unit::{Against, MESH, Unit};
+use crate::catalog::Catalog;
+use crate::problem::Problem;
+use crate::query::{Node, Uid, Value};
+
+/// Checks the mesh's unit: schema, catalogue, manifest, entities and policies, as far as each allows the next.
+pub(super) fn check(
+    files: &Files,
+    folders: Vec<String>,
+    digest: String,
+    notes: &mut Vec<Problem>,
+) -> Result<Platform, Vec<Problem>> {
+    let text = |name: &str| files.get(name).map_or("", AsRef::as_ref);
+    let mut problems = Vec::new();
+    if files.get(schema::BUILT_IN_FILE).is_some_and(|text| text.as_ref() != schema::BUILT_IN) {
+        let message = "this file differs from the types built into this version of Picket";
+        let help = "keep your additions in facts.cedarschema, and take this file from `policies/` of the release";
+        problems.push(Problem::error(schema::BUILT_IN_FILE, message).help(help));
+    }
+    let manifest = keep(Manifest::parse(text(manifest::FILE)), &mut problems);
+    let catalog = keep(Catalog::parse("catalog.yaml", text("catalog.yaml")), &mut problems);
+    let types = keep(Types::new(text(schema::FACTS_FILE)), &mut problems);
+    let (Some(manifest), Some(catalog), Some(types)) = (manifest, catalog, types) else { return Err(problems) };
+    let declared = declared(text("entities.json"), &types, &mut problems);
+    let workload_facts = catalog.workloads().filter_map(|w| Some((&w.id, w.facts.as_ref()?)));
+    let workload_facts = typed(&types, FactsType::Workload, workload_facts, &mut problems);
+    let service_facts = catalog.services().filter_map(|s| Some((&s.id, s.facts.as_ref()?)));
+    let service_facts = typed(&types, FactsType::Service, service_facts, &mut problems);
+    unknown_modes(&manifest, files, &folders, &mut problems);
+    let declared_ids: BTreeSet<Uid> = declared.keys().cloned().collect();
+    let mesh_files = files.iter().filter(|(path, _)| path.starts_with("mesh/"));
+    let mesh_files: Vec<(&str, &Arc<str>)> = mesh_files.map(|(path, text)| (path.as_str(), text)).collect();
+    let known = Known { catalog: &catalog, folders: &folders, declared: &declared_ids };
+    let against = Against { types: &types, known, manifest: &manifest };
+    let mesh = keep(Unit::load(MESH, &mesh_files, against, notes), &mut problems);
+    let schema_digest = super::super::snapshot::digest([("", schema::BUILT_IN), ("", text(schema::FACTS_FILE))]);
+    match mesh {
+        Some(mesh) if problems.is_empty() => {
+            note_open_permits(&mesh, notes);
+            notes.extend_from_slice(catalog.warnings());
+            Ok(Platform {
+                mesh: Arc::new(mesh),
+                types,
+                catalog,
+                manifest,
+                declared,
+                declared_ids,
+                workload_facts,
+                service_facts,
+                folders,
+                digest,
+                schema_digest,
+            })
+        }
+        _ => Err(problems),
+    }
+}
+
+fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(found) => {
+            problems.extend(found);
+            None
+        }
+    }
+}
+
+fn typed<'a>(
+    types: &Types,
+    kind: FactsType,
+    facts: impl Iterator<Item = (&'a String, &'a serde_json::Value)>,
+    problems: &mut Vec<Problem>,
+) -> HashMap<String, Value> {
+    let mut typed = HashMap::new();
+    for (id, json) in facts {
+        match types.typed(kind, json) {
+            Ok(value) => {
+                typed.insert(id.clone(), value);
+            }
+            Err(message) => {
+                let message = format!("the facts of `{id}` do not fit the schema: {message}");
+                problems.push(Problem::error("catalog.yaml", message));
+            }
+        }
+    }
+    typed
+}
+
+/// `entities.json`: facts and groups, but no place in another namespace than the id's own.
+pub(super) fn declared(text: &str, types: &Types, problems: &mut Vec<Problem>) -> HashMap<Uid, Node> {
+    if text.trim().is_empty() {
+        return HashMap::new();
+    }
+    let nodes = match types.entities(text) {
+        Ok(nodes) => nodes,
+        Err(message) => {
+            problems.push(Problem::error("entities.json", message));
+            return HashMap::new();
+        }
+    };
+    for node in &nodes {
+        let own = node.uid.id.split('/').next().unwrap_or_default();
+        let inside = confine::INSIDE_SERVICES.contains(&node.uid.kind.as_str());
+        let outside = |uid: &&Uid| match uid.kind.as_str() {
+            "Namespace" => inside && uid.id != own,
+            kind if confine::INSIDE_SERVICES.contains(&kind) => uid.id.split('/').next() != Some(own),
+            _ => false,
+        };
+        if let Some(parent) = node.ancestors.iter().find(outside) {
+            let message = format!("{} cannot lie in {parent}; its namespace is the one its id names", node.uid);
+            problems.push(Problem::error("entities.json", message));
+        }
+    }
+    nodes.into_iter().map(|node| (node.uid.clone(), node)).collect()
+}
+
+fn unknown_modes(manifest: &Manifest, files: &Files, folders: &[String], problems: &mut Vec<Problem>) {
+    for key in manifest.modes.keys() {
+        let exists = match key.strip_prefix("namespaces/") {
+            Some(namespace) => folders.iter().any(|folder| folder == namespace),
+            None => files.contains_key(key),
+        };
+        if !exists {
+            let message = format!("`modes` names `{key}`, which does not exist");
+            problems.push(Problem::error(manifest::FILE, message));
+        }
+    }
+}
+
+/// Mesh permits that open every namespace are by design; whoever validates should see them.
+fn note_open_permits(mesh: &Unit, notes: &mut Vec<Problem>) {
+    use cedar_policy::{Effect, ResourceConstraint};
+    for entry in mesh.entries.values().filter(|entry| entry.effect == Effect::Permit) {
+        let what = match (entry.bridge, entry.policy.resource_constraint()) {
+            (true, _) => "is a bridge: what it opens is only observed",
+            (false, ResourceConstraint::Any | ResourceConstraint::Is(_)) => "opens every namespace",
+            (false, _) => continue,
+        };
+        let message = format!("permit `{}` of the mesh {what}", entry.id);
+        notes.push(Problem::note(entry.file.as_ref(), message).at(Some(entry.span.clone())));
+    }
+}

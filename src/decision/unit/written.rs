@@ -1,0 +1,177 @@
+//! The policies of one file as they are written: parsed, placed, and checked by Cedar's validator.
+//!
+//! Knows: Cedar's parser and validator. Must not know: units, rewriting, what policies mean to Picket.
+
+use std::ops::Range;
+
+use cedar_policy::{Policy, PolicySet, ValidationMode};
+
+use super::super::schema::Types;
+use super::super::{diagnostics, lint};
+use super::{NESTING_MAX, POLICY_BYTES_MAX};
+use crate::problem::Problem;
+
+/// Most policies that are read at once. What is parsed takes several times the memory of what is kept of it, and a
+/// large file would leave the allocator with as much again.
+const BATCH: usize = 256;
+
+/// Some of one file's policies, in the order they stand there.
+pub(super) struct Batch<'t> {
+    file: &'t str,
+    /// Where the text that Cedar saw begins.
+    offset: usize,
+    set: PolicySet,
+    pub(super) policies: Vec<Written<'t>>,
+}
+
+/// A policy as it stands in its file.
+pub(super) struct Written<'t> {
+    pub(super) policy: Policy,
+    pub(super) source: &'t str,
+    pub(super) span: Range<usize>,
+    /// From 1.
+    pub(super) line: usize,
+    /// Its number in the file, from 1.
+    pub(super) number: usize,
+}
+
+/// Reads a file's policies, some at a time. Each problem is one of the whole file's.
+///
+/// A problem is what does not parse, and what is longer or deeper than one evaluation may cost.
+pub(super) fn batches<'t>(file: &'t str, text: &'t str) -> impl Iterator<Item = Result<Batch<'t>, Vec<Problem>>> {
+    let deep = lint::too_deep(text, NESTING_MAX).map(|at| {
+        let message = format!("brackets are nested deeper than {NESTING_MAX}");
+        Err(vec![Problem::error(file, message).at(Some(at..at + 1)).help("split the policy")])
+    });
+    let readable = if deep.is_some() { "" } else { text };
+    let (mut before, mut line) = (0, 1);
+    let read = pieces(readable).map(move |piece| {
+        let first_line = line;
+        line += lines(text, piece.clone());
+        let batch = batch(file, text, piece, before, first_line)?;
+        before += batch.policies.len();
+        Ok(batch)
+    });
+    deep.into_iter().chain(read)
+}
+
+/// Cuts a text behind every so many policies: a semicolon ends a policy and stands nowhere else.
+fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let ends = lint::code(text).filter(|(_, character)| *character == ';').map(|(at, _)| at + 1);
+    let mut from = 0;
+    let cuts = ends.skip(BATCH - 1).step_by(BATCH).chain([text.len()]);
+    cuts.map(move |to| std::mem::replace(&mut from, to)..to).filter(|piece| !piece.is_empty())
+}
+
+fn lines(text: &str, range: Range<usize>) -> usize {
+    text.get(range).map_or(0, |part| part.matches('\n').count())
+}
+
+fn batch<'t>(
+    file: &'t str,
+    text: &'t str,
+    piece: Range<usize>,
+    before: usize,
+    first_line: usize,
+) -> Result<Batch<'t>, Vec<Problem>> {
+    let parsed: Result<PolicySet, _> = text.get(piece.clone()).unwrap_or_default().parse();
+    let set = parsed.map_err(|e: cedar_policy::ParseErrors| diagnostics::problems(file, piece.start, &e))?;
+    if let Some(template) = set.templates().next() {
+        let message = format!("`{}` is a template; nothing links templates yet", template.id());
+        return Err(vec![Problem::error(file, message).help("write the entity instead of the slot")]);
+    }
+    let mut policies: Vec<&Policy> = set.policies().collect();
+    // Cedar names them `policy0`, `policy1`, … in the order of the text.
+    let order = |p: &&Policy| p.id().to_string().trim_start_matches("policy").parse::<usize>().unwrap_or(usize::MAX);
+    policies.sort_by_cached_key(order);
+    let mut written = Vec::with_capacity(policies.len());
+    // Both only ever move on: counting from the top of the file for each policy took most of a large file's load.
+    let (mut from, mut line) = (piece.start, first_line);
+    for (number, policy) in (before + 1..).zip(policies) {
+        let exact = policy.to_string();
+        let at = text.get(from..).and_then(|rest| rest.find(&exact)).map_or(from, |found| from + found);
+        let span = at..(at + exact.len()).min(text.len());
+        if exact.len() > POLICY_BYTES_MAX {
+            let message = format!("the policy is longer than {POLICY_BYTES_MAX} bytes");
+            return Err(vec![Problem::error(file, message).at(Some(span))]);
+        }
+        line += lines(text, from..at);
+        let source = text.get(span.clone()).unwrap_or_default();
+        written.push(Written { policy: policy.clone(), source, span: span.clone(), line, number });
+        line += lines(text, span.clone());
+        from = span.end;
+    }
+    Ok(Batch { file, offset: piece.start, policies: written, set })
+}
+
+impl Batch<'_> {
+    /// Strict validation at level 1, as written; Cedar's warnings (such as an inapplicable action) are errors.
+    pub(super) fn validate(&self, types: &Types) -> Vec<Problem> {
+        let result = types.validator().validate_with_level(&self.set, ValidationMode::Strict, 1);
+        let errors = result.validation_errors().map(|error| diagnostics::problem(self.file, self.offset, error));
+        let warnings = result.validation_warnings().map(|error| diagnostics::problem(self.file, self.offset, error));
+        errors.chain(warnings).map(|problem| readable(problem, &self.policies)).collect()
+    }
+}
+
+/// Cedar speaks of ``for policy `policy3` ``; the reader knows the policy by its place or its `@id`.
+fn readable(mut problem: Problem, policies: &[Written<'_>]) -> Problem {
+    let named = problem.message.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, "));
+    let named = named.and_then(|(id, rest)| {
+        // Every policy of a large file may have a problem, and each is looked up here.
+        let number: usize = id.strip_prefix("policy")?.parse().ok()?;
+        let written = policies.get(number).filter(|written| written.policy.id().to_string() == id)?;
+        Some((rest.to_owned(), written))
+    });
+    if let Some((rest, written)) = named {
+        problem.message = match written.policy.annotation("id") {
+            Some(id) => format!("policy `{id}`: {rest}"),
+            None => rest,
+        };
+        if problem.span.is_none() {
+            problem.span = Some(written.span.clone());
+        }
+    }
+    problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Policies of two lines each, with what looks like an end and is none.
+    fn file(policies: usize) -> String {
+        let one = |n| format!("@id(\"p{n}; \\\" ;\") // a ; here\npermit (principal, action, resource); // {n};\n");
+        (0..policies).map(one).collect()
+    }
+
+    #[test]
+    fn a_large_file_is_read_in_pieces_that_lose_nothing() {
+        let text = file(3 * BATCH + 7);
+        let batches: Vec<_> = batches("a.cedar", &text).map(Result::unwrap).collect();
+        assert_eq!(batches.len(), 4);
+        let all: Vec<&Written<'_>> = batches.iter().flat_map(|batch| &batch.policies).collect();
+        assert_eq!(all.len(), 3 * BATCH + 7);
+        for (n, written) in all.into_iter().enumerate() {
+            assert_eq!((written.number, written.line), (n + 1, 2 * n + 1));
+            assert_eq!(&text[written.span.clone()], written.source);
+            assert!(written.source.starts_with(&format!("@id(\"p{n};")), "{}", written.source);
+        }
+    }
+
+    #[test]
+    fn a_problem_in_a_later_piece_is_placed_in_the_file() {
+        let good = file(BATCH + 3);
+        let bad = "permit (principal, action, resource) when { principal.nothing };";
+        let text = format!("{good}{bad}");
+        let types = Types::new("").unwrap();
+        let problems = batches("a.cedar", &text).flat_map(|batch| batch.unwrap().validate(&types));
+        let named: Vec<Problem> = problems.filter(|problem| problem.message.contains("nothing")).collect();
+        assert!(!named.is_empty());
+        assert!(named.iter().all(|problem| problem.span.as_ref().unwrap().start >= good.len()), "{named:?}");
+        let broken = format!("{good}permit (");
+        let refused: Vec<_> = batches("a.cedar", &broken).filter_map(Result::err).flatten().collect();
+        assert!(refused.iter().all(|problem| problem.span.as_ref().unwrap().start >= good.len() - 1), "{refused:?}");
+        assert!(!refused.is_empty());
+    }
+}
