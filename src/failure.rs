@@ -80,8 +80,6 @@ pub enum Code {
     TaskNotBound,
     /// No catalogued service is meant by the call.
     Unmapped,
-    /// The service speaks a protocol this build does not judge.
-    ProtocolUnsupported,
     /// The call does not speak what its service speaks.
     ProtocolMismatch,
     /// The approval was good for one call, and another call has used it.
@@ -106,7 +104,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of `docs/operating.md`.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 40] = [
         Self::MalformedRequest,
         Self::TcpUnsupported,
         Self::PathRefused,
@@ -137,7 +135,6 @@ impl Code {
         Self::TaskExpired,
         Self::TaskNotBound,
         Self::Unmapped,
-        Self::ProtocolUnsupported,
         Self::ProtocolMismatch,
         Self::ApprovalUsed,
         Self::QueryInvalid,
@@ -184,7 +181,6 @@ impl Code {
             Self::TaskExpired => "task_expired",
             Self::TaskNotBound => "task_not_bound",
             Self::Unmapped => "unmapped",
-            Self::ProtocolUnsupported => "protocol_unsupported",
             Self::ProtocolMismatch => "protocol_mismatch",
             Self::ApprovalUsed => "approval_used",
             Self::QueryInvalid => "query_invalid",
@@ -234,7 +230,6 @@ impl Code {
             | Self::QueryInvalid => Blame::Caller,
             Self::TcpUnsupported
             | Self::Unmapped
-            | Self::ProtocolUnsupported
             | Self::ApprovalUsed
             | Self::BundleInvalid => Blame::Policy,
             Self::EntitiesUnavailable | Self::KeysUnavailable => Blame::Source,

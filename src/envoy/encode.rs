@@ -212,8 +212,7 @@ fn of_failure(code: Code, token: Option<&TokenMetadata>) -> Refusal<'static> {
         | Code::TokenNotBound
         | Code::TaskRejected
         | Code::TaskNotBound
-        | Code::Unmapped
-        | Code::ProtocolUnsupported => untold(403),
+        | Code::Unmapped => untold(403),
         Code::Deadline | Code::Overload | Code::Internal => later(1),
         Code::NotReady | Code::EntitiesUnavailable | Code::KeysUnavailable | Code::BundleInvalid => later(5),
     }

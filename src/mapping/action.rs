@@ -117,7 +117,7 @@ pub fn spoken(call: &Call, service: &Service, settings: &Settings) -> Result<Spo
 /// What is asked, with what was found inside.
 ///
 /// # Errors
-/// `protocol_unsupported` where what is inside is not of the protocol that the call is read as.
+/// `internal` where what is inside is not of the protocol that the call is read as: a defect of the caller's.
 pub fn asked(call: &Call, spoken: Spoken, inside: Inside) -> Result<Asked, Failure> {
     let (protocol, path) = match (spoken, inside) {
         (Spoken::Known(Asked { path, what: What::Grpc { service, method, .. } }), Inside::Grpc(fields)) => {
@@ -140,7 +140,7 @@ pub fn asked(call: &Call, spoken: Spoken, inside: Inside) -> Result<Asked, Failu
         (Spoken::Known(Asked { path, .. }), _) => ("http", path),
     };
     let detail = format!("what is inside `{path}` was not read as {protocol}");
-    Err(Failure::new(Code::ProtocolUnsupported, detail))
+    Err(Failure::new(Code::Internal, detail))
 }
 
 fn http(call: &Call, path: CanonicalPath, document: Option<Json>) -> Asked {

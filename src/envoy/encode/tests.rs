@@ -110,7 +110,6 @@ fn every_code_has_its_row() {
         task_expired 403 grpc 403 rpc 7
         task_not_bound 403 grpc 403 rpc 7
         unmapped 403 grpc 403 rpc 7
-        protocol_unsupported 403 grpc 403 rpc 7
         protocol_mismatch 400 grpc 403 rpc 7
         approval_used 403 grpc 403 rpc 7
         query_invalid 400 grpc 403 rpc 7

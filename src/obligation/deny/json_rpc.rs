@@ -66,8 +66,7 @@ impl Codes {
             | Code::TaskExpired
             | Code::TaskNotBound
             | Code::ApprovalUsed
-            | Code::Unmapped
-            | Code::ProtocolUnsupported => self.denied,
+            | Code::Unmapped => self.denied,
             Code::Deadline
             | Code::Overload
             | Code::Internal

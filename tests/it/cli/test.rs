@@ -88,7 +88,7 @@ const UNREADABLE: &[(&str, &str)] = &[
     ("  - {name: a, caller: wob, request: {}, expect: {decision: deny}}\n", "did you mean `web`?"),
     ("  - {name: a, request: {}, expect: {decision: deny, reason: no_permits}}\n", "did you mean `no_permit`?"),
     ("  - {name: a, request: {}}\n", "expects nothing"),
-    ("  - {name: a, expect: {decision: deny}}\n", "one of `request`, `grpc` and `check_request`"),
+    ("  - {name: a, expect: {decision: deny}}\n", "one of `request`, `grpc`, `mcp` and `check_request`"),
     ("  - {request: {}, expect: {decision: deny}}\n", "a test has no `name`"),
     ("  - {name: a, check_request: none.json, expect: {decision: deny}}\n", "could not read"),
     ("  - {matrix: {path: [/a]}, expect_allow: [{path: /b}]}\n", "no cell of the matrix has the path `/b`"),

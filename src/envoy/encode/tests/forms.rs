@@ -209,7 +209,6 @@ fn every_code_has_its_json_rpc_code_in_every_era() {
         task_expired: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
         task_not_bound: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
         unmapped: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
-        protocol_unsupported: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
         protocol_mismatch: sessions 400 -32600, 2026 400 -32600, unread 400 -32600, a2a 400 -32600
         approval_used: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
         query_invalid: sessions 400 -32602, 2026 400 -32602, unread 400 -32602, a2a 400 -32602

@@ -1,0 +1,54 @@
+//! The codes of calls whose body cannot be judged.
+
+use picket::failure::Code;
+
+use crate::harness::{Check, FRONTEND, check};
+
+/// A permit, and a forbid that reads a number.
+pub const POLICIES: &str = r#"permit (principal, action in Action::"any", resource);
+forbid (principal, action == Action::"mcp.tools.call", resource)
+when { context.numbers.hasTag("/n") && context.numbers.getTag("/n") > 5 };"#;
+
+/// A call of a tool, as a client of the newest revision sends it, with its body, headers and method changed.
+fn call(method: &str, body: &str, headers: &[(&str, &str)]) -> Check {
+    let length = body.len().to_string();
+    let own = [
+        ("content-type", "application/json"),
+        ("content-length", length.as_str()),
+        ("x-envoy-auth-partial-body", "false"),
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", "t"),
+    ];
+    let kept = own.iter().filter(|(name, _)| !headers.iter().any(|(other, _)| other == name));
+    let headers = kept.chain(headers).filter(|(_, value)| !value.is_empty());
+    let mut check = check(method, "/mcp").service("agents/tools").by(FRONTEND);
+    for (name, value) in headers {
+        check = check.header(name, value);
+    }
+    check.http().raw_body = body.as_bytes().to_vec();
+    check
+}
+
+fn message(method: &str, arguments: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"name":"t","arguments":{arguments},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
+    )
+}
+
+/// Code, status, listener and check.
+pub fn rows() -> Vec<(Code, i32, &'static str, Check)> {
+    let good = message("tools/call", "{}");
+    let post = |body: &str, headers: &[(&str, &str)]| call("POST", body, headers);
+    vec![
+        (Code::BodyIncomplete, 413, "default", post(&good, &[("x-envoy-auth-partial-body", "true")])),
+        (Code::BodyEncoded, 415, "default", post(&good, &[("content-encoding", "gzip")])),
+        (Code::BodyRefused, 400, "default", post(r#"{"a":1,"a":2}"#, &[])),
+        (Code::MessageRefused, 400, "default", post("{}", &[])),
+        (Code::HeaderMismatch, 400, "default", post(&good, &[("mcp-name", "u")])),
+        (Code::EraRefused, 400, "default", post(&good, &[("mcp-protocol-version", "2024-11-05")])),
+        (Code::RpcMethodUnknown, 404, "default", post(&message("tools/Call", "{}"), &[("mcp-method", "tools/Call")])),
+        (Code::MethodNotAllowed, 405, "default", call("PUT", &good, &[])),
+        (Code::NumberRefused, 400, "default", post(&message("tools/call", r#"{"n":1e30}"#), &[])),
+    ]
+}
