@@ -6,8 +6,10 @@
 pub mod a2a;
 mod inflate;
 pub mod json;
+pub mod json_rpc;
 pub mod llm;
 pub mod mcp;
+mod spelling;
 
 use std::borrow::Cow;
 

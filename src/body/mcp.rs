@@ -1,9 +1,20 @@
 //! The Model Context Protocol over streamable HTTP, in its four eras.
 //!
 //! Knows: JSON-RPC, MCP's methods, mirrored headers. Must not know: who calls, what is allowed.
+//!
+//! One call may hold several messages: a batch, or a subscription to several resources. Each of them is judged.
+
+mod ask;
+mod methods;
+mod mirrored;
+mod read;
+pub mod uri;
 
 use super::json::Json;
 use crate::catalog::mcp::Era;
+
+pub use super::json_rpc::RpcId;
+pub use read::read;
 
 /// One JSON-RPC message of MCP.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,17 +29,8 @@ pub struct Message {
     pub can_elicit_url: bool,
     /// `params.requestState`, which a client sends back after an elicitation.
     pub request_state: Option<String>,
-    /// `params._meta.progressToken` and the like stay outside; this is the whole `params`, for digests.
+    /// The whole `params`, for digests and look-ups; an empty object where none were sent.
     pub params: Json,
-}
-
-/// A JSON-RPC id: echoed in denials, exactly as sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RpcId {
-    /// A text.
-    Text(String),
-    /// A whole number, as written.
-    Number(String),
 }
 
 /// What a message asks for.
@@ -43,10 +45,10 @@ pub enum Ask {
     },
     /// `resources/read`.
     ReadResource {
-        /// The resource's URI, canonical: no dot segments, no empty segments, no escapes of separators.
+        /// The resource's URI, canonical (see [`uri::canonical`]).
         uri: String,
     },
-    /// `resources/subscribe`, `resources/unsubscribe`.
+    /// `resources/subscribe`, `resources/unsubscribe`, and each resource of `subscriptions/listen`.
     SubscribeResource {
         /// As in [`Ask::ReadResource`].
         uri: String,
@@ -65,3 +67,6 @@ pub enum Ask {
         method: String,
     },
 }
+
+#[cfg(test)]
+mod tests;

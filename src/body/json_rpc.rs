@@ -1,0 +1,108 @@
+//! JSON-RPC 2.0: one message and nothing beside it.
+//!
+//! Knows: the members of requests, notifications and responses. Must not know: anybody's methods.
+
+use super::json::Json;
+use super::shown;
+use crate::failure::{Code, Failure};
+
+/// Longest id in bytes: it comes back in every denial.
+const ID_BYTES_MAX: usize = 256;
+
+/// A JSON-RPC id: echoed in denials, exactly as sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RpcId {
+    /// A text.
+    Text(String),
+    /// A whole number, as written.
+    Number(String),
+}
+
+/// One JSON-RPC message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Envelope {
+    /// It asks for an answer.
+    Request {
+        /// Its id.
+        id: RpcId,
+        /// Its method.
+        method: String,
+        /// Its parameters: always an object, empty where none were sent.
+        params: Json,
+    },
+    /// It asks for none.
+    Notification {
+        /// Its method.
+        method: String,
+        /// Its parameters: always an object, empty where none were sent.
+        params: Json,
+    },
+    /// It answers a request of the server's.
+    Response,
+}
+
+/// Reads one message.
+///
+/// # Errors
+/// `message_refused` for everything else: another version, members that JSON-RPC does not have, an id that is neither a
+/// text nor a whole number, parameters by position, a request that is also a response.
+pub fn envelope(message: Json) -> Result<Envelope, Failure> {
+    let Json::Object(members) = message else { return Err(refused("a message is an object")) };
+    let (mut version, mut id, mut method, mut params) = (None, None, None, None);
+    let mut answers = Vec::new();
+    for (key, value) in members {
+        match key.as_str() {
+            "jsonrpc" => version = Some(value),
+            "id" => id = Some(value),
+            "method" => method = Some(value),
+            "params" => params = Some(value),
+            "result" | "error" => answers.push(key),
+            _ => return Err(refused(format!("a message has no member `{}`", shown(&key)))),
+        }
+    }
+    if version.as_ref().and_then(Json::as_text) != Some("2.0") {
+        return Err(refused("`jsonrpc` is not \"2.0\""));
+    }
+    let id = id.map(rpc_id).transpose()?;
+    match (method, answers.as_slice(), id) {
+        (Some(Json::Text(method)), [], id) => {
+            let params = match params {
+                None => Json::Object(Vec::new()),
+                Some(object @ Json::Object(_)) => object,
+                Some(_) => return Err(refused("`params` is not an object")),
+            };
+            Ok(match id {
+                Some(id) => Envelope::Request { id, method, params },
+                None => Envelope::Notification { method, params },
+            })
+        }
+        (Some(_), [], _) => Err(refused("`method` is not a text")),
+        (None, [], _) => Err(refused("a message has a `method`, a `result` or an `error`")),
+        (None, [one], id) if params.is_none() && (id.is_some() || one == "error") => Ok(Envelope::Response),
+        (_, [_, ..], _) => Err(refused("a response has an `id` and either a `result` or an `error`, and no more")),
+    }
+}
+
+fn rpc_id(id: Json) -> Result<RpcId, Failure> {
+    let id = match id {
+        Json::Text(text) => RpcId::Text(text),
+        // A fraction or an exponent is another number to a client that compares spellings.
+        Json::Number(number) if number.as_str().bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
+            RpcId::Number(number.as_str().to_owned())
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::List(_) | Json::Object(_) => {
+            return Err(refused("`id` is neither a text nor a whole number"));
+        }
+    };
+    let length = match &id {
+        RpcId::Text(text) | RpcId::Number(text) => text.len(),
+    };
+    if length > ID_BYTES_MAX {
+        return Err(refused(format!("`id` is longer than {ID_BYTES_MAX} bytes")));
+    }
+    Ok(id)
+}
+
+fn refused(detail: impl Into<String>) -> Failure {
+    Failure::new(Code::MessageRefused, detail)
+}

@@ -1,0 +1,131 @@
+//! What a message asks for, from its method and parameters.
+//!
+//! Knows: the parameters of each method that are judged. Must not know: headers, revisions, what is allowed.
+
+use super::methods::Shape;
+use super::{Ask, uri};
+use crate::body::json::Json;
+use crate::body::{shown, spelling};
+use crate::failure::{Code, Failure};
+
+/// Longest name of a prompt and id of a task, in bytes.
+const NAME_BYTES_MAX: usize = 256;
+/// Most resources in one subscription.
+const RESOURCES_MAX: usize = 32;
+
+/// Members of `params` that are judged, here or by a server's reader; in another case they are refused.
+const KNOWN: &[&str] = &[
+    "_meta",
+    "name",
+    "arguments",
+    "uri",
+    "taskId",
+    "notifications",
+    "ref",
+    "argument",
+    "inputResponses",
+    "requestState",
+    "protocolVersion",
+    "capabilities",
+    "cursor",
+    "task",
+];
+
+/// Checks what all parameters have in common: no member in disguise.
+pub(super) fn check_spelling(params: &Json) -> Result<(), Failure> {
+    let members = params.as_object().unwrap_or_default();
+    match spelling::disguised(members, KNOWN) {
+        Some(key) => Err(refused(format!("`{}` differs only by case from a parameter's name", shown(key)))),
+        None => Ok(()),
+    }
+}
+
+/// What the message asks for; a subscription to several things asks for each of them.
+pub(super) fn asks(shape: Shape, method: &str, params: &Json) -> Result<Vec<Ask>, Failure> {
+    let server = || Ask::UseServer { method: method.to_owned() };
+    Ok(match shape {
+        Shape::CallTool => vec![call_tool(params)?],
+        Shape::ReadResource => vec![Ask::ReadResource { uri: resource(params.get("uri"))? }],
+        Shape::SubscribeResource => vec![Ask::SubscribeResource { uri: resource(params.get("uri"))? }],
+        Shape::GetPrompt => vec![get_prompt(params)?],
+        Shape::Task => {
+            name(params.get("taskId"), "taskId")?;
+            vec![server()]
+        }
+        Shape::Listen => {
+            let mut asks = vec![server()];
+            asks.extend(listened(params)?);
+            asks
+        }
+        Shape::Server | Shape::Notification => vec![server()],
+    })
+}
+
+fn call_tool(params: &Json) -> Result<Ask, Failure> {
+    let name = text(params.get("name"), "name")?;
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if !(1..=128).contains(&name.len()) || !name.bytes().all(legal) {
+        return Err(refused(format!("`{}` cannot be a tool: 1 to 128 of A-Z a-z 0-9 _ - .", shown(name))));
+    }
+    Ok(Ask::CallTool { name: name.to_owned(), arguments: arguments(params)? })
+}
+
+fn get_prompt(params: &Json) -> Result<Ask, Failure> {
+    let name = name(params.get("name"), "name")?.to_owned();
+    let arguments = arguments(params)?;
+    let members = arguments.as_object().unwrap_or_default();
+    if let Some((key, _)) = members.iter().find(|(_, value)| value.as_text().is_none()) {
+        return Err(refused(format!("argument `{}` of a prompt is not a text", shown(key))));
+    }
+    Ok(Ask::GetPrompt { name, arguments })
+}
+
+fn arguments(params: &Json) -> Result<Json, Failure> {
+    let arguments = match params.get("arguments") {
+        None => return Ok(Json::Object(Vec::new())),
+        Some(arguments @ Json::Object(_)) => arguments,
+        Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_)) => {
+            return Err(refused("`arguments` is not an object"));
+        }
+    };
+    match spelling::doubled(arguments) {
+        Some(key) => Err(refused(format!("`{}` and another argument differ only by case", shown(key)))),
+        None => Ok(arguments.clone()),
+    }
+}
+
+/// The resources among what a client wants to hear about.
+fn listened(params: &Json) -> Result<Vec<Ask>, Failure> {
+    let Some(notifications) = params.get("notifications") else { return Ok(Vec::new()) };
+    let members = notifications.as_object().ok_or_else(|| refused("`notifications` is not an object"))?;
+    if let Some(key) = spelling::disguised(members, &["resourceSubscriptions"]) {
+        return Err(refused(format!("`{}` differs only by case from `resourceSubscriptions`", shown(key))));
+    }
+    let Some(uris) = notifications.get("resourceSubscriptions") else { return Ok(Vec::new()) };
+    let uris = uris.as_list().ok_or_else(|| refused("`resourceSubscriptions` is not a list"))?;
+    if uris.len() > RESOURCES_MAX {
+        return Err(refused(format!("`resourceSubscriptions` names more than {RESOURCES_MAX} resources")));
+    }
+    uris.iter().map(|uri| Ok(Ask::SubscribeResource { uri: resource(Some(uri))? })).collect()
+}
+
+fn resource(uri: Option<&Json>) -> Result<String, Failure> {
+    uri::canonical(text(uri, "uri")?).map_err(|problem| refused(problem.to_string()))
+}
+
+/// A prompt's name or a task's id: not empty, short, without controls.
+fn name<'a>(value: Option<&'a Json>, key: &str) -> Result<&'a str, Failure> {
+    let name = text(value, key)?;
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(char::is_control) {
+        return Err(refused(format!("`{key}` is empty, longer than {NAME_BYTES_MAX} bytes, or has controls")));
+    }
+    Ok(name)
+}
+
+fn text<'a>(value: Option<&'a Json>, key: &str) -> Result<&'a str, Failure> {
+    value.and_then(Json::as_text).ok_or_else(|| refused(format!("`{key}` is missing or not a text")))
+}
+
+fn refused(detail: impl Into<String>) -> Failure {
+    Failure::new(Code::MessageRefused, detail)
+}

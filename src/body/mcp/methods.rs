@@ -1,0 +1,66 @@
+//! MCP's methods, and the revisions that have them.
+//!
+//! Knows: what clients send, by revision. Must not know: parameters' values.
+
+use crate::catalog::mcp::Era;
+
+/// What a method's parameters hold that is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A tool and its arguments.
+    CallTool,
+    /// A resource to read.
+    ReadResource,
+    /// A resource to hear about.
+    SubscribeResource,
+    /// A prompt and its arguments.
+    GetPrompt,
+    /// A task.
+    Task,
+    /// What to hear about, resources among it.
+    Listen,
+    /// Nothing but the method itself.
+    Server,
+    /// Nothing, and no answer is asked for.
+    Notification,
+}
+
+const ALL: &[Era] = &Era::ALL;
+const SESSIONS: &[Era] = &[Era::March2025, Era::June2025, Era::November2025];
+const TASKS: &[Era] = &[Era::November2025, Era::July2026];
+const NOVEMBER: &[Era] = &[Era::November2025];
+const STATELESS: &[Era] = &[Era::July2026];
+
+/// Everything a client may send; case and spelling are exact.
+const METHODS: &[(&str, Shape, &[Era])] = &[
+    ("tools/call", Shape::CallTool, ALL),
+    ("tools/list", Shape::Server, ALL),
+    ("resources/read", Shape::ReadResource, ALL),
+    ("resources/list", Shape::Server, ALL),
+    ("resources/templates/list", Shape::Server, ALL),
+    ("resources/subscribe", Shape::SubscribeResource, SESSIONS),
+    ("resources/unsubscribe", Shape::SubscribeResource, SESSIONS),
+    ("prompts/get", Shape::GetPrompt, ALL),
+    ("prompts/list", Shape::Server, ALL),
+    ("completion/complete", Shape::Server, ALL),
+    ("initialize", Shape::Server, SESSIONS),
+    ("ping", Shape::Server, SESSIONS),
+    ("logging/setLevel", Shape::Server, SESSIONS),
+    ("server/discover", Shape::Server, STATELESS),
+    ("subscriptions/listen", Shape::Listen, STATELESS),
+    ("tasks/get", Shape::Task, TASKS),
+    ("tasks/cancel", Shape::Task, TASKS),
+    ("tasks/list", Shape::Server, NOVEMBER),
+    ("tasks/result", Shape::Task, NOVEMBER),
+    ("tasks/update", Shape::Task, STATELESS),
+    ("notifications/cancelled", Shape::Notification, ALL),
+    ("notifications/initialized", Shape::Notification, SESSIONS),
+    ("notifications/progress", Shape::Notification, SESSIONS),
+    ("notifications/roots/list_changed", Shape::Notification, SESSIONS),
+    ("notifications/tasks/status", Shape::Notification, NOVEMBER),
+];
+
+/// The method of that name, if the revision has it.
+pub(super) fn shape(name: &str, era: Era) -> Option<Shape> {
+    METHODS.iter().find(|(known, _, eras)| *known == name && eras.contains(&era)).map(|(_, shape, _)| *shape)
+}

@@ -1,0 +1,258 @@
+//! From a call on an MCP service to its messages.
+//!
+//! Knows: the endpoint, revisions, batches, what each message must carry. Must not know: who calls, what is allowed.
+
+use std::collections::BTreeMap;
+
+use super::methods::{self, Shape};
+use super::mirrored::{self, Name, Said};
+use super::{Ask, Message, ask};
+use crate::body::json::{self, Json, Limits};
+use crate::body::json_rpc::{Envelope, RpcId, envelope};
+use crate::body::{bytes, header, is_json, shown, spelling};
+use crate::call::{Body, Call, Target};
+use crate::catalog::BodyRules;
+use crate::catalog::mcp::{Batches, Era, Mcp, Tool};
+use crate::failure::{Code, Failure};
+
+/// Most messages of a batch.
+const BATCH_MAX: usize = 32;
+const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// Reads the messages of a call: at least one, each to be judged.
+///
+/// # Errors
+/// `protocol_mismatch` off the endpoint, `method_not_allowed`, `era_refused`, `header_mismatch`, `rpc_method_unknown`,
+/// `message_refused` for what is no message of the revision, and those of [`bytes`] and [`json::parse`].
+pub fn read(
+    call: &Call,
+    rules: &Mcp,
+    tools: &BTreeMap<String, Tool>,
+    body: &BodyRules,
+    limits: Limits,
+) -> Result<Vec<Message>, Failure> {
+    let is_endpoint = match &call.target {
+        Target::Path { path, .. } => *path == rules.endpoint,
+        Target::Authority => false,
+    };
+    if !is_endpoint {
+        return Err(Failure::new(Code::ProtocolMismatch, "the path is not the service's MCP endpoint"));
+    }
+    let reader = Reader { call, rules, tools };
+    match call.method.as_str() {
+        "POST" => {
+            is_json(call)?;
+            reader.posted(json::parse(&bytes(call, body)?, limits)?)
+        }
+        "GET" | "DELETE" => reader.session().map(|message| vec![message]),
+        _ => Err(Failure::new(
+            Code::MethodNotAllowed,
+            "an MCP endpoint takes POST, and in older revisions GET and DELETE",
+        )),
+    }
+}
+
+/// What all messages of a call share.
+struct Reader<'a> {
+    call: &'a Call,
+    rules: &'a Mcp,
+    tools: &'a BTreeMap<String, Tool>,
+}
+
+impl Reader<'_> {
+    /// The revision that the header names.
+    fn declared(&self) -> Result<Option<Era>, Failure> {
+        let Some(version) = header(self.call, "mcp-protocol-version")? else { return Ok(None) };
+        match era(version) {
+            Some(era) => Ok(Some(era)),
+            None => Err(Failure::new(Code::EraRefused, format!("`{}` is no revision of MCP", shown(version)))),
+        }
+    }
+
+    fn listed(&self, era: Era) -> Result<Era, Failure> {
+        if self.rules.eras.contains(&era) {
+            return Ok(era);
+        }
+        Err(Failure::new(Code::EraRefused, format!("the service does not take revision {}", era.as_str())))
+    }
+
+    /// GET opens a stream, DELETE ends a session.
+    fn session(&self) -> Result<Message, Failure> {
+        let era = self.listed(self.declared()?.unwrap_or(Era::March2025))?;
+        if era == Era::July2026 {
+            let detail = format!("revision {} takes POST only", era.as_str());
+            return Err(Failure::new(Code::MethodNotAllowed, detail));
+        }
+        let has_body = match &self.call.body {
+            Body::Complete(bytes) => !bytes.is_empty(),
+            Body::Encoded { .. } => true,
+            // Proxies rarely prove that a GET has no body, and no server of MCP reads one.
+            Body::NotSent | Body::Unproven(_) => false,
+        };
+        if has_body {
+            return Err(refused("GET and DELETE carry no message"));
+        }
+        let said = Said { era, method: None, name: Name::None, is_request: false, arguments: None };
+        mirrored::check(self.call, &said)?;
+        Ok(plain(era, self.call.method.clone()))
+    }
+
+    fn posted(&self, json: Json) -> Result<Vec<Message>, Failure> {
+        let declared = self.declared()?;
+        let Json::List(items) = json else { return self.message(envelope(json)?, declared) };
+        let era = self.listed(declared.unwrap_or(Era::March2025))?;
+        if era != Era::March2025 || self.rules.batches != Batches::Each {
+            return Err(refused("the service takes one message at a time"));
+        }
+        if items.is_empty() || items.len() > BATCH_MAX {
+            return Err(refused(format!("a batch has 1 to {BATCH_MAX} messages")));
+        }
+        let mut messages = Vec::with_capacity(items.len());
+        for item in items {
+            let envelope = envelope(item)?;
+            if matches!(&envelope, Envelope::Request { method, .. } if method == "initialize") {
+                return Err(refused("`initialize` is never part of a batch"));
+            }
+            messages.extend(self.message(envelope, Some(era))?);
+        }
+        Ok(messages)
+    }
+
+    /// Reads one message; several come out where it subscribes to several resources.
+    fn message(&self, envelope: Envelope, declared: Option<Era>) -> Result<Vec<Message>, Failure> {
+        let (id, method, params) = match envelope {
+            Envelope::Request { id, method, params } => (Some(id), method, params),
+            Envelope::Notification { method, params } => (None, method, params),
+            Envelope::Response => return self.response(declared).map(|message| vec![message]),
+        };
+        let era = self.listed(declared.unwrap_or_else(|| undeclared(&method, &params)))?;
+        ask::check_spelling(&params)?;
+        let meta = meta(&params, era)?;
+        let Some(shape) = methods::shape(&method, era) else {
+            let detail = format!("revision {} has no method `{}`", era.as_str(), shown(&method));
+            return Err(Failure::new(Code::RpcMethodUnknown, detail));
+        };
+        check_id(id.as_ref(), shape)?;
+        let can_elicit_url = match (era, id.is_some()) {
+            (Era::July2026, true) => capabilities(meta)?,
+            (Era::July2026, false) | (Era::March2025 | Era::June2025 | Era::November2025, _) => false,
+        };
+        let request_state = request_state(&params, era)?;
+        let asks = ask::asks(shape, &method, &params)?;
+        self.check_mirrored(era, shape, &method, &params, &asks)?;
+        let mut asks = asks.into_iter();
+        let last = asks.next_back().ok_or_else(|| refused("the message asks for nothing"))?;
+        let mut messages: Vec<Message> = Vec::with_capacity(asks.len() + 1);
+        for ask in asks {
+            let (id, request_state, params) = (id.clone(), request_state.clone(), params.clone());
+            messages.push(Message { era, id, ask, can_elicit_url, request_state, params });
+        }
+        messages.push(Message { era, id, ask: last, can_elicit_url, request_state, params });
+        Ok(messages)
+    }
+
+    fn check_mirrored(&self, era: Era, shape: Shape, method: &str, params: &Json, asks: &[Ask]) -> Result<(), Failure> {
+        let text = |key| params.get(key).and_then(Json::as_text).unwrap_or_default();
+        let name = match shape {
+            Shape::CallTool | Shape::GetPrompt => Name::Must(text("name")),
+            Shape::ReadResource => Name::Must(text("uri")),
+            Shape::SubscribeResource => Name::May(text("uri")),
+            Shape::Task => Name::May(text("taskId")),
+            Shape::Listen | Shape::Server | Shape::Notification => Name::None,
+        };
+        let arguments = match asks {
+            [Ask::CallTool { name, arguments }] => Some((arguments, self.tools.get(name))),
+            _ => None,
+        };
+        let is_request = shape != Shape::Notification;
+        mirrored::check(self.call, &Said { era, method: Some(method), name, is_request, arguments })
+    }
+
+    /// An answer to a request of the server's, in the revisions that have those.
+    fn response(&self, declared: Option<Era>) -> Result<Message, Failure> {
+        let era = self.listed(declared.unwrap_or(Era::March2025))?;
+        if era == Era::July2026 {
+            return Err(refused(format!("clients send no responses in revision {}", era.as_str())));
+        }
+        let said = Said { era, method: None, name: Name::None, is_request: false, arguments: None };
+        mirrored::check(self.call, &said)?;
+        Ok(plain(era, "response".to_owned()))
+    }
+}
+
+fn plain(era: Era, method: String) -> Message {
+    Message {
+        era,
+        id: None,
+        ask: Ask::UseServer { method },
+        can_elicit_url: false,
+        request_state: None,
+        params: Json::Object(Vec::new()),
+    }
+}
+
+fn era(version: &str) -> Option<Era> {
+    Era::ALL.into_iter().find(|era| era.as_str() == version)
+}
+
+/// The revision of a message without the header: the oldest, but the first message may name another.
+fn undeclared(method: &str, params: &Json) -> Era {
+    let proposed = params.get("protocolVersion").and_then(Json::as_text).and_then(era);
+    proposed.filter(|_| method == "initialize").unwrap_or(Era::March2025)
+}
+
+/// `params._meta`, which must not speak of another revision than the header: a server may believe either.
+fn meta(params: &Json, era: Era) -> Result<&[(String, Json)], Failure> {
+    let Some(meta) = params.get("_meta") else { return Ok(&[]) };
+    let members = meta.as_object().ok_or_else(|| refused("`_meta` is not an object"))?;
+    if let Some(key) = spelling::disguised(members, &[VERSION, CAPABILITIES]) {
+        return Err(refused(format!("`{}` differs only by case from a key of `_meta`", shown(key))));
+    }
+    match meta.get(VERSION) {
+        Some(Json::Text(version)) if version == era.as_str() => Ok(members),
+        None => Ok(members),
+        Some(_) => Err(Failure::new(Code::HeaderMismatch, "`mcp-protocol-version` and `_meta` differ")),
+    }
+}
+
+/// Checks what revision 2026-07-28 wants in every request; says whether the client can be sent to a page.
+fn capabilities(meta: &[(String, Json)]) -> Result<bool, Failure> {
+    let find = |wanted: &str| meta.iter().find(|(key, _)| key == wanted).map(|(_, value)| value);
+    if find(VERSION).is_none() {
+        return Err(refused(format!("`_meta` lacks `{VERSION}`")));
+    }
+    match find(CAPABILITIES) {
+        Some(capabilities @ Json::Object(_)) => {
+            Ok(capabilities.pointer("/elicitation/url").is_some_and(|url| url.as_object().is_some()))
+        }
+        Some(_) | None => Err(refused(format!("`_meta` lacks the object `{CAPABILITIES}`"))),
+    }
+}
+
+fn check_id(id: Option<&RpcId>, shape: Shape) -> Result<(), Failure> {
+    match (id, shape) {
+        (Some(_), Shape::Notification) => Err(refused("a notification has no `id`")),
+        (None, Shape::Notification) => Ok(()),
+        (None, _) => Err(refused("a request has an `id`")),
+        (Some(_), _) => Ok(()),
+    }
+}
+
+fn request_state(params: &Json, era: Era) -> Result<Option<String>, Failure> {
+    if era != Era::July2026 {
+        return Ok(None);
+    }
+    if params.get("inputResponses").is_some_and(|responses| responses.as_object().is_none()) {
+        return Err(refused("`inputResponses` is not an object"));
+    }
+    match params.get("requestState") {
+        None => Ok(None),
+        Some(Json::Text(state)) => Ok(Some(state.clone())),
+        Some(_) => Err(refused("`requestState` is not a text")),
+    }
+}
+
+fn refused(detail: impl Into<String>) -> Failure {
+    Failure::new(Code::MessageRefused, detail)
+}
