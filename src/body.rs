@@ -40,6 +40,25 @@ pub enum Inside {
     Grpc(Vec<(String, String)>),
 }
 
+/// The document of a plain HTTP call. A method that has no body by its nature needs none.
+///
+/// # Errors
+/// As [`is_json`], [`bytes`] and [`json::parse`].
+pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<Inside, Failure> {
+    let is_bodiless = matches!(call.method.as_str(), "GET" | "HEAD" | "OPTIONS");
+    let is_announced = call.headers.has("transfer-encoding")
+        || call.headers.all("content-length").any(|length| length != b"0")
+        || call.headers.has("content-type");
+    match &call.body {
+        Body::NotSent if is_bodiless && !is_announced => Ok(Inside::Nothing),
+        Body::Complete(bytes) if bytes.is_empty() && !call.headers.has("content-type") => Ok(Inside::Nothing),
+        Body::NotSent | Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) => {
+            is_json(call)?;
+            Ok(Inside::Json(json::parse(&bytes(call, rules)?, limits)?))
+        }
+    }
+}
+
 /// The body's bytes, whole and in no encoding.
 ///
 /// # Errors

@@ -228,10 +228,7 @@ impl Code {
             | Self::TaskNotBound
             | Self::ProtocolMismatch
             | Self::QueryInvalid => Blame::Caller,
-            Self::TcpUnsupported
-            | Self::Unmapped
-            | Self::ApprovalUsed
-            | Self::BundleInvalid => Blame::Policy,
+            Self::TcpUnsupported | Self::Unmapped | Self::ApprovalUsed | Self::BundleInvalid => Blame::Policy,
             Self::EntitiesUnavailable | Self::KeysUnavailable => Blame::Source,
             Self::Deadline | Self::Overload | Self::NotReady | Self::Internal => Blame::Picket,
         }

@@ -87,9 +87,7 @@ fn document(call: &Call, service: &Service, reads: &Reads) -> Result<Inside, Fai
     if !reads.body {
         return Ok(Inside::Nothing);
     }
-    let Some(document) = opened(call, service)? else { return Ok(Inside::Nothing) };
-    body::is_json(call)?;
-    Ok(Inside::Json(document))
+    body::document(call, &service.body, json::Limits::default())
 }
 
 /// Whose API a request to a model speaks: a gateway may offer both, on paths that tell them apart.

@@ -274,12 +274,7 @@ fn p44_a_call_is_judged_by_the_one_reading_of_the_clock_it_came_with() {
 #[test]
 fn a_message_that_nobody_opened_is_never_judged_as_http() {
     let all = [("mesh/a.cedar", r#"permit (principal, action in Action::"any", resource);"#)];
-    check(
-        &all,
-        &frontend(),
-        &call().service("agents/tools").path("/mcp").method("POST").0,
-        "error internal",
-    );
+    check(&all, &frontend(), &call().service("agents/tools").path("/mcp").method("POST").0, "error internal");
     let healthz = call().service("agents/tools").path("/healthz").0;
     assert!(show(&judge(&snapshot(&all), &frontend(), &healthz)).starts_with("allow"));
 }

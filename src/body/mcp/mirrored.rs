@@ -122,3 +122,6 @@ fn decoded(value: &str) -> Option<Cow<'_, str>> {
 fn mismatch(detail: String) -> Failure {
     Failure::new(Code::HeaderMismatch, detail)
 }
+
+#[cfg(test)]
+mod tests;

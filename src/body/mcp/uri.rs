@@ -219,3 +219,6 @@ fn escaped(high: u8, low: u8, after: &[u8], place: Place) -> Option<u8> {
     let is_second = byte == b'%' && matches!(after, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
     (!is_needless && !is_hiding && !is_second).then_some(byte)
 }
+
+#[cfg(test)]
+mod tests;
