@@ -104,6 +104,21 @@ fn a_decision_that_reads_the_clock_is_not_remembered() {
     assert_eq!(engine(&snapshot, &later, Part::Enforced).permits.len(), 0);
 }
 
+/// It may come from the stack of the moment.
+#[test]
+fn a_failure_is_not_remembered() {
+    let policy = r#"@id("broken") forbid (principal, action == Action::"GET", resource)
+        when { 9223372036854775807 + (if context.http.path == "/" then 1 else 0) < 0 };"#;
+    let snapshot = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", policy)]), None).snapshot.unwrap();
+    let orders = query(&snapshot, &frontend(), &call().service("shop/orders").0);
+    for _ in 0..2 {
+        assert_eq!(engine(&snapshot, &orders, Part::Enforced).forbid_errors.len(), 1);
+    }
+    let stats = snapshot.engine().stats();
+    let counted = [&stats.decision_hits, &stats.decision_misses, &stats.decision_skips];
+    assert_eq!(counted.map(|count| count.load(std::sync::atomic::Ordering::Relaxed)), [0, 0, 2]);
+}
+
 #[test]
 fn equal_projections_are_answered_from_memory() {
     let policy = r#"@id("a") permit (principal, action == Action::"GET", resource in Service::"shop/orders")
