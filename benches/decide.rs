@@ -176,7 +176,7 @@ fn deep(most: usize) {
 fn count(policies: usize, namespaces: usize, mix: &str) {
     let set = Set::load(Shape::Scope, policies, namespaces);
     warm(&set);
-    let callers = set.callers().min(10);
+    let callers = set.callers();
     let tenant = |n: usize| if mix == "hit" { "warm".to_owned() } else { format!("t{n}") };
     let mut queries: Vec<Query> = (0..100).map(|n| set.query(n % callers, &tenant(n))).collect();
     println!("ready");
