@@ -1,121 +1,41 @@
-//! What one decision costs: the engine over 10 to 100,000 policies, and beside it plain Cedar.
+//! What one decision costs: the engine over 1 to 100,000 policies of every shape, and beside it plain Cedar.
 //!
-//! `cargo bench --bench decide` prints medians of one run and their ratios. Machines are shared and noisy, so
-//! only the ratios of one run mean anything.
+//! `cargo bench --bench decide [-- PART…]` prints medians of one run and their ratios. Parts: `flat` (scope-selective sets
+//! of all sizes and layouts), `plain` (against plain Cedar), `shapes` (hierarchies, and tests in `when`), `deep` (paths of 32
+//! segments, callers in 1,000 groups). `BENCH_POLICIES_MAX` bounds the sizes. Machines are shared and noisy, so only the
+//! ratios of one run mean anything; the sets of a part take turns, round by round.
 #![expect(
-    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     reason = "a bench stops at the first surprise and reads the real clock"
 )]
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::sync::Arc;
+use std::io::BufRead as _;
 use std::time::Instant;
 
-use picket::body::Inside;
-use picket::call::{Body, Call, CanonicalPath, Headers, Host, Peer, Target, UnixMillis};
-use picket::decision::snapshot::Tree;
-use picket::decision::{self, Snapshot};
-use picket::identity::{Identity, Proof, SpiffeId, Workload};
-use picket::mapping::{self, Place, action};
-use picket::query::{Facts, Query, Uid};
+use picket::decision::{self, Snapshot, evaluate};
+use picket::query::{Facts, Query};
+use serde_json::json;
 
-fn snapshot(policies: usize, namespaces: usize) -> Arc<Snapshot> {
-    loading(&tree(policies, namespaces))
-}
+#[path = "support/rows.rs"]
+mod rows;
+#[path = "support/sets.rs"]
+mod sets;
 
-/// Policies of one layout: scope-selective, one for each caller and path.
-fn tree(policies: usize, namespaces: usize) -> Tree {
-    let mut files: BTreeMap<String, Arc<str>> = BTreeMap::new();
-    let mut catalog = String::from("services:\n");
-    let each = policies.div_ceil(namespaces);
-    for ns in 0..namespaces {
-        catalog.push_str(&format!("  - {{id: ns{ns}/api, hosts: [api.ns{ns}]}}\n"));
-        let mut text = String::new();
-        for n in 0..each.min(policies - (ns * each).min(policies)) {
-            text.push_str(&format!(
-                "@id(\"p{n}\") permit (principal == Workload::\"spiffe://cluster.local/ns/web/sa/caller{n}\", \
-                 action in Action::\"read\", resource in Path::\"ns{ns}/api/v1/items{n}\")\n\
-                 when {{ context.http.headers.hasTag(\"x-tenant\") }};\n"
-            ));
-        }
-        files.insert(format!("namespaces/ns{ns}/a.cedar"), text.into());
-    }
-    let guard = "@id(\"no-debug\") forbid (principal, action in Action::\"any\", resource is Path) \
-                 when { context.http.headers.hasTag(\"x-debug\") };";
-    files.insert("mesh/guard.cedar".to_owned(), guard.into());
-    files.insert("catalog.yaml".to_owned(), catalog.into());
-    let folders = files.keys().filter_map(|path| path.rsplit_once('/')).map(|(folder, _)| folder.to_owned()).collect();
-    Tree { files, folders }
-}
+use rows::row;
+use sets::{Set, Shape};
 
-/// What is unusual about the calls of a run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Plain,
-    /// Paths of 32 segments.
-    Deep,
-    /// Callers in 1,000 groups.
-    Groups,
-}
+/// A part's name, and what measures it over sets of at most so many policies.
+type Part = (&'static str, fn(usize));
 
-fn call(number: usize, tenant: &str, form: Form) -> Call {
-    let below = if form == Form::Deep { "/segment".repeat(29) } else { String::new() };
-    let path = format!("/v1/items{number}/42{below}");
-    let headers = [("x-tenant", tenant), ("user-agent", "bench/1.0"), ("accept", "application/json")];
-    Call {
-        peer: Peer::default(),
-        method: "GET".into(),
-        scheme: "https".into(),
-        host: Host::parse("api.ns0").unwrap(),
-        target: Target::Path { path: CanonicalPath::parse(&path).unwrap(), query: None },
-        path_sent: path,
-        upgrade: None,
-        headers: Headers::raw(headers.map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec())).into()),
-        body: Body::NotSent,
-        extensions: [("service".to_owned(), "ns0/api".to_owned())].into(),
-        verified_tokens: BTreeMap::new(),
-        received_at: UnixMillis(1_795_392_000_000),
-    }
-}
+/// Rounds of every set; the median counts.
+const ROUNDS: usize = 41;
+/// Decisions of one round.
+const BATCH: usize = 200;
 
-fn query(snapshot: &Snapshot, number: usize, tenant: &str) -> Query {
-    query_of(snapshot, number, tenant, Form::Plain)
-}
-
-fn query_of(snapshot: &Snapshot, number: usize, tenant: &str, form: Form) -> Query {
-    let (settings, place) =
-        (mapping::Settings::default(), Place { listener: "bench", home: "cluster.local", catalog: snapshot.catalog() });
-    let call = call(number, tenant, form);
-    let id = SpiffeId::parse(&format!("spiffe://cluster.local/ns/web/sa/caller{number}")).unwrap();
-    let identity = Identity { workload: Some(Workload { id, proof: Proof::Mtls }), ..Identity::default() };
-    let service = mapping::service(&call, &settings, snapshot.catalog(), place.home).unwrap();
-    let asked = action::asked(&call, action::spoken(&call, &service, &settings).unwrap(), Inside::Nothing).unwrap();
-    let mut query = mapping::query(&call, &identity, &service, &asked, snapshot.reads("ns0"), place).unwrap();
-    if form == Form::Groups {
-        query.principal.ancestors.extend((0..1000).map(|n| Uid::new("Group", format!("group-{n}"))));
-    }
-    query
-}
-
-/// Median nanoseconds of one call of `work`, over 31 batches.
-fn median(batch: usize, mut work: impl FnMut(usize)) -> f64 {
-    let mut times: Vec<f64> = (0..31)
-        .map(|round| {
-            let begin = Instant::now();
-            for n in 0..batch {
-                work(round * batch + n);
-            }
-            begin.elapsed().as_nanos() as f64 / batch as f64
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
-/// One hundred decisions, to be counted by callgrind with `--toggle-collect='*counted*'`.
+/// Decides every query, which stays as it is: there are no facts to add.
 #[inline(never)]
 fn counted(snapshot: &Snapshot, queries: &mut [Query]) {
     let facts = Facts::default();
@@ -124,100 +44,166 @@ fn counted(snapshot: &Snapshot, queries: &mut [Query]) {
     }
 }
 
-/// `decide --count <policies> hit|miss [deep|groups]`: for `benches/instructions`.
-fn count(policies: usize, mix: &str, form: Form) {
-    let snapshot = snapshot(policies, 1);
-    let callers = policies.min(16);
-    let facts = Facts::default();
-    let warm = |tenant: &str| {
-        (0..callers).for_each(|n| drop(decision::decide(&snapshot, &mut query_of(&snapshot, n, tenant, form), &facts)))
-    };
-    warm("warm");
-    warm("again");
-    let tenant = |n: usize| if mix == "hit" { "warm".to_owned() } else { format!("t{n}") };
-    let mut queries: Vec<Query> = (0..100).map(|n| query_of(&snapshot, n % callers, &tenant(n), form)).collect();
-    counted(&snapshot, &mut queries);
-}
-
-/// Bytes in memory.
-fn resident() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    pages.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4096
-}
-
-/// `decide --load <policies> <namespaces>`: time and memory of one load, text included.
-fn load(policies: usize, namespaces: usize) {
-    let before = resident();
-    let tree = tree(policies, namespaces);
+/// Nanoseconds of one decision.
+fn timed(snapshot: &Snapshot, queries: &mut [Query]) -> f64 {
     let begin = Instant::now();
-    let snapshot = loading(&tree);
-    let seconds = begin.elapsed().as_secs_f64();
-    let peak = resident();
-    println!(
-        "{policies} policies in {namespaces} namespaces: {seconds:.2} s, {} bytes a policy",
-        (peak - before) / policies
-    );
-    drop(snapshot);
+    counted(snapshot, queries);
+    begin.elapsed().as_nanos() as f64 / queries.len() as f64
 }
 
-/// To be counted by callgrind with `--toggle-collect='*loading*'`.
+/// Queries whose tenant nobody named before, so that memory cannot answer.
+fn new(set: &Set, count: usize, round: usize) -> Vec<Query> {
+    (0..count).map(|n| set.query(n % set.callers(), &format!("t{round}-{n}"))).collect()
+}
+
+fn known(set: &Set, count: usize) -> Vec<Query> {
+    (0..count).map(|n| set.query(n % set.callers(), "warm")).collect()
+}
+
+/// Two rounds untimed: prepared sets, memory, and the processor's caches.
+fn warm(set: &Set) {
+    for _ in 0..2 {
+        counted(&set.snapshot, &mut known(set, set.callers()));
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Median misses and hits of each set in nanoseconds; the sets take turns.
+fn measure(sets: &[Set], batch: usize) -> Vec<(f64, f64)> {
+    let mut times = vec![(Vec::new(), Vec::new()); sets.len()];
+    sets.iter().for_each(warm);
+    for round in 0..ROUNDS {
+        for (set, (misses, hits)) in sets.iter().zip(&mut times) {
+            misses.push(timed(&set.snapshot, &mut new(set, batch, round)));
+            hits.push(timed(&set.snapshot, &mut known(set, batch)));
+        }
+    }
+    times.into_iter().map(|(misses, hits)| (median(misses), median(hits))).collect()
+}
+
+/// Plain Cedar with the same inputs; a round is short where one decision is long.
+fn plain(set: &Set) -> f64 {
+    let batch = (20_000 / set.policies).clamp(1, 50);
+    let queries = new(set, batch, usize::MAX);
+    let one = || {
+        let begin = Instant::now();
+        for query in &queries {
+            drop(black_box(decision::decide::plain(&set.snapshot, query, evaluate::Part::Enforced).unwrap()));
+        }
+        begin.elapsed().as_nanos() as f64 / batch as f64
+    };
+    median((0..21).map(|_| one()).collect())
+}
+
+fn loaded(shape: Shape, policies: usize, namespaces: usize) -> Set {
+    let begin = Instant::now();
+    let set = Set::load(shape, policies, namespaces);
+    let load_ms = begin.elapsed().as_secs_f64() * 1e3;
+    row(
+        "load-time",
+        json!({"shape": shape.name(), "policies": policies, "namespaces": namespaces, "load_ms": load_ms}),
+    );
+    set
+}
+
+/// Measures sets together; ratios are to the first.
+fn compare(part: &str, sets: &[Set], batch: usize) -> Vec<(f64, f64)> {
+    let figures = measure(sets, batch);
+    let (miss_base, hit_base) = figures[0];
+    for (set, (miss, hit)) in sets.iter().zip(&figures) {
+        row(
+            "decide",
+            json!({"part": part, "shape": set.shape.name(), "policies": set.policies, "namespaces": set.namespaces,
+                   "miss_ns": miss, "hit_ns": hit, "miss_base_ns": miss_base, "hit_base_ns": hit_base,
+                   "miss_ratio": miss / miss_base, "hit_ratio": hit / hit_base}),
+        );
+    }
+    figures
+}
+
+fn flat(most: usize) {
+    let sizes = [(10, 1), (1, 1), (100, 1), (1_000, 1), (10_000, 1), (100_000, 1)];
+    let spread = [(1_000, 10), (1_000, 100), (10_000, 1_000), (100_000, 1_000)];
+    let wanted = sizes.into_iter().chain(spread).filter(|(policies, _)| *policies <= most);
+    let sets: Vec<Set> = wanted.map(|(policies, namespaces)| loaded(Shape::Scope, policies, namespaces)).collect();
+    compare("flat", &sets, BATCH);
+}
+
+fn against_plain(most: usize) {
+    for policies in [1, 10, 100, 1_000, 10_000].into_iter().filter(|policies| *policies <= most) {
+        let set = [loaded(Shape::Scope, policies, 1)];
+        let (miss, hit) = measure(&set, BATCH)[0];
+        let plain = plain(&set[0]);
+        row(
+            "plain",
+            json!({"policies": policies, "miss_ns": miss, "hit_ns": hit, "plain_ns": plain,
+                   "plain_to_miss": plain / miss, "plain_to_hit": plain / hit}),
+        );
+    }
+}
+
+fn shapes(most: usize) {
+    for (shape, sizes, batch) in [
+        (Shape::Groups, &[10, 100, 1_000, 10_000, 100_000][..], BATCH),
+        (Shape::Prefixes, &[10, 100, 1_000, 10_000, 100_000], BATCH),
+        (Shape::When, &[10, 100, 1_000, 10_000], 2),
+    ] {
+        let sizes = sizes.iter().filter(|policies| **policies <= most);
+        let sets: Vec<Set> = sizes.map(|policies| loaded(shape, *policies, 1)).collect();
+        let figures = compare("shapes", &sets, batch);
+        if shape == Shape::When {
+            for (set, (miss, _)) in sets.iter().zip(figures) {
+                let plain = plain(set);
+                let row_ = json!({"policies": set.policies, "miss_ns": miss, "plain_ns": plain, "plain_to_miss": plain / miss});
+                row("when", row_);
+            }
+        }
+    }
+}
+
+fn deep(most: usize) {
+    let policies = 10_000.min(most);
+    for (base, shape) in [(Shape::Scope, Shape::Deep), (Shape::OneGroup, Shape::ManyGroups)] {
+        compare("deep", &[loaded(base, policies, 1), loaded(shape, policies, 1)], BATCH);
+    }
+}
+
+/// One hundred decisions between two lines on standard output and input, for `benches/instructions`.
+fn count(policies: usize, namespaces: usize, mix: &str) {
+    let set = Set::load(Shape::Scope, policies, namespaces);
+    warm(&set);
+    let callers = set.callers();
+    let tenant = |n: usize| if mix == "hit" { "warm".to_owned() } else { format!("t{n}") };
+    let mut queries: Vec<Query> = (0..100).map(|n| set.query(n % callers, &tenant(n))).collect();
+    println!("ready");
+    std::io::stdin().lock().lines().next().unwrap().unwrap();
+    counted_once(&set.snapshot, &mut queries);
+}
+
+/// As [`counted`], for the one run that callgrind counts.
 #[inline(never)]
-fn loading(tree: &Tree) -> Arc<Snapshot> {
-    let loaded = Snapshot::load(tree, None);
-    assert!(loaded.refused.is_empty(), "{:?}", loaded.problems.first());
-    loaded.snapshot.unwrap()
+fn counted_once(snapshot: &Snapshot, queries: &mut [Query]) {
+    counted(snapshot, queries);
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    if let Some(at) = arguments.iter().position(|argument| argument == "--count") {
-        let form = match arguments.get(at + 3).map(String::as_str) {
-            Some("deep") => Form::Deep,
-            Some("groups") => Form::Groups,
-            _ => Form::Plain,
-        };
-        count(arguments[at + 1].parse().unwrap(), &arguments[at + 2], form);
-        return;
-    }
-    if let Some(at) = arguments.iter().position(|argument| argument == "--load") {
-        load(arguments[at + 1].parse().unwrap(), arguments[at + 2].parse().unwrap());
-        return;
-    }
-    // `cargo test --benches` and `--list` pass flags; only a bare run measures.
-    if std::env::args().any(|arg| arg == "--test" || arg == "--list") {
-        return;
-    }
-    println!("policies  namespaces     load ms   miss ns    hit ns   plain ns   plain/miss");
-    let mut base = None;
-    for (policies, namespaces) in
-        [(10, 1), (100, 1), (1_000, 1), (10_000, 1), (10_000, 1_000), (100_000, 1), (100_000, 1_000)]
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [flag, policies, namespaces, mix] = arguments.as_slice()
+        && flag == "--count"
     {
-        let begin = Instant::now();
-        let snapshot = snapshot(policies, namespaces);
-        let load = begin.elapsed().as_secs_f64() * 1e3;
-        let callers = policies.div_ceil(namespaces).min(64);
-        let facts = Facts::default();
-        let decide = |mut query: Query| black_box(decision::decide(&snapshot, &mut query, &facts).unwrap());
-        // The tenant is reached by key only, but its value is not part of `hasTag`'s answer: vary the caller.
-        let misses: Vec<Query> = (0..31 * 200).map(|n| query(&snapshot, n % callers, &format!("t{n}"))).collect();
-        (0..callers).for_each(|n| drop(decide(query(&snapshot, n, "warm"))));
-        let miss = median(200, |n| drop(decide(misses[n].clone())));
-        let hits: Vec<Query> = (0..callers).map(|n| query(&snapshot, n, "warm")).collect();
-        let hit = median(200, |n| drop(decide(hits[n % callers].clone())));
-        let plain = if policies <= 10_000 {
-            let part = decision::evaluate::Part::Enforced;
-            median(if policies > 500 { 1 } else { 50 }, |n| {
-                drop(black_box(decision::decide::plain(&snapshot, &hits[n % callers], part).unwrap()))
-            })
-        } else {
-            f64::NAN
-        };
-        let (miss_base, hit_base) = *base.get_or_insert((miss, hit));
-        println!(
-            "{policies:>8}  {namespaces:>10}  {load:>10.0}  {miss:>8.0}  {hit:>8.0}  {plain:>9.0}   {:>8.1}   miss x{:.2}  hit x{:.2}",
-            plain / miss,
-            miss / miss_base,
-            hit / hit_base
-        );
+        count(policies.parse().unwrap(), namespaces.parse().unwrap(), mix);
+        return;
+    }
+    if arguments.iter().any(|argument| argument == "--test" || argument == "--list") {
+        return;
+    }
+    let most = std::env::var_os("BENCH_POLICIES_MAX").map_or(100_000, |text| text.to_str().unwrap().parse().unwrap());
+    let parts: [Part; 4] = [("flat", flat), ("plain", against_plain), ("shapes", shapes), ("deep", deep)];
+    for (_, run) in parts.iter().filter(|(name, _)| arguments.is_empty() || arguments.iter().any(|a| a == name)) {
+        run(most);
     }
 }

@@ -14,148 +14,31 @@
 )]
 
 use std::path::Path;
-use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
-use envoy_types::pb::envoy::service::auth::v3::authorization_server::{Authorization, AuthorizationServer};
-use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
-use envoy_types::pb::google::rpc::Status;
 use hdrhistogram::Histogram;
-use picket::server::admin::{AdminBackend, Answer, Unit};
-use picket::server::{Parts, Shutdown};
+use serde_json::json;
 use tonic::transport::Channel;
 
+#[path = "support/noop.rs"]
+mod noop;
+#[path = "support/rows.rs"]
+mod rows;
+#[path = "support/servers.rs"]
+mod servers;
 #[path = "support.rs"]
 mod support;
 
+use servers::{Server, ready, zipf};
 use support::{check, write_policies};
 
 const POLICIES: usize = 10_000;
 const ROUNDS: usize = 7;
 const WORKERS: usize = 16;
-
-struct NoOp;
-
-#[tonic::async_trait]
-impl Authorization for NoOp {
-    async fn check(&self, _: tonic::Request<CheckRequest>) -> Result<tonic::Response<CheckResponse>, tonic::Status> {
-        let status = Some(Status { code: 0, message: String::new(), details: Vec::new() });
-        Ok(tonic::Response::new(CheckResponse { status, ..CheckResponse::default() }))
-    }
-}
-
-struct Nothing;
-
-impl AdminBackend for Nothing {
-    fn loaded(&self) -> bool {
-        true
-    }
-    fn units(&self) -> Vec<Unit> {
-        Vec::new()
-    }
-    fn metrics(&self) -> String {
-        String::new()
-    }
-    fn explain<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, Result<String, String>> {
-        Box::pin(async { Err(String::new()) })
-    }
-}
-
-/// Serves on Picket's own accept loop without judging anything.
-fn serve_nothing(config_file: &str) {
-    let text = std::fs::read_to_string(config_file).unwrap();
-    let sources = picket::config::Sources { file: Some((config_file.to_owned(), text)), ..Default::default() };
-    let config = picket::config::load(&sources).unwrap().config;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let routes = |listener| (listener, tonic::service::Routes::new(AuthorizationServer::new(NoOp)));
-        let parts = Parts {
-            listeners: config.listeners.into_iter().map(routes).collect(),
-            admin: config.admin,
-            limits: config.limits.connection,
-            shutdown: config.shutdown,
-            backend: Arc::new(Nothing),
-            tasks: Default::default(),
-            stats: Arc::default(),
-            flush: Box::pin(async {}),
-        };
-        picket::server::run(parts, Shutdown::default()).await.unwrap();
-    });
-}
-
-/// Ends its process when dropped.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Server {
-    fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        Duration::from_millis(ticks * 10)
-    }
-
-    fn memory_kb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn start(folder: &Path, name: &str, program: &str, arguments: &[&str]) -> Server {
-    let address = format!("127.0.0.1:{}", free_port());
-    let config = folder.join(format!("{name}.yaml"));
-    let text = format!(
-        "listeners: [{{name: bench, address: \"{address}\"}}]\npolicies: {{dir: {folder}/policies}}\n\
-         admin: {{http_address: \"127.0.0.1:{}\", grpc_address: \"127.0.0.1:{}\"}}\n\
-         telemetry: {{decision_log: {{sink: {{file: {folder}/{name}.log}}}}, log: {{level: error}}}}\n",
-        free_port(),
-        free_port(),
-        folder = folder.display()
-    );
-    std::fs::write(&config, text).unwrap();
-    let config = config.display().to_string();
-    let mut command = Command::new(program);
-    command.args(arguments).arg(config);
-    Server { child: command.spawn().unwrap(), address: format!("http://{address}") }
-}
-
-/// Zipf over the policies' callers: rank r is asked about with weight 1/r.
-fn zipf(count: usize) -> Vec<usize> {
-    let weights: Vec<f64> = (1..=POLICIES).map(|rank| 1.0 / rank as f64).collect();
-    let total: f64 = weights.iter().sum();
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let sums: Vec<f64> = weights
-        .iter()
-        .scan(0.0, |sum, weight| {
-            *sum += weight / total;
-            Some(*sum)
-        })
-        .collect();
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 11) as f64 / (1_u64 << 53) as f64
-    };
-    (0..count).map(|_| sums.partition_point(|sum| *sum < next()).min(POLICIES - 1)).collect()
-}
 
 struct Round {
     cpu_us: f64,
@@ -189,66 +72,52 @@ async fn load(server: &Server, requests: Arc<Vec<CheckRequest>>) -> Round {
     Round { cpu_us: cpu.as_secs_f64() * 1e6 / requests.len() as f64, latencies }
 }
 
-async fn ready(server: &Server) {
-    for _ in 0..600 {
-        if let Ok(channel) = Channel::from_shared(server.address.clone()).unwrap().connect().await {
-            let answer = AuthorizationClient::new(channel).check(check(0, "ready")).await;
-            if answer.is_ok_and(|answer| answer.into_inner().status.is_some_and(|status| status.code == 0)) {
-                return;
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("{} does not answer", server.address);
-}
-
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
+/// Medians of the rounds, and of the rounds' ratios.
+fn told(mix: &str, idles: &[Round], busies: &[Round]) {
+    let at = |round: &Round, quantile| round.latencies.value_at_quantile(quantile) as f64;
+    let of = |rounds: &[Round], figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
+    let ratio = |figure: &dyn Fn(&Round) -> f64| {
+        median(idles.iter().zip(busies).map(|(idle, busy)| figure(busy) / figure(idle)).collect())
+    };
+    rows::row(
+        "server",
+        json!({"mix": mix, "policies": POLICIES, "rounds": ROUNDS,
+               "noop_cpu_us": of(idles, &|r| r.cpu_us), "picket_cpu_us": of(busies, &|r| r.cpu_us),
+               "cpu_ratio": 1.0 / ratio(&|r| r.cpu_us),
+               "noop_p50_us": of(idles, &|r| at(r, 0.5)), "picket_p50_us": of(busies, &|r| at(r, 0.5)),
+               "noop_p99_us": of(idles, &|r| at(r, 0.99)), "picket_p99_us": of(busies, &|r| at(r, 0.99)),
+               "p50_ratio": ratio(&|r| at(r, 0.5)), "p99_ratio": ratio(&|r| at(r, 0.99))}),
+    );
+}
+
 async fn measure(folder: &Path) {
-    let program = env!("CARGO_BIN_EXE_picket");
-    let this = std::env::current_exe().unwrap().display().to_string();
-    let picket = start(folder, "picket", program, &["serve", "--config"]);
-    let noop = start(folder, "noop", &this, &["--serve-nothing"]);
+    let (picket, noop) = (servers::picket(folder), servers::noop(folder));
     ready(&picket).await;
     ready(&noop).await;
     println!("rss after load: picket {} MiB", picket.memory_kb() / 1024);
     let checks: usize = std::env::var("BENCH_CHECKS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
-    let order = zipf(checks);
+    let order = zipf(checks, POLICIES);
     for mix in ["hit", "miss"] {
-        let (mut ratios, mut tails, mut halves) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut idles, mut busies) = (Vec::new(), Vec::new());
         for round in 0..=ROUNDS {
             let tenant = |n: usize| if mix == "hit" { "acme".to_owned() } else { format!("t{round}-{n}") };
             let requests: Vec<_> = order.iter().enumerate().map(|(n, who)| check(*who, &tenant(n))).collect();
             let requests = Arc::new(requests);
             let idle = load(&noop, Arc::clone(&requests)).await;
             let busy = load(&picket, requests).await;
-            if round == 0 {
-                continue; // warms both
+            // The first round warms both.
+            if round > 0 {
+                println!("{mix:>4} round {round}: no-op {:.1} us CPU, Picket {:.1} us CPU", idle.cpu_us, busy.cpu_us);
+                idles.push(idle);
+                busies.push(busy);
             }
-            let at = |round: &Round, quantile| round.latencies.value_at_quantile(quantile) as f64;
-            ratios.push(idle.cpu_us / busy.cpu_us);
-            tails.push(at(&busy, 0.99) / at(&idle, 0.99));
-            halves.push(at(&busy, 0.5) / at(&idle, 0.5));
-            println!(
-                "{mix:>4} round {round}: no-op {:.1} us CPU, Picket {:.1} us CPU, ratio {:.2}; p50 {:.0}/{:.0} us, p99 {:.0}/{:.0} us",
-                idle.cpu_us,
-                busy.cpu_us,
-                idle.cpu_us / busy.cpu_us,
-                at(&idle, 0.5),
-                at(&busy, 0.5),
-                at(&idle, 0.99),
-                at(&busy, 0.99)
-            );
         }
-        println!(
-            "{mix}: no-op CPU / Picket CPU {:.2}; latency Picket / no-op p50 {:.2}, p99 {:.2} (medians of {ROUNDS} rounds)",
-            median(ratios),
-            median(halves),
-            median(tails)
-        );
+        told(mix, &idles, &busies);
     }
     println!("rss at the end: picket {} MiB", picket.memory_kb() / 1024);
 }
@@ -256,7 +125,7 @@ async fn measure(folder: &Path) {
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == "--serve-nothing") {
-        serve_nothing(&arguments[at + 1]);
+        noop::serve_nothing(&arguments[at + 1]);
         return;
     }
     if arguments.iter().any(|argument| argument == "--test" || argument == "--list") {

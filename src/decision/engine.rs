@@ -13,6 +13,7 @@ use moka::sync::Cache;
 use super::evaluate::{self, Findings, Part, Prepared};
 use super::index::Index;
 use super::lean::{self, unknown_action};
+use super::manifest::Mode;
 use super::project::{Cut, ScopeNames, Shape};
 use super::reach::Reach;
 use super::schema::Types;
@@ -179,6 +180,18 @@ impl Engine {
         self.plans.insert(key.into_boxed_slice(), Arc::clone(&plan));
         plan
     }
+}
+
+/// What is found in a query of which only `reach` is left, whatever the policies' own reach: for the tests that show
+/// that nothing in a reach can be left out.
+///
+/// # Errors
+/// A fragment that says what of the query does not fit the schema.
+pub fn find_within(units: &[Arc<Unit>], reach: &Reach, query: &Query, types: &Types) -> Result<Findings, String> {
+    let shape = Shape::new(reach, &ScopeNames::default());
+    let enforced = units.iter().flat_map(|unit| unit.entries.values()).filter(|entry| entry.mode == Mode::Enforce);
+    let policies: Vec<Prepared> = enforced.map(|entry| Prepared::new(&entry.policy)).collect();
+    Ok(evaluate::ask_each(&policies, lean::build(&shape.cut(query), types)?))
 }
 
 /// The candidates of every side, and a key for exactly these policies of exactly these versions.

@@ -60,6 +60,21 @@ fn a_forbid_that_fails_to_evaluate_denies() {
 }
 
 #[test]
+fn a_forbid_that_fails_to_evaluate_would_deny_where_policies_are_watched() {
+    // The permit is only watched, the forbid is enforced: the would-be verdict is made of both.
+    let broken = r#"@id("broken") forbid (principal, action == Action::"GET", resource is Path)
+        when { 9223372036854775807 + (if context.http.host == "orders.shop" then 1 else 0) < 0 };"#;
+    let files = [
+        ("mesh/broken.cedar", broken),
+        ("namespaces/shop/a.cedar", READ_ORDERS),
+        ("manifest.yaml", "modes: {namespaces/shop: shadow}"),
+    ];
+    let verdict = judge(&snapshot(&files), &frontend(), &call().service("shop/orders").path("/v1").0).unwrap();
+    let would_be = verdict.would_be.unwrap();
+    assert_eq!((would_be.decision.as_str(), would_be.reason.as_str()), ("deny", "policy_error"));
+}
+
+#[test]
 fn a_permit_that_fails_grants_nothing_and_is_reported() {
     let files = [(
         "namespaces/shop/b.cedar",

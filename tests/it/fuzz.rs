@@ -1,11 +1,14 @@
-//! Checks as bytes, mutated for as long as one likes: no panic, no wrong allow, no answer without a status.
+//! Checks as bytes, mutated for as long as one likes: no panic, no wrong allow, no answer without a status. `policies` does
+//! the same for the policies' side.
 //!
 //! Starts from the recorded cases and `tests/fuzz/corpus`, and keeps every input whose answers are new: that is its
 //! measure of progress on a stable compiler. `cargo test` runs it for a fixed number of inputs; `docs/fuzzing.md`
 //! says how to run it longer, and by coverage. What fails is written to `target/fuzz`: the seed alone repeats the
 //! choices, but not always the bytes, since protobuf's maps have no order.
 
+mod grammar;
 mod mutate;
+mod policies;
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -82,24 +85,51 @@ impl Fuzzer {
         is_new
     }
 
-    /// The same, but what breaks a promise is written down before the test fails.
     fn try_and_keep(&mut self, input: Vec<u8>, seed: u64) -> bool {
-        match catch_unwind(AssertUnwindSafe(|| self.try_input(input.clone()))) {
-            Ok(is_new) => is_new,
-            Err(panic) => {
-                std::fs::create_dir_all(root("target/fuzz")).unwrap();
-                let path = root("target/fuzz").join(format!("failure-{seed}.bin"));
-                std::fs::write(&path, &input).unwrap();
-                println!("FUZZ_SEED={seed}; the input is in {}: move it to tests/fuzz/corpus", path.display());
-                std::panic::resume_unwind(panic)
-            }
-        }
+        kept_if_it_fails("corpus", seed, &input, || self.try_input(input.clone()))
     }
+}
+
+/// Tries an input; what breaks a promise is written down before the test fails. `corpus` is where it belongs then.
+fn kept_if_it_fails(corpus: &str, seed: u64, input: &[u8], attempt: impl FnOnce() -> bool) -> bool {
+    catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|panic| {
+        std::fs::create_dir_all(root("target/fuzz")).unwrap();
+        let path = root("target/fuzz").join(format!("failure-{corpus}-{seed}.bin"));
+        std::fs::write(&path, input).unwrap();
+        println!("FUZZ_SEED={seed}; the input is in {}: move it to tests/fuzz/{corpus}", path.display());
+        std::panic::resume_unwind(panic)
+    })
+}
+
+/// As long as `FUZZ_SECONDS` says, else a fixed number of inputs.
+struct Run {
+    end: Option<Instant>,
+    inputs_max: u64,
+    inputs: u64,
+}
+
+impl Run {
+    fn new(seconds: Option<u64>, inputs_max: u64) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a run is as long as its user says")]
+        let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        Self { end, inputs_max, inputs: 0 }
+    }
+
+    fn goes_on(&mut self) -> bool {
+        #[expect(clippy::disallowed_methods, reason = "a run is as long as its user says")]
+        let goes_on = self.end.map_or(self.inputs < self.inputs_max, |end| Instant::now() < end);
+        self.inputs += u64::from(goes_on);
+        goes_on
+    }
+}
+
+fn seed() -> u64 {
+    number("FUZZ_SEED").unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1)
 }
 
 #[test]
 fn no_mutated_check_breaks_a_promise() {
-    let seed = number("FUZZ_SEED").unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1);
+    let seed = seed();
     println!("FUZZ_SEED={seed}");
     let mut fuzzer = Fuzzer::new();
     for input in corpus() {
@@ -107,19 +137,15 @@ fn no_mutated_check_breaks_a_promise() {
     }
     assert!(!fuzzer.pool.is_empty(), "no input of the corpus decodes");
     let keep = std::env::var_os("FUZZ_KEEP").is_some();
-    let seconds = number("FUZZ_SECONDS").map(Duration::from_secs);
     let mut mutator = Mutator::new(Random::new(seed), BYTES_MAX);
-    #[expect(clippy::disallowed_methods, reason = "a run is as long as its user says")]
-    let start = Instant::now();
-    let mut inputs = 0;
-    while seconds.map_or(inputs < INPUTS, |seconds| start.elapsed() < seconds) {
-        inputs += 1;
+    let mut run = Run::new(number("FUZZ_SECONDS"), INPUTS);
+    while run.goes_on() {
         let input = mutator.next(&fuzzer.pool);
         if fuzzer.try_and_keep(input.clone(), seed) && keep {
-            std::fs::write(root("tests/fuzz/corpus").join(format!("{seed:016x}-{inputs}.bin")), input).unwrap();
+            std::fs::write(root("tests/fuzz/corpus").join(format!("{seed:016x}-{}.bin", run.inputs)), input).unwrap();
         }
     }
-    println!("{inputs} inputs, {} different trails, {:?}", fuzzer.trails.len(), start.elapsed());
+    println!("{} inputs, {} different trails", run.inputs, fuzzer.trails.len());
 }
 
 #[test]

@@ -129,6 +129,19 @@ impl Mutator {
         input
     }
 
+    /// The next input, changed without knowing what its bytes mean; sometimes a wholly new one.
+    pub fn blind(&mut self, pool: &[Vec<u8>]) -> Vec<u8> {
+        if pool.is_empty() || self.random.below(3) == 0 {
+            return (0..32 + self.random.below(128)).map(|_| self.random.bits().to_le_bytes()[0]).collect();
+        }
+        let mut input = pool[self.random.below(pool.len())].clone();
+        for _ in 0..=self.random.below(8) {
+            input = self.bytes(input);
+        }
+        input.truncate(self.bytes_max);
+        input
+    }
+
     /// Changes bytes, blind to what they mean.
     fn bytes(&mut self, mut input: Vec<u8>) -> Vec<u8> {
         let at = self.random.below(input.len() + 1);

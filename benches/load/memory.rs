@@ -1,0 +1,110 @@
+//! Memory: what a policy takes, and what is left after ten million callers that never come again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
+use picket::check::{Checker, Profile};
+use picket::entity::Entities;
+use picket::envoy::authz::{Authz, AuthzSettings, Observer, Stats};
+use picket::keys::Keys;
+use picket::policy::{Settings, Store};
+use picket::server::compose::clock;
+use picket::telemetry::{Telemetry, metrics};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::rows::row;
+use super::servers;
+use super::support::{check, write_policies};
+
+/// Callers at which memory is read.
+const MARKS: [usize; 7] = [100_000, 300_000, 1_000_000, 2_000_000, 4_000_000, 7_000_000, 10_000_000];
+
+/// Every caller is another decision: the condition compares its id, and its tenant is read.
+const POLICY: &str = r#"@id("all") permit (principal is Workload, action in Action::"read", resource in Service::"ns0/api")
+when { principal.spiffeId != "" && context.http.headers.hasTag("x-tenant") };"#;
+
+pub fn run() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(of_policies());
+    of_callers();
+}
+
+/// Resident memory of two servers that differ in their policies only, before any check but the first.
+async fn of_policies() {
+    let mut kilobytes = Vec::new();
+    let counts = [10, 10_000];
+    for policies in counts {
+        let folder = tempfile::tempdir().unwrap();
+        write_policies(folder.path(), policies);
+        let server = servers::picket(folder.path());
+        servers::ready(&server).await;
+        kilobytes.push(server.memory_kb());
+        // What is counted is a server that stands still, not one that starts.
+        assert!(server.cpu().as_millis() < 600_000);
+    }
+    let bytes = (kilobytes[1] - kilobytes[0]) as f64 * 1024.0 / (counts[1] - counts[0]) as f64;
+    row(
+        "policy-memory",
+        json!({"few": counts[0], "many": counts[1], "few_kb": kilobytes[0], "many_kb": kilobytes[1], "bytes_a_policy": bytes}),
+    );
+}
+
+/// Two threads of checks in this process, through the whole of ext_authz but the sockets.
+fn of_callers() {
+    let folder = tempfile::tempdir().unwrap();
+    write_policies(folder.path(), 10);
+    std::fs::write(folder.path().join("policies/namespaces/ns0/all.cedar"), POLICY).unwrap();
+    let service = service(folder.path());
+    let next = AtomicUsize::new(0);
+    for mark in MARKS {
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| ask_until(&service, &next, mark));
+            }
+        });
+        row("caller-memory", json!({"callers": mark, "rss_bytes": metrics::resident_bytes()}));
+    }
+}
+
+fn ask_until(service: &Authz, next: &AtomicUsize, end: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut request: CheckRequest = check(0, "acme");
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= end {
+                // The other thread's number beyond the mark is asked by nobody, which does not matter.
+                break;
+            }
+            let source = request.attributes.as_mut().unwrap().source.as_mut().unwrap();
+            source.principal = format!("spiffe://cluster.local/ns/web/sa/caller{number}");
+            let answer = service.check(tonic::Request::new(request.clone())).await.unwrap().into_inner();
+            assert_eq!(answer.status.unwrap().code, 0, "{:?}", answer.http_response);
+        }
+    });
+}
+
+fn service(folder: &Path) -> Authz {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let store = Arc::new(Store::new(&Settings::new(folder.join("policies"))));
+    runtime.block_on(store.load_now());
+    assert!(store.status().is_current(), "{}", store.status());
+    let sink = json!({"decision_log": {"sink": "none"}});
+    let telemetry = Telemetry::start(&serde_json::from_value(sink).unwrap(), "bench").unwrap();
+    let checker = Checker {
+        listener: "bench".to_owned(),
+        profile: Profile::default(),
+        policies: store,
+        entities: Arc::new(Entities::over(Vec::new())),
+        keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
+        verifier: None,
+    };
+    let observer: Observer = Arc::new(move |seen| telemetry.finish(seen));
+    let in_flight = Arc::new(Semaphore::new(16));
+    let settings = AuthzSettings::default();
+    Authz::new(Arc::new(checker), settings, "bench", in_flight, clock(), observer, Arc::<Stats>::default())
+}

@@ -1,0 +1,58 @@
+//! A server that judges nothing, on Picket's own accept loop with the same limits: what gRPC alone costs.
+
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::{Authorization, AuthorizationServer};
+use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use envoy_types::pb::google::rpc::Status;
+use picket::server::admin::{AdminBackend, Answer, Unit};
+use picket::server::{Parts, Shutdown};
+
+struct NoOp;
+
+#[tonic::async_trait]
+impl Authorization for NoOp {
+    async fn check(&self, _: tonic::Request<CheckRequest>) -> Result<tonic::Response<CheckResponse>, tonic::Status> {
+        let status = Some(Status { code: 0, message: String::new(), details: Vec::new() });
+        Ok(tonic::Response::new(CheckResponse { status, ..CheckResponse::default() }))
+    }
+}
+
+struct Nothing;
+
+impl AdminBackend for Nothing {
+    fn loaded(&self) -> bool {
+        true
+    }
+    fn units(&self) -> Vec<Unit> {
+        Vec::new()
+    }
+    fn metrics(&self) -> String {
+        String::new()
+    }
+    fn explain<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, Result<String, String>> {
+        Box::pin(async { Err(String::new()) })
+    }
+}
+
+/// Serves the listeners of a configuration until its process ends.
+pub fn serve_nothing(config_file: &str) {
+    let text = std::fs::read_to_string(config_file).unwrap();
+    let sources = picket::config::Sources { file: Some((config_file.to_owned(), text)), ..Default::default() };
+    let config = picket::config::load(&sources).unwrap().config;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let routes = |listener| (listener, tonic::service::Routes::new(AuthorizationServer::new(NoOp)));
+        let parts = Parts {
+            listeners: config.listeners.into_iter().map(routes).collect(),
+            admin: config.admin,
+            limits: config.limits.connection,
+            shutdown: config.shutdown,
+            backend: Arc::new(Nothing),
+            tasks: Default::default(),
+            stats: Arc::default(),
+            flush: Box::pin(async {}),
+        };
+        picket::server::run(parts, Shutdown::default()).await.unwrap();
+    });
+}

@@ -1,0 +1,222 @@
+//! The reach of policies: what is outside of it does not matter, and nothing in it can be left out.
+
+use std::collections::BTreeMap;
+
+use picket::decision::Snapshot;
+use picket::decision::decide::{judging, plain};
+use picket::decision::engine::find_within;
+use picket::decision::evaluate::{Findings, Part};
+use picket::decision::reach::{EntityReach, Path, Reach};
+use picket::query::{Keys, Node, Query, Uid, Value};
+use proptest::prelude::*;
+
+use super::drawn::{CONDITIONS, FACTS, pairs, policies, query};
+use super::{engine, failed, load};
+use crate::support::{problems, tree};
+
+/// What all policies that judge calls into `shop` reach.
+fn reach(snapshot: &Snapshot) -> Reach {
+    let mut all = Reach::default();
+    for unit in judging(snapshot, "shop").unwrap() {
+        unit.entries.values().for_each(|entry| all.merge(&entry.reach));
+    }
+    all
+}
+
+/// Another value of the same type.
+fn other(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(format!("{text}-other")),
+        Value::Long(number) => Value::Long(number.wrapping_add(1)),
+        Value::Bool(flag) => Value::Bool(!flag),
+        Value::Set(items) => Value::Set(items.iter().cloned().chain([Value::from("other")]).collect()),
+        Value::Time(milliseconds) => Value::Time(milliseconds + 1_000_000),
+        Value::Ip(_) => Value::Ip("192.0.2.77".to_owned()),
+        // The id of a bag says nothing, and the others do not occur here.
+        Value::Record(_) | Value::Entity(_) | Value::Duration(_) | Value::Decimal(_) => value.clone(),
+    }
+}
+
+/// Changes every value that none of the paths leads to, past, or into.
+fn vary(record: &mut BTreeMap<String, Value>, above: &[String], reached: &dyn Fn(&[String]) -> bool) -> usize {
+    let mut varied = 0;
+    for (name, value) in record {
+        let path: Vec<String> = above.iter().chain([name]).cloned().collect();
+        match value {
+            Value::Record(fields) => varied += vary(fields, &path, reached),
+            _ if !reached(&path) => {
+                *value = other(value);
+                varied += 1;
+            }
+            _ => {}
+        }
+    }
+    varied
+}
+
+fn vary_tags(tags: &mut BTreeMap<String, Value>, keys: Option<&Keys>) -> usize {
+    let free = |key: &str| keys.is_none_or(|keys| !keys.contains(key));
+    let mut varied = 0;
+    for (_, value) in tags.iter_mut().filter(|(key, _)| free(key)) {
+        *value = other(value);
+        varied += 1;
+    }
+    if free("x-added") {
+        tags.insert("x-added".to_owned(), Value::from("1"));
+    }
+    varied
+}
+
+fn touches<'a>(mut paths: impl Iterator<Item = &'a Path>, path: &[String]) -> bool {
+    paths.any(|read| path.starts_with(read) || read.starts_with(path))
+}
+
+fn vary_node(node: &mut Node, reach: &EntityReach) -> usize {
+    if reach.whole {
+        return 0;
+    }
+    let varied = vary(&mut node.attributes, &[], &|path| touches(reach.paths.iter(), path));
+    // Only paths have tags, and no policy's scope names this group.
+    if !reach.all_ancestors {
+        node.ancestors.insert(Uid::new("Group", "added"));
+    }
+    varied + if node.uid.kind == "Path" { vary_tags(&mut node.tags, Some(&reach.tags)) } else { 0 }
+}
+
+/// The query with everything outside of `reach` changed, and how many values that were.
+fn varied(query: &Query, reach: &Reach) -> (Query, usize) {
+    let mut query = query.clone();
+    if reach.whole_context {
+        return (query, 0);
+    }
+    let mut count = vary(&mut query.context, &[], &|path| touches(reach.context.iter(), path));
+    for bag in &mut query.bags {
+        let path = ["headers", "query"].into_iter().find(|name| bag.uid.id.contains(name)).unwrap();
+        count += vary_tags(&mut bag.tags, reach.bags.get(&vec!["http".to_owned(), path.to_owned()]));
+    }
+    count += vary_node(&mut query.principal, &reach.principal) + vary_node(&mut query.resource, &reach.resource);
+    (query, count)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_not_reached_does_not_matter(mesh in policies(5), shop in policies(5), at in 0..4_usize) {
+        let snapshot = load(&mesh, &shop, None);
+        let reach = reach(&snapshot);
+        let mut count = 0;
+        for (identity, call) in pairs(at, 4).into_iter().filter(|(_, call)| call.extensions["service"] == "shop/orders") {
+            let query = query(&snapshot, &identity, &call);
+            let (varied, changed) = varied(&query, &reach);
+            count += changed;
+            for part in [Part::Enforced, Part::Shadow] {
+                let slow = [&query, &varied].map(|query| plain(&snapshot, query, part).unwrap());
+                prop_assert_eq!(&slow[0], &slow[1], "the reach is too small for {:?}", varied);
+                let fast = [&query, &varied].map(|query| engine(&snapshot, query, part));
+                prop_assert_eq!(&fast[0].permits, &fast[1].permits);
+                prop_assert_eq!(&fast[0].forbids, &fast[1].forbids);
+                prop_assert_eq!(failed(&fast[0]), failed(&fast[1]));
+            }
+        }
+        prop_assert!(count > 0 || reach.whole_context, "nothing was varied");
+    }
+}
+
+/// `reach` without one of its keys, for every key, with the key's name. A path goes with those above and below it, each of
+/// which brings the same value.
+fn without_each(reach: &Reach) -> Vec<(String, Reach)> {
+    let mut all = Vec::new();
+    let mut drop_one = |name: String, change: &dyn Fn(&mut Reach)| {
+        let mut less = reach.clone();
+        change(&mut less);
+        all.push((name, less));
+    };
+    for path in &reach.context {
+        drop_one(format!("context.{}", path.join(".")), &|less| {
+            less.context.retain(|other| !touches([path].into_iter(), other))
+        });
+    }
+    for (path, keys) in &reach.bags {
+        let Keys::Some(keys) = keys else { continue };
+        for key in keys {
+            drop_one(format!("{} {key}", path.join(".")), &|less| forget(less.bags.get_mut(path).unwrap(), key));
+        }
+    }
+    type Of = fn(&mut Reach) -> &mut EntityReach;
+    let sides: [(&str, &EntityReach, Of); 2] = [
+        ("principal", &reach.principal, |reach| &mut reach.principal),
+        ("resource", &reach.resource, |reach| &mut reach.resource),
+    ];
+    for (side, entity, of) in sides {
+        for path in &entity.paths {
+            drop_one(format!("{side}.{}", path.join(".")), &|less| {
+                of(less).paths.retain(|other| !touches([path].into_iter(), other))
+            });
+        }
+        for uid in &entity.within {
+            drop_one(format!("{side} in {uid}"), &|less| of(less).within.retain(|other| other != uid));
+        }
+        let Keys::Some(keys) = &entity.tags else { continue };
+        for key in keys {
+            drop_one(format!("{side} tag {key}"), &|less| forget(&mut of(less).tags, key));
+        }
+    }
+    all
+}
+
+fn forget(keys: &mut Keys, key: &str) {
+    match keys {
+        Keys::Some(keys) => keys.retain(|other| other != key),
+        Keys::All => {}
+    }
+}
+
+/// What is found in a query that is cut down to `reach`.
+fn cut_down(snapshot: &Snapshot, query: &Query, reach: &Reach) -> Findings {
+    let units = judging(snapshot, &query.namespace).unwrap();
+    find_within(&units, reach, query, snapshot.types()).unwrap()
+}
+
+/// Each condition as a policy of its own, so that no other policy's reach stands in for a key that is dropped.
+#[test]
+fn a_key_that_is_dropped_from_a_reach_is_missed() {
+    let mut keys = 0;
+    for condition in CONDITIONS {
+        let policy =
+            format!(r#"@id("one") permit (principal, action in Action::"any", resource is Path) {condition};"#);
+        let loaded =
+            Snapshot::load(&tree(&[FACTS, ("catalog.yaml", CATALOG_OF_FACTS), ("mesh/a.cedar", &policy)]), None);
+        assert!(loaded.refused.is_empty(), "{}", problems(&loaded));
+        let snapshot = loaded.snapshot.unwrap();
+        let queries: Vec<Query> =
+            pairs(0, 1).into_iter().map(|(identity, call)| query(&snapshot, &identity, &call)).collect();
+        let reach = reach(&snapshot);
+        let right: Vec<Findings> = queries.iter().map(|query| cut_down(&snapshot, query, &reach)).collect();
+        for (query, right) in queries.iter().zip(&right) {
+            assert_eq!(plain(&snapshot, query, Part::Enforced).unwrap().permits, right.permits, "{condition}");
+        }
+        for (key, less) in without_each(&reach) {
+            keys += 1;
+            let is_missed =
+                queries.iter().zip(&right).any(|(query, right)| cut_down(&snapshot, query, &less) != *right);
+            assert!(is_missed, "`{key}` dropped from {condition}");
+        }
+    }
+    assert!(keys > 15, "only {keys} keys");
+}
+
+/// As the tests' catalogue, with facts that conditions read.
+const CATALOG_OF_FACTS: &str = r"
+services:
+  - id: shop/orders
+    hosts: [orders.shop]
+    groups: [pci]
+    labels: [internal]
+    facts: {tier: core}
+    routes:
+      - {name: get-order, match: '/v1/orders/{id}', methods: [GET], scopes: {required: ['orders:read'], harmless: [openid]}}
+  - id: pay/billing
+workloads:
+  - {id: 'spiffe://cluster.local/ns/web/sa/frontend', groups: [storefront], facts: {team: a}}
+";
