@@ -29,7 +29,7 @@ use crate::entity::{Entities, EntitySource, Knowledge};
 use crate::envoy::encode::Answer;
 use crate::envoy::{decode, encode, json};
 use crate::failure::{Code, Failure};
-use crate::identity::offline::{TokenRules, offline};
+use crate::identity::offline::{Said, TokenRules, offline};
 use crate::identity::rules::IssuerRules;
 use crate::keys::Keys;
 use crate::mapping::service::Source;
@@ -228,12 +228,13 @@ impl Bench {
 
     /// `Err` is a defect of the file; the inner `Err` is a caller that would be refused.
     fn identity(&self, caller: &Caller, now: UnixMillis) -> Result<Result<crate::identity::Identity, Failure>, String> {
-        let claims = caller.claims(now)?;
+        let (token, task) = (caller.token(now)?, caller.task(now)?);
+        let said = Said { spiffe: caller.spiffe.as_deref(), token: token.as_ref(), task: task.as_ref() };
         let rules = match &self.issuers {
             Some(issuers) => TokenRules::Profile(issuers),
             None => TokenRules::AnyIssuer(caller.token_kind),
         };
-        Ok(offline(caller.spiffe.as_deref(), claims.as_ref(), rules, &self.profile.identity, now))
+        Ok(offline(said, rules, &self.profile.identity, now))
     }
 
     /// The host that a call to a service by its id has, where the file names none.

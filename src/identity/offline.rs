@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::rules::{ClaimRules, IssuerRules, Kind};
 use super::settings::{ForeignTokens, Settings, TokenSource};
-use super::{Identity, Proof, Proven, SpiffeId, Workload, binding, token};
+use super::{Identity, Proof, Proven, SpiffeId, Task, Token, Workload, binding, task, token};
 use crate::call::UnixMillis;
 use crate::failure::{Code, Failure};
 
@@ -26,28 +26,75 @@ pub enum TokenRules<'a> {
     AnyIssuer(Kind),
 }
 
+/// What is said of a caller.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Said<'a> {
+    /// SPIFFE id of the workload.
+    pub spiffe: Option<&'a str>,
+    /// Claims of its token.
+    pub token: Option<&'a Map<String, Value>>,
+    /// Claims of its task token.
+    pub task: Option<&'a Map<String, Value>>,
+}
+
 /// The identity of a caller that is taken at its word.
 ///
-/// Claims that every token has (`iss`, `aud`, `iat`, `exp`) are filled in where they are missing.
+/// Claims that every token has (`iss`, `aud`, `iat`, `exp`) are filled in where they are missing; of a task token
+/// also `txn`, `req_wl` (the workload) and `sub` (the token's).
 ///
 /// # Errors
 /// What a proxy's call with this caller would be refused for: `peer_rejected`, `trust_domain_refused`,
-/// `token_rejected`, `token_expired`, `token_not_bound`.
+/// `token_rejected`, `token_expired`, `token_not_bound`, `task_rejected`, `task_expired`, `task_not_bound`.
 pub fn offline(
-    spiffe: Option<&str>,
-    claims: Option<&Map<String, Value>>,
+    said: Said<'_>,
     rules: TokenRules<'_>,
     settings: &Settings,
     now: UnixMillis,
 ) -> Result<Identity, Failure> {
-    let peer = spiffe.map(|id| proven(id, settings)).transpose()?;
-    let token = match claims {
+    let peer = said.spiffe.map(|id| proven(id, settings)).transpose()?;
+    let token = match said.token {
         Some(claims) => good_token(claims, rules, settings, now)?
             .map(|claims| binding::bind(claims, peer.as_ref(), settings))
             .transpose()?,
         None => None,
     };
-    Ok(Identity { workload: peer.map(|peer| peer.workload), token, task: None })
+    let task = match said.task {
+        Some(claims) => good_task(claims, rules, settings, now, peer.as_ref(), token.as_ref())?,
+        None => None,
+    };
+    Ok(Identity { workload: peer.map(|peer| peer.workload), token, task })
+}
+
+/// The task by its issuer's rules; `None` where the profile would not look at it.
+fn good_task(
+    claims: &Map<String, Value>,
+    rules: TokenRules<'_>,
+    settings: &Settings,
+    now: UnixMillis,
+    peer: Option<&Proven>,
+    token: Option<&Token>,
+) -> Result<Option<Task>, Failure> {
+    let issuer = claims.get("iss").and_then(Value::as_str);
+    let rules = match rules {
+        TokenRules::AnyIssuer(_) => as_claimed(claims, Kind::Transaction),
+        TokenRules::Profile(_) if settings.task.issuers.is_empty() => return Ok(None),
+        TokenRules::Profile(issuers) => issuers
+            .iter()
+            .filter(|rules| settings.task.issuers.contains(&rules.name))
+            .map(|rules| &rules.claims)
+            .find(|rules| issuer.is_none_or(|issuer| issuer == rules.issuer))
+            .ok_or_else(|| Failure::new(Code::TaskRejected, "the task token's issuer is not configured"))?
+            .clone(),
+    };
+    let mut claims = filled(claims, &rules, now);
+    let subject = token.map_or("nobody", |token| &token.subject);
+    let workload = peer.map_or("none", |peer| peer.workload.id.as_str());
+    if let Some(claims) = claims.as_object_mut() {
+        for (name, text) in [("sub", subject), ("req_wl", workload), ("txn", "said")] {
+            claims.entry(name).or_insert_with(|| Value::from(text));
+        }
+    }
+    task::task(&claims, &rules, now, settings, peer, token).map(Some).map_err(task::of_task)
 }
 
 fn proven(id: &str, settings: &Settings) -> Result<Proven, Failure> {
@@ -144,7 +191,39 @@ mod tests {
 
     fn with(spiffe: Option<&str>, claims: Value, rules: TokenRules<'_>, settings: &Settings) -> Result<Identity, Code> {
         let claims = claims.as_object().filter(|claims| !claims.is_empty());
-        offline(spiffe, claims, rules, settings, NOW).map_err(|failure| failure.code)
+        let said = Said { spiffe, token: claims, task: None };
+        offline(said, rules, settings, NOW).map_err(|failure| failure.code)
+    }
+
+    #[test]
+    fn a_said_task_is_read_as_a_verified_one() {
+        let spiffe = Some("spiffe://cluster.local/ns/a/sa/b");
+        let alice = json!({"sub": "alice"});
+        let any = TokenRules::AnyIssuer(Kind::Access);
+        let said = |spiffe, task: Value, rules, settings: &Settings| {
+            let said = Said { spiffe, token: alice.as_object(), task: task.as_object() };
+            offline(said, rules, settings, NOW).map(|identity| identity.task).map_err(|failure| failure.code)
+        };
+        let task = || json!({"tctx": {"task_id": "T", "tools": ["x"]}});
+        let none = Settings::default();
+        let read = said(spiffe, task(), any, &none).unwrap().unwrap();
+        assert_eq!((read.id.as_str(), read.subject.as_str()), ("T", "alice"));
+        assert_eq!(said(None, task(), any, &none), Err(Code::TaskNotBound));
+        assert_eq!(
+            said(spiffe, json!({"req_wl": "spiffe://cluster.local/x", "tctx": {}}), any, &none),
+            Err(Code::TaskNotBound)
+        );
+        assert_eq!(said(spiffe, json!({"sub": "bob", "tctx": {}}), any, &none), Err(Code::TaskRejected));
+        assert_eq!(said(spiffe, json!({"exp": NOW.seconds(), "tctx": {}}), any, &none), Err(Code::TaskExpired));
+        assert_eq!(said(spiffe, json!({}), any, &none), Err(Code::TaskRejected), "no `tctx`");
+
+        let issuers = [crate::identity::fixtures::task_rules()];
+        let profile = crate::identity::fixtures::tasks(Settings::default());
+        let rules = TokenRules::Profile(&issuers);
+        assert_eq!(said(spiffe, task(), rules, &none), Ok(None), "a profile without tasks");
+        assert_eq!(said(spiffe, task(), rules, &profile).unwrap().unwrap().issuer, "https://txn.example");
+        let foreign = json!({"iss": "https://other.example", "tctx": {}});
+        assert_eq!(said(spiffe, foreign, rules, &profile), Err(Code::TaskRejected));
     }
 
     fn any(spiffe: Option<&str>, claims: Value) -> Result<Identity, Code> {

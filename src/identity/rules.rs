@@ -221,3 +221,36 @@ impl SignatureAlgorithm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::fixtures::{WEB, claim_rules, task_rules};
+
+    #[test]
+    fn a_bound_or_an_actor_that_cannot_work_is_a_problem() {
+        let life = |seconds| Some(Duration::from_secs(seconds));
+        let actors = |name: &str, id: &str| [(name.to_owned(), id.to_owned())].into();
+        let access = claim_rules;
+        let task = || task_rules().claims;
+        for (rules, expected) in [
+            (ClaimRules { lifetime_max: life(0), ..access() }, "1s to 24h"),
+            (ClaimRules { lifetime_max: life(86_401), ..task() }, "1s to 24h"),
+            (ClaimRules { lifetime_max: life(86_400), ..task() }, ""),
+            (ClaimRules { actors: actors("web", WEB), ..access() }, ""),
+            (ClaimRules { actors: actors("web", "web"), ..access() }, "`web` is not a SPIFFE id"),
+            (ClaimRules { actors: actors(WEB, WEB), ..access() }, "compared as it is"),
+            (ClaimRules { actors: actors("web", WEB), ..task() }, "not for kind `transaction`"),
+            (ClaimRules { trust_domain: Some("a.example".to_owned()), ..task() }, "only for kind `jwt_svid`"),
+        ] {
+            let found = rules.problems().join(" ");
+            assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{expected}: {found}");
+        }
+    }
+
+    #[test]
+    fn only_task_tokens_have_a_longest_life_by_default() {
+        assert_eq!(task_rules().claims.longest_life(), Some(Duration::from_secs(600)));
+        assert_eq!(claim_rules().longest_life(), None);
+    }
+}

@@ -184,7 +184,8 @@ fn params(limits: &Reader<'_>) -> Result<BTreeMap<String, String>, Failure> {
     Ok(params)
 }
 
-fn of_task(failure: Failure) -> Failure {
+/// The same refusal in the words of tasks.
+pub(super) fn of_task(failure: Failure) -> Failure {
     let pairs = [
         (Code::TokenRejected, Code::TaskRejected),
         (Code::TokenExpired, Code::TaskExpired),

@@ -50,6 +50,8 @@ pub struct Caller {
     pub spiffe: Option<String>,
     /// Claims of its token; they count as verified. Times may be written as `now`, `+5m`, `-1h` or RFC 3339.
     pub token: Option<Map<String, Value>>,
+    /// Claims of its task token, as those of its token.
+    pub task: Option<Map<String, Value>>,
     /// What the token is, where no configuration says it.
     pub token_kind: Kind,
     /// Says that there is no workload on purpose.
@@ -178,17 +180,28 @@ impl Caller {
     ///
     /// # Errors
     /// A time that is none.
-    pub fn claims(&self, now: UnixMillis) -> Result<Option<Map<String, Value>>, String> {
-        let Some(token) = &self.token else { return Ok(None) };
-        let mut claims = token.clone();
-        for name in ["exp", "nbf", "iat", "auth_time"] {
-            if let Some(Value::String(text)) = claims.get(name) {
-                let seconds = moment(text, now).map_err(|why| format!("claim `{name}`: {why}"))?;
-                claims.insert(name.to_owned(), Value::from(seconds));
-            }
-        }
-        Ok(Some(claims))
+    pub fn token(&self, now: UnixMillis) -> Result<Option<Map<String, Value>>, String> {
+        self.token.as_ref().map(|claims| timed(claims, now)).transpose()
     }
+
+    /// The task token's claims with times as numbers.
+    ///
+    /// # Errors
+    /// A time that is none.
+    pub fn task(&self, now: UnixMillis) -> Result<Option<Map<String, Value>>, String> {
+        self.task.as_ref().map(|claims| timed(claims, now)).transpose()
+    }
+}
+
+fn timed(claims: &Map<String, Value>, now: UnixMillis) -> Result<Map<String, Value>, String> {
+    let mut claims = claims.clone();
+    for name in ["exp", "nbf", "iat", "auth_time"] {
+        if let Some(Value::String(text)) = claims.get(name) {
+            let seconds = moment(text, now).map_err(|why| format!("claim `{name}`: {why}"))?;
+            claims.insert(name.to_owned(), Value::from(seconds));
+        }
+    }
+    Ok(claims)
 }
 
 /// Seconds since the epoch of `now`, `+5m`, `-1h` or a time.
