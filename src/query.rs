@@ -162,6 +162,8 @@ pub struct Reads {
     pub call_facts: Keys,
     /// The body may be read (arguments, fields).
     pub body: bool,
+    /// `context.env.sourceIp` may be read.
+    pub source_ip: bool,
 }
 
 impl Reads {
@@ -174,6 +176,7 @@ impl Reads {
         self.principal_facts |= other.principal_facts;
         self.resource_facts |= other.resource_facts;
         self.body |= other.body;
+        self.source_ip |= other.source_ip;
     }
 }
 

@@ -14,10 +14,11 @@ use moka::sync::Cache;
 use super::evaluate::{self, Findings, Part};
 use super::index::Index;
 use super::project::{self, ScopeNames};
-use super::reach::Reach;
+use super::reach::{Reach, is_lasting};
 use super::schema::Types;
-use super::unit::Unit;
+use super::unit::{Entry, Unit};
 use super::values;
+use crate::obligation::template::{Root, Template, Variable};
 use crate::query::{Query, Uid};
 use candidates::Candidates;
 
@@ -61,6 +62,8 @@ pub(super) struct Found {
     pub(super) findings: Arc<Findings>,
     /// How many policies' scopes name the query.
     pub(super) candidates: usize,
+    /// Whether every call with the same words finds the same.
+    pub(super) lasts: bool,
 }
 
 /// Everything that follows from which policies were selected.
@@ -71,6 +74,8 @@ struct Plan {
     scope: ScopeNames,
     generations: Vec<u64>,
     remembered: Remembered,
+    /// Neither a condition nor a template reaches what two calls of the same words may differ in.
+    lasts: bool,
 }
 
 /// Whether decisions of a plan may be remembered.
@@ -126,10 +131,13 @@ impl Engine {
     ) -> Result<Found, String> {
         let (key, lists) = select(units, part, query);
         let candidates = lists.iter().map(|(_, list)| list.len()).sum();
-        let findings = self.findings(units, key, &lists, query, types)?;
-        Ok(Found { findings, candidates })
+        let (findings, lasts) = self.findings(units, key, &lists, query, types)?;
+        // A failure may come from the stack of the moment rather than from the policy.
+        let lasts = lasts && findings.permit_errors.is_empty() && findings.forbid_errors.is_empty();
+        Ok(Found { findings, candidates, lasts })
     }
 
+    /// The findings, and whether the plan's decisions last.
     fn findings(
         &self,
         units: &[Arc<Unit>],
@@ -137,16 +145,16 @@ impl Engine {
         lists: &[(u32, Vec<u32>)],
         query: &Query,
         types: &Types,
-    ) -> Result<Arc<Findings>, String> {
+    ) -> Result<(Arc<Findings>, bool), String> {
         if lists.iter().all(|(_, list)| list.is_empty()) {
             // Nothing can be satisfied and nothing can fail; but the query must fit the schema all the same.
-            return types.action(&query.action).map(|_| Arc::default()).ok_or_else(|| unknown_action(query));
+            return types.action(&query.action).map(|_| (Arc::default(), true)).ok_or_else(|| unknown_action(query));
         }
         let plan = self.plan(key, units, lists)?;
         let projected = project::project(query, &plan.reach, &plan.scope);
         if plan.remembered == Remembered::No {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
-            return evaluate(&plan, &projected, types).map(Arc::new);
+            return evaluate(&plan, &projected, types).map(|found| (Arc::new(found), false));
         }
         let mut key = Vec::with_capacity(512);
         plan.generations.iter().for_each(|generation| key.extend_from_slice(&generation.to_be_bytes()));
@@ -158,7 +166,7 @@ impl Engine {
         project::write_key(&projected, &plan.reach, &mut key);
         if let Some(known) = self.decisions.get(key.as_slice()) {
             self.stats.decision_hits.fetch_add(1, Ordering::Relaxed);
-            return Ok(known);
+            return Ok((known, plan.lasts));
         }
         let found = Arc::new(evaluate(&plan, &projected, types)?);
         // A failure may come from the stack of the moment rather than from the policy.
@@ -168,7 +176,7 @@ impl Engine {
         } else {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(found)
+        Ok((found, plan.lasts))
     }
 
     fn plan(&self, key: Vec<u32>, units: &[Arc<Unit>], lists: &[(u32, Vec<u32>)]) -> Result<Arc<Plan>, String> {
@@ -241,6 +249,7 @@ impl Plan {
             scope: ScopeNames::default(),
             generations: units.iter().map(|unit| unit.generation).collect(),
             remembered: Remembered::Yes,
+            lasts: true,
         };
         for (side, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
             let Some((_, index)) = indexes.iter().find(|(known, _)| known == side) else { continue };
@@ -249,6 +258,7 @@ impl Plan {
                 set.add(entry.policy.clone()).map_err(|error| error.to_string())?;
                 plan.reach.merge(&entry.reach);
                 plan.scope.add(&entry.policy);
+                plan.lasts &= lasts(entry);
             }
             plan.sets.push(set);
         }
@@ -257,6 +267,15 @@ impl Plan {
         }
         Ok(plan)
     }
+}
+
+/// Whether every call with the same words meets a policy alike, in its conditions and its obligations' templates.
+fn lasts(entry: &Entry) -> bool {
+    let follows = |variable: &Variable| {
+        let path: Vec<&str> = variable.path.iter().map(String::as_str).collect();
+        variable.root != Root::Context || is_lasting(&path)
+    };
+    entry.reach.lasts() && entry.obligations.templates().flat_map(Template::variables).all(follows)
 }
 
 impl ScopeNames {

@@ -48,6 +48,17 @@ pub enum Caller {
     Grpc,
 }
 
+impl Caller {
+    /// One of two, for what is prepared for each.
+    #[must_use]
+    pub fn pick<T>(self, [http, grpc]: &[T; 2]) -> &T {
+        match self {
+            Self::Http => http,
+            Self::Grpc => grpc,
+        }
+    }
+}
+
 /// What the answer and the log need of a check even if it cannot be decoded. Nothing is decided on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outline {

@@ -23,6 +23,8 @@ mod loading;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod props;

@@ -6,6 +6,7 @@ use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
 
 use super::{HEADER_BYTES_MAX, HEADERS_MAX, shown};
 use crate::call::Headers;
+use crate::call::headers::fold;
 use crate::failure::{Code, Failure};
 
 /// What Envoy adds where it attached a body; never the client's.
@@ -129,7 +130,7 @@ fn check(name: &str, value: &[u8]) -> Result<(), Failure> {
         return Err(Failure::new(Code::HeaderRefused, detail));
     }
     // Servers that go by CGI's rules read `_` as `-`.
-    if METHOD_OVERRIDE.contains(&name.replace('_', "-").as_str()) {
+    if METHOD_OVERRIDE.contains(&fold(name).as_ref()) {
         return Err(Failure::new(Code::MethodOverride, format!("header `{name}` would replace the method")));
     }
     Ok(())
