@@ -7,6 +7,8 @@ mod batch;
 mod document;
 pub mod explanation;
 mod inside;
+pub mod memory;
+pub mod reduced;
 pub mod verify;
 
 use std::pin::Pin;
@@ -16,17 +18,20 @@ use tokio::time::Instant;
 
 use crate::call::Call;
 use crate::catalog::Protocol;
-use crate::decision::verdict::Decision;
-use crate::decision::{self, Snapshot, Verdict};
+use crate::decision::decide::{self, Decided, Holds};
+use crate::decision::verdict::{Decision, Effect};
+use crate::decision::{Snapshot, Verdict};
 use crate::entity::Entities;
 use crate::failure::{Code, Failure};
-use crate::identity::{self, Identity};
+use crate::identity::{self, Identity, KeyRing};
 use crate::keys::Keys;
 use crate::mapping::{self, Place};
 use crate::obligation::metadata::Document;
 use crate::policy::Store;
-use crate::query::Query;
+use crate::query::{Node, Query};
 use crate::reply::Reply;
+use memory::{Generations, Key, Prepared, Remembered, Seat};
+use reduced::{Looks, Reduced};
 
 /// How the calls of one kind of listener are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
@@ -38,11 +43,9 @@ pub struct Profile {
     pub mapping: mapping::Settings,
 }
 
-/// Everything that became of one call, for the answer, the log and the metrics.
+/// Everything that became of a call, for the answer, the log and the metrics.
 #[derive(Debug)]
 pub struct Judgement {
-    /// Id of the decision: a UUID of version 7.
-    pub decision_id: uuid::Uuid,
     /// The verdict, or why there is none.
     pub result: Result<Verdict, Failure>,
     /// Who called, as far as it was found out.
@@ -51,7 +54,8 @@ pub struct Judgement {
     pub service: Option<String>,
     /// What the service speaks.
     pub protocol: Option<Protocol>,
-    /// What was asked, with the facts that were found, as far as it was found out.
+    /// What was asked, with the facts that were found, as far as it was found out. Where [`Judgement::reduced`] is
+    /// there, only the names of its entities are left.
     pub query: Option<Query>,
     /// What it was judged by.
     pub snapshot: Option<Arc<Snapshot>>,
@@ -59,6 +63,11 @@ pub struct Judgement {
     pub reply: Reply,
     /// What Picket answers itself; only with [`Verdict::answered`].
     pub document: Option<Document>,
+    /// What was looked at of the call, where the judgement is remembered and so answers every call that is the same
+    /// in this.
+    pub reduced: Option<Call>,
+    /// What edges prepared, where the judgement is remembered.
+    pub prepared: Prepared,
 }
 
 impl Judgement {
@@ -66,7 +75,6 @@ impl Judgement {
     #[must_use]
     pub fn failed(failure: Failure) -> Self {
         Self {
-            decision_id: uuid::Uuid::now_v7(),
             result: Err(failure),
             identity: None,
             service: None,
@@ -75,6 +83,55 @@ impl Judgement {
             snapshot: None,
             reply: Reply::Plain,
             document: None,
+            reduced: None,
+            prepared: Prepared::default(),
+        }
+    }
+
+    /// The same judgement with another result, which holds for one call.
+    #[must_use]
+    pub fn with_result(&self, result: Result<Verdict, Failure>) -> Self {
+        Self {
+            result,
+            identity: self.identity.clone(),
+            service: self.service.clone(),
+            protocol: self.protocol,
+            query: self.query.clone(),
+            snapshot: self.snapshot.clone(),
+            reduced: None,
+            reply: self.reply.clone(),
+            document: None,
+            prepared: Prepared::default(),
+        }
+    }
+}
+
+/// A judgement to be waited for.
+pub type Pending<'a> = Pin<Box<dyn Future<Output = Arc<Judgement>> + Send + 'a>>;
+
+/// A judgement that is known, or to be waited for.
+pub enum Judging<'a> {
+    /// It is known already.
+    Known(Arc<Judgement>),
+    /// It has to be made.
+    Pending(Pending<'a>),
+}
+
+impl std::fmt::Debug for Judging<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Known(judgement) => f.debug_tuple("Known").field(judgement).finish(),
+            Self::Pending(_) => f.write_str("Pending"),
+        }
+    }
+}
+
+impl Judging<'_> {
+    /// Waits for it.
+    pub async fn done(self) -> Arc<Judgement> {
+        match self {
+            Self::Known(judgement) => judgement,
+            Self::Pending(pending) => pending.await,
         }
     }
 }
@@ -83,7 +140,7 @@ impl Judgement {
 pub trait Judge: Send + Sync {
     /// Judges one call. Never fails and never panics on purpose: what cannot be judged is a
     /// [`Failure`] inside the [`Judgement`]. Returns by `deadline`.
-    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Pin<Box<dyn Future<Output = Judgement> + Send + 'a>>;
+    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Judging<'a>;
 }
 
 /// Judges the calls of one listener.
@@ -101,41 +158,65 @@ pub struct Checker {
     pub keys: Arc<Keys>,
     /// Verifies some decisions off the request path, where that is wanted.
     pub verifier: Option<Arc<verify::Verifier>>,
+    /// Where its judgements are remembered; `None`: nowhere.
+    pub seat: Option<Seat>,
 }
 
-/// Finds out who is calling, once a snapshot is there.
-trait Who: FnOnce() -> Result<Identity, Failure> + Send {}
+/// By what one call is judged, taken once: a reload between two reads would judge new facts by old policies.
+struct Grounds {
+    snapshot: Arc<Snapshot>,
+    keys: Arc<KeyRing>,
+}
 
-impl<F: FnOnce() -> Result<Identity, Failure> + Send> Who for F {}
+/// Finds out who is calling.
+trait Who: FnOnce(&Call, &KeyRing) -> Result<Identity, Failure> + Send {}
+
+impl<F: FnOnce(&Call, &KeyRing) -> Result<Identity, Failure> + Send> Who for F {}
+
+/// A call about which the memory can be asked.
+struct Asked<'a> {
+    seat: &'a Seat,
+    key: Key,
+    reduced: Reduced<'a>,
+}
 
 impl Checker {
     /// Judges a call whose caller is said, not proven: for policy tests, where there is no connection and no key.
     ///
     /// Everything after the identity is as in [`Judge::judge`].
-    pub async fn judge_as(&self, caller: Result<Identity, Failure>, call: &Call, deadline: Instant) -> Judgement {
-        self.judged(|| caller, call, deadline).await
+    pub async fn judge_as(&self, caller: Result<Identity, Failure>, call: &Call, deadline: Instant) -> Arc<Judgement> {
+        match self.grounds() {
+            Some(grounds) => Arc::new(self.judged(|_, _| caller, call, &grounds, deadline).await.0),
+            None => Arc::new(Judgement::failed(not_ready())),
+        }
     }
 
-    async fn judged(&self, who: impl Who, call: &Call, deadline: Instant) -> Judgement {
+    fn grounds(&self) -> Option<Grounds> {
+        Some(Grounds { snapshot: self.policies.current()?, keys: self.keys.ring() })
+    }
+
+    async fn judged(&self, who: impl Who, call: &Call, grounds: &Grounds, deadline: Instant) -> (Judgement, Holds) {
         let mut judgement = Judgement::failed(not_ready());
-        judgement.result = self.verdict(who, call, deadline, &mut judgement).await;
-        judgement
+        match self.decided(who, call, grounds, deadline, &mut judgement).await {
+            Ok(Decided { verdict, holds }) => (Judgement { result: Ok(verdict), ..judgement }, holds),
+            Err(failure) => (Judgement { result: Err(failure), ..judgement }, Holds::ForThisCall),
+        }
     }
 
-    async fn verdict(
+    async fn decided(
         &self,
         who: impl Who,
         call: &Call,
+        grounds: &Grounds,
         deadline: Instant,
         known: &mut Judgement,
-    ) -> Result<Verdict, Failure> {
-        // One snapshot per call: a reload between two reads would judge new facts by old policies.
-        let snapshot = self.policies.current().ok_or_else(not_ready)?;
-        known.snapshot = Some(Arc::clone(&snapshot));
+    ) -> Result<Decided, Failure> {
+        let snapshot = &grounds.snapshot;
+        known.snapshot = Some(Arc::clone(snapshot));
         // Who may read how to log in does not depend on who is calling.
-        if let Some(document) = document::asked(call, &self.profile, &snapshot, known) {
+        if let Some(document) = document::asked(call, &self.profile, snapshot, known) {
             known.document = Some(document);
-            return Ok(Verdict::answered());
+            return Ok(Decided { verdict: Verdict::answered(), holds: Holds::ForThisCall });
         }
         let place = Place {
             listener: &self.listener,
@@ -149,43 +230,147 @@ impl Checker {
             known.protocol = Some(service.protocol);
             known.reply = inside::reply_of(service);
         }
-        let identity = known.identity.insert(who()?).clone();
+        let identity = known.identity.insert(who(call, &grounds.keys)?);
         let service = service?;
-        mapping::audience(&identity, &service)?;
+        mapping::audience(identity, &service)?;
         let reads = self.entities.needs(snapshot.reads(service.namespace()));
         let asked = inside::asked(call, &service, &self.profile.mapping, &reads, &mut known.reply)?;
-        let mut verdicts = Vec::with_capacity(1);
+        let mut decisions = Vec::with_capacity(1);
         for asked in &asked {
-            let query = mapping::query(call, &identity, &service, asked, &reads, place)?;
+            let query = mapping::query(call, identity, &service, asked, &reads, place)?;
             let query = known.query.insert(query);
-            let facts = self.entities.fetch(&snapshot, query, &reads, deadline).await?;
-            let verdict = decision::decide(&snapshot, query, &facts)?;
-            if let Some(verifier) = &self.verifier {
-                verifier.offer(&snapshot, query);
-            }
-            let goes_on = verdict.decision() == Decision::Allow;
-            verdicts.push(verdict);
+            let facts = self.entities.fetch(snapshot, query, &reads, deadline).await?;
+            let decided = decide::decided(snapshot, query, &facts)?;
+            let goes_on = decided.verdict.decision() == Decision::Allow;
+            decisions.push(decided);
             // One message that may not go on holds up the whole batch.
             if !goes_on {
                 break;
             }
         }
-        batch::together(verdicts)
+        batch::together(decisions)
     }
 
-    fn identify(&self, call: &Call) -> Result<Identity, Failure> {
-        identity::identify(call, &self.profile.identity, &self.keys.ring()).map_err(|rejection| {
+    fn identify(&self, call: &Call, keys: &KeyRing) -> Result<Identity, Failure> {
+        identity::identify(call, &self.profile.identity, keys).map_err(|rejection| {
             if let Some(issuer) = &rejection.unknown_key_of {
                 self.keys.hint_unknown_key(issuer);
             }
             rejection.failure
         })
     }
+
+    /// Cuts a call down to what the memory can be asked by. `None` where there is no memory, or where the judging is
+    /// of the moment: then the call is judged as it came.
+    fn asked<'a>(&'a self, call: &'a Call, grounds: &Grounds) -> Option<Asked<'a>> {
+        let seat = self.seat.as_ref()?;
+        let snapshot = &grounds.snapshot;
+        let home = &self.profile.identity.home_trust_domain;
+        let service = mapping::service(call, &self.profile.mapping, snapshot.catalog(), home).ok()?;
+        let reads = snapshot.reads(service.namespace());
+        let settable = snapshot.settable_headers(service.namespace());
+        let looks = Looks { profile: &self.profile, service: &service, reads, settable };
+        let reduced = Reduced::of(call, looks).filter(|_| !self.entities.are_asked(reads));
+        let Some(reduced) = reduced else {
+            seat.skip();
+            return None;
+        };
+        let generations = Generations { snapshot: snapshot.generation(), keys: grounds.keys.generation() };
+        let key = seat.key(generations, &reduced);
+        Some(Asked { seat, key, reduced })
+    }
+
+    /// Judges the cut-down call, and remembers what holds for every call that is cut down to the same. Where that does
+    /// not hold, the call is judged as it came: what was cut off may have a say.
+    async fn judged_once(&self, asked: Asked<'_>, call: &Call, grounds: Grounds, deadline: Instant) -> Arc<Judgement> {
+        let reduced = asked.reduced.call(call.received_at);
+        let who = |call: &Call, keys: &KeyRing| self.identify(call, keys);
+        let (mut judgement, holds) = self.judged(who, &reduced, &grounds, deadline).await;
+        if holds == Holds::ForThisCall || !is_repeatable(&judgement) {
+            if judgement.result.is_ok() {
+                asked.seat.remember(asked.key, Remembered::Momentary);
+            } else {
+                asked.seat.skip();
+            }
+            return self.judged_as_it_came(call, grounds, deadline).await;
+        }
+        judgement.query = judgement.query.map(names_only);
+        judgement.reduced = Some(reduced);
+        let judgement = Arc::new(judgement);
+        asked.seat.remember(asked.key, Remembered::Judgement(Arc::clone(&judgement)));
+        judgement
+    }
+
+    async fn judged_as_it_came(&self, call: &Call, grounds: Grounds, deadline: Instant) -> Arc<Judgement> {
+        let who = |call: &Call, keys: &KeyRing| self.identify(call, keys);
+        Arc::new(self.judged(who, call, &grounds, deadline).await.0)
+    }
+
+    /// Judges the call as it came, whatever is remembered, and has the decision verified.
+    async fn judged_anew(
+        &self,
+        remembered: Option<Remembered>,
+        call: &Call,
+        grounds: Grounds,
+        deadline: Instant,
+    ) -> Arc<Judgement> {
+        let who = |call: &Call, keys: &KeyRing| self.identify(call, keys);
+        let (judgement, _) = self.judged(who, call, &grounds, deadline).await;
+        if let Some(verifier) = &self.verifier {
+            if let Some(Remembered::Judgement(remembered)) = &remembered {
+                verifier.compare(remembered, &judgement);
+            }
+            if let (Ok(_), Some(query)) = (&judgement.result, &judgement.query) {
+                verifier.offer(&grounds.snapshot, query);
+            }
+        }
+        Arc::new(judgement)
+    }
 }
 
 impl Judge for Checker {
-    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Pin<Box<dyn Future<Output = Judgement> + Send + 'a>> {
-        Box::pin(self.judged(|| self.identify(call), call, deadline))
+    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Judging<'a> {
+        let Some(grounds) = self.grounds() else {
+            return Judging::Known(Arc::new(Judgement::failed(not_ready())));
+        };
+        let asked = self.asked(call, &grounds);
+        let remembered = asked.as_ref().and_then(|asked| asked.seat.recall(&asked.key));
+        // What is verified goes round the memory, so that a wrong memory shows as well.
+        if self.verifier.as_ref().is_some_and(|verifier| verifier.is_due()) {
+            return Judging::Pending(Box::pin(self.judged_anew(remembered, call, grounds, deadline)));
+        }
+        match (remembered, asked) {
+            (Some(Remembered::Judgement(judgement)), Some(asked)) => {
+                asked.seat.hit();
+                Judging::Known(judgement)
+            }
+            (None, Some(asked)) => Judging::Pending(Box::pin(self.judged_once(asked, call, grounds, deadline))),
+            (Some(Remembered::Momentary), Some(asked)) => {
+                asked.seat.skip();
+                Judging::Pending(Box::pin(self.judged_as_it_came(call, grounds, deadline)))
+            }
+            (_, None) => Judging::Pending(Box::pin(self.judged_as_it_came(call, grounds, deadline))),
+        }
+    }
+}
+
+/// Whether a judgement says all there is to say about another call: one that asks for the full record does not.
+fn is_repeatable(judgement: &Judgement) -> bool {
+    match &judgement.result {
+        Ok(Verdict { effect: Effect::Allow(mutations), .. }) => !mutations.log_full,
+        Ok(Verdict { effect: Effect::Deny(_) | Effect::Challenge(..), .. }) => true,
+        Err(_) => false,
+    }
+}
+
+/// A query without what is known of its entities, which a remembered judgement has no use for.
+fn names_only(query: Query) -> Query {
+    Query {
+        principal: Node::new(query.principal.uid),
+        resource: Node::new(query.resource.uid),
+        context: std::collections::BTreeMap::new(),
+        bags: Vec::new(),
+        ..query
     }
 }
 

@@ -14,6 +14,7 @@ pub mod lookup;
 pub mod merge;
 pub mod template;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -120,6 +121,12 @@ pub trait EntitySource: Send + Sync {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Facts, Failure>>;
 
+    /// Whether it may be asked at all where the policies read this: then its answer is of the moment.
+    fn is_asked(&self, reads: &Reads) -> bool {
+        let _ = reads;
+        true
+    }
+
     /// Adds to `reads` what of the call this source needs to see, where a policy reads what it gives.
     fn needs(&self, reads: &Reads, needed: &mut Reads) {
         let _ = (reads, needed);
@@ -170,10 +177,18 @@ impl Entities {
     /// What must be known of a call: what the policies read, and what look-ups ask with for them.
     /// The query has to be built by this, or a look-up finds its variable absent.
     #[must_use]
-    pub fn needs(&self, reads: &Reads) -> Reads {
-        let mut needed = reads.clone();
-        self.sources.iter().for_each(|source| source.needs(reads, &mut needed));
+    pub fn needs<'a>(&self, reads: &'a Reads) -> Cow<'a, Reads> {
+        let mut needed = Cow::Borrowed(reads);
+        for source in self.sources.iter().filter(|source| source.is_asked(reads)) {
+            source.needs(reads, needed.to_mut());
+        }
         needed
+    }
+
+    /// Whether a source that has to be waited for may be asked where the policies read this.
+    #[must_use]
+    pub fn are_asked(&self, reads: &Reads) -> bool {
+        self.sources.iter().any(|source| source.is_asked(reads))
     }
 
     /// Everything the sources add to a query.

@@ -90,6 +90,26 @@ pub fn identify(call: &Call, settings: &Settings, keys: &KeyRing) -> Result<Iden
     Ok(Identity { workload: peer.map(|peer| peer.workload), token, task })
 }
 
+/// Whether who calls may be another at another moment: a certificate or a token came that is looked at, and both
+/// have their time and their keys.
+#[must_use]
+pub fn is_momentary(call: &Call, settings: &Settings) -> bool {
+    let tokens = settings.looks_at_tokens() && (call.headers.has("authorization") || !call.verified_tokens.is_empty());
+    let is_task = |(name, _): (&str, &[u8])| crate::call::headers::folded(name) == task::HEADER;
+    let task = !settings.task.issuers.is_empty() && call.headers.iter().any(is_task);
+    tokens || task || call.peer.certificate.is_some()
+}
+
+/// The headers by which [`identify`] finds out who calls where that is not [momentary](is_momentary).
+#[must_use]
+pub fn headers(settings: &Settings) -> &'static [&'static str] {
+    let is_xfcc = |source: &Source| match source {
+        Source::Xfcc(_) => true,
+        Source::Peer | Source::JwtSvid(_) => false,
+    };
+    if settings.sources.iter().any(is_xfcc) { &[xfcc::HEADER] } else { &[] }
+}
+
 /// A proven workload, with what tokens can be compared to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Proven {

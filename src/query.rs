@@ -168,6 +168,8 @@ pub struct Reads {
     pub body: bool,
     /// `context.approval` may be read.
     pub approval: bool,
+    /// `context.env.sourceIp` may be read.
+    pub source_ip: bool,
 }
 
 impl Reads {
@@ -183,6 +185,7 @@ impl Reads {
         self.numbers |= other.numbers;
         self.body |= other.body;
         self.approval |= other.approval;
+        self.source_ip |= other.source_ip;
     }
 }
 

@@ -125,6 +125,8 @@ impl Telemetry {
 /// One judged call, as the edge saw it.
 #[derive(Debug)]
 pub struct Observed<'a> {
+    /// Id of the decision: a UUID of version 7.
+    pub decision_id: uuid::Uuid,
     /// What became of it.
     pub judgement: &'a Judgement,
     /// The call, where it could be decoded.

@@ -102,6 +102,7 @@ fn service(folder: &Path) -> Authz {
         entities: Arc::new(Entities::over(Vec::new())),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
         verifier: None,
+        seat: Some(picket::check::memory::Seat::in_memory(&Arc::default())),
     };
     let observer: Observer = Arc::new(move |seen| telemetry.finish(seen));
     let in_flight = Arc::new(Semaphore::new(16));

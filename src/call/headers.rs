@@ -1,5 +1,7 @@
 //! Headers as the proxy sent them: names in lower case, values as bytes, duplicates kept.
 
+use std::borrow::Cow;
+
 /// All headers of a call, in the order received.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers {
@@ -71,21 +73,30 @@ impl Headers {
 /// How names are compared: servers that turn headers into variables read `_` and `-` alike.
 #[must_use]
 pub fn folded(name: &str) -> String {
-    name.to_ascii_lowercase().replace('_', "-")
+    fold(name).into_owned()
+}
+
+/// As [`folded`], without a copy where the name is folded already.
+#[must_use]
+pub fn fold(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte == b'_' || byte.is_ascii_uppercase()) {
+        return Cow::Owned(name.to_ascii_lowercase().replace('_', "-"));
+    }
+    Cow::Borrowed(name)
 }
 
 /// Whether a name begins with Picket's own prefix.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
-    folded(name).starts_with("x-picket-")
+    fold(name).starts_with("x-picket-")
 }
 
 /// Whether a header carries a credential: it never enters the context or a log.
 #[must_use]
 pub fn is_credential(name: &str) -> bool {
-    let name = folded(name);
+    let name = fold(name);
     matches!(
-        name.as_str(),
+        name.as_ref(),
         "authorization" | "proxy-authorization" | "cookie" | "set-cookie" | "x-forwarded-client-cert" | "txn-token"
     ) || is_reserved(&name)
 }

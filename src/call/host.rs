@@ -105,10 +105,11 @@ fn name_of(name: &str) -> Result<String, HostProblem> {
     if let Some(byte) = name.bytes().find(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))) {
         return Err(HostProblem::Byte(byte));
     }
-    if name.len() > 253 || name.split('.').any(|label| label.len() > 63) {
+    let label_bytes = || name.as_bytes().split(|byte| *byte == b'.').map(<[u8]>::len);
+    if name.len() > 253 || label_bytes().any(|bytes| bytes > 63) {
         return Err(HostProblem::TooLong);
     }
-    if name.split('.').any(str::is_empty) {
+    if label_bytes().any(|bytes| bytes == 0) {
         return Err(HostProblem::EmptyLabel);
     }
     Ok(name.to_ascii_lowercase())

@@ -107,6 +107,11 @@ impl CanonicalPath {
 /// Appends one segment in canonical spelling. `offset` is where it begins in the path as sent.
 fn append_segment(segment: &str, offset: usize, out: &mut String) -> Result<(), PathProblem> {
     let bytes = segment.as_bytes();
+    // Most segments are spelt canonically as they came.
+    if bytes.iter().all(|byte| byte.is_ascii() && is_pchar(char::from(*byte))) {
+        out.push_str(segment);
+        return Ok(());
+    }
     let mut decoded: Vec<(u8, usize, bool)> = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let [first, tail @ ..] = rest {

@@ -2,7 +2,7 @@
 //!
 //! Knows: verdicts. Must not know: how any of them came about.
 
-use crate::decision::Verdict;
+use crate::decision::decide::{Decided, Holds};
 use crate::decision::verdict::{Denial, Effect, Reason};
 use crate::failure::{Code, Failure};
 
@@ -12,11 +12,12 @@ use crate::failure::{Code, Failure};
 ///
 /// # Errors
 /// `message_refused` for a call without a message.
-pub(super) fn together(verdicts: Vec<Verdict>) -> Result<Verdict, Failure> {
-    let mut verdicts = verdicts.into_iter();
+pub(super) fn together(decisions: Vec<Decided>) -> Result<Decided, Failure> {
+    let mut decisions = decisions.into_iter();
     let empty = || Failure::new(Code::MessageRefused, "the call holds no message");
-    let mut whole = verdicts.next().ok_or_else(empty)?;
-    for next in verdicts {
+    let Decided { verdict: mut whole, mut holds } = decisions.next().ok_or_else(empty)?;
+    for Decided { verdict: next, .. } in decisions {
+        holds = Holds::ForThisCall;
         whole.determining.extend(next.determining);
         whole.errors.extend(next.errors);
         whole.effect = match (whole.effect, next.effect) {
@@ -37,5 +38,5 @@ pub(super) fn together(verdicts: Vec<Verdict>) -> Result<Verdict, Failure> {
     whole.determining.dedup();
     whole.errors.sort();
     whole.errors.dedup();
-    Ok(whole)
+    Ok(Decided { verdict: whole, holds })
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
+use super::Judgement;
 use crate::decision::Snapshot;
 use crate::decision::decide::{judging, plain};
 use crate::decision::evaluate::{Findings, Part};
@@ -52,11 +53,24 @@ pub fn verifier(every: u64) -> (Verifier, Verification) {
 }
 
 impl Verifier {
-    /// Takes note of a decided query.
-    pub fn offer(&self, snapshot: &Arc<Snapshot>, query: &Query) {
-        if !self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every) {
-            return;
+    /// Counts a call, and says whether its decision is to be verified.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every)
+    }
+
+    /// Compares what was remembered about a call with what was judged anew.
+    pub fn compare(&self, remembered: &Judgement, judged: &Judgement) {
+        let verdict = |judgement: &Judgement| judgement.result.as_ref().ok().cloned();
+        if verdict(remembered) != verdict(judged) {
+            self.stats.mismatches.fetch_add(1, Ordering::Relaxed);
+            let resource = judged.query.as_ref().map(|query| query.resource.uid.to_string()).unwrap_or_default();
+            tracing::error!(resource, "what was remembered about a call to {resource} is not what is judged");
         }
+    }
+
+    /// Hands a decided query over.
+    pub fn offer(&self, snapshot: &Arc<Snapshot>, query: &Query) {
         if self.sender.try_send((Arc::clone(snapshot), query.clone())).is_err() {
             self.stats.skipped.fetch_add(1, Ordering::Relaxed);
         }

@@ -100,7 +100,7 @@ async fn prepare(args: &Args) -> Result<Prepared, (Vec<Problem>, Files)> {
     let mut prepared = Prepared { snapshot, queries: Vec::with_capacity(given.len()), refused: 0, possible };
     for call in &given {
         let judged = bench.judge(call, now).await.map_err(fault)?;
-        match judged.answer.judgement.query {
+        match judged.answer.judgement.query.clone() {
             Some(query) => prepared.queries.push(query),
             None => prepared.refused += 1,
         }

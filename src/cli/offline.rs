@@ -16,6 +16,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::draw::{self, Files, Paint};
 use super::{Exit, Output};
@@ -201,15 +202,15 @@ impl Bench {
         let request = json::check_request(&text).map_err(|error| chain(&error))?;
         let outline = decode::outline(&request);
         let (judgement, call) = match decode::call(request, self.limits, now) {
-            Err(failure) => (Judgement::failed(failure), None),
+            Err(failure) => (Arc::new(Judgement::failed(failure)), None),
             Ok(call) => (self.judgement(given, &call, now).await?, Some(call)),
         };
-        let answer = encode::answer(judgement, call.as_ref(), outline.caller);
+        let answer = encode::answer(judgement, Uuid::now_v7(), call.as_ref(), outline.caller);
         let response = json::check_response(&answer.response);
         Ok(Judged { answer, response, call, profile: self.profile.clone() })
     }
 
-    async fn judgement(&self, given: &Given, call: &Call, now: UnixMillis) -> Result<Judgement, String> {
+    async fn judgement(&self, given: &Given, call: &Call, now: UnixMillis) -> Result<Arc<Judgement>, String> {
         let facts: Arc<dyn EntitySource> = Arc::new(given.facts.clone());
         let checker = Checker {
             listener: self.listener.clone(),
@@ -218,11 +219,13 @@ impl Bench {
             entities: Arc::new(Entities::over(vec![facts])),
             keys: Arc::clone(&self.keys),
             verifier: None,
+            // An explanation needs everything that is known, which a remembered judgement does not keep.
+            seat: None,
         };
         let deadline = Instant::now() + TIMEOUT;
         Ok(match &given.caller {
             Some(caller) => checker.judge_as(self.identity(caller, now)?, call, deadline).await,
-            None => checker.judge(call, deadline).await,
+            None => checker.judge(call, deadline).done().await,
         })
     }
 

@@ -20,6 +20,32 @@ use crate::query::{Facts, Query, Value};
 /// [`Code::BundleInvalid`] where the namespace's policies never loaded, [`Code::EntitiesUnavailable`] where
 /// two sources contradict each other, [`Code::QueryInvalid`] where the query does not fit the schema.
 pub fn decide(snapshot: &Snapshot, query: &mut Query, facts: &Facts) -> Result<Verdict, Failure> {
+    decided(snapshot, query, facts).map(|decided| decided.verdict)
+}
+
+/// A verdict, and how long it holds.
+#[derive(Debug)]
+pub struct Decided {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// For which calls it holds.
+    pub holds: Holds,
+}
+
+/// For which calls a verdict holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// For every call with the same words and the same facts, as long as the same policies are loaded.
+    ForItsWords,
+    /// For this call only: the time, a body or another thing of the moment may have decided.
+    ForThisCall,
+}
+
+/// As [`decide`], and says for which calls the verdict holds.
+///
+/// # Errors
+/// As [`decide`].
+pub fn decided(snapshot: &Snapshot, query: &mut Query, facts: &Facts) -> Result<Decided, Failure> {
     values::complete(query, facts).map_err(|detail| Failure::new(Code::EntitiesUnavailable, detail))?;
     let query: &Query = query;
     let units = judging(snapshot, &query.namespace)?;
@@ -29,18 +55,21 @@ pub fn decide(snapshot: &Snapshot, query: &mut Query, facts: &Facts) -> Result<V
     let enforced = find(Part::Enforced).map_err(invalid)?;
     let case = Case { snapshot, query, units: &units };
     let (effect, determining) = case.effect(&enforced.findings);
-    let mut candidates = enforced.candidates;
+    let (mut candidates, mut lasts) = (enforced.candidates, enforced.lasts);
     let mut would_be = None;
     if units.iter().any(|unit| unit.watched) {
         let watched = find(Part::Shadow).map_err(invalid)?;
         candidates += watched.candidates;
+        lasts &= watched.lasts;
         let mut all = Findings::clone(&watched.findings);
         all.unite(&enforced.findings);
         all.permits.retain(|id| !case.entry(id).is_some_and(|entry| entry.bridge));
         would_be = Some(case.would_be(&all));
     }
     snapshot.engine().stats().candidates.observe(candidates);
-    Ok(Verdict { effect, determining, errors: enforced.findings.errors(), would_be })
+    let verdict = Verdict { effect, determining, errors: enforced.findings.errors(), would_be };
+    let holds = if lasts { Holds::ForItsWords } else { Holds::ForThisCall };
+    Ok(Decided { verdict, holds })
 }
 
 /// What plain Cedar finds: every policy is evaluated, with everything that is known. The specification that

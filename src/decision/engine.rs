@@ -15,9 +15,10 @@ use super::index::Index;
 use super::lean::{self, unknown_action};
 use super::manifest::Mode;
 use super::project::{Cut, ScopeNames, Shape};
-use super::reach::Reach;
+use super::reach::{Reach, is_lasting};
 use super::schema::Types;
-use super::unit::Unit;
+use super::unit::{Entry, Unit};
+use crate::obligation::template::{Root, Template, Variable};
 use crate::query::Query;
 use candidates::Candidates;
 
@@ -61,6 +62,8 @@ pub(super) struct Found {
     pub(super) findings: Arc<Findings>,
     /// How many policies' scopes name the query.
     pub(super) candidates: usize,
+    /// Whether every call with the same words finds the same.
+    pub(super) lasts: bool,
 }
 
 /// Everything that follows from which policies were selected.
@@ -70,6 +73,8 @@ struct Plan {
     shape: Shape,
     generations: Vec<u64>,
     remembered: Remembered,
+    /// Neither a condition nor a template reaches what two calls of the same words may differ in.
+    lasts: bool,
 }
 
 /// Whether decisions of a plan may be remembered.
@@ -125,10 +130,13 @@ impl Engine {
     ) -> Result<Found, String> {
         let (key, lists) = select(units, part, query);
         let candidates = lists.iter().map(|(_, list)| list.len()).sum();
-        let findings = self.findings(units, key, &lists, query, types)?;
-        Ok(Found { findings, candidates })
+        let (findings, lasts) = self.findings(units, key, &lists, query, types)?;
+        // A failure may come from the stack of the moment rather than from the policy.
+        let lasts = lasts && findings.permit_errors.is_empty() && findings.forbid_errors.is_empty();
+        Ok(Found { findings, candidates, lasts })
     }
 
+    /// The findings, and whether the plan's decisions last.
     fn findings(
         &self,
         units: &[Arc<Unit>],
@@ -136,16 +144,19 @@ impl Engine {
         lists: &[(u32, Vec<u32>)],
         query: &Query,
         types: &Types,
-    ) -> Result<Arc<Findings>, String> {
+    ) -> Result<(Arc<Findings>, bool), String> {
         if lists.iter().all(|(_, list)| list.is_empty()) {
             // Nothing can be satisfied and nothing can fail; but the query must fit the schema all the same.
-            return types.action(&query.action).map(|_| Arc::default()).ok_or_else(|| unknown_action(&query.action));
+            return types
+                .action(&query.action)
+                .map(|_| (Arc::default(), true))
+                .ok_or_else(|| unknown_action(&query.action));
         }
         let plan = self.plan(key, units, lists);
         let cut = plan.shape.cut(query);
         if plan.remembered == Remembered::No {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
-            return plan.evaluate(&cut, types).map(Arc::new);
+            return plan.evaluate(&cut, types).map(|found| (Arc::new(found), false));
         }
         let mut key = Vec::with_capacity(512);
         plan.generations.iter().for_each(|generation| key.extend_from_slice(&generation.to_be_bytes()));
@@ -157,7 +168,7 @@ impl Engine {
         cut.write_key(&mut key);
         if let Some(known) = self.decisions.get(key.as_slice()) {
             self.stats.decision_hits.fetch_add(1, Ordering::Relaxed);
-            return Ok(known);
+            return Ok((known, plan.lasts));
         }
         let found = Arc::new(plan.evaluate(&cut, types)?);
         // A failure may come from the stack of the moment rather than from the policy.
@@ -167,7 +178,7 @@ impl Engine {
         } else {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(found)
+        Ok((found, plan.lasts))
     }
 
     fn plan(&self, key: Vec<u32>, units: &[Arc<Unit>], lists: &[(u32, Vec<u32>)]) -> Arc<Plan> {
@@ -248,6 +259,7 @@ impl Plan {
             shape: Shape::default(),
             generations: units.iter().map(|unit| unit.generation).collect(),
             remembered: Remembered::Yes,
+            lasts: true,
         };
         for (side, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
             let Some((_, index)) = indexes.iter().find(|(known, _)| known == side) else { continue };
@@ -257,6 +269,7 @@ impl Plan {
                 let (principal, resource) = index.scope_names(number);
                 scope.principal.extend(principal.cloned());
                 scope.resource.extend(resource.cloned());
+                plan.lasts &= lasts(entry);
             }
         }
         if reach.reads_now() {
@@ -269,4 +282,13 @@ impl Plan {
     fn evaluate(&self, cut: &Cut<'_>, types: &Types) -> Result<Findings, String> {
         Ok(evaluate::ask_each(&self.policies, lean::build(cut, types)?))
     }
+}
+
+/// Whether every call with the same words meets a policy alike, in its conditions and its obligations' templates.
+fn lasts(entry: &Entry) -> bool {
+    let follows = |variable: &Variable| {
+        let path: Vec<&str> = variable.path.iter().map(String::as_str).collect();
+        variable.root != Root::Context || is_lasting(&path)
+    };
+    entry.reach.lasts() && entry.obligations.templates().flat_map(Template::variables).all(follows)
 }

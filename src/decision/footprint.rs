@@ -159,6 +159,7 @@ fn note_path(path: &[&str], attr: &str, found: &RefCell<Footprint>) {
     match (path, attr) {
         (["principal"], "facts") => found.reads.principal_facts = true,
         (["resource"], "facts") => found.reads.resource_facts = true,
+        (["context", "env"], "sourceIp") => found.reads.source_ip = true,
         (["context", "env", "facts"], name) => found.reads.call_facts.merge(&Keys::Some([name.to_owned()].into())),
         (["context"], "args" | "numbers" | "decimals" | "kinds" | "fields") => found.reads.body = true,
         (["context", "http"], "bodyBytes") => found.reads.body = true,
@@ -208,7 +209,11 @@ fn leaf(node: &Expr, found: &RefCell<Footprint>) {
             reads.headers_compared = Keys::All;
         }
         ["context", "http", "query"] => reads.query = Keys::All,
-        ["context", "env"] | ["context", "env", "facts"] => reads.call_facts = Keys::All,
+        ["context", "env"] => {
+            reads.call_facts = Keys::All;
+            reads.source_ip = true;
+        }
+        ["context", "env", "facts"] => reads.call_facts = Keys::All,
         ["context", "args" | "kinds" | "fields"] => reads.args = Keys::All,
         ["context", "numbers" | "decimals"] => {
             reads.args = Keys::All;
@@ -228,6 +233,7 @@ fn everything(found: &RefCell<Footprint>) {
     reads.numbers = true;
     reads.body = true;
     reads.approval = true;
+    reads.source_ip = true;
 }
 
 #[cfg(test)]
@@ -327,6 +333,21 @@ mod tests {
             assert!(reads(condition).reads.approval, "{condition}");
         }
         assert!(!reads(r#"context.http.path == "/approval" && context.args.hasTag("/approval")"#).reads.approval);
+    }
+
+    #[test]
+    fn the_source_address_is_found_on_every_way() {
+        for condition in [
+            r#"context.env.sourceIp == ip("10.0.0.1")"#,
+            "context.env has sourceIp",
+            "context has env.sourceIp",
+            "context.env == context.env",
+            "context == context",
+            r#"(if true then context.env else context.env).sourceIp == ip("10.0.0.1")"#,
+        ] {
+            assert!(reads(condition).reads.source_ip, "{condition}");
+        }
+        assert!(!reads(r#"context.env.listener == "edge""#).reads.source_ip);
     }
 
     #[test]

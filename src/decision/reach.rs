@@ -10,6 +10,25 @@ use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Template, Var};
 
 use crate::query::{Keys, Uid};
 
+/// The parts of the context that follow from the words of a call, so that a decision that reaches no other part
+/// holds for every call with the same words. A new part is left out until it is known to follow.
+const LASTING: [[&str; 2]; 8] = [
+    ["env", "facts"],
+    ["env", "listener"],
+    ["env", "sourceIp"],
+    ["http", "headers"],
+    ["http", "host"],
+    ["http", "method"],
+    ["http", "path"],
+    ["http", "query"],
+];
+
+/// Whether a path below the context leads to a part that follows from the words of a call.
+#[must_use]
+pub fn is_lasting(path: &[&str]) -> bool {
+    LASTING.iter().any(|lasting| path.starts_with(lasting))
+}
+
 /// A path from a root by attributes: `["http", "path"]` below the context.
 pub type Path = Vec<String>;
 
@@ -84,6 +103,14 @@ impl Reach {
     pub fn reads_now(&self) -> bool {
         let path = ["env".to_owned(), "now".to_owned()];
         self.whole_context || self.context.iter().any(|read| path.starts_with(read) || read.starts_with(&path))
+    }
+
+    /// Whether only such parts of the context are reached as every call with the same words has alike: not the time,
+    /// not what came in a body, and nothing that is not named in [`LASTING`].
+    #[must_use]
+    pub fn lasts(&self) -> bool {
+        let follows = |path: &Path| is_lasting(&path.iter().map(String::as_str).collect::<Vec<_>>());
+        !self.whole_context && self.context.iter().chain(self.bags.keys()).all(follows)
     }
 
     fn entity(&mut self, root: Root) -> Option<&mut EntityReach> {
@@ -294,6 +321,23 @@ mod tests {
         assert!(reach("(if context.http.path == \"/\" then principal else resource).facts.x").principal.whole);
         assert!(reach("[principal].contains(resource)").resource.whole);
         assert!(reach("context == {}").whole_context);
+    }
+
+    #[test]
+    fn what_differs_between_two_calls_of_the_same_words_does_not_last() {
+        for condition in [
+            "context.env.now < datetime(\"2026-01-01\")",
+            "context.http.bodyBytes < 5",
+            "context has approval",
+            "context.args.hasTag(\"/a\")",
+            "context.http == context.http",
+            "context == context",
+            "context has http.bodyBytes",
+        ] {
+            assert!(!reach(condition).lasts(), "{condition}");
+        }
+        let words = r#"context.http.path == "/" && context.env.listener == "a" && context.http.headers.hasTag("x")"#;
+        assert!(reach(words).lasts());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
@@ -37,7 +38,11 @@ pub struct Snapshot {
     settable: HashMap<String, BTreeSet<String>>,
     digests: BTreeMap<String, String>,
     engine: Arc<Engine>,
+    generation: u64,
 }
+
+/// Numbers the snapshots of this process; none is ever given twice.
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
 /// A namespace's policies.
 #[derive(Debug, Clone)]
@@ -114,7 +119,8 @@ impl Snapshot {
             reads.insert(name.clone(), all);
             settable.insert(name.clone(), platform.mesh.settable.union(&unit.settable).cloned().collect());
         }
-        Self { platform, namespaces, reads, settable, digests, engine }
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        Self { platform, namespaces, reads, settable, digests, engine, generation }
     }
 
     pub(super) fn platform(&self) -> &Arc<Platform> {
@@ -123,6 +129,12 @@ impl Snapshot {
 
     pub(super) fn parts(&self) -> &BTreeMap<String, Part> {
         &self.namespaces
+    }
+
+    /// Different for every snapshot that was ever made by this process.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Finds satisfied policies; shared by all snapshots of one line.

@@ -230,6 +230,10 @@ impl EntitySource for Lookup {
         self.look_up(query, known, reads, deadline).boxed()
     }
 
+    fn is_asked(&self, reads: &Reads) -> bool {
+        self.is_read(reads)
+    }
+
     fn needs(&self, reads: &Reads, needed: &mut Reads) {
         if self.is_read(reads) {
             self.url.needs(needed);

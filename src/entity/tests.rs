@@ -188,8 +188,9 @@ fn what_look_ups_ask_with_is_needed_only_where_a_policy_reads_what_they_fill() {
                 url: 'http://h/${context.http.headers[X-Change]}/${context.args[/change]}'}]";
     let settings: Settings = serde_saphyr::from_str(yaml).unwrap();
     let entities = Entities::new(&settings, "config.yaml", &TaskTracker::new()).unwrap();
-    assert_eq!(entities.needs(&Reads::default()), Reads::default());
-    let needed = entities.needs(&all());
+    assert_eq!(*entities.needs(&Reads::default()), Reads::default());
+    let all = all();
+    let needed = entities.needs(&all);
     assert!(needed.headers.contains("x-change") && needed.headers_compared.contains("x-change"));
     assert!(needed.body);
 }

@@ -5,6 +5,8 @@
 //! It always answers, in time, and with `Ok`: a gRPC error would leave the decision to the filter's
 //! `failure_mode_allow`. The one exception is [`OnFailure::DeferToProxy`], which is opt-in.
 
+mod reply;
+mod service;
 #[cfg(test)]
 mod tests;
 mod timeout;
@@ -14,20 +16,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use envoy_types::pb::envoy::service::auth::v3::authorization_server::{Authorization, AuthorizationServer};
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
-use super::decode::{self, Caller, Limits, Outline};
-use super::encode::{self, Answer};
+use super::decode::{self, Caller, Limits};
+use super::encode;
 use crate::call::{Call, UnixMillis};
-use crate::check::{Judge, Judgement};
+use crate::check::{Judge, Judgement, Judging};
 use crate::failure::{Code, Failure};
 use crate::telemetry::Observed;
+pub use reply::Reply;
+use reply::Sent;
+pub use service::CheckServer;
 
 /// The wall clock, as far as decisions see it.
 pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
@@ -140,13 +146,33 @@ impl Authz {
 
     /// The same as a tonic service, with the limit on message size.
     #[must_use]
-    pub fn into_server(self) -> AuthorizationServer<Self> {
-        let bytes_max = self.settings.message_bytes_max;
-        AuthorizationServer::new(self).max_decoding_message_size(bytes_max)
+    pub fn into_server(self) -> CheckServer {
+        CheckServer::new(self)
     }
 
-    /// Judges a check and answers it; never panics, and never waits past the deadline.
-    async fn answered(&self, request: CheckRequest, metadata: &MetadataMap) -> Answer {
+    /// The largest check that is read, in bytes.
+    fn message_bytes_max(&self) -> usize {
+        self.settings.message_bytes_max
+    }
+
+    /// Judges a check and says what to send; never panics, and never waits past the deadline.
+    ///
+    /// # Errors
+    /// A gRPC error where a failure is left to the proxy: [`OnFailure::DeferToProxy`].
+    pub async fn reply(&self, request: CheckRequest, metadata: &MetadataMap) -> Result<Reply, Status> {
+        // What panics outside the inner guards, such as dropping a judge's future, ends here.
+        let sent = AssertUnwindSafe(self.answered(request, metadata)).catch_unwind().await;
+        let sent = sent.unwrap_or_else(|panic| {
+            let judgement = Arc::new(Judgement::failed(self.panicked(panic.as_ref())));
+            Sent::of(encode::answer(judgement, Uuid::now_v7(), None, Caller::default()))
+        });
+        match (self.settings.on_failure, encode::deferrable(&sent.judgement)) {
+            (OnFailure::DeferToProxy, Some(code)) => Err(Status::unavailable(code.as_str())),
+            (OnFailure::DeferToProxy, None) | (OnFailure::Deny, _) => Ok(sent.reply),
+        }
+    }
+
+    async fn answered(&self, request: CheckRequest, metadata: &MetadataMap) -> Sent {
         let started = Instant::now();
         let received_at = (self.clock)();
         let deadline = started + timeout::of(self.settings.deadline, metadata);
@@ -154,12 +180,29 @@ impl Authz {
         let outline = decode::outline(&request);
         let (judgement, call) = self.judged(request, received_at, deadline).await;
         abandoned.stats = None;
-        let encoded = self.caught(|| encode::answer(judgement, call.as_ref(), outline.caller));
+        let decision_id = Uuid::now_v7();
+        let encoded = self.caught(|| Sent::new(judgement, decision_id, call.as_ref(), outline.caller));
         // A failure's answer has no input but its code: it cannot meet whatever made the first one panic.
-        let answer = encoded.unwrap_or_else(|failure| encode::answer(Judgement::failed(failure), None, outline.caller));
+        let sent = encoded.unwrap_or_else(|failure| {
+            let judgement = Arc::new(Judgement::failed(failure));
+            Sent::of(encode::answer(judgement, decision_id, None, outline.caller))
+        });
         let own = metadata.get("traceparent").and_then(|value| value.to_str().ok());
-        self.observe(&answer, call.as_ref(), &outline, own, received_at, started.elapsed());
-        answer
+        let observed = Observed {
+            decision_id,
+            judgement: &sent.judgement,
+            call: call.as_ref(),
+            listener: &self.listener,
+            status: sent.status,
+            trace_parent: own.or(outline.trace_parent.as_deref()),
+            request_id: outline.request_id.as_deref(),
+            received_at,
+            elapsed: started.elapsed(),
+        };
+        // The answer stands, whatever becomes of its record; the count of panics tells.
+        let told = self.caught(|| (self.observer)(&observed));
+        drop(told);
+        sent
     }
 
     /// The judgement, and the call as far as it was decoded.
@@ -168,54 +211,39 @@ impl Authz {
         request: CheckRequest,
         received_at: UnixMillis,
         deadline: Instant,
-    ) -> (Judgement, Option<Call>) {
+    ) -> (Arc<Judgement>, Option<Call>) {
+        let failed = |failure| Arc::new(Judgement::failed(failure));
         // Shedding comes first, so that a refused check costs next to nothing.
         let Ok(_permit) = self.in_flight.try_acquire() else {
             self.stats.sheds.fetch_add(1, Ordering::Relaxed);
-            return (Judgement::failed(Failure::new(Code::Overload, "too many checks are in flight")), None);
+            return (failed(Failure::new(Code::Overload, "too many checks are in flight")), None);
         };
         let limits = Limits { body_bytes_max: self.settings.body_bytes_max };
         let decoded = self.caught(|| decode::call(request, limits, received_at)).and_then(|decoded| decoded);
         let call = match decoded {
             Ok(call) => call,
-            Err(failure) => return (Judgement::failed(failure), None),
+            Err(failure) => return (failed(failure), None),
         };
         // A deadline that has passed already is not even tried: `timeout_at` would poll once.
         if deadline <= Instant::now() {
-            return (Judgement::failed(Failure::new(Code::Deadline, "the check came with no time left")), Some(call));
+            return (failed(Failure::new(Code::Deadline, "the check came with no time left")), Some(call));
         }
-        // The judge makes its future inside the guard, since making it may panic as well.
-        let judging = AssertUnwindSafe(async { self.judge.judge(&call, deadline).await }).catch_unwind();
-        let judgement = match tokio::time::timeout_at(deadline, judging).await {
-            Ok(Ok(judgement)) => judgement,
-            Ok(Err(panic)) => Judgement::failed(self.panicked(panic.as_ref())),
-            Err(_) => Judgement::failed(Failure::new(Code::Deadline, "the check was not judged by its deadline")),
-        };
-        (judgement, Some(call))
+        (self.waited(&call, deadline).await, Some(call))
     }
 
-    fn observe(
-        &self,
-        answer: &Answer,
-        call: Option<&Call>,
-        outline: &Outline,
-        trace_parent: Option<&str>,
-        received_at: UnixMillis,
-        elapsed: Duration,
-    ) {
-        let observed = Observed {
-            judgement: &answer.judgement,
-            call,
-            listener: &self.listener,
-            status: answer.status,
-            trace_parent: trace_parent.or(outline.trace_parent.as_deref()),
-            request_id: outline.request_id.as_deref(),
-            received_at,
-            elapsed,
+    /// The judgement of a call, or why there is none in time.
+    async fn waited(&self, call: &Call, deadline: Instant) -> Arc<Judgement> {
+        let failed = |failure| Arc::new(Judgement::failed(failure));
+        let pending = match self.caught(|| self.judge.judge(call, deadline)) {
+            Ok(Judging::Pending(pending)) => AssertUnwindSafe(pending).catch_unwind(),
+            Ok(Judging::Known(judgement)) => return judgement,
+            Err(failure) => return failed(failure),
         };
-        // The answer stands, whatever becomes of its record; the count of panics tells.
-        let told = self.caught(|| (self.observer)(&observed));
-        drop(told);
+        match tokio::time::timeout_at(deadline, pending).await {
+            Ok(Ok(judgement)) => judgement,
+            Ok(Err(panic)) => failed(self.panicked(panic.as_ref())),
+            Err(_) => failed(Failure::new(Code::Deadline, "the check was not judged by its deadline")),
+        }
     }
 
     /// Runs `work`, and turns a panic into [`Code::Internal`].
@@ -231,19 +259,12 @@ impl Authz {
     }
 }
 
+/// For whoever asks in process; the proxy asks [`CheckServer`], which sends the same replies.
 #[tonic::async_trait]
 impl Authorization for Authz {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let (metadata, _extensions, request) = request.into_parts();
-        // What panics outside the inner guards, such as dropping a judge's future, ends here.
-        let answer = AssertUnwindSafe(self.answered(request, &metadata)).catch_unwind().await;
-        let answer = answer.unwrap_or_else(|panic| {
-            encode::answer(Judgement::failed(self.panicked(panic.as_ref())), None, Caller::default())
-        });
-        match (self.settings.on_failure, encode::deferrable(&answer.judgement)) {
-            (OnFailure::DeferToProxy, Some(code)) => Err(Status::unavailable(code.as_str())),
-            (OnFailure::DeferToProxy, None) | (OnFailure::Deny, _) => Ok(Response::new(answer.response)),
-        }
+        self.reply(request, &metadata).await?.into_response().map(Response::new)
     }
 }
 

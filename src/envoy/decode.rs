@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use envoy_types::pb::envoy::config::core::v3::{Metadata, address};
-use envoy_types::pb::envoy::service::auth::v3::attribute_context;
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::{self, HttpRequest};
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 
 use super::structs;
@@ -27,6 +27,8 @@ use crate::failure::{Code, Failure};
 pub const HEADER_BYTES_MAX: usize = 96 * 1024;
 /// Most headers, pseudo headers included.
 pub const HEADERS_MAX: usize = 200;
+/// How the content types of gRPC begin.
+const GRPC: &str = "application/grpc";
 /// Where Envoy's jwt_authn filter leaves what it verified.
 const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";
 
@@ -48,6 +50,17 @@ pub enum Caller {
     Grpc,
 }
 
+impl Caller {
+    /// One of two, for what is prepared for each.
+    #[must_use]
+    pub fn pick<T>(self, [http, grpc]: &[T; 2]) -> &T {
+        match self {
+            Self::Http => http,
+            Self::Grpc => grpc,
+        }
+    }
+}
+
 /// What the answer and the log need of a check even if it cannot be decoded. Nothing is decided on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outline {
@@ -64,8 +77,10 @@ pub struct Outline {
 pub fn outline(request: &CheckRequest) -> Outline {
     let http = request.attributes.as_ref().and_then(|a| a.request.as_ref()).and_then(|r| r.http.as_ref());
     let Some(http) = http else { return Outline::default() };
-    let text = |name: &str| headers::peek(http, name).filter(|text| printable(text)).map(str::to_owned);
-    let grpc = text("content-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/grpc"));
+    let peeked = |name: &str| headers::peek(http, name).filter(|text| printable(text));
+    let text = |name: &str| peeked(name).map(str::to_owned);
+    let is_grpc = |kind: &str| kind.get(..GRPC.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(GRPC));
+    let grpc = peeked("content-type").is_some_and(is_grpc);
     Outline {
         caller: if grpc { Caller::Grpc } else { Caller::Http },
         request_id: text("x-request-id"),
@@ -91,9 +106,12 @@ pub fn call(request: CheckRequest, limits: Limits, received_at: UnixMillis) -> R
     let Some(http) = request.and_then(|request| request.http) else {
         return Err(Failure::new(Code::TcpUnsupported, "the check is not about an HTTP request"));
     };
-    let read = headers::read(&http)?;
-    let line = target::read(&http, &read)?;
-    let body = body::read(http, &read, limits);
+    let HttpRequest {
+        method, path, host, scheme, query, fragment, headers: map, header_map: raw, body, raw_body, ..
+    } = http;
+    let mut read = headers::read(raw, map, path.len())?;
+    let line = target::read(target::Sent { method, scheme, host, path, query, fragment }, &mut read)?;
+    let body = body::read(raw_body, &body, &read, limits);
     let mut peer = peer(source, destination);
     peer.sni = tls_session.map(|session| session.sni).filter(|sni| !sni.is_empty());
     Ok(Call {

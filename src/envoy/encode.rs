@@ -11,16 +11,20 @@ mod mutations;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, OkHttpResponse};
 use envoy_types::pb::google::rpc;
+use uuid::Uuid;
 
 use super::decode::Caller;
 use crate::call::Call;
 use crate::catalog::{Service, TokenMetadata};
 use crate::check::Judgement;
+use crate::decision::Verdict;
 use crate::decision::verdict::{Denial, Effect, Reason};
 use crate::failure::{Blame, Code, Failure};
 use crate::obligation::Mutations;
@@ -35,8 +39,10 @@ const UNAUTHENTICATED: i32 = 16;
 /// An answer, and what it says.
 #[derive(Debug)]
 pub struct Answer {
+    /// Id of the decision.
+    pub decision_id: Uuid,
     /// What really became of the call: an allow that Envoy could not carry out is a denial here.
-    pub judgement: Judgement,
+    pub judgement: Arc<Judgement>,
     /// What goes back to Envoy.
     pub response: CheckResponse,
     /// HTTP status the caller gets; 200 for an allow, and for refusals in a form that has it.
@@ -48,27 +54,34 @@ pub struct Answer {
 /// `call` is `None` where the check could not be decoded. An allow needs the call, the snapshot and the service:
 /// without them nobody knows which headers to strip, and it becomes [`Code::Internal`].
 #[must_use]
-pub fn answer(mut judgement: Judgement, call: Option<&Call>, caller: Caller) -> Answer {
-    match ok_response(&judgement, call) {
+pub fn answer(judgement: Arc<Judgement>, decision_id: Uuid, call: Option<&Call>, caller: Caller) -> Answer {
+    // What answers many calls is written from what was looked at of all of them.
+    let sendable = ok_response(&judgement, judgement.reduced.as_ref().or(call));
+    let judgement = match sendable {
         Ok(Some(ok)) => {
-            let response = response(OK, HttpResponse::OkResponse(ok), &judgement);
-            return Answer { judgement, response, status: 200 };
+            let response = response(OK, HttpResponse::OkResponse(ok), &judgement, decision_id);
+            return Answer { decision_id, judgement, response, status: 200 };
         }
-        Ok(None) => {}
-        Err(Unsendable::Failure(failure)) => judgement.result = Err(failure),
-        Err(Unsendable::Obligation(detail)) => {
-            if let Ok(verdict) = &mut judgement.result {
-                let reason = Reason::ObligationUnmet;
-                verdict.effect = Effect::Deny(Denial { reason, status: None, public_reason: None, detail });
-            }
-        }
-    }
+        Ok(None) => judgement,
+        Err(Unsendable::Failure(failure)) => Arc::new(judgement.with_result(Err(failure))),
+        Err(Unsendable::Obligation(detail)) => Arc::new(judgement.with_result(denied_for(&judgement, detail))),
+    };
     let refusal = refusal(&judgement);
     // The code is the refusal's own, never that of its form: a form may have status 200.
     let code = rpc_code(refusal.status_for(caller));
-    let denied::Written { status, response: denied } = denied::denied(&judgement, &refusal, caller);
-    let response = response(code, HttpResponse::DeniedResponse(denied), &judgement);
-    Answer { judgement, response, status }
+    let denied::Written { status, response: denied } = denied::denied(&judgement, decision_id, &refusal, caller);
+    let response = response(code, HttpResponse::DeniedResponse(denied), &judgement, decision_id);
+    Answer { decision_id, judgement, response, status }
+}
+
+/// The same verdict as a denial, because its obligations cannot be carried out.
+fn denied_for(judgement: &Judgement, detail: String) -> Result<Verdict, Failure> {
+    let mut result = judgement.result.clone();
+    if let Ok(verdict) = &mut result {
+        let reason = Reason::ObligationUnmet;
+        verdict.effect = Effect::Deny(Denial { reason, status: None, public_reason: None, detail });
+    }
+    result
 }
 
 /// The code of a failure that is our own or a source's trouble, and so may be left to the proxy to decide.
@@ -81,10 +94,10 @@ pub fn deferrable(judgement: &Judgement) -> Option<Code> {
     }
 }
 
-fn response(code: i32, http: HttpResponse, judgement: &Judgement) -> CheckResponse {
+fn response(code: i32, http: HttpResponse, judgement: &Judgement, decision_id: Uuid) -> CheckResponse {
     CheckResponse {
         status: Some(rpc::Status { code, message: String::new(), details: Vec::new() }),
-        dynamic_metadata: Some(metadata::of(judgement)),
+        dynamic_metadata: Some(metadata::of(judgement, decision_id)),
         http_response: Some(http),
     }
 }

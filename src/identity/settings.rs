@@ -163,6 +163,16 @@ impl Settings {
         domain == self.home_trust_domain || self.allowed_trust_domains.contains(domain)
     }
 
+    /// Whether a token can make a difference to a call.
+    #[must_use]
+    pub fn looks_at_tokens(&self) -> bool {
+        let is_svid = |source: &Source| match source {
+            Source::JwtSvid(_) => true,
+            Source::Peer | Source::Xfcc(_) => false,
+        };
+        !self.tokens.is_empty() || self.sources.iter().any(is_svid)
+    }
+
     /// Everything that is wrong with these settings, given the issuers that are configured.
     #[must_use]
     pub fn problems(&self, issuers: &[IssuerRules]) -> Vec<String> {

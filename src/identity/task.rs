@@ -19,7 +19,7 @@ use crate::call::{Call, UnixMillis};
 use crate::failure::{Code, Failure};
 
 /// The only header that carries a task token.
-const HEADER: &str = "txn-token";
+pub(super) const HEADER: &str = "txn-token";
 
 /// A task, as a verified token names it. Names are as the issuer wrote them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::{Outcome, Proof, Proven, SpiffeId, Workload, peer};
 use crate::call::Call;
 use crate::failure::{Code, Failure};
 
-const HEADER: &str = "x-forwarded-client-cert";
+pub(super) const HEADER: &str = "x-forwarded-client-cert";
 
 /// Longest value read.
 const BYTES_MAX: usize = 16 * 1024;

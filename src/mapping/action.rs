@@ -152,6 +152,18 @@ fn has_body_method(method: &str) -> bool {
     !matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
+/// The headers that [`asked`] looks at for a call of this method to a service of this protocol.
+#[must_use]
+pub fn headers(method: &str, protocol: Protocol) -> &'static [&'static str] {
+    const OPTIONS: [&str; 5] =
+        ["access-control-request-method", "content-length", "content-type", "origin", "transfer-encoding"];
+    match (method, protocol) {
+        ("OPTIONS", _) => &OPTIONS,
+        (_, Protocol::Grpc) => &["content-type"],
+        (_, Protocol::Http | Protocol::Mcp | Protocol::A2a | Protocol::Openai | Protocol::Anthropic) => &[],
+    }
+}
+
 fn connect(settings: &Settings) -> Result<Asked, Failure> {
     if !settings.allow_connect {
         return Err(Failure::new(Code::ConnectRefused, "CONNECT is off on this listener"));

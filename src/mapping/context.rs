@@ -123,6 +123,22 @@ fn headers(call: &Call, reads: &Reads) -> Result<BTreeMap<String, String>, Failu
     Ok(entries)
 }
 
+/// Whether [`context`] looks at a header of this name: a policy can read it, or servers that read `_` as `-` take it
+/// for one that a policy can read.
+#[must_use]
+pub fn looks_at(sent: &str, reads: &Keys) -> bool {
+    match reads {
+        Keys::All => true,
+        Keys::Some(names) => names.iter().any(|name| is_same(sent, name)),
+    }
+}
+
+/// Whether two names in lower case are one to servers that read `_` as `-`.
+fn is_same(one: &str, other: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    one.len() == other.len() && one.bytes().map(fold).eq(other.bytes().map(fold))
+}
+
 /// A header of the call that servers which read `_` as `-` take for `name`, though it is spelt otherwise.
 fn other_spelling<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
     let may_fold = |sent: &str| sent != name && (sent.contains('_') || name.contains('_'));

@@ -41,7 +41,7 @@ impl Backend {
         let request = json::check_request(call_json).map_err(|error| error.to_string())?;
         let call = decode::call(request, decode::Limits::default(), clock()())
             .map_err(|failure| format!("the call is denied before it is judged: {failure}"))?;
-        let judgement = checker.judge(&call, Instant::now() + EXPLAIN_TIMEOUT).await;
+        let judgement = checker.judge(&call, Instant::now() + EXPLAIN_TIMEOUT).done().await;
         Ok(Explanation::of(&judgement, &call, &checker.profile).json().to_string())
     }
 }

@@ -15,6 +15,7 @@ use super::stats::ConnStats;
 use super::tasks::Tasks;
 use super::{Parts, gauges};
 use crate::call::UnixMillis;
+use crate::check::memory::{Memory, Seat};
 use crate::check::{Checker, Judge, verify};
 use crate::config::Config;
 use crate::decision::Snapshot;
@@ -55,13 +56,9 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
     report(&policies);
 
     let observer = observer(&telemetry, witness);
-    let (verifier, verification) = verify::verifier(config.limits.verify_every);
-    let verified = verifier.stats();
-    let verifier = (config.limits.verify_every > 0).then(|| Arc::new(verifier));
-    if verifier.is_some() {
-        tasks.spawn("verify", verification.run());
-    }
-    let checker = |name: &str, profile: &str| {
+    let (verifier, verified) = verifier(config.limits.verify_every, &tasks);
+    let memory = Arc::<Memory>::default();
+    let checker = |name: &str, profile: &str, seat: Option<Seat>| {
         let profile = config.profiles.get(profile).cloned().unwrap_or_default();
         Arc::new(Checker {
             listener: name.to_owned(),
@@ -70,13 +67,15 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
             entities: Arc::clone(&entities),
             keys: Arc::clone(&keys),
             verifier: verifier.clone(),
+            seat,
         })
     };
+    // Explanations need everything that is known, which a remembered judgement does not keep.
     let checkers: BTreeMap<String, Arc<Checker>> =
-        config.profiles.keys().map(|name| (name.clone(), checker(name, name))).collect();
+        config.profiles.keys().map(|name| (name.clone(), checker(name, name, None))).collect();
     let (in_flight, calls) = (Arc::new(Semaphore::new(config.limits.in_flight_max)), Arc::<authz::Stats>::default());
     let service = |listener: &Listener| {
-        let judge: Arc<dyn Judge> = checker(&listener.name, &listener.profile);
+        let judge: Arc<dyn Judge> = checker(&listener.name, &listener.profile, Some(Seat::in_memory(&memory)));
         let (settings, name) = (config.limits.check.clone(), listener.name.as_str());
         let (in_flight, observer, calls) = (Arc::clone(&in_flight), Arc::clone(&observer), Arc::clone(&calls));
         let service = Authz::new(judge, settings, name, in_flight, Arc::clone(&clock), observer, calls);
@@ -93,6 +92,7 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
         entities,
         keys: Arc::clone(&keys),
         verified,
+        memory: Arc::clone(&memory),
     };
     gauges::register(telemetry.metrics(), &work);
     start(&tasks, &policies, &keys, config.keys.issuers.is_empty());
@@ -117,6 +117,17 @@ fn keys(config: &Config) -> Result<Arc<Keys>, Vec<Problem>> {
     let problem = |message| Problem::error("configuration", message);
     let keys = Keys::new(&config.keys, Path::new("."));
     keys.map(Arc::new).map_err(|problems| problems.into_iter().map(problem).collect())
+}
+
+/// Verifies every `every`th decision, none at 0; and what that comes to.
+fn verifier(every: u64, tasks: &Tasks) -> (Option<Arc<verify::Verifier>>, Arc<verify::Stats>) {
+    let (verifier, verification) = verify::verifier(every);
+    let stats = verifier.stats();
+    if every == 0 {
+        return (None, stats);
+    }
+    tasks.spawn("verify", verification.run());
+    (Some(Arc::new(verifier)), stats)
 }
 
 fn observer(telemetry: &Arc<Telemetry>, witness: Option<Witness>) -> authz::Observer {

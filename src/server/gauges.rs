@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::Semaphore;
 
 use super::stats::{Closed, ConnStats};
+use crate::check::memory::Memory;
 use crate::check::verify;
 use crate::decision::engine::{Engine, candidates};
 use crate::entity::Entities;
@@ -36,6 +37,8 @@ pub struct Counted {
     pub keys: Arc<Keys>,
     /// What verifying decisions came to.
     pub verified: Arc<verify::Stats>,
+    /// The memory of whole calls.
+    pub memory: Arc<Memory>,
 }
 
 /// Lets every scrape read the counters.
@@ -50,6 +53,7 @@ pub fn register(metrics: &Metrics, counted: &Counted) {
     policies(metrics, &counted.policies);
     engine(metrics, &counted.policies);
     verified(metrics, &counted.verified);
+    memory(metrics, &counted.memory);
     entities(metrics, &counted.entities);
     keys(metrics, &counted.keys);
     connections(metrics, &counted.connections);
@@ -121,6 +125,17 @@ fn verified(metrics: &Metrics, stats: &Arc<verify::Stats>) {
     metrics.add_source(&table::DECISIONS_VERIFIED, move || one(number(all.verified.load(Relaxed))));
     let all = Arc::clone(stats);
     metrics.add_source(&table::DECISION_MISMATCHES, move || one(number(all.mismatches.load(Relaxed))));
+}
+
+fn memory(metrics: &Metrics, memory: &Arc<Memory>) {
+    let all = Arc::clone(memory);
+    metrics.add_source(&table::CALL_MEMORY, move || {
+        let stats = all.stats();
+        let results = [("hit", &stats.hits), ("miss", &stats.misses), ("skip", &stats.skips)];
+        results.map(|(result, count)| Sample::new([result], number(count.load(Relaxed)))).into()
+    });
+    let all = Arc::clone(memory);
+    metrics.add_source(&table::CALL_MEMORY_ENTRIES, move || one(number(all.entries())));
 }
 
 fn entities(metrics: &Metrics, entities: &Arc<Entities>) {

@@ -156,7 +156,7 @@ impl DecisionLog {
             Ok(bytes) => queue.offer(weight, bytes),
             Err(error) => {
                 self.unserializable.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(error = %error, decision_id = %seen.judgement.decision_id, "could not log a decision");
+                tracing::error!(error = %error, decision_id = %seen.decision_id, "could not log a decision");
             }
         }
     }
@@ -196,7 +196,7 @@ impl DecisionLog {
 
     /// The decision's own id decides, so that replicas and restarts need no common state.
     fn is_sampled(&self, seen: &Observed<'_>) -> bool {
-        let (_, random) = seen.judgement.decision_id.as_u64_pair();
+        let (_, random) = seen.decision_id.as_u64_pair();
         let share = f64::from(u32::try_from(random & u64::from(u32::MAX)).unwrap_or(u32::MAX)) / f64::from(u32::MAX);
         self.sample_allows >= 1.0 || share < self.sample_allows
     }

@@ -248,7 +248,7 @@ fn describe(span: &mut impl Span, seen: &Observed<'_>) {
     span.set_attribute(KeyValue::new("picket.decision", decision.as_str()));
     span.set_attribute(KeyValue::new("picket.reason", reason));
     span.set_attribute(KeyValue::new("picket.policy.ids", Value::Array(Array::String(policies))));
-    span.set_attribute(KeyValue::new("picket.decision_id", judgement.decision_id.to_string()));
+    span.set_attribute(KeyValue::new("picket.decision_id", seen.decision_id.to_string()));
     span.set_attribute(KeyValue::new("picket.listener", seen.listener.to_owned()));
     if let Some(protocol) = judgement.protocol {
         span.set_attribute(KeyValue::new("picket.protocol", protocol.as_str()));

@@ -14,6 +14,7 @@ use crate::query::{Node, Query, Uid};
 
 /// One call with its judgement; boring and denied until told otherwise.
 pub(in crate::telemetry) struct Scene {
+    pub decision_id: uuid::Uuid,
     pub judgement: Judgement,
     pub call: Call,
     pub request_id: Option<String>,
@@ -33,8 +34,8 @@ impl Scene {
             namespace: "shop".to_owned(),
         };
         Self {
+            decision_id: uuid::Uuid::from_u128(7),
             judgement: Judgement {
-                decision_id: uuid::Uuid::from_u128(7),
                 result: Ok(verdict(denial(Reason::NoPermit))),
                 identity: Some(Identity::default()),
                 service: Some("shop/orders".to_owned()),
@@ -43,6 +44,8 @@ impl Scene {
                 snapshot: None,
                 reply: crate::reply::Reply::Plain,
                 document: None,
+                reduced: None,
+                prepared: Default::default(),
             },
             call: call("/v1?password=1", "orders.shop"),
             request_id: None,
@@ -75,6 +78,7 @@ impl Scene {
 
     pub fn seen(&self) -> Observed<'_> {
         Observed {
+            decision_id: self.decision_id,
             judgement: &self.judgement,
             call: Some(&self.call),
             listener: "mesh",

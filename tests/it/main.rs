@@ -22,6 +22,7 @@ mod harness;
 mod loading;
 #[cfg(test)]
 mod matrix;
+mod memory;
 #[cfg(test)]
 mod metadata;
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::harness::said;
 use crate::oracle;
 use crate::support::tree;
 pub use calls::{check, profiles, tokens_and_peer};
-pub use trees::shipped;
+pub use trees::{NASTY, shipped};
 
 /// Draws inputs and fails with the smallest that refutes the claim, and the seed.
 pub fn holds<S: Strategy>(cases: u32, inputs: S, claim: impl Fn(S::Value))

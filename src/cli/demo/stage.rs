@@ -68,7 +68,7 @@ pub struct Told {
 
 impl Told {
     fn of(seen: &Observed<'_>) -> Self {
-        let decision_id = seen.judgement.decision_id.to_string();
+        let decision_id = seen.decision_id.to_string();
         match &seen.judgement.result {
             Ok(verdict) => Self {
                 decision_id,

@@ -2,7 +2,6 @@
 
 mod wire;
 
-use std::pin::Pin;
 use std::sync::Mutex;
 
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
@@ -24,11 +23,11 @@ enum Fake {
 }
 
 impl Judge for Fake {
-    fn judge<'a>(&'a self, _: &'a Call, _: Instant) -> Pin<Box<dyn Future<Output = Judgement> + Send + 'a>> {
+    fn judge<'a>(&'a self, _: &'a Call, _: Instant) -> Judging<'a> {
         match self {
-            Self::Allows => Box::pin(async { allow() }),
-            Self::Hangs => Box::pin(std::future::pending()),
-            Self::Panics => Box::pin(async { panic!("a literal") }),
+            Self::Allows => Judging::Known(Arc::new(allow())),
+            Self::Hangs => Judging::Pending(Box::pin(std::future::pending())),
+            Self::Panics => Judging::Pending(Box::pin(async { panic!("a literal") })),
             Self::PanicsWhenAsked => panic!("{}", "s3cret"),
             Self::PanicsWhenDropped => {
                 struct Bomb;
@@ -37,10 +36,10 @@ impl Judge for Fake {
                         panic!("dropped");
                     }
                 }
-                Box::pin(async {
+                Judging::Pending(Box::pin(async {
                     let _bomb = Bomb;
                     std::future::pending().await
-                })
+                }))
             }
         }
     }

@@ -3,15 +3,12 @@
 //! Envoy cuts bodies, repairs text and, when its buffer is exactly full, still says "not partial". So a body is
 //! [`Body::Complete`] only if nothing at all speaks against it.
 
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
-
 use super::Limits;
 use super::headers::Read;
 use crate::call::{Body, Headers};
 
-/// Takes the body out of the check.
-pub(super) fn read(http: HttpRequest, read: &Read, limits: Limits) -> Body {
-    let (raw, text) = (http.raw_body, http.body);
+/// The body that came as bytes, and as text where the proxy repaired it.
+pub(super) fn read(raw: Vec<u8>, text: &str, read: &Read, limits: Limits) -> Body {
     match read.partial_body.as_deref() {
         None if raw.is_empty() && text.is_empty() => return Body::NotSent,
         None => return Body::Unproven("the proxy does not say whether the body is whole"),

@@ -1,11 +1,13 @@
 //! Headers of a check: pseudo headers apart, names and values checked, doubtful repetitions refused.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
+use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
 
 use super::{HEADER_BYTES_MAX, HEADERS_MAX, shown};
 use crate::call::Headers;
+use crate::call::headers::fold;
 use crate::failure::{Code, Failure};
 
 /// What Envoy adds where it attached a body; never the client's.
@@ -33,10 +35,30 @@ const METHOD_OVERRIDE: [&str; 3] = ["x-http-method", "x-http-method-override", "
 pub(super) struct Read {
     /// All ordinary headers.
     pub headers: Headers,
-    /// Pseudo headers by name, each at most once.
-    pub pseudo: BTreeMap<&'static str, Vec<u8>>,
+    /// Pseudo headers, each at most once.
+    pub pseudo: Pseudo,
     /// What Envoy says about the body's completeness.
     pub partial_body: Option<Vec<u8>>,
+}
+
+/// Pseudo headers, in the order of [`PSEUDO`].
+#[derive(Debug, Default)]
+pub(super) struct Pseudo([Option<Vec<u8>>; PSEUDO.len()]);
+
+impl Pseudo {
+    fn slot(&mut self, name: &str) -> Option<&mut Option<Vec<u8>>> {
+        PSEUDO.iter().zip(&mut self.0).find_map(|(known, slot)| (*known == name).then_some(slot))
+    }
+
+    /// The value of one, as sent.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        PSEUDO.iter().zip(&self.0).find_map(|(known, slot)| (*known == name).then_some(slot.as_deref())?)
+    }
+
+    /// Takes the value of one out.
+    pub fn take(&mut self, name: &str) -> Option<Vec<u8>> {
+        self.slot(name)?.take()
+    }
 }
 
 /// Reads the raw list where there is one, else the joined map.
@@ -44,38 +66,36 @@ pub(super) struct Read {
 /// # Errors
 /// [`Code::TooLarge`], [`Code::HeaderRefused`], [`Code::HeaderDuplicated`], [`Code::MethodOverride`] or, for
 /// pseudo headers, [`Code::MalformedRequest`].
-pub(super) fn read(http: &HttpRequest) -> Result<Read, Failure> {
-    let (entries, joined) = entries(http)?;
+pub(super) fn read(raw: Option<HeaderMap>, map: HashMap<String, String>, path_bytes: usize) -> Result<Read, Failure> {
+    let (mut entries, joined) = entries(raw, map)?;
     let bytes: usize = entries.iter().map(|(name, value)| name.len() + value.len()).sum();
     // The path may come beside the headers only, so it counts as well.
-    if entries.len() > HEADERS_MAX || bytes.max(http.path.len()) > HEADER_BYTES_MAX {
+    if entries.len() > HEADERS_MAX || bytes.max(path_bytes) > HEADER_BYTES_MAX {
         let detail = format!(
             "{} headers of {bytes} bytes are more than {HEADERS_MAX} or {HEADER_BYTES_MAX} bytes",
             entries.len()
         );
         return Err(Failure::new(Code::TooLarge, detail));
     }
-    let mut ordinary = Vec::with_capacity(entries.len());
-    let mut pseudo = BTreeMap::new();
+    let mut pseudo = Pseudo::default();
     let mut partial_body = None;
-    for (name, value) in entries {
+    for (name, value) in &mut entries {
         if name.starts_with(':') {
-            let known = PSEUDO.into_iter().find(|known| *known == name).ok_or_else(|| {
+            let slot = pseudo.slot(name).ok_or_else(|| {
                 Failure::new(Code::MalformedRequest, format!("`{}` is not a pseudo header of requests", shown(name)))
             })?;
-            if pseudo.insert(known, value.to_vec()).is_some() {
-                return Err(Failure::new(Code::MalformedRequest, format!("pseudo header `{known}` occurs twice")));
+            if slot.replace(std::mem::take(value)).is_some() {
+                return Err(Failure::new(Code::MalformedRequest, format!("pseudo header `{name}` occurs twice")));
             }
             continue;
         }
         check(name, value)?;
-        if name != PARTIAL_BODY {
-            ordinary.push((name.to_owned(), value.to_vec()));
-        } else if partial_body.replace(value.to_vec()).is_some() {
+        if name == PARTIAL_BODY && partial_body.replace(std::mem::take(value)).is_some() {
             return Err(duplicated(PARTIAL_BODY));
         }
     }
-    let headers = if joined { Headers::joined(ordinary) } else { Headers::raw(ordinary) };
+    entries.retain(|(name, _)| !name.starts_with(':') && name != PARTIAL_BODY);
+    let headers = if joined { Headers::joined(entries) } else { Headers::raw(entries) };
     check_single(&headers)?;
     Ok(Read { headers, pseudo, partial_body })
 }
@@ -91,28 +111,27 @@ pub(super) fn peek<'a>(http: &'a HttpRequest, name: &str) -> Option<&'a str> {
     }
 }
 
-type Entry<'a> = (&'a str, &'a [u8]);
+type Entry = (String, Vec<u8>);
 
 /// Names and values as sent, and whether the proxy joined repetitions.
-fn entries(http: &HttpRequest) -> Result<(Vec<Entry<'_>>, bool), Failure> {
-    let raw = http.header_map.as_ref().map_or(&[][..], |map| &map.headers);
+fn entries(raw: Option<HeaderMap>, map: HashMap<String, String>) -> Result<(Vec<Entry>, bool), Failure> {
+    let raw = raw.map_or_else(Vec::new, |raw| raw.headers);
     if raw.is_empty() {
-        let mut entries: Vec<Entry<'_>> = http.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
+        let mut entries: Vec<Entry> = map.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
         entries.sort_unstable();
         return Ok((entries, true));
     }
     let mut entries = Vec::with_capacity(raw.len());
-    for header in raw {
-        let value = match (header.raw_value.as_slice(), header.value.as_bytes()) {
-            (raw, []) => raw,
-            ([], text) => text,
-            (raw, text) if raw == text => raw,
+    for HeaderValue { key, value, raw_value } in raw {
+        let value = match (raw_value, value.into_bytes()) {
+            (raw, text) if text.is_empty() || raw == text => raw,
+            (raw, text) if raw.is_empty() => text,
             _ => {
-                let detail = format!("header `{}` has two values that differ", shown(&header.key));
+                let detail = format!("header `{}` has two values that differ", shown(&key));
                 return Err(Failure::new(Code::MalformedRequest, detail));
             }
         };
-        entries.push((header.key.as_str(), value));
+        entries.push((key, value));
     }
     Ok((entries, false))
 }
@@ -129,7 +148,7 @@ fn check(name: &str, value: &[u8]) -> Result<(), Failure> {
         return Err(Failure::new(Code::HeaderRefused, detail));
     }
     // Servers that go by CGI's rules read `_` as `-`.
-    if METHOD_OVERRIDE.contains(&name.replace('_', "-").as_str()) {
+    if METHOD_OVERRIDE.contains(&fold(name).as_ref()) {
         return Err(Failure::new(Code::MethodOverride, format!("header `{name}` would replace the method")));
     }
     Ok(())
@@ -172,5 +191,6 @@ fn comma_outside_quotes(value: &[u8]) -> bool {
 
 /// Whether a byte may stand in a token (RFC 9110, section 5.6.2).
 pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    // The three that nearly every name has come first.
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') || b"!#$%&'*+^`|~".contains(&byte)
 }

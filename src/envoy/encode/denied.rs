@@ -10,6 +10,8 @@ use envoy_types::pb::envoy::service::auth::v3::DeniedHttpResponse;
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 
 use super::{Refusal, header};
+use uuid::Uuid;
+
 use crate::catalog::mcp::{DenialForm, Era};
 use crate::catalog::{Service, a2a::Version};
 use crate::check::Judgement;
@@ -76,12 +78,12 @@ impl Worded {
 }
 
 /// Writes a refusal for a caller.
-pub(super) fn denied(judgement: &Judgement, refusal: &Refusal<'_>, caller: Caller) -> Written {
+pub(super) fn denied(judgement: &Judgement, decision_id: Uuid, refusal: &Refusal<'_>, caller: Caller) -> Written {
     if let (Some(document), Caller::Http) = (answered(judgement), caller) {
-        return served(judgement, document);
+        return served(decision_id, document);
     }
     let status = refusal.status_for(caller);
-    let refused = Refused { judgement, refusal, status };
+    let refused = Refused { judgement, decision_id, refusal, status };
     let worded = match (caller, &judgement.reply) {
         // Envoy writes the gRPC content type itself; another one would make the answer unreadable.
         (Caller::Grpc, _) => {
@@ -108,10 +110,10 @@ fn answered(judgement: &Judgement) -> Option<&Document> {
     judgement.document.as_ref().filter(|_| is_answered)
 }
 
-fn served(judgement: &Judgement, document: &Document) -> Written {
+fn served(decision_id: Uuid, document: &Document) -> Written {
     let headers = vec![
         header("cache-control", DOCUMENT_CACHE.to_owned()),
-        header("x-picket-decision-id", judgement.decision_id.to_string()),
+        header("x-picket-decision-id", decision_id.to_string()),
         header("content-type", "application/json".to_owned()),
         // The document is public, and clients in browsers look for it too.
         header("access-control-allow-origin", "*".to_owned()),
@@ -124,6 +126,7 @@ fn served(judgement: &Judgement, document: &Document) -> Written {
 #[derive(Clone, Copy)]
 struct Refused<'a> {
     judgement: &'a Judgement,
+    decision_id: Uuid,
     refusal: &'a Refusal<'a>,
     status: u16,
 }
@@ -131,7 +134,7 @@ struct Refused<'a> {
 impl<'a> Refused<'a> {
     fn notice(&self) -> Notice<'a> {
         Notice {
-            decision_id: self.judgement.decision_id,
+            decision_id: self.decision_id,
             title: super::title(self.status),
             reason: self.refusal.reason,
             remedy: self.refusal.remedy,
@@ -214,7 +217,7 @@ impl<'a> Refused<'a> {
         let mut headers = Vec::new();
         if worded.shown == Shown::Openly {
             headers.push(header("cache-control", "no-store".to_owned()));
-            headers.push(header("x-picket-decision-id", self.judgement.decision_id.to_string()));
+            headers.push(header("x-picket-decision-id", self.decision_id.to_string()));
         }
         headers.extend(worded.media.as_str().map(|media| header("content-type", media.to_owned())));
         if worded.shown == Shown::Openly {

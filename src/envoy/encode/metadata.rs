@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use envoy_types::pb::google::protobuf::Struct;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::check::Judgement;
 use crate::decision::verdict::{Decision, Effect};
@@ -24,7 +25,7 @@ pub(super) fn check(metadata: &BTreeMap<String, String>) -> Result<(), String> {
 }
 
 /// What is told about a decision.
-pub(super) fn of(judgement: &Judgement) -> Struct {
+pub(super) fn of(judgement: &Judgement, decision_id: Uuid) -> Struct {
     let mut object = Map::new();
     let mut policies = Vec::new();
     let (decision, reason) = match &judgement.result {
@@ -39,7 +40,7 @@ pub(super) fn of(judgement: &Judgement) -> Struct {
         Err(failure) => (Decision::Error, failure.code.as_str()),
     };
     let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
-    put("decision_id", judgement.decision_id.to_string().into());
+    put("decision_id", decision_id.to_string().into());
     put("decision", decision.as_str().into());
     put("reason", reason.into());
     put("policies", Value::Array(policies));

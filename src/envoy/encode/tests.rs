@@ -45,7 +45,6 @@ fn judgement(result: Result<Effect, Code>) -> Judgement {
     let verdict =
         |effect| Verdict { effect, determining: vec!["shop/a".to_owned()], errors: Vec::new(), would_be: None };
     Judgement {
-        decision_id: Uuid::from_u128(0x7f3c),
         result: result.map(verdict).map_err(|code| Failure::new(code, "secret detail")),
         identity: None,
         service: Some("shop/orders".to_owned()),
@@ -54,7 +53,14 @@ fn judgement(result: Result<Effect, Code>) -> Judgement {
         snapshot: EMPTY.clone(),
         reply: crate::reply::Reply::Plain,
         document: None,
+        reduced: None,
+        prepared: Default::default(),
     }
+}
+
+/// The answer with an id that is the same in every run.
+fn answer(judgement: Judgement, call: Option<&Call>, caller: Caller) -> Answer {
+    super::answer(Arc::new(judgement), Uuid::from_u128(0x7f3c), call, caller)
 }
 
 fn denial(status: Option<u16>, public_reason: Option<&str>) -> Denial {
@@ -162,7 +168,7 @@ fn an_allow_that_cannot_be_judged_further_is_a_failure() {
         answer(Judgement { service: None, ..allow() }, Some(&get(&[])), Caller::Http),
     ];
     for answer in rows {
-        assert_eq!(answer.judgement.result.unwrap_err().code, Code::Internal);
+        assert_eq!(answer.judgement.result.as_ref().unwrap_err().code, Code::Internal);
         assert_eq!((answer.status, answer.response.status.unwrap().code), (503, UNAVAILABLE));
     }
 }
@@ -171,7 +177,7 @@ fn an_allow_that_cannot_be_judged_further_is_a_failure() {
 fn unmet(mutations: Mutations, call: &Call) -> Option<(Reason, String)> {
     let answer = answer(judgement(Ok(Effect::Allow(mutations))), Some(call), Caller::Http);
     assert_eq!(answer.status == 200, matches!(answer.response.http_response, Some(HttpResponse::OkResponse(_))));
-    match answer.judgement.result.unwrap().effect {
+    match answer.judgement.result.clone().unwrap().effect {
         Effect::Allow(_) => None,
         Effect::Deny(denial) | Effect::Challenge(_, denial) => Some((denial.reason, denial.detail)),
     }

@@ -9,14 +9,56 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// Writes `value` as one line without its line feed.
+use super::record::Text;
+
+/// Appends the members of an object that begins before them: `,"a":1,"b":2`.
 ///
 /// # Errors
 /// Where `value` has no JSON form.
-pub(super) fn line<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(1024);
-    value.serialize(&mut Serializer::with_formatter(&mut bytes, Printable))?;
-    Ok(bytes)
+pub(super) fn members<T: Serialize>(value: &T, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    let begin = out.len();
+    append(value, out)?;
+    // `{"a":1}` becomes `,"a":1`; an object without members is nothing at all.
+    out.pop();
+    if out.len() == begin + 1 {
+        out.truncate(begin);
+    } else if let Some(brace) = out.get_mut(begin) {
+        *brace = b',';
+    }
+    Ok(())
+}
+
+/// Appends one member that is a text of at most `bytes_max`.
+///
+/// # Errors
+/// None that are known of; a text always has a JSON form.
+pub(super) fn text(name: &str, text: &str, bytes_max: usize, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    key(name, out);
+    if text.len() <= bytes_max && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
+    {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return Ok(());
+    }
+    append(&Text(text, bytes_max), out)
+}
+
+/// Appends one member that is a number.
+pub(super) fn number(name: &str, number: u64, out: &mut Vec<u8>) {
+    key(name, out);
+    // Writing to memory does not fail.
+    write!(out, "{number}").unwrap_or(());
+}
+
+fn key(name: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn append<T: Serialize>(value: &T, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(out, Printable))
 }
 
 struct Printable;
@@ -45,16 +87,18 @@ fn is_obeyed(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     fn check(text: &str, expected: &str) {
-        let bytes = line(&text).unwrap();
-        assert_eq!(std::str::from_utf8(&bytes).unwrap(), expected);
-        assert_eq!(serde_json::from_slice::<String>(&bytes).unwrap(), text, "escaping must not change the value");
+        let mut bytes = b"{\"v\":1".to_vec();
+        super::text("a", text, usize::MAX, &mut bytes).unwrap();
+        bytes.push(b'}');
+        assert_eq!(std::str::from_utf8(&bytes).unwrap(), format!(r#"{{"v":1,"a":{expected}}}"#));
+        let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(value["a"], text, "escaping must not change the value");
     }
 
     #[test]
     fn p33_no_text_can_forge_a_line_or_steer_a_terminal() {
+        check("plain ~ text", r#""plain ~ text""#);
         check("a\nb\r\0", r#""a\nb\r\u0000""#);
         check("\u{1b}[31m", r#""\u001b[31m""#);
         check("x\u{9b}31m\u{7f}", r#""x\u009b31m\u007f""#);

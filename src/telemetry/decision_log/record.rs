@@ -22,10 +22,14 @@ use crate::telemetry::Observed;
 use crate::telemetry::metrics::namespace;
 use crate::telemetry::spans::traceparent;
 use full::{Full, full};
-use text::{ID_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, Text, cut, name, names, time, without_query};
+pub(super) use text::Text;
+use text::{ID_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, name, names, push_time, without_query};
 
 /// Most bytes of one record.
 pub(super) const RECORD_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes of a method.
+const METHOD_BYTES_MAX: usize = 64;
+
 /// What shapes records beside the call.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
@@ -38,26 +42,82 @@ pub(super) struct Shape {
 /// # Errors
 /// Only where the record has no JSON form.
 pub(super) fn bytes(seen: &Observed<'_>, shape: &Shape) -> serde_json::Result<Vec<u8>> {
-    let mut record = Record::of(seen, shape);
-    let full = json::line(&record)?;
-    if full.len() <= RECORD_BYTES_MAX {
-        return Ok(full);
+    let judgement = seen.judgement;
+    let full = asks_for_full(judgement).then(|| full(seen.call, judgement, shape));
+    let kept = judgement.prepared.record.get();
+    let whole = match kept {
+        Some(told) => line(seen, told, full.as_ref(), Cut::No)?,
+        None => {
+            let told = told(&Outcome::of(judgement), &Subject::of(judgement))?;
+            let line = line(seen, &told, full.as_ref(), Cut::No)?;
+            if judgement.reduced.is_some() {
+                judgement.prepared.record.get_or_init(|| told);
+            }
+            line
+        }
+    };
+    if whole.len() <= RECORD_BYTES_MAX {
+        return Ok(whole);
     }
     // What a policy asked for in addition goes first; then the lists, whose first items stay.
-    record.truncated = true;
-    record.full = None;
-    let short = json::line(&record)?;
+    let (outcome, mut subject) = (Outcome::of(judgement), Subject::of(judgement));
+    let short = line(seen, &told(&outcome, &subject)?, None, Cut::Yes)?;
     if short.len() <= RECORD_BYTES_MAX {
         return Ok(short);
     }
-    record.obligations = None;
-    record.remedies = None;
-    record.errors.truncate(1);
-    record.determining.truncate(4);
-    if let Some(would_be) = &mut record.would_be {
-        would_be.determining.clear();
+    subject.shorten();
+    line(seen, &told(&outcome, &subject)?, None, Cut::Yes)
+}
+
+/// Whether something was left out of a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    Yes,
+    No,
+}
+
+/// What a record tells of a judgement: before and after the status, which is the answer's.
+type Told = [Box<[u8]>; 2];
+
+fn told(outcome: &Outcome<'_>, subject: &Subject<'_>) -> serde_json::Result<Told> {
+    let (mut before, mut after) = (Vec::with_capacity(64), Vec::with_capacity(640));
+    json::members(outcome, &mut before)?;
+    json::members(subject, &mut after)?;
+    Ok([before.into_boxed_slice(), after.into_boxed_slice()])
+}
+
+/// The whole record. What is told of the judgement is the same for every call it answers; the rest is the call's.
+fn line(seen: &Observed<'_>, told: &Told, full: Option<&Full<'_>>, cut: Cut) -> serde_json::Result<Vec<u8>> {
+    let [outcome, subject] = told;
+    let mut out = Vec::with_capacity(512 + outcome.len() + subject.len());
+    out.extend_from_slice(b"{\"v\":1,\"decision_id\":\"");
+    let mut id = uuid::Uuid::encode_buffer();
+    out.extend_from_slice(seen.decision_id.as_hyphenated().encode_lower(&mut id).as_bytes());
+    out.extend_from_slice(b"\",\"time\":\"");
+    push_time(seen.received_at, &mut out);
+    out.push(b'"');
+    json::text("listener", seen.listener, NAME_BYTES_MAX, &mut out)?;
+    out.extend_from_slice(outcome);
+    json::number("status", u64::from(seen.status), &mut out);
+    out.extend_from_slice(subject);
+    if let Some(id) = seen.request_id {
+        json::text("request_id", id, NAME_BYTES_MAX, &mut out)?;
     }
-    json::line(&record)
+    if let Some(id) = seen.trace_parent.and_then(traceparent::trace_id) {
+        json::text("trace_id", id, NAME_BYTES_MAX, &mut out)?;
+    }
+    if let Some(call) = seen.call {
+        json::text("method", &call.method, METHOD_BYTES_MAX, &mut out)?;
+        match call.host.port() {
+            None => json::text("host", call.host.name(), NAME_BYTES_MAX, &mut out)?,
+            Some(_) => json::text("host", &call.host.to_string(), NAME_BYTES_MAX, &mut out)?,
+        }
+        json::text("path_sent", without_query(&call.path_sent), TEXT_BYTES_MAX, &mut out)?;
+    }
+    json::number("micros", u64::try_from(seen.elapsed.as_micros()).unwrap_or(u64::MAX), &mut out);
+    json::members(&Ending { full, truncated: cut == Cut::Yes }, &mut out)?;
+    out.push(b'}');
+    Ok(out)
 }
 
 /// Whether the policies asked for the full record.
@@ -68,17 +128,18 @@ fn asks_for_full(judgement: &Judgement) -> bool {
     }
 }
 
+/// What was decided.
 #[derive(Serialize)]
-struct Record<'a> {
-    v: u8,
-    decision_id: String,
-    time: String,
-    listener: Text<'a>,
+struct Outcome<'a> {
     decision: &'static str,
     reason: &'static str,
     #[serde(skip_serializing_if = "Text::is_empty")]
     detail: Text<'a>,
-    status: u16,
+}
+
+/// About what, and by what.
+#[derive(Serialize)]
+struct Subject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     protocol: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,19 +161,12 @@ struct Record<'a> {
     would_be: Option<Shadow<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     digests: Option<Digests<'a>>,
+}
+
+#[derive(Serialize)]
+struct Ending<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    host: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path_sent: Option<Text<'a>>,
-    micros: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    full: Option<Full<'a>>,
+    full: Option<&'a Full<'a>>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
 }
@@ -175,21 +229,18 @@ struct Obligations<'a> {
     metadata: Vec<Text<'a>>,
 }
 
-impl<'a> Record<'a> {
-    fn of(seen: &Observed<'a>, shape: &'a Shape) -> Self {
-        let judgement = seen.judgement;
+impl<'a> Outcome<'a> {
+    fn of(judgement: &'a Judgement) -> Self {
+        let (decision, reason, detail) = outcome(judgement);
+        Self { decision: decision.as_str(), reason, detail: Text(detail, TEXT_BYTES_MAX) }
+    }
+}
+
+impl<'a> Subject<'a> {
+    fn of(judgement: &'a Judgement) -> Self {
         let query = judgement.query.as_ref();
         let verdict = judgement.result.as_ref().ok();
-        let (decision, reason, detail) = outcome(judgement);
         Self {
-            v: 1,
-            decision_id: judgement.decision_id.to_string(),
-            time: time(seen.received_at),
-            listener: name(seen.listener),
-            decision: decision.as_str(),
-            reason,
-            detail: Text(detail, TEXT_BYTES_MAX),
-            status: seen.status,
             protocol: judgement.protocol.map(crate::catalog::Protocol::as_str),
             principal: query.map(|query| entity(&query.principal.uid)).or_else(|| {
                 workload(judgement).map(|id| Entity { r#type: name("Workload"), id: Text(id, ID_BYTES_MAX) })
@@ -203,14 +254,16 @@ impl<'a> Record<'a> {
             obligations: verdict.and_then(obligations),
             would_be: verdict.and_then(would_be),
             digests: digests(judgement),
-            request_id: seen.request_id.map(name),
-            trace_id: seen.trace_parent.and_then(traceparent::parse).map(|parent| parent.trace_id().to_string()),
-            method: seen.call.map(|call| Text(call.method.as_str(), 64)),
-            host: seen.call.map(|call| cut(&call.host.to_string(), NAME_BYTES_MAX).into_owned()),
-            path_sent: seen.call.map(|call| Text(without_query(&call.path_sent), TEXT_BYTES_MAX)),
-            micros: u64::try_from(seen.elapsed.as_micros()).unwrap_or(u64::MAX),
-            full: asks_for_full(judgement).then(|| full(seen.call, judgement, shape)),
-            truncated: false,
+        }
+    }
+
+    fn shorten(&mut self) {
+        self.obligations = None;
+        self.remedies = None;
+        self.errors.truncate(1);
+        self.determining.truncate(4);
+        if let Some(would_be) = &mut self.would_be {
+            would_be.determining.clear();
         }
     }
 }

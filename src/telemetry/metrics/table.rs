@@ -111,6 +111,10 @@ specs! { SOURCES: "Metrics that other modules count; read at each scrape where `
         "Decisions answered from memory (`hit`), evaluated and remembered (`miss`), or evaluated because they read the clock or failed (`skip`)";
     DECISION_CACHE_ENTRIES = "picket_decision_cache_entries" Gauge []
         "Decisions remembered";
+    CALL_MEMORY = "picket_call_memory_total" Counter ["result"]
+        "Whole calls answered from memory (`hit`), judged and remembered (`miss`), or judged because a token, a certificate, a look-up, a body, the time or a failure had a say (`skip`)";
+    CALL_MEMORY_ENTRIES = "picket_call_memory_entries" Gauge []
+        "Judgements of whole calls remembered";
     POLICY_SETS = "picket_policy_sets_total" Counter ["result"]
         "Prepared sets of candidate policies found (`hit`) or built (`miss`)";
     POLICY_SETS_ENTRIES = "picket_policy_sets_entries" Gauge []
@@ -118,7 +122,7 @@ specs! { SOURCES: "Metrics that other modules count; read at each scrape where `
     DECISIONS_VERIFIED = "picket_decisions_verified_total" Counter []
         "Decisions that were made again by plain Cedar and compared";
     DECISION_MISMATCHES = "picket_decision_mismatches_total" Counter []
-        "Decisions on which the engine and plain Cedar disagree; each is a defect";
+        "Decisions on which the engine and plain Cedar, or the memory of calls and the engine, disagree; each is a defect";
     CONNECTIONS = "picket_connections" Gauge []
         "Open connections of all listeners";
     CONNECTION_CLOSED = "picket_connection_closed_total" Counter ["reason"]

@@ -8,19 +8,31 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState}
 /// anything after version `00`'s four fields are refused; later versions may carry more fields.
 #[must_use]
 pub fn parse(text: &str) -> Option<SpanContext> {
-    let mut fields = text.splitn(5, '-');
-    let version = hex(fields.next()?, 2)?;
-    let trace_id = TraceId::from(u128::from_str_radix(hex(fields.next()?, 32)?, 16).ok()?);
-    let span_id = SpanId::from(u64::from_str_radix(hex(fields.next()?, 16)?, 16).ok()?);
-    let flags = u8::from_str_radix(hex(fields.next()?, 2)?, 16).ok()?;
-    let has_more = fields.next().is_some();
-    if version == "ff" || (version == "00" && has_more) {
-        return None;
-    }
+    let [trace_id, span_id, flags] = fields(text)?;
+    let trace_id = TraceId::from(u128::from_str_radix(trace_id, 16).ok()?);
+    let span_id = SpanId::from(u64::from_str_radix(span_id, 16).ok()?);
     // Only the flag for sampling has a meaning that later versions must keep.
-    let flags = TraceFlags::new(flags) & TraceFlags::SAMPLED;
+    let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?) & TraceFlags::SAMPLED;
     let parent = SpanContext::new(trace_id, span_id, flags, true, TraceState::default());
     parent.is_valid().then_some(parent)
+}
+
+/// The trace's id of a parent that [`parse`] reads, as it stands there.
+#[must_use]
+pub fn trace_id(text: &str) -> Option<&str> {
+    fields(text).map(|[trace_id, _, _]| trace_id)
+}
+
+/// Trace id, parent id and flags, each of its length.
+fn fields(text: &str) -> Option<[&str; 3]> {
+    let mut fields = text.splitn(5, '-');
+    let version = hex(fields.next()?, 2)?;
+    let found = [hex(fields.next()?, 32)?, hex(fields.next()?, 16)?, hex(fields.next()?, 2)?];
+    let has_more = fields.next().is_some();
+    let is_zero = |field: &str| field.bytes().all(|byte| byte == b'0');
+    let [trace_id, span_id, _] = found;
+    let is_refused = version == "ff" || (version == "00" && has_more) || is_zero(trace_id) || is_zero(span_id);
+    (!is_refused).then_some(found)
 }
 
 fn hex(field: &str, digits: usize) -> Option<&str> {
@@ -39,6 +51,7 @@ mod tests {
     fn a_good_parent_keeps_its_ids_and_its_sampling() {
         let parent = parse(&format!("00-{TRACE}-{SPAN}-01")).unwrap();
         assert_eq!((parent.trace_id().to_string().as_str(), parent.span_id().to_string().as_str()), (TRACE, SPAN));
+        assert_eq!(trace_id(&format!("00-{TRACE}-{SPAN}-01")), Some(TRACE));
         assert!(parent.is_sampled() && parent.is_remote());
         assert!(!parse(&format!("00-{TRACE}-{SPAN}-fe")).unwrap().is_sampled());
         assert!(parse(&format!("cc-{TRACE}-{SPAN}-01-what-ever")).is_some(), "later versions may say more");
@@ -62,7 +75,7 @@ mod tests {
             format!("00-{TRACE}-{SPAN}-01\n"),
             format!("00-ü{}-{SPAN}-01", "0".repeat(30)),
         ] {
-            assert!(parse(&text).is_none(), "`{text}`");
+            assert!(parse(&text).is_none() && trace_id(&text).is_none(), "`{text}`");
         }
     }
 }

@@ -119,6 +119,7 @@ fn million_names() {
         let called = (number % 5 == 0).then(|| named(&call, &mut names));
         let request_id = names.next();
         let observed = Observed {
+            decision_id: uuid::Uuid::now_v7(),
             judgement: &judgement,
             call: called.as_ref(),
             listener: "test",

@@ -1,12 +1,11 @@
 //! Every failure code can be reached, and is answered with the status that is promised for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use picket::call::Call;
-use picket::check::{Judge, Judgement};
+use picket::check::{Judge, Judgement, Judging};
 use picket::failure::{Code, Failure};
 use serde_json::json;
 use tempfile::TempDir;
@@ -155,10 +154,10 @@ enum Scripted {
 }
 
 impl Judge for Scripted {
-    fn judge<'a>(&'a self, _: &'a Call, _: Instant) -> Pin<Box<dyn Future<Output = Judgement> + Send + 'a>> {
+    fn judge<'a>(&'a self, _: &'a Call, _: Instant) -> Judging<'a> {
         match self {
             Self::Panics => panic!("of the test"),
-            Self::Fails(code) => Box::pin(async { Judgement::failed(Failure::new(*code, "of the test")) }),
+            Self::Fails(code) => Judging::Known(Arc::new(Judgement::failed(Failure::new(*code, "of the test")))),
         }
     }
 }

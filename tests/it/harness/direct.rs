@@ -97,6 +97,7 @@ impl Direct {
             entities: Arc::new(Entities::over(Vec::new())),
             keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
             verifier: None,
+            seat: None,
         });
         let last = Arc::default();
         Self { authz: authz(checker.clone(), recorder(&last)), checker, source, store, last }

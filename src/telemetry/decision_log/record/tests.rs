@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use expect_test::{Expect, expect};
 
+use super::text::cut;
 use super::*;
 use crate::call::Headers;
 use crate::decision::verdict::{Denial, PolicyError, Reason, WouldBe};
@@ -270,7 +271,7 @@ fn p33_a_megabyte_of_name_stays_within_the_bounds() {
         let record: serde_json::Value = serde_json::from_str(&text(&scene)).unwrap();
         let id = record["resource"]["id"].as_str().unwrap();
         assert!(id.ends_with('…') && id.len() <= ID_BYTES_MAX + '…'.len_utf8());
-        assert_eq!(record["decision_id"], scene.judgement.decision_id.to_string());
+        assert_eq!(record["decision_id"], scene.decision_id.to_string());
 
         scene.verdict().effect = Effect::Allow(Mutations { log_full: true, ..Mutations::default() });
         let many = (0..1000).map(|at| (format!("{at}{}", unit.repeat(100_000)), Value::from("x".repeat(5000))));

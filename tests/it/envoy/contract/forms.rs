@@ -58,7 +58,7 @@ fn refused(reply: Reply) -> encode::Answer {
     let effect = Effect::Challenge(Challenge::Approve { kind: None }, denial);
     let verdict = Verdict { effect, determining: Vec::new(), errors: Vec::new(), would_be: None };
     let judgement = Judgement { result: Ok(verdict), reply, ..Judgement::failed(Failure::new(Code::Internal, "")) };
-    encode::answer(judgement, None, Caller::Http)
+    encode::answer(std::sync::Arc::new(judgement), uuid::Uuid::now_v7(), None, Caller::Http)
 }
 
 #[tokio::test]

@@ -1,0 +1,128 @@
+//! What is sent back for one check: an answer as a message, or as bytes that were written for an earlier call.
+//!
+//! Knows: prepared answers. Must not know: how a call is judged, which status a verdict has.
+
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::service::auth::v3::CheckResponse;
+use prost::Message as _;
+use prost::bytes::BufMut;
+use tonic::Status;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+
+use crate::call::Call;
+use crate::check::Judgement;
+use crate::check::memory::Written;
+use crate::envoy::decode::Caller;
+use crate::envoy::encode::{self, Answer};
+
+/// What to send for one check.
+#[derive(Debug)]
+pub struct Reply(Content);
+
+#[derive(Debug)]
+enum Content {
+    /// Written for this call.
+    Message(Box<CheckResponse>),
+    /// Written once for every call with this judgement; only the id is this call's.
+    Prepared { judgement: Arc<Judgement>, caller: Caller, decision_id: Uuid },
+}
+
+/// A reply, and what it says.
+pub(super) struct Sent {
+    /// What goes back.
+    pub reply: Reply,
+    /// What really became of the call.
+    pub judgement: Arc<Judgement>,
+    /// HTTP status that the caller gets; 200 for an allow.
+    pub status: u16,
+}
+
+impl Sent {
+    /// Writes the reply to a call, or takes the one that is prepared.
+    pub fn new(judgement: Arc<Judgement>, decision_id: Uuid, call: Option<&Call>, caller: Caller) -> Self {
+        if let Some(written) = caller.pick(&judgement.prepared.answers).get() {
+            let status = written.status;
+            return Self::prepared(judgement, decision_id, caller, status);
+        }
+        let answers_many = judgement.reduced.is_some();
+        let answer = encode::answer(Arc::clone(&judgement), decision_id, call, caller);
+        // An answer that says something else than the judgement is this call's alone.
+        if !answers_many || !Arc::ptr_eq(&answer.judgement, &judgement) {
+            return Self::of(answer);
+        }
+        caller.pick(&judgement.prepared.answers).get_or_init(|| write(&answer));
+        Self::prepared(judgement, decision_id, caller, answer.status)
+    }
+
+    /// An answer of one call.
+    pub fn of(answer: Answer) -> Self {
+        let Answer { judgement, response, status, .. } = answer;
+        Self { reply: Reply(Content::Message(Box::new(response))), judgement, status }
+    }
+
+    fn prepared(judgement: Arc<Judgement>, decision_id: Uuid, caller: Caller, status: u16) -> Self {
+        let content = Content::Prepared { judgement: Arc::clone(&judgement), caller, decision_id };
+        Self { reply: Reply(content), judgement, status }
+    }
+}
+
+/// Puts an answer into bytes and finds its id in them. The id is random and newer than the call, so nothing else can
+/// hold it by intent.
+fn write(answer: &Answer) -> Written {
+    let bytes = answer.response.encode_to_vec().into_boxed_slice();
+    let mut text = Uuid::encode_buffer();
+    let id = answer.decision_id.as_hyphenated().encode_lower(&mut text).as_bytes();
+    let places = bytes.windows(id.len()).enumerate();
+    let ids = places.filter(|(_, window)| *window == id).map(|(at, _)| at).collect();
+    Written { bytes, ids, status: answer.status }
+}
+
+impl Reply {
+    /// Appends the answer's bytes.
+    ///
+    /// # Errors
+    /// Where there is no room, or no answer: an empty one would be an allow.
+    pub fn write(&self, out: &mut impl BufMut) -> Result<(), Status> {
+        match &self.0 {
+            Content::Message(response) => response.encode(out).map_err(|_| Status::internal("the answer does not fit")),
+            Content::Prepared { judgement, caller, decision_id } => {
+                let written = caller.pick(&judgement.prepared.answers).get();
+                let written = written.ok_or_else(|| Status::internal("the answer was not prepared"))?;
+                written.put(*decision_id, out).ok_or_else(|| Status::internal("the answer was prepared badly"))
+            }
+        }
+    }
+
+    /// The answer as a message.
+    ///
+    /// # Errors
+    /// As [`Reply::write`].
+    pub fn into_response(self) -> Result<CheckResponse, Status> {
+        match self.0 {
+            Content::Message(response) => Ok(*response),
+            Content::Prepared { .. } => {
+                let mut bytes = Vec::with_capacity(1024);
+                self.write(&mut bytes)?;
+                CheckResponse::decode(bytes.as_slice()).map_err(|_| Status::internal("the answer was prepared badly"))
+            }
+        }
+    }
+}
+
+impl Written {
+    /// Appends the bytes with another id in place of the first one.
+    fn put(&self, decision_id: Uuid, out: &mut impl BufMut) -> Option<()> {
+        let mut text = Uuid::encode_buffer();
+        let id = decision_id.as_hyphenated().encode_lower(&mut text).as_bytes();
+        let mut from = 0;
+        for at in &self.ids {
+            out.put_slice(self.bytes.get(from..*at)?);
+            out.put_slice(id);
+            from = at + Hyphenated::LENGTH;
+        }
+        out.put_slice(self.bytes.get(from..)?);
+        Some(())
+    }
+}

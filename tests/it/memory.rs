@@ -1,0 +1,358 @@
+//! The memory of whole calls: with it and without it every answer and every record is the same.
+//!
+//! Two services judge the same calls, one that remembers and one that does not. Calls come in pairs that differ in one
+//! part, so that a part which is missing in the key gives one call the other's answer.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3::{Address, SocketAddress, address};
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::Peer;
+use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use picket::call::{Call, UnixMillis};
+use picket::check::memory::{Generations, Memory, Remembered, Seat};
+use picket::check::reduced::{Looks, Reduced};
+use picket::check::{Checker, Judge as _, Judgement, Profile, verify};
+use picket::decision::Snapshot;
+use picket::decision::snapshot::Tree;
+use picket::entity::Entities;
+use picket::envoy::authz::{Authz, AuthzSettings};
+use picket::envoy::{decode, json};
+use picket::keys::Keys;
+use picket::policy::Store;
+use picket::telemetry::{Settings, Telemetry};
+use proptest::prelude::*;
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tonic::metadata::MetadataMap;
+
+use crate::harness::direct::Memory as Source;
+use crate::harness::{Check, PERMIT_ALL, orders};
+use crate::props::{check, holds, profiles};
+use crate::support::{NOW, tree};
+
+/// Policies that read everything of a call that can be read, beside those of the property tests.
+const READING: &[(&str, &str)] = &[
+    (
+        "namespaces/shop/reads.cedar",
+        r#"@id("lan") @metadata("to=${context.http.path}")
+        permit (principal, action == Action::"POST", resource in Service::"shop/orders")
+        when { context.env has sourceIp && context.env.sourceIp.isInRange(ip("10.0.0.0/8")) };
+        @id("early") permit (principal, action == Action::"PUT", resource)
+        when { context.env.now < datetime("2026-01-01T00:00:00Z") };
+        @id("small") permit (principal, action == Action::"PATCH", resource)
+        when { context.http has bodyBytes && context.http.bodyBytes < 10 };
+        @id("host") @response_headers("x-host=${context.http.host}")
+        permit (principal, action == Action::"HEAD", resource) when { context.http.host like "*shop*" };
+        @id("log") @log("full") permit (principal, action == Action::"DELETE", resource);"#,
+    ),
+    (
+        "namespaces/pay/late.cedar",
+        r#"@id("late") forbid (principal, action == Action::"GET", resource)
+        unless { context.env.now < datetime("2026-01-01T00:00:00Z") };"#,
+    ),
+];
+
+/// Two services on one clock, over one source of policies: one that remembers, and one that does not.
+struct Twins {
+    remembers: Authz,
+    forgets: Authz,
+    memory: Arc<Memory>,
+    source: Arc<Source>,
+    store: Arc<Store>,
+    clock: Arc<AtomicI64>,
+    logs: [(Arc<Telemetry>, PathBuf); 2],
+    _folder: tempfile::TempDir,
+}
+
+fn checker(store: &Arc<Store>, profile: &Profile, seat: Option<Seat>) -> Checker {
+    Checker {
+        listener: "test".to_owned(),
+        profile: profile.clone(),
+        policies: Arc::clone(store),
+        entities: Arc::new(Entities::over(Vec::new())),
+        keys: Arc::new(Keys::none()),
+        verifier: None,
+        seat,
+    }
+}
+
+impl Twins {
+    async fn new(first: Tree, profile: &Profile) -> Self {
+        let source = Arc::new(Source::default());
+        source.give(first);
+        let store = Arc::new(Store::over(source.clone(), Arc::new(Snapshot::load), Duration::from_secs(10)));
+        store.load_now().await;
+        let (folder, memory) = (tempfile::tempdir().unwrap(), Arc::<Memory>::default());
+        let clock = Arc::new(AtomicI64::new(NOW.0));
+        let log = |name: &str| {
+            let path = folder.path().join(name);
+            let sink = serde_json::json!({"decision_log": {"sink": {"file": path}, "queue_events_max": 1_000_000,
+                                                           "queue_bytes_max": 1_000_000_000}});
+            let settings: Settings = serde_json::from_value(sink).unwrap();
+            (Telemetry::start(&settings, "test").unwrap(), path)
+        };
+        let authz = |seat: Option<Seat>, telemetry: &Arc<Telemetry>| {
+            let (telemetry, clock) = (Arc::clone(telemetry), Arc::clone(&clock));
+            let settings = AuthzSettings { deadline: Duration::from_secs(30), ..AuthzSettings::default() };
+            Authz::new(
+                Arc::new(checker(&store, profile, seat)),
+                settings,
+                "test",
+                Arc::new(Semaphore::new(16)),
+                Arc::new(move || UnixMillis(clock.load(Ordering::Relaxed))),
+                Arc::new(move |seen| telemetry.finish(seen)),
+                Arc::default(),
+            )
+        };
+        let logs = [log("remembers"), log("forgets")];
+        let seat = Some(Seat::in_memory(&memory));
+        let (remembers, forgets) = (authz(seat, &logs[0].0), authz(None, &logs[1].0));
+        Self { remembers, forgets, memory, source, store, clock, logs, _folder: folder }
+    }
+
+    /// Asks both, and fails where they do not answer alike.
+    #[track_caller]
+    fn ask(&self, runtime: &Runtime, request: &CheckRequest) -> String {
+        let ask = |authz: &Authz| {
+            let reply = runtime.block_on(authz.reply(request.clone(), &MetadataMap::new())).unwrap();
+            shown(&reply.into_response().unwrap())
+        };
+        let (with, without) = (ask(&self.remembers), ask(&self.forgets));
+        assert_eq!(with, without, "the memory made a difference");
+        with
+    }
+
+    fn reload(&self, runtime: &Runtime, tree: Tree) {
+        self.source.give(tree);
+        runtime.block_on(self.store.load_now());
+    }
+
+    /// Fails where the two logs differ in more than ids and durations.
+    fn assert_same_records(&self, runtime: &Runtime) {
+        let records = |(telemetry, path): &(Arc<Telemetry>, PathBuf)| -> Vec<serde_json::Value> {
+            runtime.block_on(telemetry.shutdown(tokio::time::Instant::now() + Duration::from_secs(60)));
+            let text = std::fs::read_to_string(path).unwrap();
+            let record = |line: &str| {
+                let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+                (record["decision_id"], record["micros"]) = (0.into(), 0.into());
+                record
+            };
+            text.lines().map(record).collect()
+        };
+        let [with, without] = self.logs.each_ref().map(records);
+        assert_eq!(with.len(), without.len());
+        for (with, without) in with.iter().zip(&without) {
+            assert_eq!(with, without, "the memory made a difference in the log");
+        }
+    }
+
+    fn hits(&self) -> u64 {
+        self.memory.stats().hits.load(Ordering::Relaxed)
+    }
+}
+
+/// An answer without its id.
+fn shown(response: &CheckResponse) -> String {
+    let json = json::check_response(response);
+    let id = json["dynamicMetadata"]["decision_id"].as_str().expect("every answer has an id");
+    json.to_string().replace(id, "ID")
+}
+
+/// The parts in which two calls may differ.
+const PARTS: usize = 9;
+
+/// `one` with a part of `other`.
+fn crossed(one: &Check, other: &Check, part: usize) -> Check {
+    let (mut mixed, mut other) = (one.clone(), other.clone());
+    match part {
+        0 => {
+            mixed.http().path = other.http().path.clone();
+        }
+        1 => mixed.http().method = other.http().method.clone(),
+        2 => mixed.http().host = other.http().host.clone(),
+        3 => mixed.http().header_map = other.http().header_map.clone(),
+        4 => mixed.http().headers = other.http().headers.clone(),
+        5 => mixed.http().raw_body = other.http().raw_body.clone(),
+        6 => mixed.attributes().source = other.attributes().source.clone(),
+        7 => mixed.attributes().context_extensions = other.attributes().context_extensions.clone(),
+        _ => mixed.attributes().metadata_context = other.attributes().metadata_context.clone(),
+    }
+    mixed
+}
+
+fn from(mut check: Check, address: Option<&str>) -> Check {
+    let source = check.attributes().source.get_or_insert_with(Peer::default);
+    source.address = address.map(|address| {
+        let socket = SocketAddress { address: address.to_owned(), ..SocketAddress::default() };
+        Address { address: Some(address::Address::SocketAddress(socket)) }
+    });
+    check
+}
+
+/// Two calls that differ in one part, and how much later the second comes.
+fn pairs() -> impl Strategy<Value = (Check, Check, i64)> {
+    let addresses =
+        prop::sample::select(vec![None, Some("10.1.2.3"), Some("10.1.2.4"), Some("192.0.2.1"), Some("::1")]);
+    let later = prop::sample::select(vec![0, 0, 1, 60_000, 400_000, 400_000_000_000]);
+    let one = (check(), addresses.clone()).prop_map(|(check, address)| from(check, address));
+    let other = (check(), addresses).prop_map(|(check, address)| from(check, address));
+    (one, other, 0..PARTS, later).prop_map(|(one, other, part, later)| {
+        let mixed = crossed(&one, &other, part);
+        (one, mixed, later)
+    })
+}
+
+fn trees() -> [Tree; 2] {
+    let nasty = crate::props::NASTY;
+    let all: Vec<_> = nasty.iter().chain(READING).copied().collect();
+    let without_role: Vec<_> = all.iter().copied().filter(|(file, _)| !file.ends_with("open.cedar")).collect();
+    [tree(&all), tree(&without_role)]
+}
+
+#[test]
+fn with_and_without_the_memory_every_answer_and_every_record_is_the_same() {
+    let runtime = Runtime::new().unwrap();
+    let trees = trees();
+    for profile in profiles() {
+        let twins = runtime.block_on(Twins::new(trees[0].clone(), &profile));
+        for round in 0..4 {
+            holds(400, pairs(), |(one, other, later)| {
+                for request in [&one, &one, &other, &one] {
+                    twins.ask(&runtime, &request.0);
+                }
+                twins.clock.store(NOW.0 + later, Ordering::Relaxed);
+                for request in [&one, &other] {
+                    twins.ask(&runtime, &request.0);
+                }
+                twins.clock.store(NOW.0, Ordering::Relaxed);
+            });
+            // What was remembered by one tree must not answer for the next.
+            twins.reload(&runtime, trees[(round + 1) % 2].clone());
+        }
+        assert!(twins.hits() > 20, "the memory was hardly ever asked for the same: {} hits", twins.hits());
+        twins.assert_same_records(&runtime);
+    }
+}
+
+#[test]
+fn what_nobody_looks_at_does_not_matter_to_the_memory() {
+    let runtime = Runtime::new().unwrap();
+    let twins = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]), &Profile::default()));
+    let calls = [
+        orders().header("x-request-id", "1").header("user-agent", "a"),
+        orders().header("x-request-id", "2").header("user-agent", "b"),
+        orders().header("authorization", "Bearer of-somebody"),
+        from(orders().header("accept", "*/*"), Some("192.0.2.7")),
+    ];
+    let answers: Vec<String> = calls.iter().map(|call| twins.ask(&runtime, &call.0)).collect();
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    assert_eq!(twins.hits(), 3);
+    twins.assert_same_records(&runtime);
+}
+
+#[test]
+fn a_header_that_is_stripped_is_stripped_from_memory_as_well() {
+    let runtime = Runtime::new().unwrap();
+    let twins = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]), &Profile::default()));
+    for call in [orders(), orders().header("x-picket-user", "admin"), orders().header("x_picket_user", "admin")] {
+        twins.ask(&runtime, &call.0);
+        let again = twins.ask(&runtime, &call.0);
+        assert_eq!(again.contains("picket-user") || again.contains("picket_user"), call.0 != orders().0, "{again}");
+    }
+    assert_eq!(twins.hits(), 3);
+}
+
+#[test]
+fn a_judgement_of_the_moment_is_never_remembered() {
+    let runtime = Runtime::new().unwrap();
+    let [tree, _] = trees();
+    let twins = runtime.block_on(Twins::new(tree, &crate::props::tokens_and_peer()));
+    let method = |method: &str| {
+        let mut check = orders();
+        check.http().method = method.to_owned();
+        check
+    };
+    let with_body = |mut check: Check| {
+        check.http().raw_body = b"12345".to_vec();
+        check.header("x-envoy-auth-partial-body", "false").header("content-length", "5")
+    };
+    let certificate = |mut check: Check| {
+        check.attributes().source.get_or_insert_default().certificate = "-----BEGIN".to_owned();
+        check
+    };
+    let rows = [
+        ("a policy that reads the clock", method("PUT")),
+        ("a policy that reads the length of a body", with_body(method("PATCH"))),
+        ("a record that holds more than a judgement keeps", method("DELETE")),
+        ("a token", orders().bearer("a.b.c")),
+        ("claims that the proxy verified", orders().claims(&serde_json::json!({}))),
+        ("a certificate", certificate(orders())),
+        ("a failure", orders().service("shop/none")),
+        ("a protocol whose bodies are judged", orders().service("agents/tools")),
+    ];
+    for (why, check) in rows {
+        for _ in 0..3 {
+            twins.ask(&runtime, &check.0);
+        }
+        assert_eq!(twins.hits(), 0, "{why}");
+    }
+    twins.assert_same_records(&runtime);
+}
+
+#[test]
+fn two_listeners_never_answer_for_each_other() {
+    let runtime = Runtime::new().unwrap();
+    let twins = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]), &Profile::default()));
+    let call = decoded(&orders());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let seats = [Seat::in_memory(&twins.memory), Seat::in_memory(&twins.memory)];
+    let judged = seats.map(|seat| {
+        let checker = checker(&twins.store, &Profile::default(), Some(seat));
+        runtime.block_on(async { checker.judge(&call, deadline).done().await })
+    });
+    assert!(judged.iter().all(|judgement| judgement.reduced.is_some()));
+    assert_eq!(twins.hits(), 0);
+}
+
+fn decoded(check: &Check) -> Call {
+    decode::call(check.0.clone(), decode::Limits::default(), NOW).unwrap()
+}
+
+#[test]
+fn a_wrong_memory_is_told_and_not_believed_where_decisions_are_verified() {
+    let runtime = Runtime::new().unwrap();
+    let twins = runtime.block_on(Twins::new(tree(&[]), &Profile::default()));
+    let open = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]), &Profile::default()));
+    let call = decoded(&orders());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let wrong = checker(&open.store, &Profile::default(), Some(Seat::in_memory(&open.memory)));
+    let wrong = runtime.block_on(async { wrong.judge(&call, deadline).done().await });
+    let seat = Seat::in_memory(&twins.memory);
+    poison(&seat, &twins.store.current().unwrap(), &call, &wrong);
+    let mut checker = checker(&twins.store, &Profile::default(), Some(seat));
+    let allowed =
+        |judgement: &Judgement| judgement.result.as_ref().is_ok_and(|verdict| !verdict.determining.is_empty());
+    let believed = runtime.block_on(async { checker.judge(&call, deadline).done().await });
+    assert!(allowed(&believed), "the memory is poisoned for this test");
+    let (verifier, _verification) = verify::verifier(1);
+    let stats = verifier.stats();
+    checker.verifier = Some(Arc::new(verifier));
+    let judged = runtime.block_on(async { checker.judge(&call, deadline).done().await });
+    assert!(!allowed(&judged));
+    assert_eq!(stats.mismatches.load(Ordering::Relaxed), 1);
+}
+
+/// Remembers a judgement for a call that it is not of.
+fn poison(seat: &Seat, snapshot: &Snapshot, call: &Call, judgement: &Arc<Judgement>) {
+    let service = snapshot.catalog().service("shop/orders").unwrap();
+    let (reads, settable) = (snapshot.reads("shop"), snapshot.settable_headers("shop"));
+    let profile = Profile::default();
+    let reduced = Reduced::of(call, Looks { profile: &profile, service, reads, settable }).unwrap();
+    let generations = Generations { snapshot: snapshot.generation(), keys: 0 };
+    // Asking tells the memory which snapshot is the newest.
+    assert!(seat.recall(&seat.key(generations, &reduced)).is_none());
+    seat.remember(seat.key(generations, &reduced), Remembered::Judgement(Arc::clone(judgement)));
+}
