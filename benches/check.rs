@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use picket::approval::Approvals;
 use picket::check::{Checker, Profile};
 use picket::entity::Entities;
 use picket::envoy::authz::{Authz, AuthzSettings, Stats};
@@ -45,6 +46,7 @@ fn service(runtime: &Runtime, policies: usize) -> Authz {
         profile: Profile::default(),
         policies: store,
         entities: Arc::new(Entities::over(Vec::new())),
+        approvals: Arc::new(Approvals::none()),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), std::path::Path::new(".")).unwrap()),
         verifier: None,
     };

@@ -71,6 +71,14 @@ struct Once {
     now: i64,
 }
 
+impl Found {
+    /// Whether it is good for one call only.
+    #[must_use]
+    pub fn is_one_use(&self) -> bool {
+        self.once.is_some()
+    }
+}
+
 /// One source, ready to be asked.
 #[derive(Debug)]
 struct Source {

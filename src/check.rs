@@ -3,6 +3,7 @@
 //! Knows: every step between a call and its verdict, and their order. Must not know: the proxy's protocol,
 //! how any step works.
 
+mod approved;
 pub mod explanation;
 pub mod verify;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::approval::Approvals;
 use crate::call::Call;
 use crate::catalog::Protocol;
 use crate::decision::{self, Snapshot, Verdict};
@@ -49,6 +51,9 @@ pub struct Judgement {
     pub query: Option<Query>,
     /// What it was judged by.
     pub snapshot: Option<Arc<Snapshot>>,
+    /// Digest of what was asked, as approvals are bound by; where a policy can see an approval and all that was
+    /// asked is known.
+    pub digest: Option<String>,
 }
 
 impl Judgement {
@@ -63,6 +68,7 @@ impl Judgement {
             protocol: None,
             query: None,
             snapshot: None,
+            digest: None,
         }
     }
 }
@@ -85,6 +91,8 @@ pub struct Checker {
     pub policies: Arc<Store>,
     /// Where facts come from.
     pub entities: Arc<Entities>,
+    /// Where approvals come from, and what was used of them.
+    pub approvals: Arc<Approvals>,
     /// Where issuers' keys come from.
     pub keys: Arc<Keys>,
     /// Verifies some decisions off the request path, where that is wanted.
@@ -126,11 +134,23 @@ impl Checker {
         known.service = Some(service.id.clone());
         known.protocol = Some(service.protocol);
         let asked = action::asked(call, &service, &self.profile.mapping)?;
-        let reads = self.entities.needs(snapshot.reads(service.namespace()));
+        let mut reads = self.entities.needs(snapshot.reads(service.namespace()));
+        self.approvals.needs(&service.id, &reads.clone(), &mut reads);
         let query = mapping::query(call, identity, &service, &asked, &reads, place)?;
         let query = known.query.insert(query);
-        let facts = self.entities.fetch(&snapshot, query, &reads, deadline).await?;
+        known.digest = approved::digest(&asked, query, &reads);
+        let facts = self.entities.fetch(&snapshot, query, &reads, deadline);
+        let approval = self.approvals.find(&service.id, query, &reads, known.digest.as_deref(), deadline);
+        let (facts, approval) = futures_util::future::try_join(facts, approval).await?;
+        if let Some(approval) = &approval {
+            query.context.insert("approval".to_owned(), approval.value.clone());
+        }
         let verdict = decision::decide(&snapshot, query, &facts)?;
+        if let Some(approval) = &approval
+            && approved::is_used_up(&snapshot, query, approval, &verdict)
+        {
+            self.approvals.consume(approval, deadline).await?;
+        }
         if let Some(verifier) = &self.verifier {
             verifier.offer(&snapshot, query);
         }

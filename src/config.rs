@@ -32,6 +32,10 @@ pub struct Config {
     pub keys: sections::Keys,
     /// Where facts come from.
     pub entity: sections::Entity,
+    /// Where approvals come from.
+    pub approvals: Vec<sections::Approvals>,
+    /// Where it is remembered that they were used.
+    pub approvals_store: sections::ApprovalsStore,
     /// The ports for operators.
     pub admin: settings::Admin,
     /// What connections and checks may cost.

@@ -4,6 +4,8 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::query::Query;
+
 /// What digests begin with.
 const PREFIX: &str = "sha256:";
 
@@ -37,6 +39,13 @@ pub fn of(principal: &str, action: &str, resource: &str, arguments: &str) -> Str
     hash.update(text(resource));
     hash.update(b"}");
     format!("{PREFIX}{}", hex::encode(hash.finalize()))
+}
+
+/// The digest of what a query asks for; `arguments` as above, absent where they are not known whole: then nothing
+/// can be said, since what was not read could be anything.
+#[must_use]
+pub fn of_query(query: &Query, arguments: Option<&str>) -> Option<String> {
+    arguments.map(|arguments| of(&query.principal.uid.id, &query.action, &query.resource.uid.id, arguments))
 }
 
 /// A text as RFC 8785 spells it, which is how serde_json spells it too: the test below holds it to that.

@@ -208,9 +208,10 @@ pub fn argument(query: &Query, pointer: &str) -> Option<Scalar> {
     };
     // `args` spells the text `7` and the number 7 alike; `kinds` tells them apart.
     let kind = match tag("kinds")? {
-        "string" | "text" => Kind::Text,
-        "number" | "integer" | "decimal" => Kind::Number,
-        "boolean" | "bool" => Kind::Bool,
+        "string" => Kind::Text,
+        "number" => Kind::Number,
+        "boolean" => Kind::Bool,
+        // `null`, lists and objects are not plain.
         _ => return None,
     };
     Some(Scalar { kind, text: tag("args")?.to_owned() })

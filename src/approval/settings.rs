@@ -250,3 +250,6 @@ pub fn check(sources: &[Settings], store: &Store, file: &str) -> Vec<Problem> {
     }
     problems
 }
+
+#[cfg(test)]
+mod tests;

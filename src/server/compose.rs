@@ -14,6 +14,7 @@ use super::settings::Listener;
 use super::stats::ConnStats;
 use super::tasks::Tasks;
 use super::{Parts, gauges};
+use crate::approval::Approvals;
 use crate::call::UnixMillis;
 use crate::check::{Checker, Judge, verify};
 use crate::config::Config;
@@ -41,6 +42,8 @@ pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, 
         Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).map_err(|error| fault(super::chain(&error)))?;
     let tasks = Tasks::default();
     let entities = Arc::new(Entities::new(&config.entity, "configuration", &tasks.tracker())?);
+    let approvals =
+        Approvals::new(&config.approvals, &config.approvals_store, "configuration", &tasks.tracker()).map(Arc::new)?;
     let keys = keys(&config)?;
     let policies = store(&config, &telemetry);
     futures_util::future::join(policies.load_now(), keys.load()).await;
@@ -60,6 +63,7 @@ pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, 
             profile,
             policies: Arc::clone(&policies),
             entities: Arc::clone(&entities),
+            approvals: Arc::clone(&approvals),
             keys: Arc::clone(&keys),
             verifier: verifier.clone(),
         })
@@ -83,6 +87,7 @@ pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, 
         connections: Arc::clone(&connections),
         policies: Arc::clone(&policies),
         entities,
+        approvals: Arc::clone(&approvals),
         keys: Arc::clone(&keys),
         verified,
     };

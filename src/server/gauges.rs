@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::Semaphore;
 
 use super::stats::{Closed, ConnStats};
+use crate::approval::Approvals;
 use crate::check::verify;
 use crate::decision::engine::{Engine, candidates};
-use crate::entity::Entities;
+use crate::entity::{Entities, cache};
 use crate::envoy::authz;
 use crate::keys::Keys;
 use crate::policy::Store;
@@ -32,6 +33,8 @@ pub struct Counted {
     pub policies: Arc<Store>,
     /// The look-ups.
     pub entities: Arc<Entities>,
+    /// The sources of approvals.
+    pub approvals: Arc<Approvals>,
     /// The key sets.
     pub keys: Arc<Keys>,
     /// What verifying decisions came to.
@@ -50,7 +53,7 @@ pub fn register(metrics: &Metrics, counted: &Counted) {
     policies(metrics, &counted.policies);
     engine(metrics, &counted.policies);
     verified(metrics, &counted.verified);
-    entities(metrics, &counted.entities);
+    sources(metrics, &counted.entities, &counted.approvals);
     keys(metrics, &counted.keys);
     connections(metrics, &counted.connections);
 }
@@ -123,11 +126,19 @@ fn verified(metrics: &Metrics, stats: &Arc<verify::Stats>) {
     metrics.add_source(&table::DECISION_MISMATCHES, move || one(number(all.mismatches.load(Relaxed))));
 }
 
-fn entities(metrics: &Metrics, entities: &Arc<Entities>) {
-    let all = Arc::clone(entities);
+/// Name, counts and remembered records of everything that is asked over HTTP.
+fn caches<'a>(
+    entities: &'a Entities,
+    approvals: &'a Approvals,
+) -> impl Iterator<Item = (&'a str, &'a cache::Stats, u64)> {
+    let lookups = entities.caches().map(|(source, cache)| (source, cache.stats(), cache.entries()));
+    lookups.chain(approvals.caches())
+}
+
+fn sources(metrics: &Metrics, entities: &Arc<Entities>, approvals: &Arc<Approvals>) {
+    let all = (Arc::clone(entities), Arc::clone(approvals));
     metrics.add_source(&table::ENTITY_REQUESTS, move || {
-        let samples = all.caches().flat_map(|(source, cache)| {
-            let stats = cache.stats();
+        let samples = caches(&all.0, &all.1).flat_map(|(source, stats, _)| {
             let results = [
                 ("hit", stats.hits.load(Relaxed)),
                 ("stale", stats.stale.load(Relaxed)),
@@ -139,14 +150,14 @@ fn entities(metrics: &Metrics, entities: &Arc<Entities>) {
         });
         samples.collect()
     });
-    let all = Arc::clone(entities);
+    let all = (Arc::clone(entities), Arc::clone(approvals));
     metrics.add_source(&table::ENTITY_CACHE_ENTRIES, move || {
-        all.caches().map(|(source, cache)| Sample::new([source], number(cache.entries()))).collect()
+        caches(&all.0, &all.1).map(|(source, _, entries)| Sample::new([source], number(entries))).collect()
     });
-    let all = Arc::clone(entities);
+    let all = (Arc::clone(entities), Arc::clone(approvals));
     metrics.add_source(&table::ENTITY_CACHE_EVICTIONS, move || {
-        all.caches()
-            .map(|(source, cache)| Sample::new([source], number(cache.stats().evictions.load(Relaxed))))
+        caches(&all.0, &all.1)
+            .map(|(source, stats, _)| Sample::new([source], number(stats.evictions.load(Relaxed))))
             .collect()
     });
 }

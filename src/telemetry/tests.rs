@@ -41,6 +41,7 @@ impl Scene {
                 protocol: Some(Protocol::Http),
                 query: Some(query),
                 snapshot: None,
+                digest: None,
             },
             call: call("/v1?password=1", "orders.shop"),
             request_id: None,

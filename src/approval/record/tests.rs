@@ -78,16 +78,16 @@ fn every_bound_argument_must_be_there_and_equal_by_value_and_type() {
     let matches = |answer: &Json, tags: &[(&str, &str, &str)]| {
         Record::read(&settings(), answer).unwrap().matches(&call(tags), None)
     };
-    let good = [("/service", "checkout", "string"), ("/replicas", "3", "integer"), ("/force", "true", "boolean")];
+    let good = [("/service", "checkout", "string"), ("/replicas", "3", "number"), ("/force", "true", "boolean")];
     assert!(matches(&ticket(), &good));
     // An argument that nothing binds is free.
     assert!(matches(&ticket(), &[good[0], good[1], good[2], ("/comment", "x", "string")]));
     for (index, tag) in [
         (0, ("/service", "search", "string")),
         (0, ("/service", "Checkout", "string")),
-        (0, ("/service", "checkout", "array")),
+        (0, ("/service", "checkout", "list")),
         (0, ("/other", "checkout", "string")),
-        (1, ("/replicas", "30", "integer")),
+        (1, ("/replicas", "30", "number")),
         (1, ("/replicas", "3", "string")),
         (2, ("/force", "true", "string")),
         (2, ("/force", "false", "boolean")),
@@ -130,7 +130,7 @@ fn a_number_that_a_double_cannot_tell_from_others_equals_nothing() {
 
 #[test]
 fn a_digest_binds_beside_the_arguments_or_alone() {
-    let tags = [("/service", "checkout", "string"), ("/replicas", "3", "integer"), ("/force", "true", "boolean")];
+    let tags = [("/service", "checkout", "string"), ("/replicas", "3", "number"), ("/force", "true", "boolean")];
     let mut settings = settings();
     settings.fields.digest = Some("/digest".to_owned());
     let matches = |settings: &Settings, recorded: Json, ours: Option<&str>| {

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::approval::GivenApproval;
 use super::yaml;
 use crate::call::UnixMillis;
 use crate::identity::rules::Kind;
@@ -22,6 +23,8 @@ pub struct Given {
     pub sent: Sent,
     /// What look-ups would find.
     pub facts: GivenFacts,
+    /// What a source of approvals would find.
+    pub approval: Option<GivenApproval>,
 }
 
 /// What is sent.
@@ -112,6 +115,7 @@ struct Written {
     request: Option<Request>,
     grpc: Option<Grpc>,
     facts: GivenFacts,
+    approval: Option<GivenApproval>,
     now: Option<String>,
 }
 
@@ -124,7 +128,8 @@ pub fn read(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<P
     let fault = |message: &str| Box::new(Problem::error(file, message));
     let value: Value = yaml::parse(file, text)?;
     if value.get("attributes").is_some() {
-        let given = Given { caller: None, sent: Sent::Check(value.to_string()), facts: GivenFacts::default() };
+        let given =
+            Given { caller: None, sent: Sent::Check(value.to_string()), facts: GivenFacts::default(), approval: None };
         return Ok((given, None));
     }
     let mut written: Written = yaml::parse(file, text)?;
@@ -151,7 +156,7 @@ fn given(written: Written) -> Result<Given, &'static str> {
         (Some(_), Some(_)) => return Err("has both `request` and `grpc`; a call is one of them"),
         (None, None) => return Err("has no `request`, `grpc` or `attributes`"),
     };
-    Ok(Given { caller: Some(written.caller), sent, facts: written.facts })
+    Ok(Given { caller: Some(written.caller), sent, facts: written.facts, approval: written.approval })
 }
 
 /// Reads a moment as RFC 3339 writes it.
@@ -183,7 +188,10 @@ impl Caller {
 }
 
 /// Seconds since the epoch of `now`, `+5m`, `-1h` or a time.
-fn moment(text: &str, now: UnixMillis) -> Result<i64, String> {
+///
+/// # Errors
+/// A fragment that says what is right.
+pub fn moment(text: &str, now: UnixMillis) -> Result<i64, String> {
     let relative = |text: &str| {
         let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
         i64::try_from(duration.as_secs()).map_err(|_| "too far off".to_owned())

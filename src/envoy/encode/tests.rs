@@ -51,6 +51,7 @@ fn judgement(result: Result<Effect, Code>) -> Judgement {
         protocol: None,
         query: None,
         snapshot: EMPTY.clone(),
+        digest: None,
     }
 }
 
