@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use picket::approval::Approvals;
 use picket::check::memory::{Memory, Seat};
 use picket::check::{Checker, Profile};
 use picket::entity::Entities;
@@ -46,6 +47,7 @@ fn service(runtime: &Runtime, policies: usize) -> Authz {
         profile: Profile::default(),
         policies: store,
         entities: Arc::new(Entities::over(Vec::new())),
+        approvals: Arc::new(Approvals::none()),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), std::path::Path::new(".")).unwrap()),
         verifier: None,
         seat: Some(Seat::in_memory(&Arc::<Memory>::default())),

@@ -3,6 +3,7 @@
 //! Knows: every step between a call and its verdict, and their order. Must not know: the proxy's protocol,
 //! how any step works.
 
+mod approved;
 mod batch;
 mod document;
 pub mod explanation;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::approval::Approvals;
 use crate::call::Call;
 use crate::catalog::Protocol;
 use crate::decision::decide::{self, Decided, Holds};
@@ -68,6 +70,9 @@ pub struct Judgement {
     pub reduced: Option<Call>,
     /// What edges prepared, where the judgement is remembered.
     pub prepared: Prepared,
+    /// Digest of what was asked, as approvals are bound by; where a policy can see an approval and all that was
+    /// asked is known.
+    pub digest: Option<String>,
 }
 
 impl Judgement {
@@ -85,6 +90,7 @@ impl Judgement {
             document: None,
             reduced: None,
             prepared: Prepared::default(),
+            digest: None,
         }
     }
 
@@ -101,6 +107,7 @@ impl Judgement {
             reduced: None,
             reply: self.reply.clone(),
             document: None,
+            digest: self.digest.clone(),
             prepared: Prepared::default(),
         }
     }
@@ -154,6 +161,8 @@ pub struct Checker {
     pub policies: Arc<Store>,
     /// Where facts come from.
     pub entities: Arc<Entities>,
+    /// Where approvals come from, and what was used of them.
+    pub approvals: Arc<Approvals>,
     /// Where issuers' keys come from.
     pub keys: Arc<Keys>,
     /// Verifies some decisions off the request path, where that is wanted.
@@ -233,14 +242,26 @@ impl Checker {
         let identity = known.identity.insert(who(call, &grounds.keys)?);
         let service = service?;
         mapping::audience(identity, &service)?;
-        let reads = self.entities.needs(snapshot.reads(service.namespace()));
+        let mut reads = self.entities.needs(snapshot.reads(service.namespace()));
+        if self.approvals.are_asked(&reads) {
+            let known = reads.clone().into_owned();
+            self.approvals.needs(&service.id, &known, reads.to_mut());
+        }
         let asked = inside::asked(call, &service, &self.profile.mapping, &reads, &mut known.reply)?;
         let mut decisions = Vec::with_capacity(1);
+        let mut used_up = Vec::new();
         for asked in &asked {
             let query = mapping::query(call, identity, &service, asked, &reads, place)?;
             let query = known.query.insert(query);
-            let facts = self.entities.fetch(snapshot, query, &reads, deadline).await?;
+            known.digest = approved::digest(asked, query, &reads);
+            let facts = self.entities.fetch(snapshot, query, &reads, deadline);
+            let approval = self.approvals.find(&service.id, query, &reads, known.digest.as_deref(), deadline);
+            let (facts, approval) = futures_util::future::try_join(facts, approval).await?;
+            if let Some(approval) = &approval {
+                query.context.insert("approval".to_owned(), approval.value.clone());
+            }
             let decided = decide::decided(snapshot, query, &facts)?;
+            used_up.extend(approval.filter(|found| approved::is_used_up(snapshot, query, found, &decided.verdict)));
             let goes_on = decided.verdict.decision() == Decision::Allow;
             decisions.push(decided);
             // One message that may not go on holds up the whole batch.
@@ -248,7 +269,14 @@ impl Checker {
                 break;
             }
         }
-        batch::together(decisions)
+        let whole = batch::together(decisions)?;
+        if whole.verdict.decision() == Decision::Allow {
+            // Last of all: a call that does not go on uses up nothing.
+            for approval in &used_up {
+                self.approvals.consume(approval, deadline).await?;
+            }
+        }
+        Ok(whole)
     }
 
     fn identify(&self, call: &Call, keys: &KeyRing) -> Result<Identity, Failure> {
@@ -270,7 +298,8 @@ impl Checker {
         let reads = snapshot.reads(service.namespace());
         let settable = snapshot.settable_headers(service.namespace());
         let looks = Looks { profile: &self.profile, service: &service, reads, settable };
-        let reduced = Reduced::of(call, looks).filter(|_| !self.entities.are_asked(reads));
+        let reduced =
+            Reduced::of(call, looks).filter(|_| !self.entities.are_asked(reads) && !self.approvals.are_asked(reads));
         let Some(reduced) = reduced else {
             seat.skip();
             return None;

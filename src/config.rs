@@ -34,6 +34,10 @@ pub struct Config {
     pub entity: sections::Entity,
     /// Asking MCP clients for approvals.
     pub elicitation: sections::Elicitation,
+    /// Where approvals come from.
+    pub approvals: Vec<sections::Approvals>,
+    /// Where it is remembered that they were used.
+    pub approvals_store: sections::ApprovalsStore,
     /// The ports for operators.
     pub admin: settings::Admin,
     /// What connections and checks may cost.

@@ -100,6 +100,7 @@ fn service(folder: &Path) -> Authz {
         profile: Profile::default(),
         policies: store,
         entities: Arc::new(Entities::over(Vec::new())),
+        approvals: Arc::new(picket::approval::Approvals::none()),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
         verifier: None,
         seat: Some(picket::check::memory::Seat::in_memory(&Arc::default())),

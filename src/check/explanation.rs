@@ -110,6 +110,7 @@ impl<'a> Explanation<'a> {
             "policies": self.determining(),
             "would_be": would_be,
             "query": self.judgement.query.as_ref().map(query_json),
+            "digest": self.judgement.digest,
             "close": self.near().map(near).collect::<Vec<_>>(),
             "considered": self.lines.len(),
         })

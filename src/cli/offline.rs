@@ -6,6 +6,7 @@
 //! Nothing is asked over the network but the key sets of issuers that a recorded check needs: what look-ups
 //! would find is written beside the call, under `facts`.
 
+pub mod approval;
 pub mod form;
 pub mod yaml;
 
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 use super::draw::{self, Files, Paint};
 use super::{Exit, Output};
+use crate::approval::Approvals;
 use crate::call::{Call, UnixMillis};
 use crate::check::explanation::Explanation;
 use crate::check::{Checker, Judge as _, Judgement, Profile};
@@ -217,6 +219,7 @@ impl Bench {
             profile: self.profile.clone(),
             policies: Arc::clone(&self.store),
             entities: Arc::new(Entities::over(vec![facts])),
+            approvals: Arc::new(given.approval(now)?.map_or_else(Approvals::none, Approvals::given)),
             keys: Arc::clone(&self.keys),
             verifier: None,
             // An explanation needs everything that is known, which a remembered judgement does not keep.

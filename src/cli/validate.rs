@@ -111,17 +111,19 @@ impl Summary {
 /// What only shows where a configuration and a catalogue meet.
 fn meet(file: &str, config: &Config, catalog: &Catalog) -> Vec<Problem> {
     let mut problems = Vec::new();
+    for source in &config.approvals {
+        for id in source.services.iter().filter(|id| catalog.service(id).is_none()) {
+            let message =
+                format!("approvals `{}` are for service `{id}`, which the catalogue does not have", source.name);
+            problems.push(known(Problem::error(file, message), id, catalog));
+        }
+    }
     for (name, profile) in &config.profiles {
         for source in &profile.mapping.service {
             match source {
                 Source::Fixed(id) if catalog.service(id).is_none() => {
                     let message = format!("profile `{name}` fixes service `{id}`, which the catalogue does not have");
-                    let near = nearest(id, catalog.services().map(|service| service.id.as_str()));
-                    let problem = Problem::error(file, message);
-                    problems.push(match near {
-                        Some(near) => problem.help(format!("did you mean `{near}`?")),
-                        None => problem.help("add it to catalog.yaml"),
-                    });
+                    problems.push(known(Problem::error(file, message), id, catalog));
                 }
                 Source::DestinationAccount(settings) => {
                     for (account, services) in shared_accounts(catalog) {
@@ -138,6 +140,14 @@ fn meet(file: &str, config: &Config, catalog: &Catalog) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// Helps with a service that the catalogue does not have.
+fn known(problem: Problem, id: &str, catalog: &Catalog) -> Problem {
+    match nearest(id, catalog.services().map(|service| service.id.as_str())) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None => problem.help("add it to catalog.yaml"),
+    }
 }
 
 /// Accounts, as `<namespace>/<account>`, that serve several services.

@@ -9,6 +9,7 @@ use super::key::{Known, Shape};
 use super::sections::IN_FLIGHT_MAX;
 use super::tree::{Content, Node, Origin};
 use super::{Config, Limits, all_sections};
+use crate::approval::settings as approval;
 use crate::problem::{Problem, Severity, nearest};
 
 /// Prefix of the environment variables that are settings.
@@ -151,6 +152,8 @@ impl Reader {
             keys: self.section("keys", defaulted).unwrap_or_default(),
             entity: self.section("entity", defaulted).unwrap_or_default(),
             elicitation: self.section("elicitation", defaulted).unwrap_or_default(),
+            approvals: self.list("approvals"),
+            approvals_store: self.section("approvals_store", defaulted).unwrap_or_default(),
             admin: self.section("admin", defaulted).unwrap_or_default(),
             limits: Limits {
                 connection: self.section("limits.connection", defaulted).unwrap_or_default(),
@@ -217,6 +220,7 @@ impl Reader {
         found.extend(config.telemetry.problems().into_iter().map(|message| ("telemetry".to_owned(), message)));
         self.problems.extend(config.policies.store().check(&self.file));
         self.problems.extend(config.entity.check(&self.file));
+        self.problems.extend(approval::check(&config.approvals, &config.approvals_store, &self.file));
         if config.listeners.is_empty() {
             found.push(("listeners".to_owned(), "there is no listener; name at least one, or drop the key".to_owned()));
         }

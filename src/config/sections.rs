@@ -13,6 +13,10 @@ pub type Profile = crate::check::Profile;
 pub type Keys = crate::keys::Settings;
 /// Where facts come from: section `entity`.
 pub type Entity = crate::entity::Settings;
+/// A source of approvals: an element of `approvals`.
+pub type Approvals = crate::approval::Settings;
+/// Where used approvals are remembered: section `approvals_store`.
+pub type ApprovalsStore = crate::approval::Store;
 /// Metrics, traces and the decision log: section `telemetry`.
 pub type Telemetry = crate::telemetry::Settings;
 /// What one check may cost: section `limits.check`.
@@ -168,6 +172,23 @@ const ENTITY: &[Key] = &[Key::tree(
      cache: {ttl, max_stale, entries_max, in_flight_max}}`.",
 )];
 
+const APPROVALS: &[Key] = &[
+    Key::tree(
+        "approvals",
+        "[]",
+        "Change and ticket systems whose approvals policies see as `context.approval`, see docs/approvals.md: `{name, \
+         services, reference: {argument} or {header}, url, fields: {id, kind, state, requested_by, approved_by, \
+         not_before, not_after, used, one_use, digest}, match, system, ttl, timeout, headers, ca_file, in_flight_max}`.",
+    ),
+    Key::tree(
+        "approvals_store.file",
+        "null",
+        "File in which it is remembered that an approval was used; one process has it. Without it uses are forgotten at \
+         a restart.",
+    )
+    .example("/var/lib/picket/approvals"),
+];
+
 const TELEMETRY: &[Key] = &[
     Key::new("log.format", "text", "How lines of Picket's own log on standard error look: `text` or `json`."),
     Key::new("log.level", "info", "A level, or directives for modules (`info,picket::policy=debug`)."),
@@ -247,6 +268,7 @@ pub const SECTIONS: &[Section] = &[
     Section { prefix: "keys", keys: KEYS },
     Section { prefix: "entity", keys: ENTITY },
     Section { prefix: "elicitation", keys: ELICITATION },
+    Section { prefix: "", keys: APPROVALS },
     Section { prefix: "telemetry", keys: TELEMETRY },
     Section { prefix: "limits", keys: LIMITS },
     Section { prefix: "limits.check", keys: CHECK },

@@ -14,6 +14,7 @@ use super::settings::Listener;
 use super::stats::ConnStats;
 use super::tasks::Tasks;
 use super::{Parts, gauges};
+use crate::approval::Approvals;
 use crate::call::UnixMillis;
 use crate::check::memory::{Memory, Seat};
 use crate::check::{Checker, Judge, verify};
@@ -50,6 +51,8 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
         Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).map_err(|error| fault(super::chain(&error)))?;
     let tasks = Tasks::default();
     let entities = Arc::new(Entities::new(&config.entity, "configuration", &tasks.tracker())?);
+    let approvals =
+        Approvals::new(&config.approvals, &config.approvals_store, "configuration", &tasks.tracker()).map(Arc::new)?;
     let keys = keys(&config)?;
     let policies = store(&config, &telemetry);
     futures_util::future::join(policies.load_now(), keys.load()).await;
@@ -65,6 +68,7 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
             profile,
             policies: Arc::clone(&policies),
             entities: Arc::clone(&entities),
+            approvals: Arc::clone(&approvals),
             keys: Arc::clone(&keys),
             verifier: verifier.clone(),
             seat,
@@ -90,6 +94,7 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
         connections: Arc::clone(&connections),
         policies: Arc::clone(&policies),
         entities,
+        approvals: Arc::clone(&approvals),
         keys: Arc::clone(&keys),
         verified,
         memory: Arc::clone(&memory),

@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::Semaphore;
 
 use super::stats::{Closed, ConnStats};
+use crate::approval::Approvals;
 use crate::check::memory::Memory;
 use crate::check::verify;
 use crate::decision::engine::{Engine, candidates};
-use crate::entity::Entities;
+use crate::entity::{Entities, cache};
 use crate::envoy::authz;
 use crate::keys::Keys;
 use crate::policy::Store;
@@ -33,6 +34,8 @@ pub struct Counted {
     pub policies: Arc<Store>,
     /// The look-ups.
     pub entities: Arc<Entities>,
+    /// The sources of approvals.
+    pub approvals: Arc<Approvals>,
     /// The key sets.
     pub keys: Arc<Keys>,
     /// What verifying decisions came to.
@@ -54,7 +57,7 @@ pub fn register(metrics: &Metrics, counted: &Counted) {
     engine(metrics, &counted.policies);
     verified(metrics, &counted.verified);
     memory(metrics, &counted.memory);
-    entities(metrics, &counted.entities);
+    sources(metrics, &counted.entities, &counted.approvals);
     keys(metrics, &counted.keys);
     connections(metrics, &counted.connections);
 }
@@ -138,11 +141,19 @@ fn memory(metrics: &Metrics, memory: &Arc<Memory>) {
     metrics.add_source(&table::CALL_MEMORY_ENTRIES, move || one(number(all.entries())));
 }
 
-fn entities(metrics: &Metrics, entities: &Arc<Entities>) {
-    let all = Arc::clone(entities);
+/// Name, counts and remembered records of everything that is asked over HTTP.
+fn caches<'a>(
+    entities: &'a Entities,
+    approvals: &'a Approvals,
+) -> impl Iterator<Item = (&'a str, &'a cache::Stats, u64)> {
+    let lookups = entities.caches().map(|(source, cache)| (source, cache.stats(), cache.entries()));
+    lookups.chain(approvals.caches())
+}
+
+fn sources(metrics: &Metrics, entities: &Arc<Entities>, approvals: &Arc<Approvals>) {
+    let all = (Arc::clone(entities), Arc::clone(approvals));
     metrics.add_source(&table::ENTITY_REQUESTS, move || {
-        let samples = all.caches().flat_map(|(source, cache)| {
-            let stats = cache.stats();
+        let samples = caches(&all.0, &all.1).flat_map(|(source, stats, _)| {
             let results = [
                 ("hit", stats.hits.load(Relaxed)),
                 ("stale", stats.stale.load(Relaxed)),
@@ -154,14 +165,14 @@ fn entities(metrics: &Metrics, entities: &Arc<Entities>) {
         });
         samples.collect()
     });
-    let all = Arc::clone(entities);
+    let all = (Arc::clone(entities), Arc::clone(approvals));
     metrics.add_source(&table::ENTITY_CACHE_ENTRIES, move || {
-        all.caches().map(|(source, cache)| Sample::new([source], number(cache.entries()))).collect()
+        caches(&all.0, &all.1).map(|(source, _, entries)| Sample::new([source], number(entries))).collect()
     });
-    let all = Arc::clone(entities);
+    let all = (Arc::clone(entities), Arc::clone(approvals));
     metrics.add_source(&table::ENTITY_CACHE_EVICTIONS, move || {
-        all.caches()
-            .map(|(source, cache)| Sample::new([source], number(cache.stats().evictions.load(Relaxed))))
+        caches(&all.0, &all.1)
+            .map(|(source, stats, _)| Sample::new([source], number(stats.evictions.load(Relaxed))))
             .collect()
     });
 }

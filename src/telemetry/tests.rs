@@ -46,6 +46,7 @@ impl Scene {
                 document: None,
                 reduced: None,
                 prepared: Default::default(),
+                digest: None,
             },
             call: call("/v1?password=1", "orders.shop"),
             request_id: None,

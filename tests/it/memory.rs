@@ -73,6 +73,7 @@ fn checker(store: &Arc<Store>, profile: &Profile, seat: Option<Seat>) -> Checker
         profile: profile.clone(),
         policies: Arc::clone(store),
         entities: Arc::new(Entities::over(Vec::new())),
+        approvals: Arc::new(picket::approval::Approvals::none()),
         keys: Arc::new(Keys::none()),
         verifier: None,
         seat,

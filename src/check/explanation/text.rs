@@ -40,6 +40,9 @@ fn query(explanation: &Explanation<'_>, text: &mut String) {
     if let Some(groups) = groups(&query.resource) {
         let _ = writeln!(text, "             in {groups}");
     }
+    if let Some(digest) = &explanation.judgement.digest {
+        let _ = writeln!(text, "  digest     {digest}");
+    }
     let count = explanation.lines.len();
     let _ = writeln!(text, "  judged by  {count} policies of mesh and {}", query.namespace);
 }

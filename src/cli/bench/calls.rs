@@ -24,6 +24,7 @@ pub(super) fn generated(catalog: &Catalog, max: usize) -> (Vec<Given>, usize) {
         caller: Some(Caller { spiffe: Some((*caller).to_owned()), ..Caller::default() }),
         sent: sent.clone(),
         facts: GivenFacts::default(),
+        approval: None,
     });
     (given.collect(), total)
 }

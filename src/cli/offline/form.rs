@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::approval::GivenApproval;
 use super::yaml;
 use crate::call::UnixMillis;
 use crate::identity::rules::Kind;
@@ -27,6 +28,8 @@ pub struct Given {
     pub sent: Sent,
     /// What look-ups would find.
     pub facts: GivenFacts,
+    /// What a source of approvals would find.
+    pub approval: Option<GivenApproval>,
 }
 
 /// What is sent.
@@ -122,6 +125,7 @@ struct Written {
     grpc: Option<Grpc>,
     mcp: Option<mcp::Mcp>,
     facts: GivenFacts,
+    approval: Option<GivenApproval>,
     now: Option<String>,
 }
 
@@ -134,7 +138,8 @@ pub fn read(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<P
     let fault = |message: &str| Box::new(Problem::error(file, message));
     let value: Value = yaml::parse(file, text)?;
     if value.get("attributes").is_some() {
-        let given = Given { caller: None, sent: Sent::Check(value.to_string()), facts: GivenFacts::default() };
+        let given =
+            Given { caller: None, sent: Sent::Check(value.to_string()), facts: GivenFacts::default(), approval: None };
         return Ok((given, None));
     }
     let mut written: Written = yaml::parse(file, text)?;
@@ -162,7 +167,7 @@ fn given(written: Written) -> Result<Given, &'static str> {
         (None, None, None) => return Err("has no `request`, `grpc`, `mcp` or `attributes`"),
         (_, _, _) => return Err("has several of `request`, `grpc` and `mcp`; a call is one of them"),
     };
-    Ok(Given { caller: Some(written.caller), sent, facts: written.facts })
+    Ok(Given { caller: Some(written.caller), sent, facts: written.facts, approval: written.approval })
 }
 
 /// Reads a moment as RFC 3339 writes it.
@@ -205,7 +210,10 @@ fn timed(claims: &Map<String, Value>, now: UnixMillis) -> Result<Map<String, Val
 }
 
 /// Seconds since the epoch of `now`, `+5m`, `-1h` or a time.
-fn moment(text: &str, now: UnixMillis) -> Result<i64, String> {
+///
+/// # Errors
+/// A fragment that says what is right.
+pub fn moment(text: &str, now: UnixMillis) -> Result<i64, String> {
     let relative = |text: &str| {
         let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
         i64::try_from(duration.as_secs()).map_err(|_| "too far off".to_owned())

@@ -11,6 +11,7 @@ use serde_saphyr::Spanned;
 use super::expect::{Expect, Expected};
 use super::matrix::{self, Matrix, Pick};
 use crate::call::UnixMillis;
+use crate::cli::offline::approval::GivenApproval;
 use crate::cli::offline::form::{Caller, Given, GivenFacts, Grpc, Mcp, Request, Sent, instant};
 use crate::cli::offline::yaml;
 use crate::problem::{Problem, nearest};
@@ -57,6 +58,7 @@ struct Suite {
 struct Fixtures {
     callers: BTreeMap<String, Spanned<Caller>>,
     facts: GivenFacts,
+    approval: Option<GivenApproval>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -69,6 +71,7 @@ struct Test {
     mcp: Option<Mcp>,
     check_request: Option<Text>,
     facts: Option<GivenFacts>,
+    approval: Option<GivenApproval>,
     now: Option<Text>,
     expect: Option<Spanned<Expect>>,
     matrix: Option<Spanned<Matrix>>,
@@ -151,12 +154,13 @@ impl Reader<'_> {
         if !self.names.insert(name.clone()) {
             self.fault(test.name.as_ref(), format!("two tests are called `{name}`"), None);
         }
+        let approval = test.approval.clone().or_else(|| self.suite.fixtures.approval.clone());
         let whole = Case {
             suite: self.suite.suite.clone(),
             file: self.file.to_owned(),
             name,
             cell: None,
-            given: Given { caller: None, sent: self.sent(test), facts: self.facts(test) },
+            given: Given { caller: None, sent: self.sent(test), facts: self.facts(test), approval },
             now: self.now(test),
             expected: Expected::Denied,
             skip: test.skip.clone(),

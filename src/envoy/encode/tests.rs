@@ -55,6 +55,7 @@ fn judgement(result: Result<Effect, Code>) -> Judgement {
         document: None,
         reduced: None,
         prepared: Default::default(),
+        digest: None,
     }
 }
 

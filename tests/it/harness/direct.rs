@@ -7,6 +7,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use futures_util::future::BoxFuture;
+use picket::approval::Approvals;
 use picket::check::{Checker, Judge, Profile};
 use picket::decision::snapshot::Tree;
 use picket::decision::verdict::Decision;
@@ -95,6 +96,7 @@ impl Direct {
             profile,
             policies: Arc::clone(&store),
             entities: Arc::new(Entities::over(Vec::new())),
+            approvals: Arc::new(Approvals::none()),
             keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
             verifier: None,
             seat: None,

@@ -218,6 +218,16 @@ fn configuration(world: &World, issuers: &Issuers, home: &Path, address: &str, c
             "timeout": "5s", "url": format!("http://{address}/tasks/${{principal.task.id}}"),
             "attributes": {"state": "/state", "callsUsed": "/calls_used", "callsLimit": "/calls_limit", "labels": "/session_labels"},
         }]},
+        "approvals": [{
+            "name": "changes", "reference": {"argument": "/change_ticket"}, "timeout": "5s",
+            "url": format!("http://{address}/changes/${{reference}}"),
+            "fields": {
+                "id": "/id", "kind": {"constant": "change"}, "state": "/state", "requested_by": "/requested_by",
+                "approved_by": "/approved_by", "not_before": "/window_start", "not_after": "/window_end",
+                "used": {"pointer": "/consumed"}, "one_use": {"pointer": "/single_use"},
+            },
+            "match": {"/service": "/service", "/environment": "/environment", "/artifact": "/artifact"},
+        }],
     });
     let file = Some(("scenarios".to_owned(), settings.to_string()));
     match config::load(&Sources { file, ..Sources::default() }) {

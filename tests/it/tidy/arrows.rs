@@ -21,6 +21,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("decision", &["call", "failure", "problem", "query", "catalog", "obligation", "identity::spiffe_id"]),
     // L2, ports. Facts are typed by the schema, which is the snapshot's: entity knows decision.
     ("entity", &["call", "failure", "problem", "query", "catalog", "decision"]),
+    // An approval is asked for as a fact is, by the same machinery.
+    ("approval", &["call", "failure", "problem", "query", "entity"]),
     ("policy", &["call", "failure", "problem", "query", "catalog", "decision"]),
     ("keys", &["call", "failure", "problem", "query", "identity"]),
     // L3, order
@@ -39,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "mapping",
             "decision",
             "entity",
+            "approval",
             "policy",
             "keys",
         ],
@@ -80,6 +83,7 @@ const EVERYTHING_BELOW_ASSEMBLY: &[&str] = &[
     "mapping",
     "decision",
     "entity",
+    "approval",
     "policy",
     "keys",
     "check",

@@ -1,0 +1,165 @@
+//! That an approval was used, remembered so that it never is twice.
+//!
+//! Knows: keys, times, files. Must not know: what an approval is for, calls, policies.
+//!
+//! One process per file: the file is locked, so a second one cannot even start with it. Replicas with a file each
+//! would each allow one use; they need a store that they share, which is another implementation of [`OneUse`].
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use redb::backends::InMemoryBackend;
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
+use redb::{TableDefinition, TableError};
+use tokio_util::task::TaskTracker;
+
+use crate::call::UnixMillis;
+
+/// Most uses that are remembered; beyond it nothing more is allowed once. About 100 MB.
+const USES_MAX: u64 = 250_000;
+/// Most uses forgotten at one writing, so that no call pays for all.
+const FORGOTTEN_MAX: usize = 64;
+/// Memory for the file's pages, in bytes.
+const PAGES_BYTES: usize = 8 * 1024 * 1024;
+
+/// System and id, and until when the use is remembered.
+const USES: TableDefinition<'_, (&str, &str), i64> = TableDefinition::new("uses");
+/// The same by time, so that what is over is found without looking at the rest.
+const ENDS: TableDefinition<'_, (i64, &str, &str), ()> = TableDefinition::new("ends");
+
+/// Which approval: the system's name and the id in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The system that made it.
+    pub system: String,
+    /// Its id there.
+    pub id: String,
+}
+
+/// Remembers uses.
+pub trait OneUse: Send + Sync + std::fmt::Debug {
+    /// Uses an approval: true for the first, and for ever after false. Durable once it is answered. `until` is
+    /// when the use may be forgotten, `now` forgets what is over.
+    ///
+    /// It may be used although the caller has given up waiting.
+    ///
+    /// # Errors
+    /// Whether it is used is not known; the fragment says why.
+    fn consume(&self, key: Key, until: UnixMillis, now: UnixMillis) -> BoxFuture<'_, Result<bool, String>>;
+
+    /// Whether an approval was used.
+    ///
+    /// # Errors
+    /// It is not known; the fragment says why.
+    fn is_used(&self, key: Key) -> BoxFuture<'_, Result<bool, String>>;
+}
+
+/// Uses in a file, or in memory.
+#[derive(Debug)]
+pub struct Embedded {
+    uses: Arc<Database>,
+    tasks: TaskTracker,
+    uses_max: u64,
+}
+
+impl Embedded {
+    /// Opens or makes the file; without one, uses are forgotten with the process. Work runs in `tasks`.
+    ///
+    /// # Errors
+    /// The file cannot be used, or another process has it.
+    pub fn open(file: Option<&Path>, tasks: &TaskTracker) -> Result<Self, String> {
+        let mut builder = Database::builder();
+        builder.set_cache_size(PAGES_BYTES);
+        let (uses, place) = match file {
+            Some(file) => (builder.create(file), format!("file `{}`", file.display())),
+            None => (builder.create_with_backend(InMemoryBackend::new()), "memory".to_owned()),
+        };
+        let uses = uses.map_err(|error| format!("uses of approvals cannot be kept in {place}: {error}"))?;
+        Ok(Self { uses: Arc::new(uses), tasks: tasks.clone(), uses_max: USES_MAX })
+    }
+
+    /// Files block, so they are worked on beside the runtime.
+    async fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, String> {
+        let uses = Arc::clone(&self.uses);
+        match self.tasks.spawn_blocking(move || work(&uses)).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(format!("the store of uses failed: {error}")),
+            Err(_) => Err("the store of uses broke off".to_owned()),
+        }
+    }
+}
+
+impl OneUse for Embedded {
+    fn consume(&self, key: Key, until: UnixMillis, now: UnixMillis) -> BoxFuture<'_, Result<bool, String>> {
+        let max = self.uses_max;
+        async move {
+            match self.apart(move |uses| consume(uses, &key, until.0, now.0, max)).await? {
+                Outcome::First => Ok(true),
+                Outcome::Again => Ok(false),
+                Outcome::Full => Err(format!("the store of uses is full: {max} approvals are not over yet")),
+            }
+        }
+        .boxed()
+    }
+
+    fn is_used(&self, key: Key) -> BoxFuture<'_, Result<bool, String>> {
+        self.apart(move |uses| is_used(uses, &key)).boxed()
+    }
+}
+
+enum Outcome {
+    First,
+    Again,
+    Full,
+}
+
+/// One transaction: readers of the file see all of it or nothing, and writers wait for each other.
+fn consume(database: &Database, key: &Key, until: i64, now: i64, max: u64) -> Result<Outcome, redb::Error> {
+    let writing = database.begin_write()?;
+    let outcome = {
+        let (mut uses, mut ends) = (writing.open_table(USES)?, writing.open_table(ENDS)?);
+        let over: Vec<(i64, String, String)> = ends
+            .range(..(now, "", ""))?
+            .take(FORGOTTEN_MAX)
+            .map(|entry| {
+                let (end, _) = entry?;
+                let (at, system, id) = end.value();
+                Ok((at, system.to_owned(), id.to_owned()))
+            })
+            .collect::<Result<_, redb::StorageError>>()?;
+        for (at, system, id) in &over {
+            ends.remove((*at, system.as_str(), id.as_str()))?;
+            uses.remove((system.as_str(), id.as_str()))?;
+        }
+        let name = (key.system.as_str(), key.id.as_str());
+        if uses.get(name)?.is_some() {
+            Outcome::Again
+        } else if uses.len()? >= max {
+            Outcome::Full
+        } else {
+            uses.insert(name, until)?;
+            ends.insert((until, key.system.as_str(), key.id.as_str()), ())?;
+            Outcome::First
+        }
+    };
+    // On the disk when this returns: redb's default durability.
+    writing.commit()?;
+    Ok(outcome)
+}
+
+fn is_used(database: &Database, key: &Key) -> Result<bool, redb::Error> {
+    let reading = database.begin_read()?;
+    match reading.open_table(USES) {
+        Ok(uses) => Ok(uses.get((key.system.as_str(), key.id.as_str()))?.is_some()),
+        Err(TableError::TableDoesNotExist(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+//! What an approval has to do with a verdict.
+//!
+//! Knows: what is asked whole, and what a verdict would be without the approval. Must not know: where approvals come from.
+
+use crate::approval::{Found, digest};
+use crate::body::json::Json;
+use crate::decision::verdict::{Decision, Verdict};
+use crate::decision::{self, Snapshot};
+use crate::mapping::action::Asked;
+use crate::query::{Facts, Query, Reads};
+
+/// The digest of everything that a call asks for, where a policy can see an approval.
+///
+/// Absent for calls whose body is not read: it could hold anything, so no digest is theirs.
+pub(super) fn digest(asked: &Asked, query: &Query, reads: &Reads) -> Option<String> {
+    if !reads.approval {
+        return None;
+    }
+    let arguments = asked.arguments().map(Json::canonical);
+    digest::of_query(query, arguments.as_deref())
+}
+
+/// Whether a verdict uses up the approval that its query holds: it allows, and would not have allowed the same
+/// without it. A call that is allowed anyway leaves the approval to the one it was made for, and policies in
+/// shadow mode use up nothing.
+pub(super) fn is_used_up(snapshot: &Snapshot, query: &Query, approval: &Found, verdict: &Verdict) -> bool {
+    if !approval.is_one_use() || verdict.decision() != Decision::Allow {
+        return false;
+    }
+    let mut without = query.clone();
+    without.context.remove("approval");
+    // The query has taken its facts in already.
+    match decision::decide(snapshot, &mut without, &Facts::default()) {
+        Ok(other) => other.effect != verdict.effect,
+        Err(_) => true,
+    }
+}
