@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
@@ -107,6 +108,7 @@ fn service(folder: &Path) -> Authz {
     };
     let observer: Observer = Arc::new(move |seen| telemetry.finish(seen));
     let in_flight = Arc::new(Semaphore::new(16));
-    let settings = AuthzSettings::default();
+    // Ten million checks meet every stall of the machine; none of them may end the bench.
+    let settings = AuthzSettings { deadline: Duration::from_secs(30), ..AuthzSettings::default() };
     Authz::new(Arc::new(checker), settings, "bench", in_flight, clock(), observer, Arc::<Stats>::default())
 }

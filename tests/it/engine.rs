@@ -14,10 +14,11 @@ use picket::call::Call;
 use picket::decision::Snapshot;
 use picket::decision::decide::{judging, plain};
 use picket::decision::evaluate::{Findings, Part};
+use picket::identity::Identity;
 use picket::query::Query;
 use proptest::prelude::*;
 
-use crate::support::{call, frontend, problems, tree};
+use crate::support::{call, frontend, problems, tree, workload};
 use drawn::{Drawn, FACTS, pairs, policies, query, text};
 
 /// Policies split over the mesh and namespace `shop`, enforced and shadow.
@@ -102,6 +103,40 @@ fn a_decision_that_reads_the_clock_is_not_remembered() {
     assert_eq!(engine(&snapshot, &now, Part::Enforced).permits.len(), 1);
     assert_eq!((skips(), snapshot.engine().stats().decision_misses.load(std::sync::atomic::Ordering::Relaxed)), (1, 0));
     assert_eq!(engine(&snapshot, &later, Part::Enforced).permits.len(), 0);
+}
+
+/// Each condition as the only policy, so that a part of the key that is missing shows at once: calls that differ in that
+/// part only would share an answer.
+#[test]
+fn a_condition_alone_is_answered_for_every_call_as_plain_cedar_answers() {
+    for condition in drawn::CONDITIONS {
+        let policy =
+            format!(r#"@id("one") permit (principal, action in Action::"any", resource is Path) {condition};"#);
+        let snapshot = Snapshot::load(&tree(&[FACTS, ("mesh/a.cedar", &policy)]), None).snapshot.unwrap();
+        for (identity, call) in pairs(0, 2) {
+            assert_same(&snapshot, &query(&snapshot, &identity, &call)).unwrap();
+        }
+    }
+}
+
+/// The policies of `noise` make every other posting longer, so that the part in question is tested and not looked up.
+#[test]
+fn a_call_out_of_scope_never_gets_the_answer_of_one_in_scope() {
+    let one = r#"@id("one") permit (principal == Workload::"spiffe://cluster.local/ns/web/sa/frontend",
+        action == Action::"GET", resource == Path::"shop/orders/x");"#;
+    let noise = |id: usize| {
+        let who = r#"principal == Workload::"spiffe://cluster.local/ns/shop/sa/orders""#;
+        format!(r#"@id("noise{id}") permit ({who}, action in Action::"any", resource == Path::"shop/orders/y");"#)
+    };
+    let text: String = std::iter::once(one.to_owned()).chain((0..3).map(noise)).collect();
+    let snapshot = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", &text)]), None).snapshot.unwrap();
+    let found = |caller: Identity, path: &str| {
+        let query = query(&snapshot, &caller, &call().service("shop/orders").path(path).0);
+        engine(&snapshot, &query, Part::Enforced).permits.len()
+    };
+    assert_eq!(found(frontend(), "/x"), 1);
+    assert_eq!(found(workload("spiffe://cluster.local/ns/shop/sa/orders"), "/x"), 0, "another caller");
+    assert_eq!(found(frontend(), "/y"), 0, "another path");
 }
 
 /// It may come from the stack of the moment.
