@@ -4,12 +4,18 @@
 //! Pure. What cannot be read whole and exactly is refused; nothing is repaired.
 
 pub mod a2a;
+mod content_type;
 mod inflate;
 pub mod json;
 pub mod json_rpc;
 pub mod llm;
 pub mod mcp;
+mod members;
 mod spelling;
+mod url;
+
+#[cfg(test)]
+mod fixtures;
 
 use std::borrow::Cow;
 
