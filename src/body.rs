@@ -14,7 +14,7 @@ mod spelling;
 use std::borrow::Cow;
 
 use crate::call::{Body, Call};
-use crate::catalog::{BodyRules, Protocol, Service};
+use crate::catalog::BodyRules;
 use crate::failure::{Code, Failure};
 
 /// What a call's body asks for.
@@ -32,46 +32,6 @@ pub enum Inside {
     Llm(llm::Request),
     /// The fields of a gRPC message, by JSON pointer, as text; only with a descriptor set.
     Grpc(Vec<(String, String)>),
-}
-
-/// Reads what a call on `service` asks for: at least one thing, and every one of them is to be judged.
-///
-/// Not for the paths that a service serves as plain HTTP: who knows those does not ask.
-///
-/// # Errors
-/// Everything that is not exactly a message of the service's protocol, with a code of its own.
-pub fn read(call: &Call, service: &Service, limits: json::Limits) -> Result<Vec<Inside>, Failure> {
-    match service.protocol {
-        Protocol::Http if service.body.is_json => document(call, &service.body, limits).map(|inside| vec![inside]),
-        Protocol::Http | Protocol::Grpc => Ok(vec![Inside::Nothing]),
-        Protocol::Mcp => {
-            let rules = service.mcp.as_ref().ok_or_else(|| unsupported(service))?;
-            let messages = mcp::read(call, rules, &service.tools, &service.body, limits)?;
-            Ok(messages.into_iter().map(Inside::Mcp).collect())
-        }
-        Protocol::A2a | Protocol::Openai | Protocol::Anthropic => Err(unsupported(service)),
-    }
-}
-
-fn unsupported(service: &Service) -> Failure {
-    let detail = format!("bodies of {} are not read in this build", service.protocol.as_str());
-    Failure::new(Code::ProtocolUnsupported, detail)
-}
-
-/// The document of a plain HTTP call. A method that has no body by its nature needs none.
-fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<Inside, Failure> {
-    let is_bodiless = matches!(call.method.as_str(), "GET" | "HEAD" | "OPTIONS");
-    let is_announced = call.headers.has("transfer-encoding")
-        || call.headers.all("content-length").any(|length| length != b"0")
-        || call.headers.has("content-type");
-    match &call.body {
-        Body::NotSent if is_bodiless && !is_announced => Ok(Inside::Nothing),
-        Body::Complete(bytes) if bytes.is_empty() && !call.headers.has("content-type") => Ok(Inside::Nothing),
-        Body::NotSent | Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) => {
-            is_json(call)?;
-            Ok(Inside::Json(json::parse(&bytes(call, rules)?, limits)?))
-        }
-    }
 }
 
 /// The body's bytes, whole and in no encoding.

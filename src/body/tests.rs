@@ -153,38 +153,3 @@ fn json_is_what_the_content_type_says_and_nothing_like_it() {
         assert_eq!(result.map_or_else(|failure| failure.code.as_str(), |()| "read"), *expected, "{values:?}");
     }
 }
-
-#[test]
-fn a_plain_service_with_json_reads_every_body_it_may_get() {
-    let json = ("content-type", "application/json");
-    let service = |is_json| Service { body: BodyRules { is_json, ..BodyRules::default() }, ..Service::default() };
-    let of = |method, headers: &[_], body| Call { body, ..call(method, "/v1", headers, b"") };
-    let complete = |text: &str| Body::Complete(text.as_bytes().to_owned());
-    let cases = [
-        (of("POST", &[json], complete("{\"a\":1}")), "json"),
-        (of("POST", &[], complete("")), "nothing"),
-        (of("GET", &[], Body::NotSent), "nothing"),
-        (of("GET", &[("content-length", "0")], Body::NotSent), "nothing"),
-        (of("POST", &[json], complete("")), "body_refused"),
-        (of("POST", &[json], complete("{\"a\":1,\"a\":2}")), "body_refused"),
-        (of("POST", &[], complete("{}")), "message_refused"),
-        (of("GET", &[json], complete("{}")), "json"),
-        (of("GET", &[("content-length", "9")], Body::NotSent), "message_refused"),
-        (of("GET", &[json, ("transfer-encoding", "chunked")], Body::NotSent), "body_incomplete"),
-        (of("POST", &[json], Body::NotSent), "body_incomplete"),
-        (of("DELETE", &[json], Body::NotSent), "body_incomplete"),
-        (of("POST", &[json], Body::Unproven("why")), "body_incomplete"),
-    ];
-    for (call, expected) in cases {
-        let seen = match read(&call, &service(true), json::Limits::default()) {
-            Ok(inside) => match inside.as_slice() {
-                [Inside::Nothing] => "nothing",
-                [Inside::Json(_)] => "json",
-                other => panic!("{other:?}"),
-            },
-            Err(failure) => failure.code.as_str(),
-        };
-        assert_eq!(seen, expected, "{} {:?} {:?}", call.method, call.headers, call.body);
-        assert_eq!(read(&call, &service(false), json::Limits::default()).unwrap(), [Inside::Nothing]);
-    }
-}

@@ -73,6 +73,9 @@ fn what_is_not_exactly_one_document_is_refused() {
         (b"1_000", "not JSON"),
         ("１".as_bytes(), "not JSON"),
         (b"1e1234567890123456789", "exponent beyond 18 digits"),
+        // Written with 18 digits, but 1.1e+1000000000000000000 in its canonical spelling.
+        (b"11e999999999999999999", "exponent beyond 18 digits"),
+        (b"0.01e-999999999999999999", "exponent beyond 18 digits"),
         (br#"{"a":1,"a":1}"#, "the key `a` occurs twice"),
         (br#"{"a":1,"b":2,"\u0061":3}"#, "the key `a` occurs twice"),
         (br#"[{"x":{"\/":1,"/":2}}]"#, "the key `/` occurs twice"),
@@ -159,6 +162,7 @@ fn numbers_are_compared_by_value() {
         ("9007199254740993", &["9007199254740993.0"], "9007199254740993"),
         ("1e999999999999999999", &["10e999999999999999998"], "1e+999999999999999999"),
         ("1e-999999999999999999", &[], "1e-999999999999999999"),
+        ("0.11e999999999999999999", &[], "1.1e+999999999999999998"),
         ("5e-324", &[], "5e-324"),
         ("1.7976931348623157e308", &[], "1.7976931348623157e+308"),
     ];

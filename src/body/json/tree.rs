@@ -174,7 +174,8 @@ fn index(token: &str) -> Option<usize> {
     if !is_plain {
         return None;
     }
-    token.parse().map_or(None, Some)
+    let Ok(index) = token.parse() else { return None };
+    Some(index)
 }
 
 /// A key with its `~0` and `~1` resolved; `None` for a `~` before anything else.
