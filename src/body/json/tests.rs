@@ -52,6 +52,13 @@ fn what_is_not_exactly_one_document_is_refused() {
         (b"{\"\\ud800\":1}", "not JSON"),
         (b"/*c*/1", "not JSON"),
         (b"1//c", "not JSON"),
+    ];
+    all_refused(cases);
+}
+
+#[test]
+fn numbers_and_keys_have_one_spelling_and_one_place() {
+    let cases: &[(&[u8], &str)] = &[
         (b"NaN", "not JSON"),
         (b"-NaN", "not JSON"),
         (b"Infinity", "not JSON"),
@@ -82,6 +89,10 @@ fn what_is_not_exactly_one_document_is_refused() {
         (br#"{"":1,"":2}"#, "the key `` occurs twice"),
         (br#"{"\ud83d\ude00":1,"\uD83D\uDE00":2}"#, "occurs twice"),
     ];
+    all_refused(cases);
+}
+
+fn all_refused(cases: &[(&[u8], &str)]) {
     for (bytes, expected) in cases {
         let shown = String::from_utf8_lossy(bytes);
         let refused = parse(bytes, Limits::default()).expect_err(&shown).to_string();
