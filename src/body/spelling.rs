@@ -5,10 +5,10 @@
 //! Some widely used readers match members without regard to case and take the last one, so `name` beside `Name` is
 //! read in two ways; and `Name` alone is a name to them and nothing to others.
 
-use super::json::Json;
+use super::json::{Json, SmolStr};
 
 /// A key of `members` that is one of `known` but for its case.
-pub(super) fn disguised<'a>(members: &'a [(String, Json)], known: &[&str]) -> Option<&'a str> {
+pub(super) fn disguised<'a>(members: &'a [(SmolStr, Json)], known: &[&str]) -> Option<&'a str> {
     let keys = members.iter().map(|(key, _)| key.as_str());
     keys.into_iter().find(|key| !known.contains(key) && known.iter().any(|known| is_same(known, key)))
 }
@@ -22,7 +22,7 @@ pub(super) fn doubled(json: &Json) -> Option<&str> {
     }
 }
 
-fn in_object(members: &[(String, Json)]) -> Option<&str> {
+fn in_object(members: &[(SmolStr, Json)]) -> Option<&str> {
     let keys = || members.iter().map(|(key, _)| key.as_str());
     // Pairs while there are few, else sorted by the folded key.
     if members.len() <= 16 {

@@ -4,6 +4,8 @@
 //!
 //! No binary fraction is involved: a number is decimal digits and a power of ten, so 0.1 is 0.1.
 
+use super::SmolStr;
+
 /// Largest exponent, of the number as written and of its canonical spelling.
 const EXPONENT_MAX: u64 = 999_999_999_999_999_999;
 
@@ -11,7 +13,7 @@ const EXPONENT_MAX: u64 = 999_999_999_999_999_999;
 ///
 /// Two numbers are equal here if they are written alike; [`Number::canonical`] compares by value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Number(String);
+pub struct Number(SmolStr);
 
 /// `digits` times ten to the `exponent`: digits without zeros at either end, none for zero.
 struct Exact {
@@ -25,7 +27,7 @@ impl Number {
     /// in the canonical spelling.
     pub(super) fn scanned(written: &str) -> Option<Self> {
         let exponent = exponent(written)?;
-        let number = Self(written.to_owned());
+        let number = Self(SmolStr::new(written));
         // A document is far shorter than this, so only here can its digits move the exponent across the bound.
         if exponent.unsigned_abs() < EXPONENT_MAX / 2 || number.exact().scientific().unsigned_abs() <= EXPONENT_MAX {
             return Some(number);
@@ -56,7 +58,7 @@ impl Number {
     #[must_use]
     pub fn canonical(&self) -> String {
         if is_plain(&self.0) {
-            return self.0.clone();
+            return self.0.to_string();
         }
         let Exact { is_negative, digits, exponent } = self.exact();
         if digits.is_empty() {

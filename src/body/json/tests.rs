@@ -104,17 +104,17 @@ fn all_refused(cases: &[(&[u8], &str)]) {
 fn what_json_allows_is_read_without_loss() {
     let cases = [
         ("\t\r\n 1 \n", Json::Number(Number::parse("1").unwrap())),
-        ("\"\\u0000\\ud83d\\ude00\\/\\b\\f\\n\\r\\t\\\"\\\\é\"", Json::Text("\0😀/\u{8}\u{c}\n\r\t\"\\é".to_owned())),
-        ("\"\u{feff}\u{7f}\"", Json::Text("\u{feff}\u{7f}".to_owned())),
+        ("\"\\u0000\\ud83d\\ude00\\/\\b\\f\\n\\r\\t\\\"\\\\é\"", Json::Text("\0😀/\u{8}\u{c}\n\r\t\"\\é".into())),
+        ("\"\u{feff}\u{7f}\"", Json::Text("\u{feff}\u{7f}".into())),
         ("[]", Json::List(vec![])),
         ("{ }", Json::Object(vec![])),
         (r#"{"b":null,"a":[true,false]}"#, {
             let list = Json::List(vec![Json::Bool(true), Json::Bool(false)]);
-            Json::Object(vec![("b".to_owned(), Json::Null), ("a".to_owned(), list)])
+            Json::Object(vec![("b".into(), Json::Null), ("a".into(), list)])
         }),
         // The key by which another library smuggles numbers is a key like any other.
         (r#"{"$serde_json::private::Number":"1"}"#, {
-            Json::Object(vec![("$serde_json::private::Number".to_owned(), Json::Text("1".to_owned()))])
+            Json::Object(vec![("$serde_json::private::Number".into(), Json::Text("1".into()))])
         }),
     ];
     for (text, expected) in cases {
@@ -242,9 +242,9 @@ fn pointers_find_exactly_one_node() {
     let cases = [
         ("", Some(json.clone())),
         ("/a/b~1c/0", Some(Json::Number(Number::parse("10").unwrap()))),
-        ("/a/b~1c/1/~0x", Some(Json::Text("t".to_owned()))),
+        ("/a/b~1c/1/~0x", Some(Json::Text("t".into()))),
         ("/a/", Some(Json::Number(Number::parse("0").unwrap()))),
-        ("/0", Some(Json::Text("zero".to_owned()))),
+        ("/0", Some(Json::Text("zero".into()))),
         ("/a/b~1c/00", None),
         ("/a/b~1c/+1", None),
         ("/a/b~1c/-", None),
