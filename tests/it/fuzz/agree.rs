@@ -31,7 +31,7 @@ fn is_same(ours: &Json, theirs: &Value) -> bool {
         }
         (Json::Object(ours), Value::Object(theirs)) => {
             ours.len() == theirs.len()
-                && ours.iter().all(|(key, ours)| theirs.get(key).is_some_and(|theirs| is_same(ours, theirs)))
+                && ours.iter().all(|(key, ours)| theirs.get(key.as_str()).is_some_and(|theirs| is_same(ours, theirs)))
         }
         (Json::Number(ours), Value::Number(theirs)) => match (ours.to_i64(), theirs.as_i64(), theirs.as_f64()) {
             (ours, Some(theirs), _) => ours == Some(theirs),
