@@ -25,11 +25,9 @@ pub(super) fn doubled(json: &Json) -> Option<&str> {
 fn in_object(members: &[(SmolStr, Json)]) -> Option<&str> {
     let keys = || members.iter().map(|(key, _)| key.as_str());
     // Pairs while there are few, else sorted by the folded key.
-    if members.len() <= 16 {
-        return keys()
-            .enumerate()
-            .find(|(at, key)| keys().take(*at).any(|earlier| is_same(earlier, key)))
-            .map(|(_, key)| key);
+    if members.len() <= 16 && keys().all(str::is_ascii) {
+        let earlier = |at: usize, key: &str| keys().take(at).any(|earlier| earlier.eq_ignore_ascii_case(key));
+        return keys().enumerate().find(|(at, key)| earlier(*at, key)).map(|(_, key)| key);
     }
     let mut sorted: Vec<(String, &str)> = keys().map(|key| (folded(key), key)).collect();
     sorted.sort_unstable();
