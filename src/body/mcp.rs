@@ -29,7 +29,7 @@ pub struct Message {
     pub can_elicit_url: bool,
     /// `params.requestState`, which a client sends back after an elicitation.
     pub request_state: Option<String>,
-    /// The whole `params`, for digests and look-ups; an empty object where none were sent.
+    /// What else `params` holds, without the `arguments` that the ask has; an empty object where none were sent.
     pub params: Json,
 }
 

@@ -4,6 +4,8 @@
 //!
 //! An optional member that is `null` counts as absent: every reader of these protocols takes the two alike.
 
+use smol_str::SmolStr;
+
 use super::json::Json;
 use super::shown;
 use crate::failure::{Code, Failure};
@@ -12,7 +14,7 @@ use crate::failure::{Code, Failure};
 #[derive(Debug, Clone, Copy)]
 pub struct Members<'a> {
     what: &'static str,
-    list: &'a [(String, Json)],
+    list: &'a [(SmolStr, Json)],
 }
 
 /// A refusal of a message.

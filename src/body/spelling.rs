@@ -5,10 +5,10 @@
 //! Some widely used readers match members without regard to case and take the last one, so `name` beside `Name` is
 //! read in two ways; and `Name` alone is a name to them and nothing to others.
 
-use super::json::Json;
+use super::json::{Json, SmolStr};
 
 /// A key of `members` that is one of `known` but for its case.
-pub(super) fn disguised<'a>(members: &'a [(String, Json)], known: &[&str]) -> Option<&'a str> {
+pub(super) fn disguised<'a>(members: &'a [(SmolStr, Json)], known: &[&str]) -> Option<&'a str> {
     let keys = members.iter().map(|(key, _)| key.as_str());
     keys.into_iter().find(|key| !known.contains(key) && known.iter().any(|known| is_same(known, key)))
 }
@@ -22,14 +22,12 @@ pub(super) fn doubled(json: &Json) -> Option<&str> {
     }
 }
 
-fn in_object(members: &[(String, Json)]) -> Option<&str> {
+fn in_object(members: &[(SmolStr, Json)]) -> Option<&str> {
     let keys = || members.iter().map(|(key, _)| key.as_str());
     // Pairs while there are few, else sorted by the folded key.
-    if members.len() <= 16 {
-        return keys()
-            .enumerate()
-            .find(|(at, key)| keys().take(*at).any(|earlier| is_same(earlier, key)))
-            .map(|(_, key)| key);
+    if members.len() <= 16 && keys().all(str::is_ascii) {
+        let earlier = |at: usize, key: &str| keys().take(at).any(|earlier| earlier.eq_ignore_ascii_case(key));
+        return keys().enumerate().find(|(at, key)| earlier(*at, key)).map(|(_, key)| key);
     }
     let mut sorted: Vec<(String, &str)> = keys().map(|key| (folded(key), key)).collect();
     sorted.sort_unstable();

@@ -182,8 +182,8 @@ fn headers(tool: &Json) -> BTreeMap<String, String> {
     let Some(Json::Object(properties)) = tool.get("inputSchema").and_then(|schema| schema.get("properties")) else {
         return BTreeMap::new();
     };
-    let mirrored = |(name, schema): &(String, Json)| {
-        Some((name.clone(), schema.get("x-mcp-header").and_then(Json::as_text)?.to_owned()))
+    let mirrored = |(name, schema): &(smol_str::SmolStr, Json)| {
+        Some((name.to_string(), schema.get("x-mcp-header").and_then(Json::as_text)?.to_owned()))
     };
     properties.iter().filter_map(mirrored).collect()
 }

@@ -131,7 +131,7 @@ impl Values {
             Json::Null => ("null", Some("null".to_owned())),
             Json::Bool(flag) => ("boolean", Some(flag.to_string())),
             Json::Number(number) => ("number", Some(self.number(pointer, number, reads)?)),
-            Json::Text(text) => ("string", Some(text.clone())),
+            Json::Text(text) => ("string", Some(text.to_string())),
             Json::List(_) => ("list", None),
             Json::Object(_) => ("object", None),
         };

@@ -6,6 +6,8 @@
 //! says how to run it longer, and by coverage. What fails is written to `target/fuzz`: the seed alone repeats the
 //! choices, but not always the bytes, since protobuf's maps have no order.
 
+pub mod agree;
+mod bodies;
 mod grammar;
 mod mutate;
 mod policies;

@@ -3,6 +3,7 @@
 //! Every run draws new inputs and prints its seed; `PROPS_SEED=<seed> cargo test --test it props` runs the same again,
 //! `PROPS_CASES=<n>` more of them.
 
+mod bodies;
 mod calls;
 mod identities;
 mod trees;

@@ -42,7 +42,7 @@ pub fn read(call: &Call, json: Option<&Json>, version: Version) -> Result<Messag
 fn id(envelope: Members<'_>) -> Result<RpcId, Failure> {
     let wrong = || envelope.wrong("id", "a text or a whole number");
     match envelope.get("id") {
-        Some(Json::Text(text)) => Ok(RpcId::Text(text.clone())),
+        Some(Json::Text(text)) => Ok(RpcId::Text(text.to_string())),
         Some(Json::Number(number)) => {
             let written = number.as_str();
             let digits = written.strip_prefix('-').unwrap_or(written);

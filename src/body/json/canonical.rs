@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::Json;
+use super::{Json, SmolStr};
 
 impl Json {
     /// The document in RFC 8785's spelling: no blanks, keys sorted by UTF-16 units, texts escaped as little as possible.
@@ -36,7 +36,7 @@ impl Json {
                 out.push(']');
             }
             Self::Object(members) => {
-                let mut sorted: Vec<&(String, Self)> = members.iter().collect();
+                let mut sorted: Vec<&(SmolStr, Self)> = members.iter().collect();
                 sorted.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
                 out.push('{');
                 for (at, (key, value)) in sorted.into_iter().enumerate() {

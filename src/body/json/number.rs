@@ -4,11 +4,16 @@
 //!
 //! No binary fraction is involved: a number is decimal digits and a power of ten, so 0.1 is 0.1.
 
+use super::SmolStr;
+
+/// Largest exponent, of the number as written and of its canonical spelling.
+const EXPONENT_MAX: u64 = 999_999_999_999_999_999;
+
 /// A number as it was written, a valid JSON number whose exponent has at most 18 digits.
 ///
 /// Two numbers are equal here if they are written alike; [`Number::canonical`] compares by value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Number(String);
+pub struct Number(SmolStr);
 
 /// `digits` times ten to the `exponent`: digits without zeros at either end, none for zero.
 struct Exact {
@@ -18,9 +23,16 @@ struct Exact {
 }
 
 impl Number {
-    /// Takes what the scanner found to be a JSON number; `None` where the exponent is beyond 18 digits.
+    /// Takes what the scanner found to be a JSON number; `None` where the exponent is beyond 18 digits, as written or
+    /// in the canonical spelling.
     pub(super) fn scanned(written: &str) -> Option<Self> {
-        exponent(written).map(|_| Self(written.to_owned()))
+        let exponent = exponent(written)?;
+        let number = Self(SmolStr::new(written));
+        // A document is far shorter than this, so only here can its digits move the exponent across the bound.
+        if exponent.unsigned_abs() < EXPONENT_MAX / 2 || number.exact().scientific().unsigned_abs() <= EXPONENT_MAX {
+            return Some(number);
+        }
+        None
     }
 
     /// Reads a number written as JSON writes it, with nothing around it.
@@ -46,7 +58,7 @@ impl Number {
     #[must_use]
     pub fn canonical(&self) -> String {
         if is_plain(&self.0) {
-            return self.0.clone();
+            return self.0.to_string();
         }
         let Exact { is_negative, digits, exponent } = self.exact();
         if digits.is_empty() {
@@ -114,17 +126,23 @@ impl Number {
 }
 
 impl Exact {
+    /// The exponent where one digit stands before the point; 0 for zero.
+    fn scientific(&self) -> i64 {
+        if self.digits.is_empty() { 0 } else { self.exponent.saturating_add(length(&self.digits)) - 1 }
+    }
+
     /// The value times ten to the `places`, if that is a whole number of 64 bits.
     fn scaled(&self, places: i64) -> Option<i64> {
         if self.digits.is_empty() {
             return Some(0);
         }
-        let zeros = usize::try_from(self.exponent.checked_add(places)?).map_or(None, Some)?;
+        let Ok(zeros) = usize::try_from(self.exponent.checked_add(places)?) else { return None };
         if self.digits.len().checked_add(zeros)? > 19 {
             return None;
         }
         let sign = if self.is_negative { "-" } else { "" };
-        format!("{sign}{}{}", self.digits, "0".repeat(zeros)).parse().map_or(None, Some)
+        let Ok(value) = format!("{sign}{}{}", self.digits, "0".repeat(zeros)).parse() else { return None };
+        Some(value)
     }
 }
 

@@ -7,7 +7,7 @@
 
 use jiter::{Jiter, JiterError, Peek};
 
-use super::{Json, Limits, Number, Refused};
+use super::{Json, Limits, Number, Refused, SmolStr};
 use crate::body::shown;
 
 /// Objects up to this size are searched for repeated keys pair by pair, larger ones by sorting.
@@ -62,7 +62,7 @@ impl Reader<'_> {
             return Err(Refused::TooMany { max: self.limits.values_max, at: self.jiter.current_index() });
         }
         match first {
-            Peek::String => self.jiter.known_str().map(|text| Json::Text(text.to_owned())).map_err(syntax),
+            Peek::String => self.jiter.known_str().map(|text| Json::Text(SmolStr::new(text))).map_err(syntax),
             Peek::Object => self.object(self.deeper(depth)?),
             Peek::Array => self.list(self.deeper(depth)?),
             Peek::True | Peek::False => self.jiter.known_bool(first).map(Json::Bool).map_err(syntax),
@@ -96,12 +96,12 @@ impl Reader<'_> {
     }
 
     fn object(&mut self, depth: usize) -> Result<Json, Refused> {
-        let mut members: Vec<(String, Json)> = Vec::new();
-        let mut next = self.jiter.known_object().map_err(syntax)?.map(str::to_owned);
+        let mut members: Vec<(SmolStr, Json)> = Vec::new();
+        let mut next = self.jiter.known_object().map_err(syntax)?.map(SmolStr::new);
         while let Some(key) = next {
             let first = self.jiter.peek().map_err(syntax)?;
             members.push((key, self.value(first, depth)?));
-            next = self.jiter.next_key().map_err(syntax)?.map(str::to_owned);
+            next = self.jiter.next_key().map_err(syntax)?.map(SmolStr::new);
         }
         match repeated(&members) {
             Some(key) => Err(Refused::RepeatedKey { key: shown(key), at: self.jiter.current_index() }),
@@ -111,7 +111,7 @@ impl Reader<'_> {
 }
 
 /// A key that occurs twice. Sorts instead of hashing: nobody can choose keys that make it slow.
-fn repeated(members: &[(String, Json)]) -> Option<&str> {
+fn repeated(members: &[(SmolStr, Json)]) -> Option<&str> {
     let keys = || members.iter().map(|(key, _)| key.as_str());
     if members.len() <= PAIRWISE_MAX {
         return keys()

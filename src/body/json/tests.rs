@@ -52,6 +52,13 @@ fn what_is_not_exactly_one_document_is_refused() {
         (b"{\"\\ud800\":1}", "not JSON"),
         (b"/*c*/1", "not JSON"),
         (b"1//c", "not JSON"),
+    ];
+    all_refused(cases);
+}
+
+#[test]
+fn numbers_and_keys_have_one_spelling_and_one_place() {
+    let cases: &[(&[u8], &str)] = &[
         (b"NaN", "not JSON"),
         (b"-NaN", "not JSON"),
         (b"Infinity", "not JSON"),
@@ -73,12 +80,19 @@ fn what_is_not_exactly_one_document_is_refused() {
         (b"1_000", "not JSON"),
         ("１".as_bytes(), "not JSON"),
         (b"1e1234567890123456789", "exponent beyond 18 digits"),
+        // Written with 18 digits, but 1.1e+1000000000000000000 in its canonical spelling.
+        (b"11e999999999999999999", "exponent beyond 18 digits"),
+        (b"0.01e-999999999999999999", "exponent beyond 18 digits"),
         (br#"{"a":1,"a":1}"#, "the key `a` occurs twice"),
         (br#"{"a":1,"b":2,"\u0061":3}"#, "the key `a` occurs twice"),
         (br#"[{"x":{"\/":1,"/":2}}]"#, "the key `/` occurs twice"),
         (br#"{"":1,"":2}"#, "the key `` occurs twice"),
         (br#"{"\ud83d\ude00":1,"\uD83D\uDE00":2}"#, "occurs twice"),
     ];
+    all_refused(cases);
+}
+
+fn all_refused(cases: &[(&[u8], &str)]) {
     for (bytes, expected) in cases {
         let shown = String::from_utf8_lossy(bytes);
         let refused = parse(bytes, Limits::default()).expect_err(&shown).to_string();
@@ -90,17 +104,17 @@ fn what_is_not_exactly_one_document_is_refused() {
 fn what_json_allows_is_read_without_loss() {
     let cases = [
         ("\t\r\n 1 \n", Json::Number(Number::parse("1").unwrap())),
-        ("\"\\u0000\\ud83d\\ude00\\/\\b\\f\\n\\r\\t\\\"\\\\é\"", Json::Text("\0😀/\u{8}\u{c}\n\r\t\"\\é".to_owned())),
-        ("\"\u{feff}\u{7f}\"", Json::Text("\u{feff}\u{7f}".to_owned())),
+        ("\"\\u0000\\ud83d\\ude00\\/\\b\\f\\n\\r\\t\\\"\\\\é\"", Json::Text("\0😀/\u{8}\u{c}\n\r\t\"\\é".into())),
+        ("\"\u{feff}\u{7f}\"", Json::Text("\u{feff}\u{7f}".into())),
         ("[]", Json::List(vec![])),
         ("{ }", Json::Object(vec![])),
         (r#"{"b":null,"a":[true,false]}"#, {
             let list = Json::List(vec![Json::Bool(true), Json::Bool(false)]);
-            Json::Object(vec![("b".to_owned(), Json::Null), ("a".to_owned(), list)])
+            Json::Object(vec![("b".into(), Json::Null), ("a".into(), list)])
         }),
         // The key by which another library smuggles numbers is a key like any other.
         (r#"{"$serde_json::private::Number":"1"}"#, {
-            Json::Object(vec![("$serde_json::private::Number".to_owned(), Json::Text("1".to_owned()))])
+            Json::Object(vec![("$serde_json::private::Number".into(), Json::Text("1".into()))])
         }),
     ];
     for (text, expected) in cases {
@@ -159,6 +173,7 @@ fn numbers_are_compared_by_value() {
         ("9007199254740993", &["9007199254740993.0"], "9007199254740993"),
         ("1e999999999999999999", &["10e999999999999999998"], "1e+999999999999999999"),
         ("1e-999999999999999999", &[], "1e-999999999999999999"),
+        ("0.11e999999999999999999", &[], "1.1e+999999999999999998"),
         ("5e-324", &[], "5e-324"),
         ("1.7976931348623157e308", &[], "1.7976931348623157e+308"),
     ];
@@ -227,9 +242,9 @@ fn pointers_find_exactly_one_node() {
     let cases = [
         ("", Some(json.clone())),
         ("/a/b~1c/0", Some(Json::Number(Number::parse("10").unwrap()))),
-        ("/a/b~1c/1/~0x", Some(Json::Text("t".to_owned()))),
+        ("/a/b~1c/1/~0x", Some(Json::Text("t".into()))),
         ("/a/", Some(Json::Number(Number::parse("0").unwrap()))),
-        ("/0", Some(Json::Text("zero".to_owned()))),
+        ("/0", Some(Json::Text("zero".into()))),
         ("/a/b~1c/00", None),
         ("/a/b~1c/+1", None),
         ("/a/b~1c/-", None),

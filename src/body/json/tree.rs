@@ -2,7 +2,7 @@
 //!
 //! Knows: how documents nest. Must not know: which part anybody wants.
 
-use super::{Json, Number};
+use super::{Json, Number, SmolStr};
 
 /// A document has more nodes than somebody is willing to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +14,17 @@ impl Json {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Self> {
         self.as_object()?.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    /// Takes a member out of an object; the others keep their order.
+    pub fn take(&mut self, key: &str) -> Option<Self> {
+        match self {
+            Self::Object(members) => {
+                let at = members.iter().position(|(name, _)| name == key)?;
+                Some(members.remove(at).1)
+            }
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::List(_) => None,
+        }
     }
 
     /// The value at a JSON pointer; the empty pointer is the document itself.
@@ -72,7 +83,7 @@ impl Json {
 
     /// The members, if it is an object.
     #[must_use]
-    pub fn as_object(&self) -> Option<&[(String, Self)]> {
+    pub fn as_object(&self) -> Option<&[(SmolStr, Self)]> {
         match self {
             Self::Object(members) => Some(members),
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::List(_) => None,
@@ -97,7 +108,7 @@ impl Json {
     #[must_use]
     pub fn scalar(&self) -> Option<String> {
         match self {
-            Self::Text(text) => Some(text.clone()),
+            Self::Text(text) => Some(text.to_string()),
             Self::Number(number) => Some(number.canonical()),
             Self::Bool(truth) => Some(truth.to_string()),
             Self::Null | Self::List(_) | Self::Object(_) => None,
@@ -174,7 +185,8 @@ fn index(token: &str) -> Option<usize> {
     if !is_plain {
         return None;
     }
-    token.parse().map_or(None, Some)
+    let Ok(index) = token.parse() else { return None };
+    Some(index)
 }
 
 /// A key with its `~0` and `~1` resolved; `None` for a `~` before anything else.

@@ -353,7 +353,7 @@ proptest! {
         let tool = format!(r#"{{"type":"{kind}","name":"n","server_url":"https://Evil.Example/x"}}"#);
         let mut body = json(&good(RESPONSES, &format!(r#""tools":[{tool}]"#)));
         if let Json::Object(members) = &mut body {
-            members.push(("metadata".to_owned(), extra));
+            members.push(("metadata".into(), extra));
         }
         let read = read(&call("POST", RESPONSES), Some(&body), Protocol::Openai).unwrap();
         prop_assert!(read.hosted_origins.contains("https://evil.example"));

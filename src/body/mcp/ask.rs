@@ -41,7 +41,7 @@ pub(super) fn check_spelling(params: &Json) -> Result<(), Failure> {
 }
 
 /// What the message asks for; a subscription to several things asks for each of them.
-pub(super) fn asks(shape: Shape, method: &str, params: &Json) -> Result<Vec<Ask>, Failure> {
+pub(super) fn asks(shape: Shape, method: &str, params: &mut Json) -> Result<Vec<Ask>, Failure> {
     let server = || Ask::UseServer { method: method.to_owned() };
     Ok(match shape {
         Shape::CallTool => vec![call_tool(params)?],
@@ -61,18 +61,19 @@ pub(super) fn asks(shape: Shape, method: &str, params: &Json) -> Result<Vec<Ask>
     })
 }
 
-fn call_tool(params: &Json) -> Result<Ask, Failure> {
+fn call_tool(params: &mut Json) -> Result<Ask, Failure> {
+    let arguments = arguments(params)?;
     let name = text(params.get("name"), "name")?;
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if !(1..=128).contains(&name.len()) || !name.bytes().all(legal) {
         return Err(refused(format!("`{}` cannot be a tool: 1 to 128 of A-Z a-z 0-9 _ - .", shown(name))));
     }
-    Ok(Ask::CallTool { name: name.to_owned(), arguments: arguments(params)? })
+    Ok(Ask::CallTool { name: name.to_owned(), arguments })
 }
 
-fn get_prompt(params: &Json) -> Result<Ask, Failure> {
-    let name = name(params.get("name"), "name")?.to_owned();
+fn get_prompt(params: &mut Json) -> Result<Ask, Failure> {
     let arguments = arguments(params)?;
+    let name = name(params.get("name"), "name")?.to_owned();
     let members = arguments.as_object().unwrap_or_default();
     if let Some((key, _)) = members.iter().find(|(_, value)| value.as_text().is_none()) {
         return Err(refused(format!("argument `{}` of a prompt is not a text", shown(key))));
@@ -80,17 +81,18 @@ fn get_prompt(params: &Json) -> Result<Ask, Failure> {
     Ok(Ask::GetPrompt { name, arguments })
 }
 
-fn arguments(params: &Json) -> Result<Json, Failure> {
-    let arguments = match params.get("arguments") {
+/// Takes the arguments out of the parameters: they can be long, and are wanted once.
+fn arguments(params: &mut Json) -> Result<Json, Failure> {
+    let arguments = match params.take("arguments") {
         None => return Ok(Json::Object(Vec::new())),
         Some(arguments @ Json::Object(_)) => arguments,
         Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_)) => {
             return Err(refused("`arguments` is not an object"));
         }
     };
-    match spelling::doubled(arguments) {
+    match spelling::doubled(&arguments) {
         Some(key) => Err(refused(format!("`{}` and another argument differ only by case", shown(key)))),
-        None => Ok(arguments.clone()),
+        None => Ok(arguments),
     }
 }
 

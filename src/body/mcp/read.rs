@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::methods::{self, Shape};
 use super::mirrored::{self, Name, Said};
 use super::{Ask, Message, ask};
-use crate::body::json::{self, Json, Limits};
+use crate::body::json::{self, Json, Limits, SmolStr};
 use crate::body::json_rpc::{Envelope, RpcId, envelope};
 use crate::body::{bytes, header, is_json, shown, spelling};
 use crate::call::{Body, Call, Target};
@@ -121,7 +121,7 @@ impl Reader<'_> {
 
     /// Reads one message; several come out where it subscribes to several resources.
     fn message(&self, envelope: Envelope, declared: Option<Era>) -> Result<Vec<Message>, Failure> {
-        let (id, method, params) = match envelope {
+        let (id, method, mut params) = match envelope {
             Envelope::Request { id, method, params } => (Some(id), method, params),
             Envelope::Notification { method, params } => (None, method, params),
             Envelope::Response => return self.response(declared).map(|message| vec![message]),
@@ -139,7 +139,7 @@ impl Reader<'_> {
             (Era::July2026, false) | (Era::March2025 | Era::June2025 | Era::November2025, _) => false,
         };
         let request_state = request_state(&params, era)?;
-        let asks = ask::asks(shape, &method, &params)?;
+        let asks = ask::asks(shape, &method, &mut params)?;
         self.check_mirrored(era, shape, &method, &params, &asks)?;
         let mut asks = asks.into_iter();
         let last = asks.next_back().ok_or_else(|| refused("the message asks for nothing"))?;
@@ -203,7 +203,7 @@ fn undeclared(method: &str, params: &Json) -> Era {
 }
 
 /// `params._meta`, which must not speak of another revision than the header: a server may believe either.
-fn meta(params: &Json, era: Era) -> Result<&[(String, Json)], Failure> {
+fn meta(params: &Json, era: Era) -> Result<&[(SmolStr, Json)], Failure> {
     let Some(meta) = params.get("_meta") else { return Ok(&[]) };
     let members = meta.as_object().ok_or_else(|| refused("`_meta` is not an object"))?;
     if let Some(key) = spelling::disguised(members, &[VERSION, CAPABILITIES]) {
@@ -217,7 +217,7 @@ fn meta(params: &Json, era: Era) -> Result<&[(String, Json)], Failure> {
 }
 
 /// Checks what revision 2026-07-28 wants in every request; says whether the client can be sent to a page.
-fn capabilities(meta: &[(String, Json)]) -> Result<bool, Failure> {
+fn capabilities(meta: &[(SmolStr, Json)]) -> Result<bool, Failure> {
     let find = |wanted: &str| meta.iter().find(|(key, _)| key == wanted).map(|(_, value)| value);
     if find(VERSION).is_none() {
         return Err(refused(format!("`_meta` lacks `{VERSION}`")));
@@ -248,7 +248,7 @@ fn request_state(params: &Json, era: Era) -> Result<Option<String>, Failure> {
     }
     match params.get("requestState") {
         None => Ok(None),
-        Some(Json::Text(state)) => Ok(Some(state.clone())),
+        Some(Json::Text(state)) => Ok(Some(state.to_string())),
         Some(_) => Err(refused("`requestState` is not a text")),
     }
 }

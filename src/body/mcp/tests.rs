@@ -216,7 +216,8 @@ fn the_revision_is_the_headers_and_must_be_listed() {
     };
     let other = r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"protocolVersion":"2025-11-25"}}"#;
     let june: &[(&str, &str)] = &[("mcp-protocol-version", "2025-06-18")];
-    let cases: &[(&[(&str, &str)], &str, Result<Era, &str>)] = &[
+    type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, Result<Era, &'a str>);
+    let cases: &[Row<'_>] = &[
         (&[], ping, Ok(Era::March2025)),
         (june, ping, Ok(Era::June2025)),
         (&[], other, Ok(Era::March2025)),

@@ -79,6 +79,10 @@ pub fn canonical(uri: &str) -> Result<String, UriProblem> {
         Some((place, query)) => (place, Some(query)),
         None => (rest, None),
     };
+    // Not a path to RFC 3986, but to a server that cuts the scheme off and opens the rest.
+    if query.is_some_and(|query| query.split('/').any(|segment| matches!(segment, "." | ".."))) {
+        return Err(UriProblem::DotSegment);
+    }
     let kept = match place.strip_prefix("//") {
         Some(after) => {
             let (host, path) = match after.split_once('/') {

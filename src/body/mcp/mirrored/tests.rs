@@ -10,6 +10,9 @@ use crate::failure::Failure;
 const VERSION: (&str, &str) = ("mcp-protocol-version", "2026-07-28");
 const CALL: (&str, &str) = ("mcp-method", "tools/call");
 
+/// Names and values of headers.
+type Sent<'a> = &'a [(&'a str, &'a str)];
+
 /// A message of the newest revision with the given headers besides its version.
 fn post(headers: &[(&str, &str)], method: &str, params: &str) -> Call {
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}}}}}"#);
@@ -25,7 +28,7 @@ fn headers_say_what_the_body_says_or_the_call_is_refused() {
     let (plan, uri) = (r#""name":"deploy.plan""#, r#""uri":"ticket://4711/""#);
     let read_uri = ("mcp-method", "resources/read");
     let get = ("mcp-method", "prompts/get");
-    let cases: &[(&[(&str, &str)], &str, &str, &str)] = &[
+    let cases: &[(Sent<'_>, &str, &str, &str)] = &[
         (&[CALL, ("mcp-name", "deploy.plan")], "tools/call", plan, "1 read"),
         (&[CALL, ("mcp-name", "=?base64?ZGVwbG95LnBsYW4=?=")], "tools/call", plan, "1 read"),
         (&[CALL, ("mcp-name", "=?base64?ZGVwbG95LnBsYW4?=")], "tools/call", plan, "header_mismatch"),
