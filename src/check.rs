@@ -8,11 +8,11 @@ mod batch;
 mod document;
 pub mod explanation;
 mod inside;
+pub mod judging;
 pub mod memory;
 pub mod reduced;
 pub mod verify;
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -32,6 +32,7 @@ use crate::obligation::metadata::Document;
 use crate::policy::Store;
 use crate::query::{Node, Query};
 use crate::reply::Reply;
+pub use judging::{Judging, Pending};
 use memory::{Generations, Key, Prepared, Remembered, Seat};
 use reduced::{Looks, Reduced};
 
@@ -109,36 +110,6 @@ impl Judgement {
             document: None,
             digest: self.digest.clone(),
             prepared: Prepared::default(),
-        }
-    }
-}
-
-/// A judgement to be waited for.
-pub type Pending<'a> = Pin<Box<dyn Future<Output = Arc<Judgement>> + Send + 'a>>;
-
-/// A judgement that is known, or to be waited for.
-pub enum Judging<'a> {
-    /// It is known already.
-    Known(Arc<Judgement>),
-    /// It has to be made.
-    Pending(Pending<'a>),
-}
-
-impl std::fmt::Debug for Judging<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Known(judgement) => f.debug_tuple("Known").field(judgement).finish(),
-            Self::Pending(_) => f.write_str("Pending"),
-        }
-    }
-}
-
-impl Judging<'_> {
-    /// Waits for it.
-    pub async fn done(self) -> Arc<Judgement> {
-        match self {
-            Self::Known(judgement) => judgement,
-            Self::Pending(pending) => pending.await,
         }
     }
 }

@@ -101,11 +101,8 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
     };
     gauges::register(telemetry.metrics(), &work);
     start(&tasks, &policies, &keys, config.keys.issuers.is_empty());
-    let flush_timeout = config.shutdown.flush_timeout;
-    let flush = {
-        let telemetry = Arc::clone(&telemetry);
-        Box::pin(async move { telemetry.shutdown(tokio::time::Instant::now() + flush_timeout).await })
-    };
+    let (last, flush_timeout) = (Arc::clone(&telemetry), config.shutdown.flush_timeout);
+    let flush = Box::pin(async move { last.shutdown(tokio::time::Instant::now() + flush_timeout).await });
     Ok(Parts {
         listeners,
         admin: config.admin,

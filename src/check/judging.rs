@@ -1,0 +1,36 @@
+//! A judgement that is known, or still to be made.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::Judgement;
+
+/// A judgement to be waited for.
+pub type Pending<'a> = Pin<Box<dyn Future<Output = Arc<Judgement>> + Send + 'a>>;
+
+/// A judgement that is known, or to be waited for.
+pub enum Judging<'a> {
+    /// It is known already.
+    Known(Arc<Judgement>),
+    /// It has to be made.
+    Pending(Pending<'a>),
+}
+
+impl std::fmt::Debug for Judging<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Known(judgement) => f.debug_tuple("Known").field(judgement).finish(),
+            Self::Pending(_) => f.write_str("Pending"),
+        }
+    }
+}
+
+impl Judging<'_> {
+    /// Waits for it.
+    pub async fn done(self) -> Arc<Judgement> {
+        match self {
+            Self::Known(judgement) => judgement,
+            Self::Pending(pending) => pending.await,
+        }
+    }
+}
