@@ -7,8 +7,10 @@ pub mod client;
 pub mod config;
 pub mod envoy;
 pub mod folder;
+mod logins;
 mod play;
 pub mod process;
+mod settings;
 mod show;
 mod stage;
 mod story;
@@ -24,7 +26,7 @@ use crate::server::chain;
 use envoy::{Places, cache_folder, find};
 use show::{Colours, Place};
 use stage::Stage;
-use story::STEPS;
+use story::Story;
 
 /// Arguments of `picket demo`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +35,9 @@ pub struct Args {
     /// Envoy's binary. Without it: `ENVOY_PATH`, the search path, or a download of 40 MB, once.
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
+    /// Tells the story of agents instead of the shop's: tool calls, tasks, and logins that must be fresh.
+    #[arg(long)]
+    agents: bool,
     /// Keeps everything running after the calls, until Ctrl-C.
     #[arg(long)]
     keep: bool,
@@ -41,6 +46,7 @@ pub struct Args {
 const AFTER_HELP: &str = "\
 Examples:
   picket demo
+  picket demo --agents
   picket demo --keep
   picket demo --envoy /usr/local/bin/envoy
 
@@ -77,11 +83,12 @@ fn binary(named: Option<&Path>) -> Result<PathBuf, envoy::EnvoyError> {
 }
 
 async fn perform(binary: &Path, args: &Args, output: Output) -> Exit {
-    let mut stage = match Stage::start(binary).await {
+    let story = if args.agents { Story::Agents } else { Story::Shop };
+    let mut stage = match Stage::start(binary, story).await {
         Ok(stage) => stage,
         Err(error) => return failed(&error),
     };
-    let exit = match calls(&mut stage, output).await {
+    let exit = match calls(&mut stage, story, output).await {
         Ok(exit) => exit,
         Err(error) => failed(&error),
     };
@@ -95,14 +102,14 @@ async fn perform(binary: &Path, args: &Args, output: Output) -> Exit {
 }
 
 /// Makes the calls and shows each as it ends.
-async fn calls(stage: &mut Stage, output: Output) -> std::io::Result<Exit> {
+async fn calls(stage: &mut Stage, story: Story, output: Output) -> std::io::Result<Exit> {
     let (folder, port) = (stage.folder().path().to_owned(), stage.mesh.port());
     let place = Place { folder: &folder, port, colours: Colours::wanted() };
     if output == Output::Text {
-        println!("{}", head(&place));
+        println!("{}", head(story, &place));
     }
     let (mut good, mut all) = (0, Vec::new());
-    for (number, step) in STEPS.iter().enumerate() {
+    for (number, step) in story.steps().iter().enumerate() {
         let played = play::play(stage, step).await?;
         good += usize::from(played.surprises.is_empty());
         match output {
@@ -110,20 +117,21 @@ async fn calls(stage: &mut Stage, output: Output) -> std::io::Result<Exit> {
             Output::Json => all.push(show::json(step, &played, &place)),
         }
     }
-    let as_expected = good == STEPS.len();
+    let as_expected = good == story.steps().len();
     match output {
-        Output::Text | Output::Junit => println!("{good} of {} calls ended as expected.", STEPS.len()),
+        Output::Text | Output::Junit => println!("{good} of {} calls ended as expected.", story.steps().len()),
         Output::Json => println!("{}", serde_json::json!({"v": 1, "calls": all, "as_expected": as_expected})),
     }
     Ok(if as_expected { Exit::Ok } else { Exit::TestsFailed })
 }
 
-fn head(place: &Place<'_>) -> String {
+fn head(story: Story, place: &Place<'_>) -> String {
     let folder = place.folder.display();
     format!(
-        "Three workloads call a shop through Envoy on port {}; Picket judges every call.\n\
+        "{} through Envoy on port {}; Picket judges every call.\n\
          Policies, certificates and the decision log are in {folder}\n\
          To repeat a call: start with --keep, cd there, and use its curl line.\n",
+        story.about(),
         place.port
     )
 }

@@ -55,11 +55,12 @@ async fn call(stage: &mut Stage, step: &Step) -> io::Result<Played> {
     while stage.told.try_recv().is_ok() {}
     let mut lines = vec![format!("{} {} HTTP/1.1", step.method, step.path), format!("host: {}", step.host)];
     lines.extend(step.headers.iter().map(|(name, value)| format!("{name}: {value}")));
-    lines.extend(stage.login(step.login).map(str::to_owned));
+    lines.extend(stage.login(step.login).into_iter().flatten().cloned());
+    let body = step.body.unwrap_or_default();
     if step.method != "GET" {
-        lines.push("content-length: 0".to_owned());
+        lines.push(format!("content-length: {}", body.len()));
     }
-    let request = format!("{}\r\nconnection: close\r\n\r\n", lines.join("\r\n"));
+    let request = format!("{}\r\nconnection: close\r\n\r\n{body}", lines.join("\r\n"));
     let stream = stage.caller(step.caller)?.connect(stage.mesh).await?;
     let answer = client::exchange(stream, request.as_bytes()).await?;
     let told = match step.end {
@@ -107,7 +108,7 @@ fn surprises(step: &Step, answer: &Answer, told: Option<&Told>, upstream: Option
 mod tests {
     use super::super::client::Answer;
     use super::super::stage::Told;
-    use super::super::story::{End, STEPS, Step};
+    use super::super::story::{End, Step, Story};
     use super::super::upstream::Echo;
     use super::surprises;
 
@@ -127,7 +128,7 @@ mod tests {
             status: 200,
             end: End::Policy("allow", &["a/b"]),
             upstream: &[("x-a", Some("1")), ("x-b", None)],
-            ..STEPS[0]
+            ..Story::Shop.steps()[0]
         };
         let answer = |status| Answer { status, headers: vec![], body: vec![] };
         let good = echo(&[("x-a", "1")]);

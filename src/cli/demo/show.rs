@@ -73,11 +73,24 @@ pub fn call(number: usize, step: &Step, played: &Played, stage: &Place<'_>) -> S
     for challenge in played.answer.values("www-authenticate") {
         text.push_str(&format!("     challenge {challenge}\n"));
     }
+    if let Some(refusal) = refusal(step, played) {
+        text.push_str(&format!("     refusal   {refusal}\n"));
+    }
     for surprise in &played.surprises {
         text.push_str(&format!("     SURPRISE  {surprise}\n"));
     }
     text.push_str(&format!("     {}\n", curl(step, stage)));
     text
+}
+
+/// What an agent reads of a refusal: the reason, and the way to a yes.
+fn refusal(step: &Step, played: &Played) -> Option<String> {
+    step.body?;
+    let answer: serde_json::Value = serde_json::from_slice(&played.answer.body).ok()?;
+    let error = answer.get("error")?;
+    let message = error.get("message").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let of = |name: &str| error.pointer(&format!("/data/{name}")).map(|value| format!("; {name} {value}"));
+    Some(format!("{message}{}{}", of("reason").unwrap_or_default(), of("remedy").unwrap_or_default()))
 }
 
 /// Where things are, for the lines that repeat a call.
@@ -105,6 +118,9 @@ pub fn curl(step: &Step, place: &Place<'_>) -> String {
     if let Some(file) = step.login.file() {
         line.push_str(&format!(" -H @{file}"));
     }
+    if let Some(body) = step.body {
+        line.push_str(&format!(" --data '{body}'"));
+    }
     format!("{line} 'https://localhost:{}{}'", place.port, step.path)
 }
 
@@ -127,22 +143,24 @@ pub fn json(step: &Step, played: &Played, place: &Place<'_>) -> serde_json::Valu
 mod tests {
     use std::path::Path;
 
-    use super::super::story::STEPS;
+    use super::super::story::Story;
     use super::{Colours, Place, curl};
 
     #[test]
     fn a_curl_line_repeats_the_call_as_it_was() {
         let place = Place { folder: Path::new("/tmp/x"), port: 1234, colours: Colours::Off };
-        let refund = STEPS.iter().find(|step| step.login.file() == Some("login-old.header")).unwrap();
+        let refund = Story::Shop.steps().iter().find(|step| step.login.file() == Some("login-old.header")).unwrap();
         assert_eq!(
             curl(refund, &place),
             "curl -K backoffice.curl -X POST -H 'host: billing.pay.svc.cluster.local' -H @login-old.header \
              'https://localhost:1234/v1/refunds'"
         );
         // A quote in a title's call would break the shell line.
-        assert!(
-            STEPS.iter().all(|step| !step.path.contains('\'') && step.headers.iter().all(|(_, v)| !v.contains('\'')))
-        );
+        assert!(Story::Shop.steps().iter().chain(Story::Agents.steps()).all(|step| {
+            !step.path.contains('\'')
+                && !step.body.unwrap_or_default().contains('\'')
+                && step.headers.iter().all(|(_, v)| !v.contains('\''))
+        }));
     }
 
     #[test]

@@ -14,10 +14,10 @@ use super::config::{Mesh, yaml};
 use super::envoy::EnvoyError;
 use super::folder::Folder;
 use super::process::EnvoyProcess;
-use super::story::{Caller, Login, SERVICES};
+use super::story::{Caller, Login, Story};
 use super::tls;
-use super::tokens::{AUDIENCE, ISSUER, Issuer, TokenError};
-use super::{tree, upstream};
+use super::tokens::TokenError;
+use super::{logins, settings, tree, upstream};
 use crate::config::{Sources, load};
 use crate::problem::Problem;
 use crate::server::compose::compose;
@@ -25,8 +25,6 @@ use crate::server::socket::Address;
 use crate::server::{Server, Shutdown, StartProblem};
 use crate::telemetry::Observed;
 
-const TRUST_DOMAIN: &str = "cluster.local";
-const GATEWAY: &str = "spiffe://cluster.local/ns/edge/sa/gateway";
 /// How long the parts may take to stop.
 const STOP: Duration = Duration::from_secs(5);
 
@@ -92,7 +90,7 @@ pub struct Stage {
     pub told: UnboundedReceiver<Told>,
     authority: Authority,
     leaves: Vec<(Caller, Leaf)>,
-    logins: Vec<(Login, String)>,
+    logins: Vec<logins::Lines>,
     shutdown: Shutdown,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -105,20 +103,28 @@ impl Stage {
     ///
     /// # Errors
     /// What failed first.
-    pub async fn start(envoy: &Path) -> Result<Self, StageError> {
+    pub async fn start(envoy: &Path, story: Story) -> Result<Self, StageError> {
         let folder = Folder::new()?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let authority = Authority::new(TRUST_DOMAIN)?;
-        let gateway = authority.issue(&[GATEWAY], &["localhost"])?;
+        let authority = Authority::new(story.trust_domain())?;
+        let gateway = format!("spiffe://{}/ns/edge/sa/gateway", story.trust_domain());
+        let gateway = authority.issue(&[&gateway], &["localhost"])?;
         folder.write("certs/ca.crt", authority.certificate())?;
         folder.write("certs/gateway.crt", &gateway.certificate)?;
         folder.write("certs/gateway.key", &gateway.key)?;
-        let leaves = callers(&folder, &authority)?;
-        let logins = logins(&folder)?;
-        tree::write(&folder)?;
+        let leaves = callers(story, &folder, &authority)?;
+        let logins = logins::write(story, &folder)?;
+        tree::write(story, &folder)?;
         let upstream = upstream::serve(&tasks, stop.clone()).await?;
-        let (picket_port, told, shutdown) = picket(&folder, &tasks).await?;
-        let mesh = Mesh { trust_domain: TRUST_DOMAIN, picket_port, upstream_port: upstream.port(), services: SERVICES };
+        let records = upstream::serve_tasks(&tasks, stop.clone()).await?;
+        let settings = settings::of(story, folder.path(), records);
+        let (picket_port, told, shutdown) = picket(&folder, &settings, &tasks).await?;
+        let mesh = Mesh {
+            trust_domain: story.trust_domain(),
+            picket_port,
+            upstream_port: upstream.port(),
+            services: story.services(),
+        };
         let envoy = EnvoyProcess::start(envoy, folder.path(), &yaml(&mesh)).await?;
         let address = envoy.listener("mesh").ok_or_else(|| EnvoyError::Admin("no listener `mesh`".to_owned()))?;
         Ok(Self { envoy, mesh: address, told, authority, leaves, logins, shutdown, stop, tasks, folder })
@@ -145,10 +151,10 @@ impl Stage {
         tls::Caller::new(self.authority.certificate(), leaf.ok_or(std::io::ErrorKind::NotFound)?)
     }
 
-    /// The header line of a login, if somebody is logged in.
+    /// The header lines of a login, if somebody is logged in.
     #[must_use]
-    pub fn login(&self, login: Login) -> Option<&str> {
-        self.logins.iter().find(|(known, _)| *known == login).map(|(_, header)| header.as_str())
+    pub fn login(&self, login: Login) -> Option<&Vec<String>> {
+        self.logins.iter().find(|(known, _)| *known == login).map(|(_, lines)| lines)
     }
 
     /// Stops everything, Envoy first.
@@ -163,9 +169,9 @@ impl Stage {
 }
 
 /// Certificates of the callers, and for each a file of options that makes curl one of them.
-fn callers(folder: &Folder, authority: &Authority) -> Result<Vec<(Caller, Leaf)>, StageError> {
+fn callers(story: Story, folder: &Folder, authority: &Authority) -> Result<Vec<(Caller, Leaf)>, StageError> {
     let mut leaves = Vec::new();
-    for caller in Caller::ALL {
+    for &caller in story.callers() {
         let (leaf, name) = (authority.issue(&[caller.id()], &[])?, caller.name());
         folder.write(&format!("certs/{name}.crt"), &leaf.certificate)?;
         folder.write(&format!("certs/{name}.key"), &leaf.key)?;
@@ -182,29 +188,16 @@ fn callers(folder: &Folder, authority: &Authority) -> Result<Vec<(Caller, Leaf)>
     Ok(leaves)
 }
 
-fn logins(folder: &Folder) -> Result<Vec<(Login, String)>, StageError> {
-    const SCOPE: &str = "openid refunds:write";
-    let issuer = Issuer::new()?;
-    folder.write("jwks.json", &issuer.jwks())?;
-    let old = issuer.token("alice", SCOPE, None, 3600)?;
-    let fresh = issuer.token("alice", SCOPE, Some("urn:example:acr:phishing-resistant"), 0)?;
-    let mut logins = Vec::new();
-    for (login, token) in [(Login::Old, old), (Login::Fresh, fresh)] {
-        let header = format!("authorization: Bearer {token}");
-        if let Some(file) = login.file() {
-            folder.write(file, &header)?;
-        }
-        logins.push((login, header));
-    }
-    Ok(logins)
-}
-
 /// Starts Picket in this process; gives its port, what it tells of calls, and how to stop it.
-async fn picket(folder: &Folder, tasks: &TaskTracker) -> Result<(u16, UnboundedReceiver<Told>, Shutdown), StageError> {
+async fn picket(
+    folder: &Folder,
+    settings: &serde_json::Value,
+    tasks: &TaskTracker,
+) -> Result<(u16, UnboundedReceiver<Told>, Shutdown), StageError> {
     let problems = |problems: Vec<Problem>| {
         StageError::Settings(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     };
-    let text = settings(folder.path()).to_string();
+    let text = settings.to_string();
     folder.write("picket.yaml", &text)?;
     let sources = Sources { file: Some(("picket.yaml".to_owned(), text)), ..Sources::default() };
     let config = load(&sources).map_err(problems)?.config;
@@ -221,26 +214,4 @@ async fn picket(folder: &Folder, tasks: &TaskTracker) -> Result<(u16, UnboundedR
     let shutdown = Shutdown::default();
     tasks.spawn(server.run(shutdown.clone()));
     Ok((port, told, shutdown))
-}
-
-/// Picket's settings. JSON is YAML, and quotes paths for us.
-fn settings(folder: &Path) -> serde_json::Value {
-    let path = |name: &str| folder.join(name).display().to_string();
-    let claims = serde_json::json!({"issuer": ISSUER, "audiences": [AUDIENCE], "users": true});
-    let issuer = serde_json::json!({"name": "demo", "jwks": {"file": path("jwks.json")}, "algorithms": ["ES256"],
-        "claims": claims});
-    serde_json::json!({
-        "listeners": [{"name": "ext_authz", "address": "127.0.0.1:0"}],
-        "policies": {"dir": path("policies"), "poll": "200ms"},
-        "profiles": {"default": {"identity": {
-            "sources": ["peer"], "certificate": "required", "tokens": [{"verified": {"issuers": ["demo"]}}],
-        }}},
-        "keys": {"issuers": [issuer]},
-        // The story speaks for itself; what fails is still told.
-        "telemetry": {"log": {"level": "error"}, "decision_log": {"sink": {"file": path("decisions.jsonl")}}},
-        // Below Envoy's timeout of 2 s; both are generous, because a demonstration runs on busy machines.
-        "limits": {"check": {"deadline": "1500ms"}},
-        "admin": {"http_address": "127.0.0.1:0", "grpc_address": "127.0.0.1:0"},
-        "shutdown": {"pre_drain": "0s", "drain_timeout": "3s", "flush_timeout": "1s"},
-    })
 }

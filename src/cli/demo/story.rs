@@ -1,6 +1,64 @@
 //! What the demonstration does, call by call, and what must come of it.
 
-/// A workload of the sample shop.
+mod agents;
+
+/// A story that is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Story {
+    /// The shop of `policies/`.
+    Shop,
+    /// The agents of `policies/library/agents`.
+    Agents,
+}
+
+impl Story {
+    /// Trust domain of its workloads.
+    #[must_use]
+    pub fn trust_domain(self) -> &'static str {
+        match self {
+            Self::Shop => "cluster.local",
+            Self::Agents => "prod.example",
+        }
+    }
+
+    /// Its calls, in order.
+    #[must_use]
+    pub fn steps(self) -> &'static [Step] {
+        match self {
+            Self::Shop => STEPS,
+            Self::Agents => agents::STEPS,
+        }
+    }
+
+    /// Hosts and the services they stand for.
+    #[must_use]
+    pub fn services(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Shop => SERVICES,
+            Self::Agents => agents::SERVICES,
+        }
+    }
+
+    /// Who calls.
+    #[must_use]
+    pub fn callers(self) -> &'static [Caller] {
+        match self {
+            Self::Shop => &[Caller::Frontend, Caller::Orders, Caller::Backoffice],
+            Self::Agents => &[Caller::CodingAgent, Caller::TriageAgent, Caller::BillingWorker],
+        }
+    }
+
+    /// What it is about, for its first line.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Shop => "Three workloads call a shop",
+            Self::Agents => "Two agents and a worker call MCP servers and an API",
+        }
+    }
+}
+
+/// A workload that calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Caller {
     /// Pages of the shop.
@@ -9,12 +67,15 @@ pub enum Caller {
     Orders,
     /// People who refund.
     Backoffice,
+    /// An agent that writes code and deploys it.
+    CodingAgent,
+    /// An agent that works on one ticket at a time.
+    TriageAgent,
+    /// Reads invoices on behalf of people.
+    BillingWorker,
 }
 
 impl Caller {
-    /// Every caller.
-    pub const ALL: [Self; 3] = [Self::Frontend, Self::Orders, Self::Backoffice];
-
     /// Its name, which is also that of its files.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -22,6 +83,9 @@ impl Caller {
             Self::Frontend => "frontend",
             Self::Orders => "orders",
             Self::Backoffice => "backoffice",
+            Self::CodingAgent => "coding-agent",
+            Self::TriageAgent => "triage-agent",
+            Self::BillingWorker => "billing-worker",
         }
     }
 
@@ -32,29 +96,44 @@ impl Caller {
             Self::Frontend => "spiffe://cluster.local/ns/web/sa/frontend",
             Self::Orders => "spiffe://cluster.local/ns/shop/sa/orders",
             Self::Backoffice => "spiffe://cluster.local/ns/pay/sa/backoffice",
+            Self::CodingAgent => "spiffe://prod.example/ns/agents/sa/coding-agent",
+            Self::TriageAgent => "spiffe://prod.example/ns/agents/sa/triage-agent",
+            Self::BillingWorker => "spiffe://prod.example/ns/billing/sa/billing-worker",
         }
     }
 }
 
-/// A login that a call carries.
+/// The tokens that a call carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Login {
-    /// Nobody logged in.
+    /// None.
     None,
-    /// An hour ago.
+    /// A person who logged in an hour ago.
     Old,
-    /// Just now, by a method that cannot be phished.
+    /// The same just now, by a method that cannot be phished.
     Fresh,
+    /// The coding agent's, made for it on behalf of a person.
+    Coding,
+    /// The triage agent's, likewise, without a task.
+    NoTask,
+    /// The same with a task that names a ticket and tools.
+    Task,
+    /// A worker's whose scopes are too few.
+    Narrow,
 }
 
 impl Login {
-    /// Name of the file that holds the header with the token; none without a login.
+    /// Name of the file that holds the headers with the tokens; none without any.
     #[must_use]
     pub fn file(self) -> Option<&'static str> {
         match self {
             Self::None => None,
             Self::Old => Some("login-old.header"),
             Self::Fresh => Some("login-fresh.header"),
+            Self::Coding => Some("coding-agent.header"),
+            Self::NoTask => Some("triage-agent.header"),
+            Self::Task => Some("triage-agent-task.header"),
+            Self::Narrow => Some("login-narrow.header"),
         }
     }
 }
@@ -98,6 +177,8 @@ pub struct Step {
     pub path: &'static str,
     /// Headers that the caller adds.
     pub headers: &'static [(&'static str, &'static str)],
+    /// JSON that it sends; none sends nothing.
+    pub body: Option<&'static str>,
     /// Status that must come back.
     pub status: u16,
     /// Who must have ended it.
@@ -106,8 +187,7 @@ pub struct Step {
     pub upstream: &'static [(&'static str, Option<&'static str>)],
 }
 
-/// Hosts and the services they stand for.
-pub const SERVICES: &[(&str, &str)] = &[(ORDERS, "shop/orders"), (BILLING, "pay/billing")];
+const SERVICES: &[(&str, &str)] = &[(ORDERS, "shop/orders"), (BILLING, "pay/billing")];
 
 const ORDERS: &str = "orders.shop.svc.cluster.local";
 const BILLING: &str = "billing.pay.svc.cluster.local";
@@ -121,13 +201,13 @@ const CALL: Step = Step {
     host: ORDERS,
     path: "/v1/orders/42",
     headers: &[],
+    body: None,
     status: 403,
     end: End::Policy("deny", &[]),
     upstream: &[],
 };
 
-/// The calls in order.
-pub const STEPS: &[Step] = &[
+const STEPS: &[Step] = &[
     Step {
         title: "the storefront reads an order; the shop is told who calls",
         status: 200,

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 /// `iss` of the tokens.
 pub const ISSUER: &str = "https://login.example";
-/// `aud` of the tokens.
-pub const AUDIENCE: &str = "https://billing.example";
+/// `iss` of task tokens.
+pub const TASK_ISSUER: &str = "https://tasks.example";
 
 const KEY_ID: &str = "demo";
 
@@ -52,21 +52,18 @@ impl Issuer {
         json!({"keys": [key]}).to_string()
     }
 
-    /// A token of a person who logged in `login_age` seconds ago, good for ten minutes.
+    /// A token with these claims beside the usual times, good for ten minutes; `kind` is its `typ`.
     ///
     /// # Errors
     /// [`TokenError::Sign`].
-    pub fn token(&self, subject: &str, scope: &str, acr: Option<&str>, login_age: i64) -> Result<String, TokenError> {
+    pub fn token(&self, kind: &str, claims: Value) -> Result<String, TokenError> {
         let now = jiff::Timestamp::now().as_second();
-        let mut claims = json!({
-            "iss": ISSUER, "aud": AUDIENCE, "sub": subject, "client_id": "back-office", "scope": scope,
-            "iat": now, "exp": now + 600, "auth_time": now - login_age,
-        });
-        if let (Some(acr), Value::Object(claims)) = (acr, &mut claims) {
-            claims.insert("acr".to_owned(), acr.into());
+        let mut all = json!({"iss": ISSUER, "iat": now, "exp": now + 600});
+        if let (Value::Object(claims), Value::Object(all)) = (claims, &mut all) {
+            all.extend(claims);
         }
         let header =
-            Header { typ: Some("at+jwt".to_owned()), kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) };
-        Ok(jsonwebtoken::encode(&header, &claims, &self.key)?)
+            Header { typ: Some(kind.to_owned()), kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) };
+        Ok(jsonwebtoken::encode(&header, &all, &self.key)?)
     }
 }

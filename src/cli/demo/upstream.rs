@@ -42,6 +42,19 @@ pub async fn serve(tasks: &TaskTracker, stop: CancellationToken) -> std::io::Res
     Ok(address)
 }
 
+/// Serves the records of tasks, as the system that starts them would: each runs, with calls left. Gives the address.
+///
+/// # Errors
+/// If no port can be bound.
+pub async fn serve_tasks(tasks: &TaskTracker, stop: CancellationToken) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let record = || async { Json(serde_json::json!({"state": "active", "used": 3, "limit": 100, "labels": []})) };
+    let service = axum::serve(listener, Router::new().route("/tasks/{id}", axum::routing::get(record)));
+    tasks.spawn(async move { service.with_graceful_shutdown(stop.cancelled_owned()).await });
+    Ok(address)
+}
+
 async fn echo(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Json<Echo> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Json(Echo {

@@ -4,16 +4,24 @@ use std::process::Command;
 
 use super::bench::binary;
 
-#[test]
-fn every_call_of_the_demonstration_ends_as_its_story_says() {
-    let demo =
-        Command::new(env!("CARGO_BIN_EXE_picket")).args(["demo", "--output", "json", "--envoy"]).arg(binary()).output();
-    let demo = demo.unwrap();
+fn tell(story: &[&str], calls_min: usize) {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_picket"));
+    let demo = demo.arg("demo").args(story).args(["--output", "json", "--envoy"]).arg(binary()).output().unwrap();
     let said = String::from_utf8_lossy(&demo.stdout);
     assert!(demo.status.success(), "{said}\n{}", String::from_utf8_lossy(&demo.stderr));
     let told: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(told["as_expected"], true);
-    assert!(told["calls"].as_array().unwrap().len() > 9);
+    assert!(told["calls"].as_array().unwrap().len() >= calls_min);
+}
+
+#[test]
+fn every_call_of_the_demonstration_ends_as_its_story_says() {
+    tell(&[], 10);
+}
+
+#[test]
+fn every_call_of_the_agents_story_ends_as_it_says() {
+    tell(&["--agents"], 11);
 }
 
 #[test]

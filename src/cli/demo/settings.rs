@@ -1,0 +1,50 @@
+//! Picket's settings in the demonstration.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::logins::{AGENT_AUDIENCES, SHOP_AUDIENCE};
+use super::story::Story;
+use super::tokens::{ISSUER, TASK_ISSUER};
+
+/// The settings, as JSON, which is YAML and quotes paths for us. `tasks` serves the records of tasks.
+#[must_use]
+pub fn of(story: Story, folder: &Path, tasks: SocketAddr) -> Value {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let issuer = |name: &str, claims: Value| json!({"name": name, "jwks": {"file": path("jwks.json")}, "algorithms": ["ES256"], "claims": claims});
+    let (issuers, task, lookups) = match story {
+        Story::Shop => {
+            let people = json!({"issuer": ISSUER, "audiences": [SHOP_AUDIENCE], "users": true});
+            (vec![issuer("demo", people)], json!([]), json!([]))
+        }
+        Story::Agents => {
+            let people = json!({"issuer": ISSUER, "audiences": AGENT_AUDIENCES, "users": true});
+            let running = json!({"issuer": TASK_ISSUER, "audiences": [story.trust_domain()], "kind": "transaction"});
+            let lookup = json!({
+                "name": "tasks", "fills": {"call": {"attribute": "task"}}, "optional": true, "missing": "absent",
+                // Below the deadline, with room for a busy machine.
+                "timeout": "1s", "url": format!("http://{tasks}/tasks/${{principal.task.id}}"),
+                "attributes": {"state": "/state", "callsUsed": "/used", "callsLimit": "/limit", "labels": "/labels"},
+            });
+            (vec![issuer("demo", people), issuer("tasks", running)], json!(["tasks"]), json!([lookup]))
+        }
+    };
+    json!({
+        "listeners": [{"name": "ext_authz", "address": "127.0.0.1:0"}],
+        "policies": {"dir": path("policies"), "poll": "200ms"},
+        "profiles": {"default": {"identity": {
+            "sources": ["peer"], "certificate": "required", "tokens": [{"verified": {"issuers": ["demo"]}}],
+            "task": {"issuers": task}, "home_trust_domain": story.trust_domain(),
+        }}},
+        "keys": {"issuers": issuers},
+        "entity": {"lookups": lookups},
+        // The story speaks for itself; what fails is still told.
+        "telemetry": {"log": {"level": "error"}, "decision_log": {"sink": {"file": path("decisions.jsonl")}}},
+        // Below Envoy's timeout of 2 s; both are generous, because a demonstration runs on busy machines.
+        "limits": {"check": {"deadline": "1500ms"}},
+        "admin": {"http_address": "127.0.0.1:0", "grpc_address": "127.0.0.1:0"},
+        "shutdown": {"pre_drain": "0s", "drain_timeout": "3s", "flush_timeout": "1s"},
+    })
+}
