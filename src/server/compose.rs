@@ -42,8 +42,7 @@ pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, 
         Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).map_err(|error| fault(super::chain(&error)))?;
     let tasks = Tasks::default();
     let entities = Arc::new(Entities::new(&config.entity, "configuration", &tasks.tracker())?);
-    let approvals =
-        Approvals::new(&config.approvals, &config.approvals_store, "configuration", &tasks.tracker()).map(Arc::new)?;
+    let approvals = approvals(&config, &tasks)?;
     let keys = keys(&config)?;
     let policies = store(&config, &telemetry);
     futures_util::future::join(policies.load_now(), keys.load()).await;
@@ -93,11 +92,8 @@ pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, 
     };
     gauges::register(telemetry.metrics(), &work);
     start(&tasks, &policies, &keys, config.keys.issuers.is_empty());
-    let flush_timeout = config.shutdown.flush_timeout;
-    let flush = {
-        let telemetry = Arc::clone(&telemetry);
-        Box::pin(async move { telemetry.shutdown(tokio::time::Instant::now() + flush_timeout).await })
-    };
+    let (flushed, flush_timeout) = (Arc::clone(&telemetry), config.shutdown.flush_timeout);
+    let flush = Box::pin(async move { flushed.shutdown(tokio::time::Instant::now() + flush_timeout).await });
     Ok(Parts {
         listeners,
         admin: config.admin,
@@ -108,6 +104,11 @@ pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, 
         stats: connections,
         flush,
     })
+}
+
+fn approvals(config: &Config, tasks: &Tasks) -> Result<Arc<Approvals>, Vec<Problem>> {
+    let (sources, store) = (&config.approvals, &config.approvals_store);
+    Approvals::new(sources, store, "configuration", &tasks.tracker()).map(Arc::new)
 }
 
 fn keys(config: &Config) -> Result<Arc<Keys>, Vec<Problem>> {
