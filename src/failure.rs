@@ -82,7 +82,7 @@ pub enum Code {
     Unmapped,
     /// The call does not speak what its service speaks.
     ProtocolMismatch,
-    /// The approval was good for one call, and another call has used it.
+    /// The approval was good for one call, and another call has used it or its time is over.
     ApprovalUsed,
     /// The call does not fit the schema.
     QueryInvalid,

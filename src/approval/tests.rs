@@ -3,9 +3,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::query::{Node, Uid};
@@ -285,14 +286,15 @@ async fn of_many_calls_that_race_for_one_approval_exactly_one_goes_on() {
     let dir = TempDir::new().unwrap();
     let tickets = Tickets::start().await;
     let approvals = Arc::new(tickets.approvals(Some(&dir.path().join("uses"))));
-    let calls = join_all((0..32).map(|_| {
+    let mut calls = JoinSet::new();
+    for _ in 0..32 {
         let approvals = Arc::clone(&approvals);
-        tokio::spawn(async move {
+        calls.spawn(async move {
             let found = find(&approvals, &GOOD).await.unwrap().unwrap();
-            approvals.consume(&found, soon()).await
-        })
-    }));
-    let ends: Vec<Result<(), Code>> = calls.await.into_iter().map(|end| code(end.unwrap())).collect();
+            code(approvals.consume(&found, soon()).await)
+        });
+    }
+    let ends = calls.join_all().await;
     assert_eq!(ends.iter().filter(|end| end.is_ok()).count(), 1, "{ends:?}");
     assert!(ends.iter().all(|end| matches!(end, Ok(()) | Err(Code::ApprovalUsed))), "{ends:?}");
 }

@@ -51,8 +51,7 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
         Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).map_err(|error| fault(super::chain(&error)))?;
     let tasks = Tasks::default();
     let entities = Arc::new(Entities::new(&config.entity, "configuration", &tasks.tracker())?);
-    let approvals =
-        Approvals::new(&config.approvals, &config.approvals_store, "configuration", &tasks.tracker()).map(Arc::new)?;
+    let approvals = approvals(&config, &tasks)?;
     let keys = keys(&config)?;
     let policies = store(&config, &telemetry);
     futures_util::future::join(policies.load_now(), keys.load()).await;
@@ -113,6 +112,11 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
         stats: connections,
         flush,
     })
+}
+
+fn approvals(config: &Config, tasks: &Tasks) -> Result<Arc<Approvals>, Vec<Problem>> {
+    let (sources, store) = (&config.approvals, &config.approvals_store);
+    Approvals::new(sources, store, "configuration", &tasks.tracker()).map(Arc::new)
 }
 
 fn keys(config: &Config) -> Result<Arc<Keys>, Vec<Problem>> {

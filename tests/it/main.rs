@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod algebra;
 #[cfg(test)]
+mod approvals;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod cli;

@@ -1,5 +1,5 @@
-use futures_util::future::join_all;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use super::*;
 
@@ -34,11 +34,12 @@ async fn of_many_that_race_exactly_one_is_first() {
     for store in [memory(), Embedded::open(Some(&file), &TaskTracker::new()).unwrap()] {
         let store = Arc::new(store);
         for id in ["a", "b", "c"] {
-            let racing = (0..32).map(|_| {
+            let mut racing = JoinSet::new();
+            for _ in 0..32 {
                 let store = Arc::clone(&store);
-                tokio::spawn(async move { store.consume(key(id), LATER, NOW).await.unwrap() })
-            });
-            let first = join_all(racing).await.into_iter().filter(|first| *first.as_ref().unwrap()).count();
+                racing.spawn(async move { store.consume(key(id), LATER, NOW).await.unwrap() });
+            }
+            let first = racing.join_all().await.into_iter().filter(|first| *first).count();
             assert_eq!(first, 1, "{id}");
         }
     }

@@ -34,7 +34,8 @@ fn settings_that_cannot_work_are_problems() {
 
 #[test]
 fn sources_that_stand_in_each_others_way_are_problems() {
-    let pairs: [(&str, fn(&mut Settings, &mut Settings), usize); 5] = [
+    type Change = fn(&mut Settings, &mut Settings);
+    let pairs: [(&str, Change, usize); 5] = [
         ("one name, all services", |_, _| {}, 2),
         ("all services", |_, two| two.name = "b".to_owned(), 2),
         (

@@ -128,6 +128,42 @@ fn a_given_fact_without_a_type_is_refused_as_a_looked_up_one() {
 }
 
 #[test]
+fn a_given_approval_is_what_policies_see_and_what_it_does_not_say_opens_nothing() {
+    let policy = r#"@id("approved") permit (principal, action == Action::"POST", resource)
+                    when { context has approval && context.approval.state == "approved" && context.approval.matchesAction
+                           && !context.approval.selfApproved && !context.approval.used
+                           && context.approval.notBefore <= context.env.now && context.env.now <= context.approval.notAfter };"#;
+    let good = [
+        "state: approved",
+        "requested_by: ana",
+        "approved_by: [lee]",
+        "not_before: -1h",
+        "not_after: +1h",
+        "matches_action: true",
+    ];
+    let mut suite = "suite: s\ntests:\n".to_owned();
+    let mut test = |name: &str, fields: &[&str], decision: &str| {
+        let (approval, request) = (fields.join(", "), "{service: shop/orders, method: POST}");
+        suite += &format!(
+            "  - {{name: {name}, request: {request}, approval: {{{approval}}}, expect: {{decision: {decision}}}}}\n"
+        );
+    };
+    test("good", &good, "allow");
+    for without in 0..good.len() {
+        // Who asked matters only where somebody of that name approved.
+        if without != 1 {
+            let fields: Vec<&str> = good.iter().copied().filter(|field| *field != good[without]).collect();
+            test(&format!("without {without}"), &fields, "deny");
+        }
+    }
+    test("used", &[&good[..], &["used: true"]].concat(), "deny");
+    suite += "  - {name: none, request: {service: shop/orders, method: POST}, expect: {decision: deny}}\n";
+    let dir = tree(&[("namespaces/shop/a.cedar", policy), ("tests/s_test.yaml", &suite)]);
+    let run = picket_in(dir.path(), &["test", "--policies", "."], "").ends_with(0);
+    assert!(run.stdout.contains("8 passed, 0 failed"), "{}", run.stdout);
+}
+
+#[test]
 fn a_bridge_opens_a_namespace_and_the_would_be_verdict_is_the_shadow_policies() {
     let bridge = r#"@id("watch") @bridge permit (principal, action in Action::"any", resource in Namespace::"shop");"#;
     let suite = "
