@@ -20,12 +20,11 @@ pub enum RpcId {
 
 impl RpcId {
     /// The id that a document would have, if it is one.
-    #[must_use]
-    pub fn of(id: &Json) -> Option<Self> {
-        match rpc_id(id.clone()) {
-            Ok(id) => Some(id),
-            Err(_) => None,
-        }
+    ///
+    /// # Errors
+    /// `message_refused` for anything else.
+    pub fn of(id: &Json) -> Result<Self, Failure> {
+        rpc_id(id.clone())
     }
 
     /// The id as JSON, to be echoed.

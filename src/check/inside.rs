@@ -171,10 +171,10 @@ fn glimpse(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpReply) {
         }
     }
     let id = match opened(call, service) {
-        Ok(Some(document)) => document.get("id").and_then(mcp::RpcId::of),
+        Ok(Some(document)) => document.get("id").map(mcp::RpcId::of),
         Ok(None) | Err(_) => None,
     };
-    if let Some(id) = id {
+    if let Some(Ok(id)) = id {
         reply.id = Echo::Id(id.to_json());
     }
 }

@@ -24,6 +24,7 @@ mod harness;
 mod loading;
 #[cfg(test)]
 mod matrix;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod metadata;

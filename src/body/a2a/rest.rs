@@ -38,7 +38,8 @@ pub fn read(call: &Call, below: &[&str], query: &[(String, String)], json: Optio
     let operation = place.methods.iter().find(|(method, _)| *method == call.method);
     let Some((_, operation)) = operation else { return Err(not_allowed("the path does not have this HTTP method")) };
     let mut found = Found::default();
-    for id in [tenant, place.task, place.config].into_iter().flatten().filter(|id| id.contains('%')) {
+    let mut ids = [tenant, place.task, place.config].into_iter().flatten();
+    if let Some(id) = ids.find(|id| id.contains('%')) {
         return Err(refused(format!("the id `{id}` in the path holds an escape")));
     }
     found.tenant(tenant)?;

@@ -183,7 +183,8 @@ fn the_version_is_the_one_that_header_and_query_name() {
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"GetTask","params":{"id":"t"}}"#;
     let old = r#"{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"id":"t"}}"#;
     let good = "a2a.task.read task=t";
-    let rows: &[(&str, &[(&str, &str)], &str, &str)] = &[
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+    let rows: &[Row<'_>] = &[
         ("/a2a", &[JSON, V1], body, good),
         ("/a2a", &[JSON], old, good),
         ("/a2a", &[JSON, ("a2a-version", "")], old, good),

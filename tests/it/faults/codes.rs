@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use picket::call::Call;
-use picket::check::{Judge, Judgement, Judging};
-use picket::failure::{Code, Failure};
+use picket::check::{Judge, Judging};
+use picket::failure::Code;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -17,7 +17,6 @@ use crate::harness::fake_http::{FakeHttp, Reply};
 use crate::harness::issuer::Issuer;
 use crate::harness::server::Server;
 use crate::harness::{Check, FRONTEND, PERMIT_ALL, check, direct, orders, said};
-
 
 const CATALOG: &str = "\
 services:
@@ -145,17 +144,15 @@ impl Reached {
     }
 }
 
-/// A judge that panics, or that fails as it is told.
+/// A judge that panics.
 enum Scripted {
     Panics,
-    Fails(Code),
 }
 
 impl Judge for Scripted {
     fn judge<'a>(&'a self, _: &'a Call, _: Instant) -> Judging<'a> {
         match self {
             Self::Panics => panic!("of the test"),
-            Self::Fails(code) => Judging::Known(Arc::new(Judgement::failed(Failure::new(*code, "of the test")))),
         }
     }
 }
