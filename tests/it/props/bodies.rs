@@ -66,7 +66,7 @@ fn quoted(text: &str, choices: &mut impl Iterator<Item = u8>, out: &mut String) 
     out.push('"');
     for character in text.chars() {
         let must = character < ' ' || matches!(character, '"' | '\\');
-        if must || choices.next().unwrap() % 4 == 0 {
+        if must || choices.next().unwrap().is_multiple_of(4) {
             character.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04X}")));
         } else {
             out.push(character);
