@@ -10,11 +10,13 @@ mod mirrored;
 mod read;
 pub mod uri;
 
+use std::sync::Arc;
+
 use super::json::Json;
 use crate::catalog::mcp::Era;
 
 pub use super::json_rpc::RpcId;
-pub use read::read;
+pub use read::{presumed, read};
 
 /// One JSON-RPC message of MCP.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +32,8 @@ pub struct Message {
     /// `params.requestState`, which a client sends back after an elicitation.
     pub request_state: Option<String>,
     /// What else `params` holds, without the `arguments` that the ask has; an empty object where none were sent.
-    pub params: Json,
+    /// Shared: a subscription to several resources is several messages with the same parameters.
+    pub params: Arc<Json>,
 }
 
 /// What a message asks for.

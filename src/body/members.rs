@@ -169,10 +169,12 @@ impl<'a> Members<'a> {
 }
 
 /// Whether two names differ only in case, `_` and `-`.
+///
+/// Up and down again: the long s and the Kelvin sign are letters to readers that fold all of Unicode.
 #[must_use]
 pub fn same_but_for_spelling(a: &str, b: &str) -> bool {
     fn letters(name: &str) -> impl Iterator<Item = char> + '_ {
-        name.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase)
+        name.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_uppercase).flat_map(char::to_lowercase)
     }
     letters(a).eq(letters(b))
 }

@@ -7,10 +7,16 @@
 
 use super::json::{Json, SmolStr};
 
-/// A key of `members` that is one of `known` but for its case.
+/// A key of `members` that is one of `known`, which are ASCII, but for its case.
 pub(super) fn disguised<'a>(members: &'a [(SmolStr, Json)], known: &[&str]) -> Option<&'a str> {
+    let longest = known.iter().map(|known| known.len()).max().unwrap_or(0);
+    let is_known = |key: &str| known.iter().any(|known| known.eq_ignore_ascii_case(key));
     let keys = members.iter().map(|(key, _)| key.as_str());
-    keys.into_iter().find(|key| !known.contains(key) && known.iter().any(|known| is_same(known, key)))
+    keys.into_iter().find(|key| match key.is_ascii() {
+        true => is_known(key) && !known.contains(key),
+        // Folded once, and no further than a known key is long: a megabyte of such keys must not take long.
+        false => is_known(&folded(&key.chars().take(longest + 1).collect::<String>())),
+    })
 }
 
 /// A key that another member of the same object has in another case, at any depth.
@@ -37,11 +43,57 @@ fn in_object(members: &[(SmolStr, Json)]) -> Option<&str> {
     })
 }
 
-fn is_same(a: &str, b: &str) -> bool {
-    if a.is_ascii() && b.is_ascii() { a.eq_ignore_ascii_case(b) } else { folded(a) == folded(b) }
-}
-
 /// Up and down again: the long s and the Kelvin sign are letters to readers that fold all of Unicode.
 fn folded(key: &str) -> String {
     if key.is_ascii() { key.to_ascii_lowercase() } else { key.to_uppercase().to_lowercase() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::json::{Limits, parse};
+
+    fn object(keys: &[&str]) -> Json {
+        Json::Object(keys.iter().map(|key| (SmolStr::from(*key), Json::Null)).collect())
+    }
+
+    #[test]
+    fn a_known_key_is_found_under_every_disguise() {
+        let cases = [
+            (&["name", "other"][..], None),
+            (&["Name"], Some("Name")),
+            (&["name", "NAME"], Some("NAME")),
+            (&["argument\u{17f}"], Some("argument\u{17f}")),
+            (&["tas\u{212a}"], Some("tas\u{212a}")),
+            (&["o\u{fb03}ce"], Some("o\u{fb03}ce")),
+            (&["argument\u{17f}\u{17f}"], None),
+            (&["nam\u{e9}", "names", "nam", ""], None),
+            (&["\u{e9}"], None),
+        ];
+        for (keys, expected) in cases {
+            let known = ["name", "arguments", "task", "office"];
+            let json = object(keys);
+            assert_eq!(disguised(json.as_object().unwrap(), &known), expected, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn two_keys_that_differ_by_case_are_found_in_objects_of_every_size() {
+        for count in [0, 1, 14, 15, 16, 100] {
+            let filler: Vec<String> = (0..count).map(|n| format!("k{n}")).collect();
+            for (pair, is_doubled) in [
+                (["amount", "Amount"], true),
+                (["key", "\u{212a}ey"], true),
+                (["\u{e9}", "\u{c9}"], true),
+                (["stra\u{df}e", "STRASSE"], true),
+                (["amount", "amounts"], false),
+                (["\u{e9}", "e"], false),
+            ] {
+                let keys: Vec<&str> = filler.iter().map(String::as_str).chain(pair).collect();
+                assert_eq!(doubled(&object(&keys)).is_some(), is_doubled, "{pair:?} beside {count}");
+            }
+        }
+        let nested = parse(br#"{"a":[{"b":{"x":1,"X":2}}]}"#, Limits::default()).unwrap();
+        assert!(doubled(&nested).is_some());
+    }
 }

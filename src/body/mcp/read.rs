@@ -3,6 +3,7 @@
 //! Knows: the endpoint, revisions, batches, what each message must carry. Must not know: who calls, what is allowed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::methods::{self, Shape};
 use super::mirrored::{self, Name, Said};
@@ -141,15 +142,12 @@ impl Reader<'_> {
         let request_state = request_state(&params, era)?;
         let asks = ask::asks(shape, &method, &mut params)?;
         self.check_mirrored(era, shape, &method, &params, &asks)?;
-        let mut asks = asks.into_iter();
-        let last = asks.next_back().ok_or_else(|| refused("the message asks for nothing"))?;
-        let mut messages: Vec<Message> = Vec::with_capacity(asks.len() + 1);
-        for ask in asks {
-            let (id, request_state, params) = (id.clone(), request_state.clone(), params.clone());
-            messages.push(Message { era, id, ask, can_elicit_url, request_state, params });
-        }
-        messages.push(Message { era, id, ask: last, can_elicit_url, request_state, params });
-        Ok(messages)
+        let params = Arc::new(params);
+        let message = |ask| {
+            let (id, request_state, params) = (id.clone(), request_state.clone(), Arc::clone(&params));
+            Message { era, id, ask, can_elicit_url, request_state, params }
+        };
+        Ok(asks.into_iter().map(message).collect())
     }
 
     fn check_mirrored(&self, era: Era, shape: Shape, method: &str, params: &Json, asks: &[Ask]) -> Result<(), Failure> {
@@ -188,12 +186,21 @@ fn plain(era: Era, method: String) -> Message {
         ask: Ask::UseServer { method },
         can_elicit_url: false,
         request_state: None,
-        params: Json::Object(Vec::new()),
+        params: Arc::new(Json::Object(Vec::new())),
     }
 }
 
 fn era(version: &str) -> Option<Era> {
     Era::ALL.into_iter().find(|era| era.as_str() == version)
+}
+
+/// The revision by which a message without the header is read, for the answer to a refused one.
+///
+/// A batch is of the oldest revision, and so is what is no message at all.
+#[must_use]
+pub fn presumed(document: &Json) -> Era {
+    let method = document.get("method").and_then(Json::as_text).unwrap_or_default();
+    document.get("params").map_or(Era::March2025, |params| undeclared(method, params))
 }
 
 /// The revision of a message without the header: the oldest, but the first message may name another.

@@ -1,0 +1,113 @@
+//! Which message a refusal answers, in which revision, and in which form.
+
+use super::*;
+use crate::call::{Body, Headers, Host, Peer, Target, UnixMillis};
+use crate::catalog::mcp::{Batches, DenialForm};
+
+/// A service of every revision; only the oldest has a form of its own.
+fn service() -> Service {
+    let mcp = Mcp {
+        endpoint: CanonicalPath::parse("/mcp").unwrap(),
+        eras: Era::ALL.into(),
+        denial: DenialForm::HttpJsonrpc,
+        denial_by_era: [(Era::March2025, DenialForm::RpcError200)].into(),
+        batches: Batches::Each,
+        elicitation: None,
+    };
+    Service { id: "agents/tools".to_owned(), protocol: Protocol::Mcp, mcp: Some(mcp), ..Service::default() }
+}
+
+fn call(method: &str, version: Option<&str>, body: &str) -> Call {
+    let length = body.len().to_string();
+    let own = [("content-type", "application/json"), ("content-length", length.as_str())];
+    let headers = own.into_iter().chain(version.map(|version| ("mcp-protocol-version", version)));
+    Call {
+        peer: Peer::default(),
+        method: method.to_owned(),
+        scheme: "https".to_owned(),
+        host: Host::parse("tools.example").unwrap(),
+        target: Target::Path { path: CanonicalPath::parse("/mcp").unwrap(), query: None },
+        path_sent: "/mcp".to_owned(),
+        upgrade: None,
+        headers: Headers::raw(headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_owned())).collect()),
+        body: if body.is_empty() { Body::NotSent } else { Body::Complete(body.as_bytes().to_owned()) },
+        extensions: Default::default(),
+        verified_tokens: Default::default(),
+        received_at: UnixMillis(0),
+    }
+}
+
+/// What became of the call: how many messages or which code, and the reply's revision, form and echo.
+fn seen(call: &Call) -> (String, Option<Era>, DenialForm, Echo) {
+    let service = service();
+    let mut reply = reply_of(&service);
+    let read = match messages(call, &service, &mut reply) {
+        Ok(messages) => format!("{} read", messages.len()),
+        Err(failure) => failure.code.as_str().to_owned(),
+    };
+    let Reply::Mcp(reply) = reply else { panic!("{reply:?}") };
+    (read, reply.era, reply.form, reply.id)
+}
+
+const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+
+#[test]
+fn a_refusal_answers_the_message_it_refuses_as_far_as_that_was_read() {
+    let june = Some("2025-06-18");
+    let id = |id: &str| Echo::Id(id.to_owned());
+    let request = |method: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}"}}"#);
+    let initialize = r#"{"jsonrpc":"2.0","id":"a","method":"initialize","params":{"protocolVersion":"2025-06-18"}}"#;
+    let (march, own, others) = (Some(Era::March2025), DenialForm::RpcError200, DenialForm::HttpJsonrpc);
+    let cases = [
+        (None, request("ping"), ("1 read", march, own, id("7"))),
+        (None, request("tasks/list"), ("rpc_method_unknown", march, own, id("7"))),
+        (june, request("tasks/list"), ("rpc_method_unknown", Some(Era::June2025), others, id("7"))),
+        (Some("2024-11-05"), request("ping"), ("era_refused", None, others, id("7"))),
+        (None, initialize.to_owned(), ("1 read", Some(Era::June2025), others, id(r#""a""#))),
+        (None, initialize.replace("}}", r#"},"x":1}"#), ("message_refused", Some(Era::June2025), others, id(r#""a""#))),
+        (None, r#"{"jsonrpc":"2.0","method":"x"}"#.to_owned(), ("rpc_method_unknown", march, own, Echo::Nothing)),
+        (None, r#"{"id":7,"result":{}}"#.to_owned(), ("message_refused", march, own, Echo::Nothing)),
+        (None, r#"{"id":7.5,"method":"x"}"#.to_owned(), ("message_refused", march, own, Echo::Unread)),
+        (None, r#"{"id":7}"#.to_owned(), ("message_refused", march, own, id("7"))),
+        (None, "{}".to_owned(), ("message_refused", march, own, Echo::Unread)),
+        (None, r#"{"id":7,"id":8}"#.to_owned(), ("body_refused", march, own, Echo::Unread)),
+        (june, "[]".to_owned(), ("message_refused", Some(Era::June2025), others, Echo::Unread)),
+    ];
+    for (version, body, (read, era, form, echo)) in cases {
+        assert_eq!(seen(&call("POST", version, &body)), (read.to_owned(), era, form, echo), "{version:?} {body}");
+    }
+}
+
+#[test]
+fn nobody_waits_for_the_body_of_an_answer_to_get_and_delete() {
+    for method in ["GET", "DELETE"] {
+        assert_eq!(seen(&call(method, Some("2025-06-18"), "")).3, Echo::Nothing, "{method}");
+        assert_eq!(seen(&call(method, Some("2026-07-28"), "")).0, "method_not_allowed", "{method}");
+        assert_eq!(seen(&call(method, Some("2026-07-28"), "")).3, Echo::Nothing, "{method}");
+    }
+    assert_eq!(seen(&call("PUT", None, "")).3, Echo::Unread);
+}
+
+#[test]
+fn one_request_is_answered_by_its_id_and_a_batch_of_several_by_none() {
+    let listen = format!(
+        r#"{{"jsonrpc":"2.0","id":7,"method":"subscriptions/listen","params":{{{META},"notifications":{{"resourceSubscriptions":["a://b"]}}}}}}"#
+    );
+    let mut call_2026 = call("POST", Some("2026-07-28"), &listen);
+    let headers = call_2026.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    call_2026.headers =
+        Headers::raw(headers.chain([("mcp-method".to_owned(), b"subscriptions/listen".to_vec())]).collect());
+    let expected = ("2 read".to_owned(), Some(Era::July2026), DenialForm::HttpJsonrpc, Echo::Id("7".to_owned()));
+    assert_eq!(seen(&call_2026), expected);
+    let (march, own) = (Some(Era::March2025), DenialForm::RpcError200);
+    let ping = |id: u8| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+    let told = r#"{"jsonrpc":"2.0","method":"notifications/cancelled"}"#;
+    for (batch, read, echo) in [
+        (format!("[{},{}]", ping(1), ping(2)), "2 read", Echo::Unread),
+        (format!("[{},{told}]", ping(1)), "2 read", Echo::Unread),
+        (format!("[{told},{told}]"), "2 read", Echo::Nothing),
+        (format!("[{},{{}}]", ping(1)), "message_refused", Echo::Unread),
+    ] {
+        assert_eq!(seen(&call("POST", None, &batch)), (read.to_owned(), march, own, echo), "{batch}");
+    }
+}
