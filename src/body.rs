@@ -43,7 +43,7 @@ pub enum Inside {
 /// The document of a plain HTTP call. A method that has no body by its nature needs none.
 ///
 /// # Errors
-/// As [`is_json`], [`bytes`] and [`json::parse`].
+/// As [`is_json`], [`bytes()`] and [`json::parse`].
 pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<Inside, Failure> {
     let is_bodiless = matches!(call.method.as_str(), "GET" | "HEAD" | "OPTIONS");
     let is_announced = call.headers.has("transfer-encoding")

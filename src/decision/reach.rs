@@ -106,7 +106,7 @@ impl Reach {
     }
 
     /// Whether only such parts of the context are reached as every call with the same words has alike: not the time,
-    /// not what came in a body, and nothing that is not named in [`LASTING`].
+    /// not what came in a body, and nothing that is not named in `LASTING`.
     #[must_use]
     pub fn lasts(&self) -> bool {
         let follows = |path: &Path| is_lasting(&path.iter().map(String::as_str).collect::<Vec<_>>());

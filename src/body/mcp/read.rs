@@ -25,7 +25,7 @@ const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 ///
 /// # Errors
 /// `protocol_mismatch` off the endpoint, `method_not_allowed`, `era_refused`, `header_mismatch`, `rpc_method_unknown`,
-/// `message_refused` for what is no message of the revision, and those of [`bytes`] and [`json::parse`].
+/// `message_refused` for what is no message of the revision, and those of [`bytes()`] and [`json::parse`].
 pub fn read(
     call: &Call,
     rules: &Mcp,
