@@ -43,7 +43,7 @@ pub enum Inside {
 /// The document of a plain HTTP call. A method that has no body by its nature needs none.
 ///
 /// # Errors
-/// As [`is_json`], [`bytes()`] and [`json::parse`].
+/// As [`is_json`], [`bytes()`] and [`json::parse`]; `body_refused` where two members of an object differ only by case.
 pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<Inside, Failure> {
     let is_bodiless = matches!(call.method.as_str(), "GET" | "HEAD" | "OPTIONS");
     let is_announced = call.headers.has("transfer-encoding")
@@ -54,7 +54,14 @@ pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<
         Body::Complete(bytes) if bytes.is_empty() && !call.headers.has("content-type") => Ok(Inside::Nothing),
         Body::NotSent | Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) => {
             is_json(call)?;
-            Ok(Inside::Json(json::parse(&bytes(call, rules)?, limits)?))
+            let document = json::parse(&bytes(call, rules)?, limits)?;
+            match spelling::doubled(&document) {
+                Some(key) => {
+                    let detail = format!("`{}` and another member differ only by case", shown(key));
+                    Err(Failure::new(Code::BodyRefused, detail))
+                }
+                None => Ok(Inside::Json(document)),
+            }
         }
     }
 }

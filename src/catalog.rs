@@ -92,6 +92,8 @@ pub struct Service {
     pub facts: Option<serde_json::Value>,
     /// Paths judged as plain HTTP although the protocol is another (`/healthz`).
     pub http_paths: Vec<CanonicalPath>,
+    /// Whether a path must come in plain ASCII and its canonical spelling; any other is refused, though it means the same.
+    pub exact_paths: bool,
     /// Routes, in the order written.
     pub routes: Vec<routes::Route>,
     /// Scopes and labels of gRPC methods by `package.Service/Method` or `package.Service`.

@@ -144,6 +144,9 @@ impl Keys {
     }
 }
 
+/// Begins the key of a member that is read wherever it stands: `**/ticket_id`. No JSON pointer begins so.
+pub const ANYWHERE: &str = "**/";
+
 /// What the policies that judge a call can read of it. Computed from the policies' syntax at load;
 /// whatever is not understood counts as read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -162,6 +165,8 @@ pub struct Reads {
     pub call_facts: Keys,
     /// Values of the body, by JSON pointer: arguments of a tool, a prompt or a JSON body, fields of a gRPC message.
     pub args: Keys,
+    /// Names that are read wherever they stand in the body: the key [`ANYWHERE`] with the name behind it.
+    pub names: BTreeSet<String>,
     /// Some of them are read as numbers.
     pub numbers: bool,
     /// The body may be read (its values, or how long it is).
@@ -182,6 +187,7 @@ impl Reads {
         self.principal_facts |= other.principal_facts;
         self.resource_facts |= other.resource_facts;
         self.args.merge(&other.args);
+        self.names.extend(other.names.iter().cloned());
         self.numbers |= other.numbers;
         self.body |= other.body;
         self.approval |= other.approval;

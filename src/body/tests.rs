@@ -184,3 +184,16 @@ fn a_plain_service_with_json_reads_every_body_it_may_get() {
         assert_eq!(seen, expected, "{} {:?} {:?}", call.method, call.headers, call.body);
     }
 }
+
+#[test]
+fn a_document_whose_members_differ_only_by_case_has_two_readings() {
+    let of = |text: &str| {
+        let headers = [("content-type", "application/json")];
+        let call = Call { body: Body::Complete(text.into()), ..call("POST", "/", &headers, b"") };
+        document(&call, &BodyRules::default(), json::Limits::default()).map_err(|failure| failure.code)
+    };
+    assert!(of(r#"{"amount":20,"amounts":9000}"#).is_ok());
+    for text in [r#"{"amount":20,"Amount":9000}"#, r#"{"a":[{"x":1,"X":2}]}"#] {
+        assert_eq!(of(text), Err(Code::BodyRefused), "{text}");
+    }
+}

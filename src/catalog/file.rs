@@ -94,6 +94,8 @@ pub(super) struct Service {
     #[serde(default)]
     pub http_paths: Vec<Text>,
     #[serde(default)]
+    pub exact_paths: bool,
+    #[serde(default)]
     pub routes: Vec<Route>,
     #[serde(default)]
     pub methods: BTreeMap<String, Method>,

@@ -18,6 +18,15 @@ pub struct Scopes {
     pub harmless: Option<BTreeSet<String>>,
 }
 
+impl Scopes {
+    /// Scopes that a token may have here: those needed and those that do no harm. `None`: nothing was said.
+    #[must_use]
+    pub fn acceptable(&self) -> Option<BTreeSet<String>> {
+        let is_silent = self.required.is_none() && self.harmless.is_none();
+        (!is_silent).then(|| self.required.iter().chain(&self.harmless).flatten().cloned().collect())
+    }
+}
+
 /// A named pattern over paths.
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -238,10 +247,7 @@ fn add_scopes(answer: &mut RouteMatch<'_>, scopes: Option<&Scopes>) {
     if let Some(required) = &scopes.required {
         answer.required.get_or_insert_default().extend(required.iter().cloned());
     }
-    if scopes.required.is_none() && scopes.harmless.is_none() {
-        return;
-    }
-    let acceptable: BTreeSet<String> = scopes.required.iter().chain(&scopes.harmless).flatten().cloned().collect();
+    let Some(acceptable) = scopes.acceptable() else { return };
     answer.acceptable = Some(match answer.acceptable.take() {
         Some(so_far) => so_far.intersection(&acceptable).cloned().collect(),
         None => acceptable,

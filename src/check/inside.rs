@@ -102,7 +102,7 @@ fn api(service: &Service, path: &CanonicalPath) -> Protocol {
 
 /// The call to an agent; reading its public card is plain HTTP.
 fn agent(call: &Call, service: &Service, reply: &mut Reply) -> Result<Inside, Failure> {
-    let Some(rules) = &service.a2a else { return Ok(Inside::Nothing) };
+    let Some(rules) = &service.a2a else { return Err(without_rules(service)) };
     let document = match call.method.as_str() {
         "GET" | "HEAD" | "DELETE" => None,
         _ => opened(call, service)?,
@@ -131,9 +131,8 @@ fn agent(call: &Call, service: &Service, reply: &mut Reply) -> Result<Inside, Fa
 
 /// The messages to an MCP server.
 fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<Inside>, Failure> {
-    let Some(rules) = &service.mcp else { return Ok(vec![Inside::Nothing]) };
+    let (Some(rules), Reply::Mcp(reply)) = (&service.mcp, reply) else { return Err(without_rules(service)) };
     let read = mcp::read(call, rules, &service.tools, &service.body, json::Limits::default());
-    let Reply::Mcp(reply) = reply else { return Ok(vec![Inside::Nothing]) };
     let messages = match read {
         Ok(messages) => messages,
         Err(failure) => {
@@ -141,10 +140,17 @@ fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<Ins
             return Err(failure);
         }
     };
-    if let [message] = messages.as_slice() {
-        in_era(message.era, rules, reply);
-        reply.id = message.id.as_ref().map_or(Echo::Nothing, |id| Echo::Id(id.to_json()));
-        reply.asked = match &message.ask {
+    let Some((first, others)) = messages.split_first() else { return Ok(Vec::new()) };
+    in_era(first.era, rules, reply);
+    // A subscription to several resources is several messages of one id; a batch of requests has several ids.
+    let is_one = others.iter().all(|message| message.id == first.id);
+    reply.id = match &first.id {
+        Some(id) if is_one => Echo::Id(id.to_json()),
+        None if is_one => Echo::Nothing,
+        Some(_) | None => Echo::Unread,
+    };
+    if others.is_empty() {
+        reply.asked = match &first.ask {
             mcp::Ask::CallTool { name, .. } => crate::reply::Asked::Tool(name.clone()),
             mcp::Ask::ReadResource { uri } | mcp::Ask::SubscribeResource { uri } => {
                 crate::reply::Asked::Resource(uri.clone())
@@ -152,9 +158,16 @@ fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<Ins
             mcp::Ask::GetPrompt { name, .. } => crate::reply::Asked::Prompt(name.clone()),
             mcp::Ask::UseServer { .. } => crate::reply::Asked::Server,
         };
-        reply.elicitation = rules.elicitation.clone().filter(|_| message.can_elicit_url);
+        reply.elicitation = rules.elicitation.clone().filter(|_| first.can_elicit_url);
     }
     Ok(messages.into_iter().map(Inside::Mcp).collect())
+}
+
+/// The loader gives every service the rules of its protocol; one that was made in another way may have none.
+fn without_rules(service: &Service) -> Failure {
+    let protocol = service.protocol.as_str();
+    let detail = format!("service `{}` speaks {protocol}, and nothing says how: it has no `{protocol}:`", service.id);
+    Failure::new(Code::Unmapped, detail)
 }
 
 fn in_era(era: Era, rules: &Mcp, reply: &mut McpReply) {
@@ -164,17 +177,39 @@ fn in_era(era: Era, rules: &Mcp, reply: &mut McpReply) {
 
 /// What a refused message lets itself be answered by. Nothing is decided on it.
 fn glimpse(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpReply) {
-    if let Ok(Some(version)) = call.headers.single("mcp-protocol-version") {
+    let version = call.headers.single("mcp-protocol-version");
+    if let Ok(Some(version)) = version {
         reply.requested = Some(version.to_owned());
         if let Some(era) = Era::ALL.into_iter().find(|era| era.as_str() == version) {
             in_era(era, rules, reply);
         }
     }
-    let id = match opened(call, service) {
-        Ok(Some(document)) => document.get("id").map(mcp::RpcId::of),
-        Ok(None) | Err(_) => None,
+    if matches!(call.method.as_str(), "GET" | "DELETE") {
+        reply.id = Echo::Nothing;
+        return;
+    }
+    let document = match (call.method.as_str(), opened(call, service)) {
+        ("POST", Ok(document)) => document,
+        (_, Ok(_) | Err(_)) => None,
     };
-    if let Some(Ok(id)) = id {
-        reply.id = Echo::Id(id.to_json());
+    if let Ok(None) = version {
+        in_era(document.as_ref().map_or(Era::March2025, mcp::presumed), rules, reply);
+    }
+    if let Some(document) = document {
+        reply.id = echo(&document);
     }
 }
+
+/// Whom a refused document answers to: its id; nobody, where it asks for no answer.
+fn echo(document: &json::Json) -> Echo {
+    let has = |name| document.get(name).is_some();
+    match document.get("id").map(mcp::RpcId::of) {
+        _ if has("result") || has("error") => Echo::Nothing,
+        Some(Ok(id)) => Echo::Id(id.to_json()),
+        None if has("method") => Echo::Nothing,
+        Some(Err(_)) | None => Echo::Unread,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Template, Var};
 
-use crate::query::{Keys, Reads};
+use crate::query::{ANYWHERE, Keys, Reads};
 
 /// One reading of a dynamic map by a literal key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +119,7 @@ fn literal(expr: &Expr) -> Option<String> {
 fn note_bag(bag: &str, key: Option<String>, whole: Whole, found: &RefCell<Footprint>) {
     let mut found = found.borrow_mut();
     let keys = key.clone().map_or(Keys::All, |key| Keys::Some([key].into()));
+    let name = key.as_deref().and_then(|key| key.strip_prefix(ANYWHERE));
     match bag {
         "headers" => {
             found.reads.headers.merge(&keys);
@@ -131,7 +132,10 @@ fn note_bag(bag: &str, key: Option<String>, whole: Whole, found: &RefCell<Footpr
         _ => {
             found.reads.body = true;
             found.reads.numbers |= matches!(bag, "numbers" | "decimals");
-            found.reads.args.merge(&keys);
+            match name {
+                Some(name) => found.reads.names.extend([name.to_owned()]),
+                None => found.reads.args.merge(&keys),
+            }
         }
     }
     if let Some(key) = key {
@@ -318,6 +322,13 @@ mod tests {
         assert_eq!(reads("context.args == context.args").reads.args, Keys::All);
         assert_eq!(reads("context == context").reads.args, Keys::All);
         assert_eq!(reads(r#"context has args"#).reads.args, keys(&[]));
+    }
+
+    #[test]
+    fn a_name_that_is_read_anywhere_is_no_pointer() {
+        let r = reads(r#"context.kinds.hasTag("**/id") && context.args.hasTag("/id")"#).reads;
+        assert_eq!((r.names, r.args, r.body), (["id".to_owned()].into(), keys(&["/id"]), true));
+        assert!(reads(r#"context.http.query.hasTag("**/id")"#).reads.names.is_empty());
     }
 
     #[test]

@@ -161,9 +161,10 @@ impl Merged {
             return Ok(Challenge::AddScope { scopes });
         }
         if self.narrow.is_some() {
-            let acceptable = texts(query, "acceptableScopes").or_else(|| texts(query, "requiredScopes"));
+            // What is needed, not what would do no harm: a client asks for what it is told.
+            let needed = texts(query, "requiredScopes").or_else(|| texts(query, "acceptableScopes"));
             let is_user = token_flag(query, "isUser");
-            return Ok(Challenge::NarrowToken { scopes: acceptable.unwrap_or_default(), is_user });
+            return Ok(Challenge::NarrowToken { scopes: needed.unwrap_or_default(), is_user });
         }
         match self.approve {
             Some(kind) => Ok(Challenge::Approve { kind }),
@@ -255,6 +256,19 @@ mod tests {
         assert_eq!(merged, Ok(Challenge::AddScope { scopes: ["orders:read".to_owned(), "x".to_owned()].into() }));
         let merged = merge([&approve, &Remedy::NarrowToken], &query(), &[]);
         assert!(matches!(merged, Ok(Challenge::NarrowToken { .. })));
+    }
+
+    #[test]
+    fn a_narrower_token_is_one_for_what_is_needed() {
+        let mut query = query();
+        query.resource.attributes.insert("acceptableScopes".into(), Value::texts(["openid", "orders:read"]));
+        let narrow = |query: &Query| match merge([&Remedy::NarrowToken], query, &[]) {
+            Ok(Challenge::NarrowToken { scopes, .. }) => scopes.into_iter().collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(narrow(&query), ["orders:read"]);
+        query.resource.attributes.remove("requiredScopes");
+        assert_eq!(narrow(&query), ["openid", "orders:read"]);
     }
 
     #[test]

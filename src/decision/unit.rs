@@ -20,7 +20,7 @@ use super::{confine, footprint, lint, template_types};
 use crate::call::headers;
 use crate::obligation::permit;
 use crate::problem::Problem;
-use crate::query::Reads;
+use crate::query::{ANYWHERE, Reads};
 use written::Written;
 
 mod written;
@@ -324,6 +324,11 @@ fn check_literals(context: &Context<'_>, written: &Written<'_>, problems: &mut V
     faults
 }
 
+/// `**/ticket_id`: a member's name, wherever it stands.
+fn is_name(key: &str) -> bool {
+    key.strip_prefix(ANYWHERE).is_some_and(|name| !name.is_empty() && !name.contains('/'))
+}
+
 /// A key that no call can have, or must not be read.
 fn check_key(used: &footprint::KeyUse) -> Option<String> {
     let key = &used.key;
@@ -334,9 +339,9 @@ fn check_key(used: &footprint::KeyUse) -> Option<String> {
         "headers" if *key != key.to_ascii_lowercase() => {
             Some(format!("header names are in lower case; write `{}`", key.to_ascii_lowercase()))
         }
-        "args" | "numbers" | "decimals" | "kinds" if !key.is_empty() && !key.starts_with('/') => {
-            Some(format!("arguments are named by JSON pointer; write `/{key}`"))
-        }
+        "args" | "numbers" | "decimals" | "kinds" if !key.is_empty() && !key.starts_with('/') && !is_name(key) => Some(
+            format!("arguments are named by JSON pointer; write `/{key}`, or `{ANYWHERE}{key}` wherever it stands"),
+        ),
         _ => None,
     }
 }

@@ -22,8 +22,8 @@ pub struct ClaimRules {
     #[serde(default)]
     pub kind: Kind,
     /// Whether tokens may stand for persons: `isUser` is true where `client_id` or `azp` is present and
-    /// differs from `sub`. Default `false`. Leave it off for issuers whose service accounts have a
-    /// subject of their own.
+    /// differs from `sub`. Default `false`: nobody is a user, and `acr`, `amr` and `auth_time` are passed over,
+    /// since nobody has logged in. Leave it off for issuers whose service accounts have a subject of their own.
     #[serde(default)]
     pub users: bool,
     /// How far clocks may differ when `exp`, `nbf` and `iat` are compared. Default 30s, at most 5m.

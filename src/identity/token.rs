@@ -72,9 +72,10 @@ pub(super) fn read(payload: &Value, rules: &ClaimRules, now: UnixMillis) -> Resu
         binding: Binding::Unbound,
         client_id: client_id.or(authorized_party),
         token_id: claims.text("jti")?,
-        acr: claims.text("acr")?,
-        amr: claims.list("amr")?,
-        auth_time: claims.time("auth_time")?,
+        // An issuer without persons has seen no login, whatever its tokens say.
+        acr: claims.text("acr")?.filter(|_| rules.users),
+        amr: claims.list("amr")?.filter(|_| rules.users),
+        auth_time: claims.time("auth_time")?.filter(|_| rules.users),
         issued_at,
         expires_at,
         actor,

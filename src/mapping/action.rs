@@ -90,12 +90,16 @@ pub enum Spoken {
 /// Reads the call as the service's protocol says; never as another.
 ///
 /// # Errors
-/// `connect_refused`, `upgrade_refused`, `protocol_mismatch` for a call that does not speak its service's protocol.
+/// `connect_refused`, `upgrade_refused`, `protocol_mismatch` for a call that does not speak its service's protocol,
+/// `path_refused` for a path in another spelling where the service takes one only.
 pub fn spoken(call: &Call, service: &Service, settings: &Settings) -> Result<Spoken, Failure> {
     let path = match &call.target {
         Target::Authority => return connect(settings).map(Spoken::Known),
         Target::Path { path, .. } => path.clone(),
     };
+    if service.exact_paths {
+        exact(call, &path)?;
+    }
     if let Some(protocol) = &call.upgrade {
         return upgrade(protocol, call, path, service, settings).map(Spoken::Known);
     }
@@ -141,6 +145,22 @@ pub fn asked(call: &Call, spoken: Spoken, inside: Inside) -> Result<Asked, Failu
     };
     let detail = format!("what is inside `{path}` was not read as {protocol}");
     Err(Failure::new(Code::Internal, detail))
+}
+
+/// Refuses a path that is not spelt canonically, and one whose escapes are no text: whoever stores things under names
+/// may read them by another rule.
+fn exact(call: &Call, path: &CanonicalPath) -> Result<(), Failure> {
+    let sent = call.path_sent.split('?').next().unwrap_or_default();
+    if sent != path.as_str() || !sent.is_ascii() {
+        return Err(Failure::new(
+            Code::PathRefused,
+            "the service takes paths in plain ASCII and their canonical spelling only",
+        ));
+    }
+    match percent_encoding::percent_decode_str(sent).decode_utf8() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Failure::new(Code::PathRefused, "the path's escapes are not UTF-8")),
+    }
 }
 
 fn http(call: &Call, path: CanonicalPath, document: Option<Json>) -> Asked {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::body::json::{Json, Number};
 use crate::body::{a2a, llm, mcp};
 use crate::failure::{Code, Failure};
-use crate::query::{Keys, Reads, Value};
+use crate::query::{ANYWHERE, Keys, Reads, Value};
 
 use super::action::{Asked, What};
 use super::context::Parts;
@@ -123,7 +123,24 @@ impl Values {
                 }
             }
         }
+        for name in &reads.names {
+            values.anywhere(name, document, reads)?;
+        }
         Ok(values)
+    }
+
+    /// The one value that all members of this name have, whatever the case of its letters; of kind `several` where
+    /// two of them differ.
+    fn anywhere(&mut self, name: &str, document: &Json, reads: &Reads) -> Result<(), Failure> {
+        let mut found = Vec::new();
+        named(name, document, &mut found);
+        let Some((first, others)) = found.split_first() else { return Ok(()) };
+        let key = format!("{ANYWHERE}{name}");
+        if others.iter().all(|other| other == first) {
+            return self.add(&key, first, reads);
+        }
+        self.kinds.insert(key, "several".into());
+        Ok(())
     }
 
     fn add(&mut self, pointer: &str, value: &Json, reads: &Reads) -> Result<(), Failure> {
@@ -155,5 +172,48 @@ impl Values {
             return Err(Failure::new(Code::NumberRefused, detail));
         }
         Ok(number.canonical())
+    }
+}
+
+/// Every member of this name; as deep as the document, which the parser bounds.
+fn named<'a>(name: &str, json: &'a Json, found: &mut Vec<&'a Json>) {
+    match json {
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => {}
+        Json::List(items) => items.iter().for_each(|item| named(name, item, found)),
+        Json::Object(members) => {
+            for (key, value) in members {
+                if key.eq_ignore_ascii_case(name) {
+                    found.push(value);
+                }
+                named(name, value, found);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::json::{Limits, parse};
+
+    #[test]
+    fn a_name_read_anywhere_has_one_value_or_is_several() {
+        let reads = Reads { names: ["id".to_owned()].into(), ..Reads::default() };
+        for (text, kind, value) in [
+            (r#"{"x":1}"#, None, None),
+            (r#"{"id":"1"}"#, Some("string"), Some("1")),
+            (r#"{"a":[{"b":{"id":"1"}}]}"#, Some("string"), Some("1")),
+            (r#"{"id":"1","a":{"id":"1"}}"#, Some("string"), Some("1")),
+            (r#"{"id":"1","a":{"ID":"2"}}"#, Some("several"), None),
+            (r#"{"id":"1","a":[{"id":1}]}"#, Some("several"), None),
+            (r#"{"id":{"id":"1"}}"#, Some("several"), None),
+            (r#"{"id":["1"]}"#, Some("list"), None),
+            (r#"{"**/id":"1","**":{"id":"2"}}"#, Some("string"), Some("2")),
+        ] {
+            let values = Values::of(&parse(text.as_bytes(), Limits::default()).unwrap(), &reads).unwrap();
+            let tag = |tags: &BTreeMap<String, Value>| tags.get("**/id").cloned();
+            assert_eq!(tag(&values.kinds), kind.map(Value::from), "{text}");
+            assert_eq!(tag(&values.args), value.map(Value::from), "{text}");
+        }
     }
 }

@@ -59,10 +59,15 @@ fn method_node(service: &Service, grpc_service: &str, method: &str) -> Node {
     node.attributes.insert("labels".to_owned(), Value::texts(service.labels.iter().cloned()));
     let exact = service.methods.get(&format!("{grpc_service}/{method}"));
     let scopes: Option<&Scopes> = exact.or_else(|| service.methods.get(grpc_service));
-    if let Some(required) = scopes.and_then(|scopes| scopes.required.as_ref()) {
-        node.attributes.insert("requiredScopes".to_owned(), Value::texts(required.iter().cloned()));
-    }
+    node.attributes.extend(scopes.into_iter().flat_map(scope_facts));
     node
+}
+
+/// What is needed, and what may be there beside it; as far as the catalogue says.
+fn scope_facts(scopes: &Scopes) -> impl Iterator<Item = (String, Value)> {
+    let needed = scopes.required.iter().map(|required| ("requiredScopes", Value::texts(required.iter().cloned())));
+    let tolerated = scopes.acceptable().map(|scopes| ("acceptableScopes", Value::texts(scopes)));
+    needed.chain(tolerated).map(|(name, scopes)| (name.to_owned(), scopes))
 }
 
 fn mcp_node(service: &Service, ask: &mcp::Ask) -> Node {
@@ -93,9 +98,7 @@ fn tool_node(service: &Service, name: &str) -> Node {
     node.attributes.insert("effect".to_owned(), tool.effect.as_str().into());
     node.attributes.insert("external".to_owned(), Value::Bool(tool.external || known.is_none()));
     node.attributes.insert("labels".to_owned(), Value::texts(service.labels.union(&tool.labels).cloned()));
-    if let Some(required) = tool.scopes.and_then(|scopes| scopes.required) {
-        node.attributes.insert("requiredScopes".to_owned(), Value::texts(required));
-    }
+    node.attributes.extend(tool.scopes.iter().flat_map(scope_facts));
     node.ancestors.extend(groups(&tool.groups));
     node
 }
@@ -134,6 +137,31 @@ fn model_node(service: &Service, name: &str) -> Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tool_and_a_method_need_and_tolerate_what_the_catalogue_says() {
+        let set = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>());
+        for (required, harmless, tolerated) in [
+            (None, None, None),
+            (set(&["a"]), None, Some(vec!["a"])),
+            (set(&["a"]), set(&["b"]), Some(vec!["a", "b"])),
+            (None, set(&["b"]), Some(vec!["b"])),
+        ] {
+            let scopes = Scopes { required: required.clone(), harmless };
+            let tool = crate::catalog::mcp::Tool { scopes: Some(scopes.clone()), ..Default::default() };
+            let service = Service {
+                id: "a/b".to_owned(),
+                tools: [("t".to_owned(), tool)].into(),
+                methods: [("p.S/M".to_owned(), scopes)].into(),
+                ..Service::default()
+            };
+            for node in [tool_node(&service, "t"), method_node(&service, "p.S", "M")] {
+                let found = |name: &str| node.attributes.get(name).cloned();
+                assert_eq!(found("requiredScopes"), required.clone().map(Value::texts));
+                assert_eq!(found("acceptableScopes"), tolerated.clone().map(Value::texts));
+            }
+        }
+    }
 
     #[test]
     fn a_uri_lies_in_its_prefixes_by_whole_segments() {

@@ -40,6 +40,7 @@ impl Checker<'_> {
             labels: self.names("label", &written.labels),
             facts: self.facts(written.facts),
             http_paths: written.http_paths.iter().filter_map(|path| self.http_path(path)).collect(),
+            exact_paths: written.exact_paths,
             routes: self.routes(written.routes),
             methods: self.methods(span.clone(), written.methods),
             token: written.token.map(|token| self.token(token)),

@@ -111,3 +111,39 @@ fn one_request_is_answered_by_its_id_and_a_batch_of_several_by_none() {
         assert_eq!(seen(&call("POST", None, &batch)), (read.to_owned(), march, own, echo), "{batch}");
     }
 }
+
+#[test]
+fn a_service_of_exact_paths_takes_no_other_spelling() {
+    let get = |path: &str| {
+        let sent = path.split('?').next().unwrap();
+        let target = Target::Path { path: CanonicalPath::parse(sent).unwrap(), query: None };
+        let call = Call { target, path_sent: path.to_owned(), ..call("GET", None, "") };
+        let service = Service { id: "a/b".to_owned(), exact_paths: true, ..Service::default() };
+        let plain = Service { exact_paths: false, ..service.clone() };
+        let code = |service: &Service| {
+            let read = asked(&call, service, &mapping::Settings::default(), &Reads::default(), &mut Reply::Plain);
+            read.map_or_else(|failure| failure.code.as_str(), |_| "read")
+        };
+        assert_eq!(code(&plain), "read", "{path}");
+        code(&service)
+    };
+    for path in ["/", "/v1/a.b", "/v1/a%20b", "/v1/a?b=%61", "/v1/100%25"] {
+        assert_eq!(get(path), "read", "{path}");
+    }
+    for path in
+        ["/v1/", "/v1/%61", "/v1/a%7e", "/v1/a%ff", "/v1/a%FF", "/v1/%C3%A9", "/v1/\u{e9}", "/v1/\u{ff0e}\u{ff0e}/b"]
+    {
+        assert_eq!(get(path), "path_refused", "{path}");
+    }
+}
+
+#[test]
+fn a_service_whose_protocol_has_no_rules_says_so() {
+    for protocol in [Protocol::Mcp, Protocol::A2a] {
+        let service = Service { id: "a/b".to_owned(), protocol, ..Service::default() };
+        let mut reply = reply_of(&service);
+        let call = call("POST", None, "{}");
+        let read = asked(&call, &service, &mapping::Settings::default(), &Reads::default(), &mut reply);
+        assert_eq!(read.map_err(|failure| failure.code), Err(Code::Unmapped), "{protocol:?}");
+    }
+}

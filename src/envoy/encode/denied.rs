@@ -150,9 +150,9 @@ impl<'a> Refused<'a> {
 
     fn mcp(mut self, reply: &McpReply) -> Worded {
         self.status = mcp_status(reply.era, self.refusal.failure, self.status);
-        // A status of success would tell a client that its notification was taken.
+        // A status of success would tell a client that its notification was taken, and no message waits for an answer.
         if reply.id == Echo::Nothing {
-            return Worded::json(self.status, String::new());
+            return self.problem();
         }
         if let (Some(Challenge::Approve { .. }), Some(elicitation)) = (self.refusal.remedy, &reply.elicitation)
             && can_ask(reply)

@@ -46,6 +46,15 @@ fn a_good_token_says_what_its_claims_say() {
 }
 
 #[test]
+fn an_issuer_without_persons_asserts_no_login() {
+    let changes = json!({"acr": "urn:example:phr", "amr": ["otp"], "auth_time": NOW - 60});
+    let rules = ClaimRules { users: false, ..claim_rules() };
+    let token = read_at(changes, &rules, NOW).unwrap().token;
+    assert_eq!((token.acr, token.amr, token.auth_time, token.is_user), (None, None, None, false));
+    assert!(read_at(json!({"acr": 1}), &rules, NOW).is_err());
+}
+
+#[test]
 fn p21_issuer_audience_and_required_claims_are_checked_again() {
     for changes in [
         json!({"iss": "https://idp.example/"}),

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 
 use super::Scenario;
 use super::keys::Issuers;
@@ -16,39 +17,44 @@ pub fn tokens(scenario: &Scenario, issuers: &Issuers) -> Vec<String> {
 
 /// The check, with the body as Envoy attaches it: cut at the world's limit, and said so.
 pub fn check(scenario: &Scenario, world: &World, issuers: &Issuers) -> Check {
-    let mut check = harness::check(&scenario.method, &scenario.path).host(&scenario.host);
-    if !scenario.source_principal.is_empty() {
-        check = check.by(&scenario.source_principal);
-    }
     let filled = |text: &str| {
         let names =
             [("{{TOKEN}}", &scenario.token), ("{{TOKEN2}}", &scenario.token2), ("{{TXN}}", &scenario.txn_token)];
         names.into_iter().fold(text.to_owned(), |text, (name, token)| match token {
             Some(token) if text.contains(name) => text.replace(name, &issuers.mint(token)),
-            Some(_) | None => text,
+            Some(_) => text,
+            None if text.contains(name) => panic!("{name} stands for a token that the scenario does not have"),
+            None => text,
         })
     };
+    let mut check = harness::check(&scenario.method, &filled(&scenario.path)).host(&scenario.host);
+    if !scenario.source_principal.is_empty() {
+        check = check.by(&scenario.source_principal);
+    }
     for (name, value) in &scenario.headers {
-        match value {
-            serde_json::Value::Array(values) => {
-                for value in values {
-                    check = check.header(name, &filled(value.as_str().unwrap()));
-                }
-            }
-            value => check = check.header(name, &filled(value.as_str().unwrap())),
+        let values = match value {
+            Value::Array(values) => values.iter().collect(),
+            value => vec![value],
+        };
+        for value in values {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            check = check.header(name, &filled(&text));
         }
     }
     let body = match (&scenario.body_base64, &scenario.body) {
         (Some(encoded), _) => STANDARD.decode(encoded).unwrap(),
-        (None, Some(text)) => padded(text).into_bytes(),
+        (None, Some(text)) => padded(&filled(text)).into_bytes(),
         (None, None) => Vec::new(),
     };
-    if !scenario.headers.contains_key("content-length") && !body.is_empty() {
+    let has = |name: &str| scenario.headers.keys().any(|key| key.eq_ignore_ascii_case(name));
+    if !has("content-length") && !body.is_empty() {
         check = check.header("content-length", &body.len().to_string());
     }
     let limit = world.body_inspection_limit_bytes;
     let cut = body.len() > limit;
-    check = check.header("x-envoy-auth-partial-body", if cut { "true" } else { "false" });
+    if !has("x-envoy-auth-partial-body") {
+        check = check.header("x-envoy-auth-partial-body", if cut { "true" } else { "false" });
+    }
     check.http().raw_body = body[..body.len().min(limit)].to_vec();
     check.http().size = i64::try_from(body.len()).unwrap();
     check

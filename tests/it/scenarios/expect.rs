@@ -6,11 +6,12 @@ use envoy_types::pb::envoy::service::auth::v3::CheckResponse;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use regex::Regex;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::harness::said;
 
 /// What must come back.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Expected {
     verdict: String,
     status: i32,
@@ -24,42 +25,79 @@ pub struct Expected {
     must_not_contain: Vec<String>,
     #[serde(default)]
     must_contain: Vec<String>,
+    /// Expectations of other kinds: a case that has one and cannot be judged by it has not passed.
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
+}
+
+impl Expected {
+    /// Whether the call may be let through.
+    pub fn is_allow(&self) -> bool {
+        self.verdicts().any(|verdict| verdict == "allow")
+    }
+
+    fn verdicts(&self) -> impl Iterator<Item = &String> {
+        self.verdict_any_of.iter().chain([&self.verdict])
+    }
 }
 
 /// Says what of an answer is not as expected.
 pub fn compare(expected: &Expected, answer: &CheckResponse, secrets: &[String]) -> Result<(), String> {
     let got = said(answer);
-    let verdicts = expected.verdict_any_of.iter().chain([&expected.verdict]);
-    let is = |verdict: &String| match verdict.as_str() {
-        "allow" => got.status == 200,
-        // How to get a yes may be said with any denial; which denial it must be, status and headers say.
-        "deny" => got.status != 200,
-        "step_up" => got.decision == "challenge",
-        other => panic!("unknown verdict `{other}`"),
-    };
-    let was = format!("{} {} ({})", got.decision, got.status, got.reason);
-    if !verdicts.clone().any(is) {
-        return Err(format!("expected {}, got {was}", verdicts.cloned().collect::<Vec<_>>().join(" or ")));
+    let was = format!("got {} {} ({})", got.decision, got.status, got.reason);
+    let is_said = |value: &Value| !matches!(value, Value::Null | Value::Bool(false)) && *value != Value::Array(vec![]);
+    if let Some((key, value)) = expected.others.iter().find(|(_, value)| is_said(value)) {
+        return Err(format!("the expectation `{key}: {value}` is not understood; {was}"));
+    }
+    let mut is_one = false;
+    for verdict in expected.verdicts() {
+        is_one |= match verdict.as_str() {
+            "allow" => got.status == 200,
+            // How to get a yes may be said with any denial; which denial it must be, status and headers say.
+            "deny" => got.status != 200,
+            "step_up" | "challenge" => got.decision == "challenge",
+            other => return Err(format!("the verdict `{other}` is not understood; {was}")),
+        };
+    }
+    if !is_one {
+        return Err(format!("expected {}, {was}", expected.verdicts().cloned().collect::<Vec<_>>().join(" or ")));
     }
     let mut statuses = expected.status_any_of.iter().chain([&expected.status]);
     if !statuses.any(|status| *status == got.status) {
-        return Err(format!("expected status {} or {:?}, got {was}", expected.status, expected.status_any_of));
+        return Err(format!("expected status {} or {:?}, {was}", expected.status, expected.status_any_of));
     }
     let (headers, body) = parts(answer);
     for (name, pattern) in &expected.must_have_headers {
-        let values: Vec<&str> = headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
-        if !values.iter().any(|value| matches(pattern, value)) {
-            return Err(format!("expected `{name}` to match `{pattern}`, got {values:?}; {was}"));
+        let values: Vec<&str> =
+            headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str()).collect();
+        let pattern = Pattern::parse(pattern)?;
+        if !values.iter().any(|value| pattern.matches(value)) {
+            return Err(format!("expected `{name}` to match `{}`, got {values:?}; {was}", pattern.written));
         }
     }
-    let whole = format!("{body}\n{}", headers.iter().map(|(n, v)| format!("{n}: {v}")).collect::<Vec<_>>().join("\n"));
+    let header_text: Vec<String> = headers.iter().map(|(n, v)| format!("{n}: {v}")).collect();
+    // What a caller reads is the text that the JSON stands for.
+    let texts = serde_json::from_str::<Value>(&body).map(|json| strings(&json).join("\n")).unwrap_or_default();
+    let whole = format!("{body}\n{texts}\n{}", header_text.join("\n"));
     let hidden = expected.must_not_contain.iter().chain(secrets).filter(|text| whole.contains(text.as_str()));
     if let Some(text) = hidden.into_iter().next() {
         return Err(format!("the answer holds `{}`; {was}", text.chars().take(40).collect::<String>()));
     }
-    match expected.must_contain.iter().find(|text| !body.contains(text.as_str())) {
+    match expected.must_contain.iter().find(|text| !whole.contains(text.as_str())) {
         Some(text) => Err(format!("the answer does not hold `{text}`; {was}")),
         None => Ok(()),
+    }
+}
+
+/// Every text in a document, keys too.
+fn strings(json: &Value) -> Vec<String> {
+    match json {
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(strings).collect(),
+        Value::Object(members) => {
+            members.iter().flat_map(|(key, value)| [vec![key.clone()], strings(value)].concat()).collect()
+        }
     }
 }
 
@@ -73,11 +111,68 @@ fn parts(answer: &CheckResponse) -> (Vec<(String, String)>, String) {
     }
 }
 
-/// A pattern is matched anywhere; look-aheads `(?=.*…)` must each match on their own, since the engine has none.
-fn matches(pattern: &str, value: &str) -> bool {
-    let parts: Vec<String> = match pattern.strip_prefix("(?=.*") {
-        Some(rest) => rest.split("(?=.*").map(|part| part.strip_suffix(')').unwrap_or(part).to_owned()).collect(),
-        None => vec![pattern.to_owned()],
-    };
-    parts.iter().all(|part| Regex::new(part).unwrap().is_match(value))
+/// A regular expression that may begin with look-aheads, which the engine does not have: each is a search of its own.
+struct Pattern<'a> {
+    written: &'a str,
+    parts: Vec<(Regex, bool)>,
+}
+
+impl<'a> Pattern<'a> {
+    fn parse(written: &'a str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut rest = written.strip_prefix('^').filter(|rest| rest.starts_with("(?")).unwrap_or(written);
+        let search = |text: &str| Regex::new(text).map_err(|problem| format!("`{written}` is no pattern: {problem}"));
+        while let Some((is_wanted, group)) =
+            ["(?=", "(?!"].iter().zip([true, false]).find_map(|(open, wanted)| Some((wanted, rest.strip_prefix(open)?)))
+        {
+            let end = closing(group).ok_or_else(|| format!("`{written}` has an open look-ahead"))?;
+            // A look-ahead stands at the beginning of the text.
+            parts.push((search(&format!("^(?:{})", &group[..end]))?, is_wanted));
+            rest = &group[end + 1..];
+        }
+        if parts.is_empty() || !rest.is_empty() {
+            parts.push((search(rest)?, true));
+        }
+        Ok(Self { written, parts })
+    }
+
+    fn matches(&self, value: &str) -> bool {
+        self.parts.iter().all(|(part, is_wanted)| part.is_match(value) == *is_wanted)
+    }
+}
+
+/// Where the group that was opened before `text` is closed.
+fn closing(text: &str) -> Option<usize> {
+    let (mut depth, mut is_escaped, mut in_class) = (0_usize, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'[' => in_class = true,
+            b']' => in_class = false,
+            b'(' if !in_class => depth += 1,
+            b')' if !in_class && depth == 0 => return Some(at),
+            b')' if !in_class => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+#[test]
+fn look_aheads_are_searches_of_their_own() {
+    for (pattern, value, expected) in [
+        ("b", "abc", true),
+        ("^b", "abc", false),
+        ("(?=.*c)(?=.*a)", "abc", true),
+        ("(?=.*c)(?=.*x)", "abc", false),
+        ("^(?=.*c)a", "abc", true),
+        ("(?=.*c)(?!.*b)", "abc", false),
+        ("(?=b)", "abc", false),
+        (r#"(?=.*x="(a|b)")(?=.*\))"#, r#"x="b" )"#, true),
+        (r#"(?=.*max_age="?300"?)"#, "max_age=300", true),
+    ] {
+        assert_eq!(Pattern::parse(pattern).map(|pattern| pattern.matches(value)), Ok(expected), "{pattern}");
+    }
+    assert!(Pattern::parse("(?=a").is_err());
 }

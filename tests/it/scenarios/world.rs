@@ -1,7 +1,7 @@
 //! The world of the scenarios: issuers, tickets, tasks and the catalogue, as a server with its sources.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::extract::Path as Segment;
@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use super::Scenario;
+use super::adapt::{self, StrongLogin, texts};
 use super::keys::Issuers;
+use super::{Scenario, learn};
 use crate::harness::Check;
 use crate::harness::server::Server;
 
@@ -25,14 +26,20 @@ use crate::harness::server::Server;
 #[derive(Deserialize)]
 pub struct World {
     now_epoch: i64,
-    trust_domain: String,
+    pub trust_domain: String,
     pub body_inspection_limit_bytes: usize,
     pub issuers: BTreeMap<String, Issuer>,
+    #[serde(default)]
     change_tickets: Vec<Value>,
+    #[serde(default)]
     tasks: Vec<Value>,
+    #[serde(default)]
     tools: BTreeMap<String, BTreeMap<String, Value>>,
-    routes: BTreeMap<String, Vec<Value>>,
+    #[serde(default)]
+    pub routes: BTreeMap<String, Vec<Value>>,
+    #[serde(default)]
     resource_metadata: BTreeMap<String, String>,
+    pub strong_login: Option<StrongLogin>,
 }
 
 #[derive(Deserialize)]
@@ -56,7 +63,7 @@ impl Running {
         let address = serve_records(world, &mut sources).await;
         let home = TempDir::new().unwrap();
         let catalog = catalog(world, scenarios);
-        write_tree(home.path(), &catalog);
+        write_tree(home.path(), world, &catalog);
         let config = configuration(world, issuers, home.path(), &address, &catalog);
         let now = UnixMillis(world.now_epoch * 1000);
         let server = Server::run_at(config, Arc::new(home), Arc::new(move || now)).await;
@@ -87,78 +94,131 @@ async fn serve_records(world: &World, tasks: &mut JoinSet<()>) -> String {
     address
 }
 
-fn shipped() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/library/agents")
-}
-
-/// The shipped policies with this catalogue.
-fn write_tree(home: &Path, catalog: &Value) {
-    fn copy(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-            let (source, target) = (entry.path(), to.join(entry.file_name()));
-            if source.is_dir() {
-                copy(&source, &target);
-            } else {
-                std::fs::copy(source, target).unwrap();
-            }
-        }
+/// The shipped policies in this world, with this catalogue.
+fn write_tree(home: &Path, world: &World, catalog: &Value) {
+    fn names(folder: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(adapt::shipped().join(folder)).unwrap();
+        let below = |entry: std::fs::DirEntry| {
+            let name = folder.join(entry.file_name());
+            if entry.path().is_dir() { names(&name) } else { vec![name] }
+        };
+        entries.map(Result::unwrap).flat_map(below).collect()
     }
-    copy(&shipped(), home);
+    for name in names(Path::new("")).iter().filter(|name| name.extension().is_some_and(|end| end != "md")) {
+        let file = home.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, adapt::file(name, world)).unwrap();
+    }
     std::fs::write(home.join("catalog.yaml"), catalog.to_string()).unwrap();
 }
 
 /// The shipped catalogue, with the world's tools, routes and hosts in the place of its own.
 fn catalog(world: &World, scenarios: &[Scenario]) -> Value {
-    let text = std::fs::read_to_string(shipped().join("catalog.yaml")).unwrap();
-    let mut catalog: Value = serde_saphyr::from_str(&text).unwrap();
+    let mut catalog: Value = serde_saphyr::from_str(&adapt::file(Path::new("catalog.yaml"), world)).unwrap();
     catalog["catalog"] = json!({"open": true});
-    let hosts: BTreeSet<&str> = world.tools.keys().chain(world.routes.keys()).map(String::as_str).collect();
-    let called = scenarios.iter().map(|scenario| (scenario.host.as_str(), scenario.path.as_str()));
-    let all: BTreeMap<&str, &str> = hosts.into_iter().map(|host| (host, "/mcp")).chain(called).collect();
     let services = catalog["services"].as_array_mut().unwrap();
-    for (host, path) in all {
-        let known = services.iter().position(|service| service["hosts"].as_array().unwrap().contains(&host.into()));
-        let index = known.unwrap_or_else(|| {
-            services.push(unlisted(host, path));
-            services.len() - 1
-        });
-        let service = &mut services[index];
-        if let Some(tools) = world.tools.get(host) {
-            service["tools"] = tools.iter().map(|(name, tool)| (name.clone(), catalogued(tool))).collect();
-        }
-        if let Some(routes) = world.routes.get(host) {
-            service["routes"] = routes.iter().enumerate().map(|(n, written)| route(service, n, written)).collect();
-        }
-        if let Some(url) = world.resource_metadata.get(host) {
-            service["token"]["resource_metadata"] = url.as_str().into();
-        }
+    for (host, tools) in &world.tools {
+        let service = service(services, host, || json!({"id": own(host), "hosts": [host], "protocol": "mcp"}));
+        let entry = |(name, tool): (&String, &Value)| (name.clone(), catalogued(&format!("{host}: {name}"), tool));
+        service["tools"] = tools.iter().map(entry).collect();
     }
+    let harmless: BTreeSet<String> =
+        world.routes.values().flatten().flat_map(|route| texts(&route["harmless_extra_scopes"])).collect();
+    for (host, routes) in &world.routes {
+        let service = service(services, host, || json!({"id": own(host), "hosts": [host], "body": {"json": true}}));
+        let all = routes.iter().enumerate().map(|(n, written)| route(service, n, written, &harmless));
+        service["routes"] = all.collect();
+    }
+    for (host, url) in &world.resource_metadata {
+        let service = service(services, host, || json!({"id": own(host), "hosts": [host]}));
+        service["token"]["resource_metadata"] = url.as_str().into();
+    }
+    let tools = services.iter_mut().filter_map(|service| service.get_mut("tools")?.as_object_mut()).flatten();
+    for scopes in tools.filter_map(|(_, tool)| tool.get_mut("scopes")).filter(|scopes| scopes.get("harmless").is_none())
+    {
+        scopes["harmless"] = json!(harmless);
+    }
+    add_learnt(&mut catalog, scenarios);
     catalog
 }
 
-/// A service for a host that the shipped catalogue does not have; its protocol shows in what is asked of it.
-fn unlisted(host: &str, path: &str) -> Value {
-    let name: String =
-        host.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-    let protocol = match path {
-        "/mcp" => "mcp",
-        "/v1/chat/completions" | "/v1/responses" | "/v1/messages" => "openai",
-        _ => "http",
-    };
-    json!({"id": format!("other/{name}"), "hosts": [host], "protocol": protocol, "both_apis": protocol == "openai"})
+/// What only the cases show: hosts, endpoints, audiences and callers.
+fn add_learnt(catalog: &mut Value, scenarios: &[Scenario]) {
+    let services = catalog["services"].as_array_mut().unwrap();
+    for (host, learnt) in learn::hosts(scenarios) {
+        if position(services, &host).is_none() {
+            match learnt.service(&host) {
+                Ok(id) => {
+                    let known = services.iter_mut().find(|service| service["id"] == id).unwrap();
+                    known["hosts"].as_array_mut().unwrap().push(host.as_str().into());
+                }
+                Err(new) => services.push(new),
+            }
+        }
+        let index = position(services, &host).unwrap();
+        let service = &mut services[index];
+        let known = texts(&service["token"]["audiences"]);
+        service["token"]["audiences"] = json!(learnt.audiences.iter().cloned().chain(known).collect::<BTreeSet<_>>());
+        match (service["protocol"].as_str(), learnt.paths.first()) {
+            (Some("mcp"), Some(path)) => service["mcp"] = json!({"endpoint": path}),
+            (Some("a2a"), Some(_)) => service["a2a"] = json!({"endpoint": learnt.a2a_endpoint()}),
+            _ => {}
+        }
+    }
+    let workloads = catalog["workloads"].as_array_mut().unwrap();
+    for (example, group) in [('1', "coding-agents"), ('5', "task-bound")] {
+        for id in learn::callers(scenarios, example) {
+            if !workloads.iter().any(|workload| workload["id"] == id) {
+                workloads.push(json!({"id": id, "groups": [group]}));
+            }
+        }
+    }
 }
 
-fn catalogued(tool: &Value) -> Value {
+fn own(host: &str) -> String {
+    format!("other/{}", host.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-"))
+}
+
+fn position(services: &[Value], host: &str) -> Option<usize> {
+    services.iter().position(|service| service["hosts"].as_array().unwrap().contains(&host.into()))
+}
+
+/// The service of a host; a new one where there is none.
+fn service<'a>(services: &'a mut Vec<Value>, host: &str, new: impl Fn() -> Value) -> &'a mut Value {
+    let index = position(services, host).unwrap_or_else(|| {
+        services.push(new());
+        services.len() - 1
+    });
+    &mut services[index]
+}
+
+/// Says what of an entry is not built, so that a wrong answer can be understood.
+fn note_unknown(what: &str, entry: &Value, known: &[&str]) {
+    for key in entry.as_object().unwrap_or_else(|| panic!("{what}: `{entry}` is no object")).keys() {
+        if !known.contains(&key.as_str()) {
+            println!("world: {what} has `{key}`, which is not built");
+        }
+    }
+}
+
+fn catalogued(what: &str, tool: &Value) -> Value {
+    let known =
+        ["effect", "external", "requires", "adds_label", "required_scope", "harmless_extra_scopes", "x-mcp-header"];
+    note_unknown(what, tool, &known);
     let mut entry = json!({"effect": tool["effect"], "external": tool["external"] == json!(true)});
-    if tool.get("requires").is_some() {
-        entry["groups"] = json!(["needs-change"]);
+    match &tool["requires"] {
+        Value::Null => {}
+        Value::String(what) if what == "change_ticket" => entry["groups"] = json!(["needs-change"]),
+        other => panic!("world: {what} requires {other}, and only `change_ticket` can be built"),
     }
-    if let Some(label) = tool.get("adds_label") {
-        entry["labels"] = json!([label]);
+    if !tool["adds_label"].is_null() {
+        entry["labels"] = json!(texts(&tool["adds_label"]));
     }
-    if let Some(scope) = tool["required_scope"].as_str() {
-        entry["scopes"] = json!({"required": scope.split(' ').collect::<Vec<_>>()});
+    if !tool["required_scope"].is_null() {
+        entry["scopes"] = json!({"required": texts(&tool["required_scope"])});
+        if !tool["harmless_extra_scopes"].is_null() {
+            entry["scopes"]["harmless"] = json!(texts(&tool["harmless_extra_scopes"]));
+        }
     }
     if let Some(headers) = tool.get("x-mcp-header") {
         entry["headers"] = headers.clone();
@@ -166,13 +226,21 @@ fn catalogued(tool: &Value) -> Value {
     entry
 }
 
-fn route(service: &Value, number: usize, written: &Value) -> Value {
-    let same = |route: &&Value| route["match"] == written["path"];
+/// A route. One that does not say which extras are harmless tolerates those that are harmless elsewhere.
+fn route(service: &Value, number: usize, written: &Value, harmless: &BTreeSet<String>) -> Value {
+    let known = ["method", "path", "required_scope", "harmless_extra_scopes", "strong_login_if"];
+    note_unknown(&format!("route {}", written["path"]), written, &known);
+    let same =
+        |route: &&Value| route["match"] == written["path"] && texts(&route["methods"]) == texts(&written["method"]);
     let shipped = service["routes"].as_array().into_iter().flatten().find(same);
     let name = shipped.map_or_else(|| json!(format!("route-{number}")), |route| route["name"].clone());
-    let groups = if written.get("strong_login_if").is_some() { json!(["large-amounts"]) } else { json!([]) };
-    json!({"name": name, "match": written["path"], "methods": [written["method"]], "groups": groups,
-           "scopes": {"required": written["required_scope"], "harmless": written["harmless_extra_scopes"].as_array().map_or_else(|| json!([]), |list| json!(list))}})
+    let groups = if written["strong_login_if"].is_null() { json!([]) } else { json!(["large-amounts"]) };
+    let harmless = match &written["harmless_extra_scopes"] {
+        Value::Null => json!(harmless),
+        own => json!(texts(own)),
+    };
+    json!({"name": name, "match": written["path"], "methods": texts(&written["method"]), "groups": groups,
+           "scopes": {"required": texts(&written["required_scope"]), "harmless": harmless}})
 }
 
 fn configuration(world: &World, issuers: &Issuers, home: &Path, address: &str, catalog: &Value) -> Config {
@@ -186,10 +254,11 @@ fn configuration(world: &World, issuers: &Issuers, home: &Path, address: &str, c
     let issuer = |(n, (name, issuer)): (usize, (&String, &Issuer))| {
         let file = keys.join(format!("{n}.json"));
         std::fs::write(&file, issuers.key_set(name, &issuer.kids)).unwrap();
-        let kind = match (&issuer.token, &issuer.access_token_typ) {
-            (Some(_), _) => "transaction",
-            (None, Some(_)) => "access",
+        let kind = match (issuer.token.as_deref(), issuer.access_token_typ.as_deref()) {
+            (Some("Txn-Token"), _) => "transaction",
+            (None, Some("at+jwt")) => "access",
             (None, None) => "kubernetes",
+            other => panic!("world: issuer `{name}` is of a kind that cannot be built: {other:?}"),
         };
         let audiences = if kind == "transaction" { json!([world.trust_domain]) } else { json!(audiences) };
         json!({"name": format!("issuer-{n}"), "jwks": {"file": file}, "claims": {

@@ -269,13 +269,16 @@ fn what_hides_is_the_same_for_every_reason_and_shows_nothing_of_ours() {
 }
 
 #[test]
-fn nobody_is_answered_who_waits_for_nothing() {
+fn who_waits_for_no_answer_gets_no_message_but_a_problem() {
     for form in FORMS {
         for era in Era::ALL {
             let reply = McpReply { id: Echo::Nothing, ..mcp(form, Some(era)) };
             let text = written(answered(deny(), Reply::Mcp(reply)));
-            assert!(text.starts_with("403 rpc 7\n") && text.ends_with("\n  no body\n"), "{text}");
-            assert!(!text.contains("content-type"), "{text}");
+            assert!(
+                text.starts_with("403 rpc 7\n") && text.contains("content-type: application/problem+json"),
+                "{text}"
+            );
+            assert!(!text.contains("jsonrpc"), "{text}");
         }
     }
 }

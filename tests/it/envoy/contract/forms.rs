@@ -44,7 +44,7 @@ fn replies() -> Vec<(&'static str, Reply)> {
         ("application/json", Reply::Mcp(mcp(DenialForm::RpcError200))),
         ("application/json", Reply::Mcp(mcp(DenialForm::ToolError200))),
         ("application/json", Reply::Mcp(mcp(DenialForm::Hidden))),
-        ("", Reply::Mcp(McpReply { id: Echo::Nothing, ..mcp(DenialForm::HttpJsonrpc) })),
+        ("application/problem+json", Reply::Mcp(McpReply { id: Echo::Nothing, ..mcp(DenialForm::HttpJsonrpc) })),
         ("application/json", Reply::Mcp(McpReply { elicitation, ..mcp(DenialForm::HttpJsonrpc) })),
         ("application/json", Reply::A2a(A2aReply { awaits: Awaits::Task, ..stream.clone() })),
         ("text/event-stream", Reply::A2a(stream)),
