@@ -11,7 +11,7 @@ pub mod json_rpc;
 pub mod llm;
 pub mod mcp;
 mod members;
-mod spelling;
+pub mod spelling;
 mod url;
 
 #[cfg(test)]

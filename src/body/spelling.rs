@@ -19,8 +19,14 @@ pub(super) fn disguised<'a>(members: &'a [(SmolStr, Json)], known: &[&str]) -> O
     })
 }
 
+/// A key on the way of a JSON pointer that differs from the pointer's own by its case alone, whether or not that one is
+/// there too. Pointers are ASCII where this finds everything.
+pub fn beside<'a>(document: &'a Json, pointer: &'a str) -> Option<&'a str> {
+    document.objects_on_the_way(pointer).find_map(|(members, key)| disguised(members, &[&key]))
+}
+
 /// A key that another member of the same object has in another case, at any depth.
-pub(super) fn doubled(json: &Json) -> Option<&str> {
+pub fn doubled(json: &Json) -> Option<&str> {
     match json {
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => None,
         Json::List(items) => items.iter().find_map(doubled),
@@ -55,6 +61,28 @@ mod tests {
 
     fn object(keys: &[&str]) -> Json {
         Json::Object(keys.iter().map(|key| (SmolStr::from(*key), Json::Null)).collect())
+    }
+
+    #[test]
+    fn a_key_beside_the_way_of_a_pointer_is_found_at_every_step() {
+        for (document, pointer, found) in [
+            (r#"{"amount": 1}"#, "/amount", None),
+            (r#"{"Amount": 1}"#, "/amount", Some("Amount")),
+            (r#"{"amount": 1, "AMOUNT": 2}"#, "/amount", Some("AMOUNT")),
+            (r#"{"Item": {"price": 1}}"#, "/item/price", Some("Item")),
+            (r#"{"item": {"Price": 1}}"#, "/item/price", Some("Price")),
+            (r#"{"items": [{"Price": 1}]}"#, "/items/0/price", Some("Price")),
+            (r#"{"items": [{"Price": 1}]}"#, "/items/1/price", None),
+            (r#"{"A/b": 1}"#, "/a~1b", Some("A/b")),
+            (r#"{"tas\u212a": 1}"#, "/task", Some("tas\u{212a}")),
+            (r#"{"other": {"Price": 1}, "prices": 2}"#, "/item/price", None),
+            (r#"["Amount"]"#, "/amount", None),
+            (r#""Amount""#, "/amount", None),
+            (r#"{"Amount": 1}"#, "", None),
+        ] {
+            let json = parse(document.as_bytes(), Limits::default()).unwrap();
+            assert_eq!(beside(&json, pointer), found, "{document} {pointer}");
+        }
     }
 
     #[test]

@@ -209,14 +209,23 @@ impl Bench {
         };
         let answer = encode::answer(judgement, Uuid::now_v7(), call.as_ref(), outline.caller);
         let response = json::check_response(&answer.response);
-        Ok(Judged { answer, response, call, profile: self.profile.clone() })
+        Ok(Judged { answer, response, call, profile: self.profile(given) })
+    }
+
+    /// The profile, at home where the call's file says, unless a configuration says it.
+    fn profile(&self, given: &Given) -> Profile {
+        let mut profile = self.profile.clone();
+        if let (Some(home), None) = (&given.trust_domain, &self.issuers) {
+            profile.identity.home_trust_domain.clone_from(home);
+        }
+        profile
     }
 
     async fn judgement(&self, given: &Given, call: &Call, now: UnixMillis) -> Result<Arc<Judgement>, String> {
         let facts: Arc<dyn EntitySource> = Arc::new(given.facts.clone());
         let checker = Checker {
             listener: self.listener.clone(),
-            profile: self.profile.clone(),
+            profile: self.profile(given),
             policies: Arc::clone(&self.store),
             entities: Arc::new(Entities::over(vec![facts])),
             approvals: Arc::new(given.approval(now)?.map_or_else(Approvals::none, Approvals::given)),
@@ -227,20 +236,25 @@ impl Bench {
         };
         let deadline = Instant::now() + TIMEOUT;
         Ok(match &given.caller {
-            Some(caller) => checker.judge_as(self.identity(caller, now)?, call, deadline).await,
+            Some(caller) => checker.judge_as(self.identity(caller, &checker.profile, now)?, call, deadline).await,
             None => checker.judge(call, deadline).done().await,
         })
     }
 
     /// `Err` is a defect of the file; the inner `Err` is a caller that would be refused.
-    fn identity(&self, caller: &Caller, now: UnixMillis) -> Result<Result<crate::identity::Identity, Failure>, String> {
+    fn identity(
+        &self,
+        caller: &Caller,
+        profile: &Profile,
+        now: UnixMillis,
+    ) -> Result<Result<crate::identity::Identity, Failure>, String> {
         let (token, task) = (caller.token(now)?, caller.task(now)?);
         let said = Said { spiffe: caller.spiffe.as_deref(), token: token.as_ref(), task: task.as_ref() };
         let rules = match &self.issuers {
             Some(issuers) => TokenRules::Profile(issuers),
             None => TokenRules::AnyIssuer(caller.token_kind),
         };
-        Ok(offline(said, rules, &self.profile.identity, now))
+        Ok(offline(said, rules, &profile.identity, now))
     }
 
     /// The host that a call to a service by its id has, where the file names none.

@@ -100,7 +100,8 @@ fn path_of(expr: &Expr) -> Option<Vec<&str>> {
     }
 }
 
-fn bag_of(expr: &Expr) -> Option<String> {
+/// The dynamic map that an expression is, by name.
+pub(super) fn bag_of(expr: &Expr) -> Option<String> {
     match path_of(expr)?.as_slice() {
         ["context", "http", bag @ ("headers" | "query")] => Some((*bag).to_owned()),
         ["context", bag @ ("args" | "numbers" | "decimals" | "kinds" | "fields")] => Some((*bag).to_owned()),

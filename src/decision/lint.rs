@@ -1,12 +1,12 @@
 //! Checks of single policies that Cedar's validator does not make.
 
+pub mod absence;
 pub mod index;
 
 use std::collections::BTreeMap;
 
 use cedar_policy::{ActionConstraint, Effect, Policy, PolicyId, PolicySet, PrincipalConstraint, ValidationMode, pst};
 
-use super::footprint::Footprint;
 use super::schema::Types;
 
 /// The characters of a policy text that are neither in a string nor in a comment, with their places.
@@ -106,7 +106,7 @@ pub fn passes(policy: &Policy, types: &Types) -> bool {
 
 /// What is legal but probably not meant.
 #[must_use]
-pub fn warnings(policy: &Policy, footprint: &Footprint) -> Vec<String> {
+pub fn warnings(policy: &Policy, syntax: &pst::Template) -> Vec<String> {
     let mut warnings = Vec::new();
     if policy.effect() == Effect::Forbid {
         let workloads_only = |name: &cedar_policy::EntityTypeName| name.to_string() == "Workload";
@@ -115,10 +115,11 @@ pub fn warnings(policy: &Policy, footprint: &Footprint) -> Vec<String> {
                 .push("this forbid is for workloads only; a caller without an identity is not bound by it".to_owned()),
             _ => {}
         }
-        if footprint.keys.iter().any(|used| used.bag == "args" || used.bag == "numbers") {
-            warnings.push(
-                "this forbid reads arguments; where a call lacks the key it may not fire, so test with `hasTag` in `unless`".to_owned(),
-            );
+        if let Some(bag) = absence::presence_needed(syntax) {
+            warnings.push(format!(
+                "this forbid fires only where `context.{bag}` has a key; a call without it, or with another kind of value, \
+                 evades it, so test with `hasTag` in `unless`"
+            ));
         }
     }
     warnings

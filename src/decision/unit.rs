@@ -261,7 +261,7 @@ fn entry(
     faults.extend(footprint.keys.iter().filter_map(check_key).map(&fault));
     faults.extend(lint::inapplicable_actions(policy, context.against.types).into_iter().map(&fault));
     let warning = |message| Problem::warning(context.file, message).at(Some(written.span.clone()));
-    problems.extend(lint::warnings(policy, &footprint).into_iter().map(warning));
+    problems.extend(lint::warnings(policy, pst.body()).into_iter().map(warning));
     let note = lint::index::note(context.file, context.unit, &name, pst.body());
     problems.extend(note.map(|note| note.at(Some(written.span.clone()))));
     let annotated = match annotations::read(context.unit, policy, context.against) {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::body::json::{Json, Number};
-use crate::body::{a2a, llm, mcp};
+use crate::body::{a2a, llm, mcp, shown, spelling};
 use crate::failure::{Code, Failure};
 use crate::query::{ANYWHERE, Keys, Reads, Value};
 
@@ -21,7 +21,7 @@ pub const VALUES_MAX: usize = 4096;
 ///
 /// # Errors
 /// `number_refused` for a number that is read as one and is neither a 64-bit integer nor a decimal;
-/// `body_refused` for more values than [`VALUES_MAX`].
+/// `body_refused` for more values than [`VALUES_MAX`], and for a key that is one a policy reads but for its case.
 pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
     match &asked.what {
         What::Http { document: None, .. } => {}
@@ -93,6 +93,11 @@ fn llm(request: &llm::Request, parts: &mut Parts) {
     }
 }
 
+fn in_another_case(key: &str) -> Failure {
+    let detail = format!("the body's key `{}` differs only by case from one that a policy reads", shown(key));
+    Failure::new(Code::BodyRefused, detail)
+}
+
 /// The values of a body that are read, by JSON pointer.
 #[derive(Debug, Default)]
 struct Values {
@@ -108,12 +113,19 @@ impl Values {
         match &reads.args {
             Keys::Some(pointers) => {
                 for pointer in pointers {
+                    // Many a server would take it for the key that the policy reads.
+                    if let Some(key) = spelling::beside(document, pointer) {
+                        return Err(in_another_case(key));
+                    }
                     if let Some(value) = document.pointer(pointer) {
                         values.add(pointer, value, reads)?;
                     }
                 }
             }
             Keys::All => {
+                if let Some(key) = spelling::doubled(document) {
+                    return Err(in_another_case(key));
+                }
                 let all = document.nodes(VALUES_MAX).map_err(|_| {
                     let detail = format!("the body has more than {VALUES_MAX} values, and a policy may read any");
                     Failure::new(Code::BodyRefused, detail)

@@ -4,6 +4,7 @@ mod actions;
 mod cardinality;
 mod codes;
 mod drain;
+mod evaluation;
 mod files;
 mod reload;
 mod sources;

@@ -21,6 +21,8 @@ mod fuzz;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod library;
+#[cfg(test)]
 mod loading;
 #[cfg(test)]
 mod matrix;

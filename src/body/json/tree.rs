@@ -2,6 +2,8 @@
 //!
 //! Knows: how documents nest. Must not know: which part anybody wants.
 
+use std::borrow::Cow;
+
 use super::{Json, Number, SmolStr};
 
 /// A document has more nodes than somebody is willing to list.
@@ -34,6 +36,22 @@ impl Json {
             return Some(self);
         }
         pointer.strip_prefix('/')?.split('/').try_fold(self, Self::step)
+    }
+
+    /// The objects on the way of a JSON pointer, each with the key that is looked for in it, as far as the way goes.
+    pub fn objects_on_the_way<'a>(
+        &'a self,
+        pointer: &'a str,
+    ) -> impl Iterator<Item = (&'a [(SmolStr, Self)], Cow<'a, str>)> {
+        let steps = pointer.split('/').skip(1).scan(Some(self), |at, token| {
+            let here = (*at)?;
+            *at = here.step(token);
+            Some((here, token))
+        });
+        steps.filter_map(|(here, token)| {
+            let key = if token.contains('~') { Cow::Owned(unescaped(token)?) } else { Cow::Borrowed(token) };
+            Some((here.as_object()?, key))
+        })
     }
 
     fn step<'a>(&'a self, token: &str) -> Option<&'a Self> {

@@ -22,6 +22,7 @@ pub(super) fn generated(catalog: &Catalog, max: usize) -> (Vec<Given>, usize) {
     });
     let given = pairs.map(|(caller, sent)| Given {
         caller: Some(Caller { spiffe: Some((*caller).to_owned()), ..Caller::default() }),
+        trust_domain: None,
         sent: sent.clone(),
         facts: GivenFacts::default(),
         approval: None,

@@ -24,6 +24,8 @@ use check::{Parts, body, headers};
 pub struct Given {
     /// Who calls; `None` where the check itself says it, as the proxy would.
     pub caller: Option<Caller>,
+    /// The trust domain that is home, where no configuration says it.
+    pub trust_domain: Option<String>,
     /// What is sent.
     pub sent: Sent,
     /// What look-ups would find.
@@ -126,6 +128,7 @@ struct Written {
     mcp: Option<mcp::Mcp>,
     facts: GivenFacts,
     approval: Option<GivenApproval>,
+    trust_domain: Option<String>,
     now: Option<String>,
 }
 
@@ -138,9 +141,8 @@ pub fn read(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<P
     let fault = |message: &str| Box::new(Problem::error(file, message));
     let value: Value = yaml::parse(file, text)?;
     if value.get("attributes").is_some() {
-        let given =
-            Given { caller: None, sent: Sent::Check(value.to_string()), facts: GivenFacts::default(), approval: None };
-        return Ok((given, None));
+        let (sent, facts) = (Sent::Check(value.to_string()), GivenFacts::default());
+        return Ok((Given { caller: None, trust_domain: None, sent, facts, approval: None }, None));
     }
     let mut written: Written = yaml::parse(file, text)?;
     let now = written.now.take().map(|text| instant(&text)).transpose().map_err(|why| fault(&why))?;
@@ -167,7 +169,8 @@ fn given(written: Written) -> Result<Given, &'static str> {
         (None, None, None) => return Err("has no `request`, `grpc`, `mcp` or `attributes`"),
         (_, _, _) => return Err("has several of `request`, `grpc` and `mcp`; a call is one of them"),
     };
-    Ok(Given { caller: Some(written.caller), sent, facts: written.facts, approval: written.approval })
+    let Written { caller, facts, approval, trust_domain, .. } = written;
+    Ok(Given { caller: Some(caller), trust_domain, sent, facts, approval })
 }
 
 /// Reads a moment as RFC 3339 writes it.

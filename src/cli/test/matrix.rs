@@ -23,6 +23,8 @@ pub struct Matrix {
     pub service: Vec<String>,
     /// Tools of an MCP server.
     pub tool: Vec<String>,
+    /// Arguments of a tool, as the text of the JSON that is sent.
+    pub arguments: Vec<String>,
 }
 
 /// Some of the combinations: those that have these values; a dimension that is not named may have any.
@@ -35,6 +37,7 @@ pub struct Pick {
     host: Several,
     service: Several,
     tool: Several,
+    arguments: Several,
 }
 
 /// One text or a list of them.
@@ -59,7 +62,7 @@ impl<'de> Deserialize<'de> for Several {
 pub type Cell = BTreeMap<&'static str, String>;
 
 impl Matrix {
-    fn dimensions(&self) -> [(&'static str, Vec<String>); 6] {
+    fn dimensions(&self) -> [(&'static str, Vec<String>); 7] {
         [
             ("caller", self.caller.iter().map(|caller| caller.value.clone()).collect()),
             ("method", self.method.clone()),
@@ -67,6 +70,7 @@ impl Matrix {
             ("host", self.host.clone()),
             ("service", self.service.clone()),
             ("tool", self.tool.clone()),
+            ("arguments", self.arguments.clone()),
         ]
     }
 
@@ -88,7 +92,7 @@ impl Matrix {
 }
 
 impl Pick {
-    fn wanted(&self) -> [(&'static str, &Several); 6] {
+    fn wanted(&self) -> [(&'static str, &Several); 7] {
         [
             ("caller", &self.caller),
             ("method", &self.method),
@@ -96,6 +100,7 @@ impl Pick {
             ("host", &self.host),
             ("service", &self.service),
             ("tool", &self.tool),
+            ("arguments", &self.arguments),
         ]
     }
 

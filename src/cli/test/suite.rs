@@ -14,6 +14,7 @@ use crate::call::UnixMillis;
 use crate::cli::offline::approval::GivenApproval;
 use crate::cli::offline::form::{Caller, Given, GivenFacts, Grpc, Mcp, Request, Sent, instant};
 use crate::cli::offline::yaml;
+use crate::identity::spiffe_id::is_trust_domain;
 use crate::problem::{Problem, nearest};
 
 /// The time of a suite that names none: 2026-01-01T00:00:00Z.
@@ -50,6 +51,7 @@ struct Suite {
     #[serde(default)]
     fixtures: Fixtures,
     now: Option<Text>,
+    trust_domain: Option<Text>,
     tests: Vec<Test>,
 }
 
@@ -90,6 +92,9 @@ pub fn load(path: &Path, name: &str, text: &str) -> Result<Vec<Case>, Vec<Proble
     let mut cases = Vec::new();
     for (caller, written) in &suite.fixtures.callers {
         reader.caller_fits(caller, written);
+    }
+    if let Some(domain) = suite.trust_domain.as_ref().filter(|domain| !is_trust_domain(&domain.value)) {
+        reader.fault(Some(domain), format!("`{}` is no trust domain", domain.value), None);
     }
     for test in &suite.tests {
         cases.extend(reader.cases(test));
@@ -160,7 +165,13 @@ impl Reader<'_> {
             file: self.file.to_owned(),
             name,
             cell: None,
-            given: Given { caller: None, sent: self.sent(test), facts: self.facts(test), approval },
+            given: Given {
+                caller: None,
+                trust_domain: self.suite.trust_domain.as_ref().map(|domain| domain.value.clone()),
+                sent: self.sent(test),
+                facts: self.facts(test),
+                approval,
+            },
             now: self.now(test),
             expected: Expected::Denied,
             skip: test.skip.clone(),
@@ -299,6 +310,9 @@ fn vary(sent: &mut Sent, mut cell: matrix::Cell) -> Result<(), String> {
             put("path", &mut request.path);
             put("host", &mut request.host);
             put("service", &mut request.service);
+            if let Some(stray) = ["tool", "arguments"].into_iter().find(|name| cell.contains_key(name)) {
+                return Err(format!("an HTTP request has no `{stray}`; it belongs to `mcp`"));
+            }
         }
         Sent::Mcp(message) => {
             put("method", &mut message.method);
@@ -306,6 +320,9 @@ fn vary(sent: &mut Sent, mut cell: matrix::Cell) -> Result<(), String> {
             put("host", &mut message.host);
             put("service", &mut message.service);
             put("tool", &mut message.tool);
+            if let Some(arguments) = cell.remove("arguments") {
+                message.arguments = arguments.into();
+            }
         }
         Sent::Grpc(grpc) => {
             put("host", &mut grpc.host);
@@ -313,8 +330,8 @@ fn vary(sent: &mut Sent, mut cell: matrix::Cell) -> Result<(), String> {
             let mut method = Some(std::mem::take(&mut grpc.method));
             put("method", &mut method);
             grpc.method = method.unwrap_or_default();
-            if cell.contains_key("path") {
-                return Err("a gRPC call has no `path`; vary its `method`".to_owned());
+            if let Some(stray) = ["path", "tool", "arguments"].into_iter().find(|name| cell.contains_key(name)) {
+                return Err(format!("a gRPC call has no `{stray}`; vary its `method`"));
             }
         }
     }

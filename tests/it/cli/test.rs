@@ -93,6 +93,9 @@ const UNREADABLE: &[(&str, &str)] = &[
     ("  - {name: a, check_request: none.json, expect: {decision: deny}}\n", "could not read"),
     ("  - {matrix: {path: [/a]}, expect_allow: [{path: /b}]}\n", "no cell of the matrix has the path `/b`"),
     ("  - {name: a, now: noon, request: {}, expect: {decision: deny}}\n", "`noon` is no time"),
+    ("  - {name: a, request: {}, matrix: {arguments: ['{}']}}\n", "an HTTP request has no `arguments`"),
+    ("  - {name: a, grpc: {method: a.B/C}, matrix: {tool: [t]}}\n", "a gRPC call has no `tool`"),
+    ("  - {name: a, request: {}, expect: {decision: deny}}\ntrust_domain: 'A b'\n", "`A b` is no trust domain"),
 ];
 
 #[test]
@@ -191,4 +194,65 @@ fn a_recorded_check_lies_beside_its_suite() {
     let dir =
         tree(&[("namespaces/shop/a.cedar", PERMIT), ("tests/s_test.yaml", suite), ("tests/recorded.json", check)]);
     picket_in(dir.path(), &["test", "--policies", "."], "").ends_with(0);
+}
+
+/// Lets calls of tools by where they come from and by one argument.
+const TOOLS: &str = r#"@id("tools") permit (principal in Namespace::"web", action == Action::"mcp.tools.call", resource)
+                       when { context.numbers.hasTag("/n") && context.numbers.getTag("/n") == 1000 };"#;
+
+#[test]
+fn arguments_are_sent_as_they_are_written_and_a_matrix_varies_them() {
+    let suite = r#"
+suite: tools
+fixtures: {callers: {web: {spiffe: spiffe://cluster.local/ns/web/sa/frontend}}}
+tests:
+  - name: by mapping
+    caller: web
+    mcp: {service: agents/tools, tool: t, arguments: {n: 1000}}
+    expect: {decision: allow}
+  - name: without any
+    caller: web
+    mcp: {service: agents/tools, tool: t}
+    expect: {decision: deny}
+  - name: no mapping
+    caller: web
+    mcp: {service: agents/tools, tool: t, arguments: [1000]}
+    expect: {decision: error, reason: message_refused}
+  - name: a doubled key arrives doubled
+    caller: web
+    mcp: {service: agents/tools, tool: t, arguments: '{"n": 1000, "n": 1}'}
+    expect: {decision: error, reason: body_refused}
+  - name: a matrix
+    caller: web
+    mcp: {service: agents/tools, arguments: '{"n": 1}'}
+    matrix: {tool: [t, u], arguments: ['{"n": 1000}', '{"n": 1e3}', '{"n": 1001}', '{"n": "1000"}']}
+    expect_allow:
+      - {arguments: ['{"n": 1000}', '{"n": 1e3}']}
+"#;
+    let dir = tree(&[("namespaces/agents/a.cedar", TOOLS), ("tests/s_test.yaml", suite)]);
+    let run = picket_in(dir.path(), &["test", "--policies", "."], "").ends_with(0);
+    assert!(run.stdout.contains("12 passed"), "{}", run.stdout);
+}
+
+#[test]
+fn a_suite_names_its_home_unless_a_configuration_does() {
+    let suite = r#"
+suite: tools
+trust_domain: prod.example
+fixtures:
+  callers:
+    home: {spiffe: spiffe://prod.example/ns/web/sa/frontend}
+    abroad: {spiffe: spiffe://cluster.local/ns/web/sa/frontend}
+tests:
+  - {name: home, caller: home, mcp: {service: agents/tools, tool: t, arguments: {n: 1000}}, expect: {decision: allow}}
+  - {name: abroad, caller: abroad, mcp: {service: agents/tools, tool: t, arguments: {n: 1000}}, expect: {decision: error, reason: trust_domain_refused}}
+"#;
+    let config = "profiles: {default: {identity: {home_trust_domain: cluster.local}}}\n";
+    let files = [("namespaces/agents/a.cedar", TOOLS), ("tests/s_test.yaml", suite)];
+    let dir = tree(&files);
+    picket_in(dir.path(), &["test", "--policies", "."], "").ends_with(0);
+    let own = dir.path().join("tests/picket.yaml");
+    std::fs::write(&own, config).unwrap();
+    let run = picket_in(dir.path(), &["test", "--policies", ".", "--config", "tests/picket.yaml"], "").ends_with(4);
+    assert!(run.stdout.contains("0 passed, 2 failed"), "{}", run.stdout);
 }

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 mod bodies;
 
+pub use bodies::tool_call;
+
 use crate::harness::fake_http::{FakeHttp, Reply};
 use crate::harness::issuer::Issuer;
 use crate::harness::server::Server;

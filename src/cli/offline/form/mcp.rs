@@ -24,8 +24,8 @@ pub struct Mcp {
     pub prompt: Option<String>,
     /// Any other JSON-RPC method, such as `tools/list`.
     pub method: Option<String>,
-    /// Arguments of the tool or prompt.
-    pub arguments: Map<String, Value>,
+    /// Arguments of the tool or prompt: a text as it is, anything else as JSON.
+    pub arguments: Value,
     /// Whatever else stands in `params`.
     pub params: Map<String, Value>,
     /// The protocol's revision; the newest where it is not said.
@@ -50,7 +50,7 @@ impl Default for Mcp {
             resource: None,
             prompt: None,
             method: None,
-            arguments: Map::new(),
+            arguments: json!({}),
             params: Map::new(),
             era: Era::July2026,
             headers: BTreeMap::new(),
@@ -70,13 +70,9 @@ impl Mcp {
     pub(super) fn parts(&self) -> Result<Parts<'_>, String> {
         let (method, name) = self.asked()?;
         let mut params = self.params.clone();
-        match (method, name) {
-            ("resources/read", Some(uri)) => drop(params.insert("uri".to_owned(), uri.into())),
-            (_, Some(name)) => {
-                params.insert("name".to_owned(), name.into());
-                params.insert("arguments".to_owned(), Value::Object(self.arguments.clone()));
-            }
-            (_, None) => {}
+        let key = if method == "resources/read" { "uri" } else { "name" };
+        if let Some(name) = name {
+            params.insert(key.to_owned(), name.into());
         }
         let mut sent = headers(&self.headers)?;
         let mut add = |name: &str, value: String| {
@@ -103,10 +99,6 @@ impl Mcp {
                 }
             }
         }
-        let mut message = json!({"jsonrpc": "2.0", "method": method, "params": params});
-        if let (false, Some(message)) = (method.starts_with("notifications/"), message.as_object_mut()) {
-            message.insert("id".to_owned(), json!(1));
-        }
         Ok(Parts {
             method: "POST",
             path: self.path.clone().unwrap_or_else(|| "/mcp".to_owned()),
@@ -116,8 +108,26 @@ impl Mcp {
             sni: None,
             source_ip: self.source_ip.as_deref(),
             headers: sent,
-            body: Some(message.to_string().into_bytes()),
+            body: Some(self.message(method, params).into_bytes()),
         })
+    }
+
+    /// The message, with the arguments byte for byte as they were written: a number or a doubled key is worth testing.
+    fn message(&self, method: &str, params: Map<String, Value>) -> String {
+        let mut params = Value::Object(params).to_string();
+        if self.tool.is_some() || self.prompt.is_some() {
+            let arguments = match &self.arguments {
+                Value::String(text) => text.clone(),
+                other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                    other.to_string()
+                }
+            };
+            // The name of the tool or prompt stands before it.
+            params.pop();
+            params += &format!(r#","arguments":{arguments}}}"#);
+        }
+        let id = if method.starts_with("notifications/") { "" } else { r#""id":1,"# };
+        format!(r#"{{"jsonrpc":"2.0",{id}"method":{},"params":{params}}}"#, Value::from(method))
     }
 
     fn asked(&self) -> Result<(&str, Option<&str>), String> {

@@ -17,15 +17,6 @@ async fn scene() -> (Scene, Issuer) {
     (scene, issuer)
 }
 
-#[test]
-fn the_library_is_valid_and_passes_its_own_tests() {
-    let library = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/library/people");
-    for arguments in [vec!["validate", library, "--deny-warnings"], vec!["test", "--policies", library]] {
-        let run = std::process::Command::new(env!("CARGO_BIN_EXE_picket")).args(&arguments).output().unwrap();
-        assert!(run.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&run.stdout));
-    }
-}
-
 #[tokio::test]
 async fn roles_in_a_token_decide_who_may_read_and_who_may_add() {
     let (mut scene, issuer) = scene().await;

@@ -36,6 +36,11 @@ fn message(method: &str, arguments: &str) -> String {
     )
 }
 
+/// A call of the tool `t` of `agents/tools` with these arguments.
+pub fn tool_call(arguments: &str) -> Check {
+    call("POST", &message("tools/call", arguments), &[])
+}
+
 /// Code, status, listener and check.
 pub fn rows() -> Vec<(Code, i32, &'static str, Check)> {
     let good = message("tools/call", "{}");
