@@ -203,7 +203,8 @@ pub struct Workload {
 }
 
 /// How a workload's identity was proven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Proof {
     /// The connection's own certificate.
     Mtls,

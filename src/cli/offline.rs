@@ -249,7 +249,8 @@ impl Bench {
         now: UnixMillis,
     ) -> Result<Result<crate::identity::Identity, Failure>, String> {
         let (token, task) = (caller.token(now)?, caller.task(now)?);
-        let said = Said { spiffe: caller.spiffe.as_deref(), token: token.as_ref(), task: task.as_ref() };
+        let said =
+            Said { spiffe: caller.spiffe.as_deref(), proof: caller.proof, token: token.as_ref(), task: task.as_ref() };
         let rules = match &self.issuers {
             Some(issuers) => TokenRules::Profile(issuers),
             None => TokenRules::AnyIssuer(caller.token_kind),

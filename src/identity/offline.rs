@@ -31,6 +31,8 @@ pub enum TokenRules<'a> {
 pub struct Said<'a> {
     /// SPIFFE id of the workload.
     pub spiffe: Option<&'a str>,
+    /// What proves it; the connection's certificate where it is not said.
+    pub proof: Option<Proof>,
     /// Claims of its token.
     pub token: Option<&'a Map<String, Value>>,
     /// Claims of its task token.
@@ -51,7 +53,7 @@ pub fn offline(
     settings: &Settings,
     now: UnixMillis,
 ) -> Result<Identity, Failure> {
-    let peer = said.spiffe.map(|id| proven(id, settings)).transpose()?;
+    let peer = said.spiffe.map(|id| proven(id, said.proof, settings)).transpose()?;
     let token = match said.token {
         Some(claims) => good_token(claims, rules, settings, now)?
             .map(|claims| binding::bind(claims, peer.as_ref(), settings))
@@ -97,14 +99,14 @@ fn good_task(
     task::task(&claims, &rules, now, settings, peer, token).map(Some).map_err(task::of_task)
 }
 
-fn proven(id: &str, settings: &Settings) -> Result<Proven, Failure> {
+fn proven(id: &str, proof: Option<Proof>, settings: &Settings) -> Result<Proven, Failure> {
     let id = SpiffeId::parse(id)
         .map_err(|problem| Failure::new(Code::PeerRejected, format!("`{id}` is not a SPIFFE id: {problem}")))?;
     if !settings.trusts(id.trust_domain()) {
         let detail = format!("trust domain `{}` is not allowed", id.trust_domain());
         return Err(Failure::new(Code::TrustDomainRefused, detail));
     }
-    Ok(Proven { workload: Workload { id, proof: Proof::Mtls }, thumbprint: None })
+    Ok(Proven { workload: Workload { id, proof: proof.unwrap_or(Proof::Mtls) }, thumbprint: None })
 }
 
 /// The claims by their issuer's rules; `None` where the profile would not look at the token.
@@ -191,7 +193,7 @@ mod tests {
 
     fn with(spiffe: Option<&str>, claims: Value, rules: TokenRules<'_>, settings: &Settings) -> Result<Identity, Code> {
         let claims = claims.as_object().filter(|claims| !claims.is_empty());
-        let said = Said { spiffe, token: claims, task: None };
+        let said = Said { spiffe, token: claims, ..Said::default() };
         offline(said, rules, settings, NOW).map_err(|failure| failure.code)
     }
 
@@ -201,7 +203,7 @@ mod tests {
         let alice = json!({"sub": "alice"});
         let any = TokenRules::AnyIssuer(Kind::Access);
         let said = |spiffe, task: Value, rules, settings: &Settings| {
-            let said = Said { spiffe, token: alice.as_object(), task: task.as_object() };
+            let said = Said { spiffe, proof: None, token: alice.as_object(), task: task.as_object() };
             offline(said, rules, settings, NOW).map(|identity| identity.task).map_err(|failure| failure.code)
         };
         let task = || json!({"tctx": {"task_id": "T", "tools": ["x"]}});
@@ -234,6 +236,10 @@ mod tests {
     fn a_said_workload_obeys_the_profiles_trust_domains() {
         let at_home = any(Some("spiffe://cluster.local/ns/a/sa/b"), json!({})).unwrap();
         assert_eq!(at_home.workload.unwrap().proof, Proof::Mtls);
+        let spiffe = Some("spiffe://cluster.local/ns/a/sa/b");
+        let forwarded = Said { spiffe, proof: Some(Proof::Xfcc), ..Said::default() };
+        let forwarded = offline(forwarded, TokenRules::AnyIssuer(Kind::Access), &Settings::default(), NOW).unwrap();
+        assert_eq!(forwarded.workload.unwrap().proof, Proof::Xfcc);
         assert_eq!(any(Some("spiffe://other.example/ns/a/sa/b"), json!({})), Err(Code::TrustDomainRefused));
         assert_eq!(any(Some("web/frontend"), json!({})), Err(Code::PeerRejected));
     }

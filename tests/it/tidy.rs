@@ -4,6 +4,7 @@
 
 mod arrows;
 mod docs;
+mod owasp;
 mod sizes;
 mod words;
 

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::approval::GivenApproval;
 use super::yaml;
 use crate::call::UnixMillis;
+use crate::identity::Proof;
 use crate::identity::rules::Kind;
 use crate::problem::Problem;
 use check::{Parts, body, headers};
@@ -53,6 +54,8 @@ pub enum Sent {
 pub struct Caller {
     /// SPIFFE id of the workload.
     pub spiffe: Option<String>,
+    /// What proves that: `mtls` where it is not said, `xfcc` or `jwt_svid`.
+    pub proof: Option<Proof>,
     /// Claims of its token; they count as verified. Times may be written as `now`, `+5m`, `-1h` or RFC 3339.
     pub token: Option<Map<String, Value>>,
     /// Claims of its task token, as those of its token.

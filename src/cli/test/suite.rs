@@ -123,10 +123,11 @@ impl Reader<'_> {
     }
 
     fn caller_fits(&mut self, name: &str, caller: &Spanned<Caller>) {
-        let message = match (&caller.value.spiffe, caller.value.unauthenticated) {
-            (Some(_), true) => format!("caller `{name}` has a `spiffe` and is `unauthenticated`"),
-            (None, false) => format!("caller `{name}` has no `spiffe`"),
-            (Some(_), false) | (None, true) => return,
+        let message = match (&caller.value.spiffe, caller.value.unauthenticated, caller.value.proof) {
+            (Some(_), true, _) => format!("caller `{name}` has a `spiffe` and is `unauthenticated`"),
+            (None, false, _) => format!("caller `{name}` has no `spiffe`"),
+            (None, true, Some(_)) => format!("caller `{name}` has a `proof` and no `spiffe`"),
+            (Some(_), false, _) | (None, true, None) => return,
         };
         let help = "a caller without workload says `unauthenticated: true`".to_owned();
         self.fault(Some(caller), message, Some(help));
