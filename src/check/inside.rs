@@ -168,12 +168,7 @@ fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<Ins
             mcp::Ask::GetPrompt { name, .. } => crate::reply::Asked::Prompt(name.clone()),
             mcp::Ask::UseServer { .. } => crate::reply::Asked::Server,
         };
-        let is_askable = match &message.ask {
-            mcp::Ask::CallTool { .. } | mcp::Ask::ReadResource { .. } | mcp::Ask::GetPrompt { .. } => true,
-            // A subscription is answered by a stream, which has no place for a question.
-            mcp::Ask::SubscribeResource { .. } | mcp::Ask::UseServer { .. } => false,
-        };
-        reply.elicitation = rules.elicitation.clone().filter(|_| is_askable && message.can_elicit_url);
+        reply.elicitation = rules.elicitation.clone().filter(|_| message.can_elicit_url);
     }
     Ok(messages.into_iter().map(Inside::Mcp).collect())
 }
