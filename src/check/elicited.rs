@@ -55,8 +55,7 @@ impl Notes {
             return Ok(());
         }
         let problem = about.bound(principal, |bound| {
-            let checked = answers.iter().map(|answer| elicit::check(&self.key, answer, bound, about.now));
-            checked.filter_map(Result::err).next()
+            answers.iter().find_map(|answer| elicit::check(&self.key, answer, bound, about.now).err())
         });
         problem.map_or(Ok(()), |problem| Err(Failure::new(Code::MessageRefused, problem.to_string())))
     }

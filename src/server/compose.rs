@@ -53,8 +53,7 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
     let tasks = Tasks::default();
     let entities = Arc::new(Entities::new(&config.entity, "configuration", &tasks.tracker())?);
     let approvals = approvals(&config, &tasks)?;
-    let state_key = state_key::load(config.elicitation.key_file.as_deref()).map_err(fault)?;
-    let notes = Notes::new(state_key, config.elicitation.state_ttl);
+    let notes = notes(&config)?;
     let keys = keys(&config)?;
     let policies = store(&config, &telemetry);
     futures_util::future::join(policies.load_now(), keys.load()).await;
@@ -121,6 +120,12 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
 fn approvals(config: &Config, tasks: &Tasks) -> Result<Arc<Approvals>, Vec<Problem>> {
     let (sources, store) = (&config.approvals, &config.approvals_store);
     Approvals::new(sources, store, "configuration", &tasks.tracker()).map(Arc::new)
+}
+
+fn notes(config: &Config) -> Result<Notes, Vec<Problem>> {
+    let key = state_key::load(config.elicitation.key_file.as_deref());
+    let key = key.map_err(|message| vec![Problem::error("configuration", message)])?;
+    Ok(Notes::new(key, config.elicitation.state_ttl))
 }
 
 fn keys(config: &Config) -> Result<Arc<Keys>, Vec<Problem>> {

@@ -29,8 +29,8 @@ use login::Login;
 const SERVICES: [&str; 7] =
     ["http_jsonrpc", "http_problem", "rpc_error_200", "tool_error_200", "hidden", "careful", "guarded"];
 
-/// What may be refused: callers without a token, the forbidden, what wants more, and documents that Picket serves itself. SDKs open streams, end
-/// sessions and probe for revisions beside what a script does, and none of that is refused.
+/// What may be refused: callers without a token, the forbidden, what wants more, and documents that Picket serves
+/// itself. SDKs open streams, end sessions and probe for revisions beside what a script does: none of that is refused.
 const REFUSED: [&str; 4] = ["GET metadata", "POST no_permit", "POST policy_forbid", "POST remedy"];
 
 /// How long a script may take. It takes a few seconds on an idle machine.

@@ -128,6 +128,12 @@ async def elicitation():
         async with Client(PLACES["careful"], mode=mode, elicitation_callback=asked) as client:
             print(f"approve {era}: {await call(client, 'deploy', ticket=f'CHG-{era}')}")
     async with Client(PLACES["careful"]) as client:
+        # Why a note is no state: the server behind refuses one that it did not make.
+        try:
+            seen = text(await client.session.call_tool("echo", {"text": "one"}, request_state="picket1.AAAA"))
+        except Exception as error:
+            seen = show(error)
+        print(f"a state of another's, at the server: {seen}")
         print(f"approve without a callback: {await call(client, 'deploy', ticket='CHG-none')}")
 
 
