@@ -11,6 +11,8 @@ mod cli;
 #[cfg(test)]
 mod deploy;
 #[cfg(test)]
+mod elicitation;
+#[cfg(test)]
 mod engine;
 #[cfg(test)]
 mod envoy;
@@ -36,6 +38,8 @@ mod oracle;
 mod props;
 #[cfg(test)]
 mod scenarios;
+#[cfg(test)]
+mod sdk;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
