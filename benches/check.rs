@@ -90,7 +90,8 @@ fn counted(runtime: &Runtime, service: &Authz, response: Option<&CheckResponse>,
 }
 
 fn requests(mix: &str, round: usize, policies: usize) -> Vec<Vec<u8>> {
-    let tenant = |n: usize| if matches!(mix, "hit" | "codec") { "acme".to_owned() } else { format!("{mix}{round}-{n}") };
+    let tenant =
+        |n: usize| if matches!(mix, "hit" | "codec") { "acme".to_owned() } else { format!("{mix}{round}-{n}") };
     (0..100).map(|n| support::check(n % 16 % policies, &tenant(n)).encode_to_vec()).collect()
 }
 

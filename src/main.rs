@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-// The system's own took a sixth of a check: docs/decisions/0011-what-a-check-costs.md.
+// The system's own took a quarter of a check's instructions: docs/decisions/0011-what-a-check-costs.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
