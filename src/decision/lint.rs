@@ -1,5 +1,6 @@
 //! Checks of single policies that Cedar's validator does not make.
 
+pub mod fields;
 pub mod index;
 
 use std::collections::BTreeMap;
@@ -115,9 +116,9 @@ pub fn warnings(policy: &Policy, footprint: &Footprint) -> Vec<String> {
                 .push("this forbid is for workloads only; a caller without an identity is not bound by it".to_owned()),
             _ => {}
         }
-        if footprint.keys.iter().any(|used| used.bag == "args" || used.bag == "numbers") {
+        if footprint.keys.iter().any(|used| matches!(used.bag.as_str(), "args" | "numbers" | "fields")) {
             warnings.push(
-                "this forbid reads arguments; where a call lacks the key it may not fire, so test with `hasTag` in `unless`".to_owned(),
+                "this forbid reads arguments or fields; where a call lacks the key it may not fire, so test with `hasTag` in `unless`".to_owned(),
             );
         }
     }

@@ -26,14 +26,12 @@ pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut Parts) -> Result<(),
     match &asked.what {
         What::Http { document: None, .. } => {}
         What::Http { document: Some(document), .. } => arguments(document, reads, parts)?,
-        What::Grpc { fields, .. } if fields.is_empty() => {}
-        What::Grpc { fields, .. } => {
-            let read = fields.iter().filter(|(pointer, _)| reads.args.contains(pointer));
-            parts.set_bag(
-                "Bag",
-                "fields",
-                read.map(|(pointer, text)| (pointer.clone(), text.as_str().into())).collect(),
-            );
+        What::Grpc { message: None, .. } => {}
+        What::Grpc { message: Some(message), .. } => {
+            let values = Values::of(&message.fields, &reads.fields, reads.numbers)?;
+            parts.set_bag("Bag", "fields", values.args);
+            parts.set_bag("NumberBag", "numbers", values.numbers);
+            parts.set_bag("DecimalBag", "decimals", values.decimals);
         }
         What::Mcp(ask) => mcp(ask, reads, parts)?,
         What::A2a(message) => a2a(message, parts),
@@ -46,7 +44,7 @@ fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> 
     match ask {
         mcp::Ask::CallTool { arguments: object, .. } => arguments(object, reads, parts),
         mcp::Ask::GetPrompt { arguments: object, .. } => {
-            parts.set_bag("Bag", "args", Values::of(object, reads)?.args);
+            parts.set_bag("Bag", "args", Values::of(object, &reads.args, reads.numbers)?.args);
             Ok(())
         }
         mcp::Ask::UseServer { method } => {
@@ -58,7 +56,7 @@ fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> 
 }
 
 fn arguments(object: &Json, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
-    let values = Values::of(object, reads)?;
+    let values = Values::of(object, &reads.args, reads.numbers)?;
     parts.set_bag("Bag", "args", values.args);
     parts.set_bag("NumberBag", "numbers", values.numbers);
     parts.set_bag("DecimalBag", "decimals", values.decimals);
@@ -103,13 +101,14 @@ struct Values {
 }
 
 impl Values {
-    fn of(document: &Json, reads: &Reads) -> Result<Self, Failure> {
+    /// Those at the pointers that are read; `numbers` is whether some are read as numbers.
+    fn of(document: &Json, read: &Keys, numbers: bool) -> Result<Self, Failure> {
         let mut values = Self::default();
-        match &reads.args {
+        match read {
             Keys::Some(pointers) => {
                 for pointer in pointers {
                     if let Some(value) = document.pointer(pointer) {
-                        values.add(pointer, value, reads)?;
+                        values.add(pointer, value, numbers)?;
                     }
                 }
             }
@@ -119,18 +118,18 @@ impl Values {
                     Failure::new(Code::BodyRefused, detail)
                 })?;
                 for (pointer, value) in all {
-                    values.add(&pointer, value, reads)?;
+                    values.add(&pointer, value, numbers)?;
                 }
             }
         }
         Ok(values)
     }
 
-    fn add(&mut self, pointer: &str, value: &Json, reads: &Reads) -> Result<(), Failure> {
+    fn add(&mut self, pointer: &str, value: &Json, numbers: bool) -> Result<(), Failure> {
         let (kind, text) = match value {
             Json::Null => ("null", Some("null".to_owned())),
             Json::Bool(flag) => ("boolean", Some(flag.to_string())),
-            Json::Number(number) => ("number", Some(self.number(pointer, number, reads)?)),
+            Json::Number(number) => ("number", Some(self.number(pointer, number, numbers)?)),
             Json::Text(text) => ("string", Some(text.to_string())),
             Json::List(_) => ("list", None),
             Json::Object(_) => ("object", None),
@@ -143,12 +142,12 @@ impl Values {
     }
 
     /// The number's canonical text; by value, so that `1e3` and `1000.0` are the same number.
-    fn number(&mut self, pointer: &str, number: &Number, reads: &Reads) -> Result<String, Failure> {
+    fn number(&mut self, pointer: &str, number: &Number, is_read: bool) -> Result<String, Failure> {
         if let Some(integer) = number.to_i64() {
             self.numbers.insert(pointer.to_owned(), Value::Long(integer));
         } else if let Some(decimal) = number.to_decimal() {
             self.decimals.insert(pointer.to_owned(), Value::Decimal(decimal));
-        } else if reads.numbers {
+        } else if is_read {
             // A forbid that compares it would silently not apply.
             let detail =
                 format!("the number at `{}` fits neither a 64-bit integer nor a decimal", pointer.escape_debug());
