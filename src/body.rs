@@ -5,6 +5,7 @@
 
 pub mod a2a;
 mod content_type;
+pub mod grpc;
 mod inflate;
 pub mod json;
 pub mod json_rpc;
@@ -36,8 +37,8 @@ pub enum Inside {
     A2a(a2a::Message),
     /// A request to a model.
     Llm(llm::Request),
-    /// The fields of a gRPC message, by JSON pointer, as text; only with a descriptor set.
-    Grpc(Vec<(String, String)>),
+    /// The message of a gRPC call whose service has a descriptor set.
+    Grpc(grpc::Message),
 }
 
 /// The document of a plain HTTP call. A method that has no body by its nature needs none.

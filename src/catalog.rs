@@ -5,6 +5,7 @@
 pub mod a2a;
 mod check;
 pub mod file;
+pub mod grpc;
 pub mod mcp;
 pub mod routes;
 
@@ -100,6 +101,8 @@ pub struct Service {
     pub methods: BTreeMap<String, routes::Scopes>,
     /// Where callers learn how to get a token for it.
     pub token: Option<TokenMetadata>,
+    /// How its gRPC messages are read; `None`: nothing describes them, and policies see none of their fields.
+    pub grpc: Option<grpc::Grpc>,
     /// How it speaks MCP; set for every service of that protocol.
     pub mcp: Option<mcp::Mcp>,
     /// What is known of its tools, by name.
@@ -184,7 +187,15 @@ impl Catalog {
     /// # Errors
     /// Every problem found, never just the first.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
-        file::parse(file, text)
+        file::parse(file, text, &grpc::Sets::default())
+    }
+
+    /// Reads `catalog.yaml` of a tree that holds descriptor sets.
+    ///
+    /// # Errors
+    /// As [`Catalog::parse`].
+    pub fn parse_with(file: &str, text: &str, sets: &grpc::Sets) -> Result<Self, Vec<Problem>> {
+        file::parse(file, text, sets)
     }
 
     /// The service with this id (`<namespace>/<name>`).

@@ -52,6 +52,8 @@ pub enum Code {
     EraRefused,
     /// The message calls a method that the protocol does not have.
     RpcMethodUnknown,
+    /// A policy reads the message, and the method takes a stream of messages.
+    StreamRefused,
     /// The protocol has no such HTTP method on this path.
     MethodNotAllowed,
     /// A number fits no type that a policy reads, and a policy reads it.
@@ -104,7 +106,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of `docs/operating.md`.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::MalformedRequest,
         Self::TcpUnsupported,
         Self::PathRefused,
@@ -121,6 +123,7 @@ impl Code {
         Self::HeaderMismatch,
         Self::EraRefused,
         Self::RpcMethodUnknown,
+        Self::StreamRefused,
         Self::MethodNotAllowed,
         Self::NumberRefused,
         Self::ConnectRefused,
@@ -167,6 +170,7 @@ impl Code {
             Self::HeaderMismatch => "header_mismatch",
             Self::EraRefused => "era_refused",
             Self::RpcMethodUnknown => "rpc_method_unknown",
+            Self::StreamRefused => "stream_refused",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NumberRefused => "number_refused",
             Self::ConnectRefused => "connect_refused",
@@ -228,7 +232,9 @@ impl Code {
             | Self::TaskNotBound
             | Self::ProtocolMismatch
             | Self::QueryInvalid => Blame::Caller,
-            Self::TcpUnsupported | Self::Unmapped | Self::ApprovalUsed | Self::BundleInvalid => Blame::Policy,
+            Self::TcpUnsupported | Self::StreamRefused | Self::Unmapped | Self::ApprovalUsed | Self::BundleInvalid => {
+                Blame::Policy
+            }
             Self::EntitiesUnavailable | Self::KeysUnavailable => Blame::Source,
             Self::Deadline | Self::Overload | Self::NotReady | Self::Internal => Blame::Picket,
         }

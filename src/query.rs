@@ -163,11 +163,15 @@ pub struct Reads {
     pub resource_facts: bool,
     /// `context.env.facts`: which of its attributes may be read.
     pub call_facts: Keys,
-    /// Values of the body, by JSON pointer: arguments of a tool, a prompt or a JSON body, fields of a gRPC message.
+    /// Values of the body, by JSON pointer: arguments of a tool, a prompt or a JSON body.
     pub args: Keys,
     /// Names that are read wherever they stand in the body: the key [`ANYWHERE`] with the name behind it.
     pub names: BTreeSet<String>,
-    /// Some of them are read as numbers.
+    /// Fields of a gRPC message, by JSON pointer.
+    pub fields: Keys,
+    /// A gRPC message may be read: its fields, or whether they are there.
+    pub message: bool,
+    /// Some arguments or fields are read as numbers.
     pub numbers: bool,
     /// The body may be read (its values, or how long it is).
     pub body: bool,
@@ -188,6 +192,8 @@ impl Reads {
         self.resource_facts |= other.resource_facts;
         self.args.merge(&other.args);
         self.names.extend(other.names.iter().cloned());
+        self.fields.merge(&other.fields);
+        self.message |= other.message;
         self.numbers |= other.numbers;
         self.body |= other.body;
         self.approval |= other.approval;

@@ -3,6 +3,7 @@
 //! Knows: the grammars of names, which keys fit which protocol. Must not know: YAML, policies.
 
 mod agents;
+mod grpc;
 mod service;
 mod text;
 mod token;
@@ -11,6 +12,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::file::{Text, Written, span_of};
+use super::grpc::Sets;
 use super::{Catalog, Workload, file};
 use crate::identity::spiffe_id::{self, SpiffeId};
 use crate::problem::Problem;
@@ -21,6 +23,8 @@ pub const ENTRIES_MAX: usize = 100_000;
 /// The catalogue under construction, and what is wrong with it so far.
 struct Checker<'a> {
     file: &'a str,
+    sets: &'a Sets,
+    named_sets: BTreeSet<String>,
     catalog: Catalog,
     problems: Vec<Problem>,
 }
@@ -29,8 +33,9 @@ struct Checker<'a> {
 ///
 /// # Errors
 /// Every problem found.
-pub(super) fn catalog(file: &str, written: Written) -> Result<Catalog, Vec<Problem>> {
-    let mut checker = Checker { file, catalog: Catalog::default(), problems: Vec::new() };
+pub(super) fn catalog(file: &str, written: Written, sets: &Sets) -> Result<Catalog, Vec<Problem>> {
+    let (catalog, named_sets) = (Catalog::default(), BTreeSet::new());
+    let mut checker = Checker { file, sets, named_sets, catalog, problems: Vec::new() };
     checker.bound("services", written.services.len());
     checker.bound("workloads", written.workloads.len());
     checker.bound("namespaces", written.namespaces.len());
@@ -56,6 +61,7 @@ impl Checker<'_> {
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
+        self.unnamed_sets();
         for ids in self.catalog.accounts.values_mut() {
             ids.sort_unstable();
         }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::routes::Scopes;
-use super::{Catalog, a2a, check, mcp};
+use super::{Catalog, a2a, check, grpc, mcp};
 use crate::problem::{Problem, yaml};
 
 /// Longest file in bytes: 100,000 services of 640 bytes each.
@@ -24,14 +24,14 @@ const EVENTS_MAX: usize = 20_000_000;
 /// # Errors
 /// Every problem found. What is not YAML, or holds an unknown key or a value of the wrong kind, ends
 /// the reading at the first such place; everything else is reported at once.
-pub fn parse(file: &str, text: &str) -> Result<Catalog, Vec<Problem>> {
+pub fn parse(file: &str, text: &str, sets: &grpc::Sets) -> Result<Catalog, Vec<Problem>> {
     if text.len() > BYTES_MAX {
         let problem = Problem::error(file, format!("the catalogue has {} bytes", text.len()));
         return Err(vec![problem.help(format!("at most {BYTES_MAX} bytes are read"))]);
     }
     let written: Option<Written> = serde_saphyr::from_str_with_options(text, options())
         .map_err(|error| vec![yaml::problem(file, "the catalogue does not parse", &error)])?;
-    check::catalog(file, written.unwrap_or_default())
+    check::catalog(file, written.unwrap_or_default(), sets)
 }
 
 fn options() -> serde_saphyr::Options {
@@ -100,6 +100,7 @@ pub(super) struct Service {
     #[serde(default)]
     pub methods: BTreeMap<String, Method>,
     pub token: Option<Spanned<Token>>,
+    pub grpc: Option<Spanned<Grpc>>,
     pub mcp: Option<Mcp>,
     #[serde(default)]
     pub tools: BTreeMap<String, Spanned<Tool>>,
@@ -109,6 +110,15 @@ pub(super) struct Service {
     #[serde(default)]
     pub both_apis: bool,
     pub body: Option<Spanned<Body>>,
+}
+
+/// A service's `grpc:`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Grpc {
+    pub descriptors: Text,
+    #[serde(default)]
+    pub unknown_fields: grpc::UnknownFields,
 }
 
 /// A service's `mcp:`.

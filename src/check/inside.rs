@@ -3,13 +3,13 @@
 //! Knows: which reader belongs to which protocol, and in whose language a refusal is put. Must not know: who is
 //! calling, policies.
 
-use crate::body::{self, Inside, a2a, json, llm, mcp};
+use crate::body::{self, Inside, a2a, grpc, json, llm, mcp};
 use crate::call::{Call, CanonicalPath};
 use crate::catalog::mcp::{Era, Mcp};
 use crate::catalog::{Protocol, Service};
 use crate::failure::{Code, Failure};
 use crate::mapping;
-use crate::mapping::action::{self, Asked, Spoken};
+use crate::mapping::action::{self, Asked, Spoken, What};
 use crate::query::Reads;
 use crate::reply::{A2aReply, Awaits, Echo, McpReply, Reply};
 
@@ -36,6 +36,9 @@ pub(super) fn asked(
 ) -> Result<Held, Failure> {
     let spoken = action::spoken(call, service, settings)?;
     let inside = match &spoken {
+        Spoken::Known(Asked { what: What::Grpc { service: name, method, .. }, .. }) => {
+            vec![message(call, service, [name, method], reads)?]
+        }
         Spoken::Known(_) => {
             // Judged on its path, so refused as such calls are.
             *reply = Reply::Plain;
@@ -49,6 +52,7 @@ pub(super) fn asked(
             *reply = if api == Protocol::Anthropic { Reply::Anthropic } else { Reply::Openai };
             vec![Inside::Llm(llm::read(call, opened(call, service)?.as_ref(), api)?)]
         }
+        // Its path says what is asked.
         Spoken::ByBody(Protocol::Grpc, _) => vec![Inside::Nothing],
     };
     // Where one message is several, each of them has the same answers.
@@ -104,6 +108,16 @@ fn document(call: &Call, service: &Service, reads: &Reads) -> Result<Inside, Fai
         return Ok(Inside::Nothing);
     }
     body::document(call, &service.body, json::Limits::default())
+}
+
+/// The message of a gRPC call whose service has a descriptor set, where a policy reads it.
+fn message(call: &Call, service: &Service, [name, method]: [&String; 2], reads: &Reads) -> Result<Inside, Failure> {
+    let Some(rules) = service.grpc.as_ref().filter(|_| reads.message) else { return Ok(Inside::Nothing) };
+    let described = rules.descriptors.method(name, method).ok_or_else(|| {
+        let detail = format!("a policy reads fields, and the descriptor set has no method `{name}/{method}`");
+        Failure::new(Code::RpcMethodUnknown, detail)
+    })?;
+    grpc::read(call, described, rules.unknown_fields, &service.body, json::Limits::default()).map(Inside::Grpc)
 }
 
 /// Whose API a request to a model speaks: a gateway may offer both, on paths that tell them apart.

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use super::draw::Files;
-use super::offline::form::{self, Given, Sent};
+use super::offline::form::{self, Catalogued, Given, Sent};
 use super::offline::{Bench, Configuration, Policies, Problems, block_on, conclude, directory_of};
 use super::{Exit, Output};
 use crate::call::UnixMillis;
@@ -140,7 +140,9 @@ async fn live(address: &str, profile: &str, given: &Given, output: Output) -> Re
     }
     let call_json = match &given.sent {
         Sent::Check(text) => text.clone(),
-        Sent::Http(_) | Sent::Grpc(_) | Sent::Mcp(_) => given.sent.check_json(given.caller.as_ref(), None)?,
+        Sent::Http(_) | Sent::Grpc(_) | Sent::Mcp(_) => {
+            given.sent.check_json(given.caller.as_ref(), Catalogued::default())?
+        }
     };
     let unreachable = |error: &dyn std::error::Error| format!("could not ask `{address}`: {error}");
     let client = proto::admin_client::AdminClient::connect(format!("http://{address}")).await;

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::draw::{self, Files, Paint};
 use super::{Exit, Output};
 use crate::approval::Approvals;
-use crate::call::{Call, UnixMillis};
+use crate::call::{Call, Host, UnixMillis};
 use crate::check::elicited::Notes;
 use crate::check::explanation::Explanation;
 use crate::check::{Checker, Judge as _, Judgement, Profile};
@@ -41,7 +41,7 @@ use crate::policy::{PolicySource, Reading, Store, directory};
 use crate::problem::{Problem, Severity};
 use crate::query::{Facts, Query, Reads, Value};
 use crate::server::state_key;
-use form::{Caller, Given, Sent};
+use form::{Caller, Catalogued, Given, Sent};
 
 /// How long one call may take; only a defect needs it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -202,7 +202,7 @@ impl Bench {
     /// # Errors
     /// The call cannot be put into the proxy's words: a defect of the file, not of the call.
     pub async fn judge(&self, given: &Given, now: UnixMillis) -> Result<Judged, String> {
-        let text = given.sent.check_json(given.caller.as_ref(), self.catalog_host(&given.sent))?;
+        let text = given.sent.check_json(given.caller.as_ref(), self.catalogued(&given.sent))?;
         let request = json::check_request(&text).map_err(|error| chain(&error))?;
         let outline = decode::outline(&request);
         let (judgement, call) = match decode::call(request, self.limits, now) {
@@ -263,10 +263,19 @@ impl Bench {
         Ok(offline(said, rules, &profile.identity, now))
     }
 
-    /// The host that a call to a service by its id has, where the file names none.
-    fn catalog_host(&self, sent: &Sent) -> Option<String> {
-        let snapshot = self.store.current()?;
-        snapshot.catalog().service(sent.service()?)?.hosts.first().cloned()
+    /// What the catalogue knows of a call to a service by its id, or a gRPC service by its host.
+    fn catalogued(&self, sent: &Sent) -> Catalogued {
+        let Some(snapshot) = self.store.current() else { return Catalogued::default() };
+        let catalog = snapshot.catalog();
+        let by_id = sent.service().and_then(|id| catalog.service(id));
+        let host = by_id.and_then(|service| service.hosts.first().cloned());
+        let Sent::Grpc(grpc) = sent else { return Catalogued { host, method: None } };
+        let by_host = || catalog.service_by_host(&Host::parse(grpc.host.as_deref()?).ok()?);
+        let service = by_id.or_else(by_host);
+        let described = service.and_then(|service| service.grpc.as_ref());
+        let name = grpc.method.trim_start_matches('/').split_once('/');
+        let method = described.zip(name).and_then(|(grpc, (name, method))| grpc.descriptors.method(name, method));
+        Catalogued { host, method: method.cloned() }
     }
 }
 

@@ -24,6 +24,14 @@ pub struct Footprint {
     pub keys: Vec<KeyUse>,
 }
 
+impl Footprint {
+    /// For a policy whose scope leaves no room for a gRPC call: numbers it reads are those of other protocols.
+    pub fn forget_messages(&mut self) {
+        self.reads.fields = Keys::default();
+        self.reads.message = false;
+    }
+}
+
 /// Walks all conditions of a policy.
 #[must_use]
 pub fn of(policy: &Template) -> Footprint {
@@ -131,11 +139,20 @@ fn note_bag(bag: &str, key: Option<String>, whole: Whole, found: &RefCell<Footpr
         "query" => found.reads.query.merge(&keys),
         "resource" => {}
         _ => {
+            let is_number = matches!(bag, "numbers" | "decimals");
             found.reads.body = true;
-            found.reads.numbers |= matches!(bag, "numbers" | "decimals");
+            found.reads.numbers |= is_number;
+            found.reads.message |= bag == "fields" || is_number;
             match name {
                 Some(name) => found.reads.names.extend([name.to_owned()]),
-                None => found.reads.args.merge(&keys),
+                None => {
+                    if bag != "fields" {
+                        found.reads.args.merge(&keys);
+                    }
+                    if bag == "fields" || is_number {
+                        found.reads.fields.merge(&keys);
+                    }
+                }
             }
         }
     }
@@ -166,7 +183,11 @@ fn note_path(path: &[&str], attr: &str, found: &RefCell<Footprint>) {
         (["resource"], "facts") => found.reads.resource_facts = true,
         (["context", "env"], "sourceIp") => found.reads.source_ip = true,
         (["context", "env", "facts"], name) => found.reads.call_facts.merge(&Keys::Some([name.to_owned()].into())),
-        (["context"], "args" | "numbers" | "decimals" | "kinds" | "fields") => found.reads.body = true,
+        (["context"], "args" | "kinds") => found.reads.body = true,
+        (["context"], "numbers" | "decimals" | "fields") => {
+            found.reads.body = true;
+            found.reads.message = true;
+        }
         (["context", "http"], "bodyBytes") => found.reads.body = true,
         (["context"], "approval") => found.reads.approval = true,
         _ => {}
@@ -219,9 +240,11 @@ fn leaf(node: &Expr, found: &RefCell<Footprint>) {
             reads.source_ip = true;
         }
         ["context", "env", "facts"] => reads.call_facts = Keys::All,
-        ["context", "args" | "kinds" | "fields"] => reads.args = Keys::All,
+        ["context", "args" | "kinds"] => reads.args = Keys::All,
+        ["context", "fields"] => reads.fields = Keys::All,
         ["context", "numbers" | "decimals"] => {
             reads.args = Keys::All;
+            reads.fields = Keys::All;
             reads.numbers = true;
         }
         _ => {}
@@ -235,6 +258,8 @@ fn everything(found: &RefCell<Footprint>) {
     reads.query = Keys::All;
     reads.call_facts = Keys::All;
     reads.args = Keys::All;
+    reads.fields = Keys::All;
+    reads.message = true;
     reads.numbers = true;
     reads.body = true;
     reads.approval = true;
@@ -318,7 +343,14 @@ mod tests {
         let r = reads(r#"context.args.hasTag("/a") && context.numbers.getTag("/n/0") < 5"#).reads;
         assert_eq!((r.args, r.body), (keys(&["/a", "/n/0"]), true));
         let r = reads(r#"context.kinds.getTag("/a") like "x*" && context.fields.hasTag("/f")"#).reads;
-        assert_eq!(r.args, keys(&["/a", "/f"]));
+        assert_eq!((r.args, r.fields, r.message), (keys(&["/a"]), keys(&["/f"]), true));
+        let r = reads(r#"context.numbers.getTag("/n") < 5 || context has decimals"#).reads;
+        assert_eq!((r.args, r.fields, r.message, r.numbers), (keys(&["/n"]), keys(&["/n"]), true, true));
+        let r = reads("context has fields").reads;
+        assert_eq!((r.fields, r.message, r.body), (keys(&[]), true, true));
+        assert_eq!(reads("context.fields == context.fields").reads.fields, Keys::All);
+        assert_eq!(reads("context == context").reads.fields, Keys::All);
+        assert!(!reads(r#"context.args.hasTag("/a")"#).reads.message);
         assert_eq!(reads("context.args.hasTag(context.http.path)").reads.args, Keys::All);
         assert_eq!(reads("context.args == context.args").reads.args, Keys::All);
         assert_eq!(reads("context == context").reads.args, Keys::All);

@@ -1,6 +1,7 @@
 //! Checks of single policies that Cedar's validator does not make.
 
 pub mod absence;
+pub mod fields;
 pub mod index;
 
 use std::collections::BTreeMap;

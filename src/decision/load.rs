@@ -8,7 +8,7 @@ use super::manifest::{self, Manifest, Mode};
 use super::schema::{self, Types};
 use super::snapshot::{Files, Loaded, Namespace, PLATFORM_FILES, Part, Platform, Snapshot, Tree, digest};
 use super::unit::{Against, MESH, Unit};
-use crate::catalog::Catalog;
+use crate::catalog::grpc;
 use crate::problem::Problem;
 
 mod platform;
@@ -79,7 +79,7 @@ fn sort(tree: &Tree, report: &mut Report) -> Sorted {
             Some((namespace, file)) if file.ends_with(".cedar") && !file.contains('/') => {
                 namespaces.entry(namespace.to_owned()).or_default().insert(path.clone(), Arc::clone(text));
             }
-            None if PLATFORM_FILES.contains(&path.as_str()) || is_mesh_file(path) => {
+            None if PLATFORM_FILES.contains(&path.as_str()) || is_mesh_file(path) || is_descriptor_set(path) => {
                 sorted.platform.insert(path.clone(), Arc::clone(text));
             }
             Some((namespace, _)) => {
@@ -106,7 +106,7 @@ fn check_alone(sorted: &Sorted, report: &mut Report) {
     let text = |name: &str| sorted.platform.get(name).map_or("", AsRef::as_ref);
     let (Ok(manifest), Ok(catalog), Ok(types)) = (
         Manifest::parse(text(manifest::FILE)),
-        Catalog::parse("catalog.yaml", text("catalog.yaml")),
+        platform::catalog(&sorted.platform, &mut Vec::new()),
         Types::new(text(schema::FACTS_FILE)),
     ) else {
         return;
@@ -125,6 +125,10 @@ fn check_alone(sorted: &Sorted, report: &mut Report) {
 
 fn is_mesh_file(path: &str) -> bool {
     path.strip_prefix("mesh/").is_some_and(|file| file.ends_with(".cedar") && !file.contains('/'))
+}
+
+fn is_descriptor_set(path: &str) -> bool {
+    path.split_once('/').is_some_and(|(folder, file)| folder == grpc::FOLDER && file.ends_with(grpc::ENDING))
 }
 
 fn is_dns_label(name: &str) -> bool {

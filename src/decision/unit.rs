@@ -256,12 +256,18 @@ fn entry(
         None => format!("{stem}#{}", written.number),
     };
     let pst = policy.to_pst().map_err(|error| vec![fault(error.to_string())])?;
-    let footprint = footprint::of(pst.body());
+    let mut footprint = footprint::of(pst.body());
+    if !lint::fields::can_be_read(policy, context.against.types) {
+        footprint.forget_messages();
+    }
     faults.extend(check_literals(context, written, problems));
     faults.extend(footprint.keys.iter().filter_map(check_key).map(&fault));
     faults.extend(lint::inapplicable_actions(policy, context.against.types).into_iter().map(&fault));
     let warning = |message| Problem::warning(context.file, message).at(Some(written.span.clone()));
-    problems.extend(lint::warnings(policy, pst.body()).into_iter().map(warning));
+    problems.extend(lint::warnings(policy, pst.body()).into_iter().map(&warning));
+    let fields = lint::fields::check(policy, &footprint.keys, context.unit, context.against.known.catalog);
+    faults.extend(fields.faults.into_iter().map(&fault));
+    problems.extend(fields.warnings.into_iter().map(warning));
     let note = lint::index::note(context.file, context.unit, &name, pst.body());
     problems.extend(note.map(|note| note.at(Some(written.span.clone()))));
     let annotated = match annotations::read(context.unit, policy, context.against) {
@@ -342,6 +348,9 @@ fn check_key(used: &footprint::KeyUse) -> Option<String> {
         "args" | "numbers" | "decimals" | "kinds" if !key.is_empty() && !key.starts_with('/') && !is_name(key) => Some(
             format!("arguments are named by JSON pointer; write `/{key}`, or `{ANYWHERE}{key}` wherever it stands"),
         ),
+        "fields" if !key.is_empty() && !key.starts_with('/') => {
+            Some(format!("fields are named by JSON pointer; write `/{key}`"))
+        }
         _ => None,
     }
 }

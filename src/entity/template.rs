@@ -17,7 +17,9 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 const URL_BYTES_MAX: usize = 4096;
 
 /// The context's maps of what a body holds, by JSON pointer.
-const ARGUMENTS: [&str; 5] = ["args", "numbers", "decimals", "kinds", "fields"];
+const ARGUMENTS: [&str; 4] = ["args", "numbers", "decimals", "kinds"];
+/// Those of them that a gRPC message has.
+const FIELDS: [&str; 3] = ["fields", "numbers", "decimals"];
 
 /// A URL with variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,9 +135,16 @@ impl Template {
                 [Step::Field(http), Step::Field(bag), Step::Tag(key)] if http == "http" && bag == "query" => {
                     needed.query.merge(&Keys::Some([key.clone()].into()));
                 }
-                [Step::Field(bag), Step::Tag(pointer)] if ARGUMENTS.contains(&bag.as_str()) => {
+                [Step::Field(bag), Step::Tag(pointer)] if is_body(bag) => {
                     needed.body = true;
-                    needed.args.merge(&Keys::Some([pointer.clone()].into()));
+                    let keys = Keys::Some([pointer.clone()].into());
+                    if ARGUMENTS.contains(&bag.as_str()) {
+                        needed.args.merge(&keys);
+                    }
+                    if FIELDS.contains(&bag.as_str()) {
+                        needed.fields.merge(&keys);
+                        needed.message = true;
+                    }
                 }
                 // The task's parameters come with its token.
                 [Step::Field(first), ..] if matches!(first.as_str(), "http" | "env" | "taskParams") => {}
@@ -144,6 +153,11 @@ impl Template {
             }
         }
     }
+}
+
+/// Whether a map of the context holds what a body says.
+fn is_body(bag: &str) -> bool {
+    ARGUMENTS.contains(&bag) || FIELDS.contains(&bag)
 }
 
 impl Part {

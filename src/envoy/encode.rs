@@ -215,7 +215,9 @@ fn of_failure(code: Code, token: Option<&TokenMetadata>) -> Refusal<'static> {
         Code::BodyEncoded => told(415),
         Code::TooLarge => told(431),
         Code::BodyIncomplete => told(413),
-        Code::ConnectRefused | Code::UpgradeRefused | Code::TaskExpired | Code::ApprovalUsed => told(403),
+        Code::ConnectRefused | Code::UpgradeRefused | Code::StreamRefused | Code::TaskExpired | Code::ApprovalUsed => {
+            told(403)
+        }
         Code::TokenRejected => token(TokenFault::Rejected),
         Code::TokenExpired => token(TokenFault::Expired),
         Code::TcpUnsupported

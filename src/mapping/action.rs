@@ -1,6 +1,6 @@
 //! What is asked of a service: the action, and what it is asked about.
 
-use crate::body::{Inside, a2a, json::Json, llm, mcp};
+use crate::body::{Inside, a2a, grpc, json::Json, llm, mcp};
 use crate::call::{Body, Call, CanonicalPath, Target};
 use crate::catalog::{Protocol, Service};
 use crate::failure::{Code, Failure};
@@ -34,8 +34,8 @@ pub enum What {
         service: String,
         /// `Method`.
         method: String,
-        /// The message's fields by JSON pointer, where they are described and read.
-        fields: Vec<(String, String)>,
+        /// The message, where it is described and a policy reads it.
+        message: Option<grpc::Message>,
     },
     /// A message to an MCP server.
     Mcp(mcp::Ask),
@@ -67,11 +67,14 @@ impl Asked {
     pub fn arguments(&self) -> Option<&Json> {
         match &self.what {
             What::Http { document, .. } => document.as_ref(),
+            // What policies cannot see of a message is no part of what was approved.
+            What::Grpc { message, .. } => {
+                message.as_ref().filter(|message| message.is_whole).map(|message| &message.fields)
+            }
             What::Mcp(mcp::Ask::CallTool { arguments, .. } | mcp::Ask::GetPrompt { arguments, .. }) => Some(arguments),
             What::Mcp(
                 mcp::Ask::ReadResource { .. } | mcp::Ask::SubscribeResource { .. } | mcp::Ask::UseServer { .. },
             )
-            | What::Grpc { .. }
             | What::A2a(_)
             | What::Llm(_) => None,
         }
@@ -124,8 +127,8 @@ pub fn spoken(call: &Call, service: &Service, settings: &Settings) -> Result<Spo
 /// `internal` where what is inside is not of the protocol that the call is read as: a defect of the caller's.
 pub fn asked(call: &Call, spoken: Spoken, inside: Inside) -> Result<Asked, Failure> {
     let (protocol, path) = match (spoken, inside) {
-        (Spoken::Known(Asked { path, what: What::Grpc { service, method, .. } }), Inside::Grpc(fields)) => {
-            return Ok(Asked { path, what: What::Grpc { service, method, fields } });
+        (Spoken::Known(Asked { path, what: What::Grpc { service, method, .. } }), Inside::Grpc(message)) => {
+            return Ok(Asked { path, what: What::Grpc { service, method, message: Some(message) } });
         }
         (Spoken::Known(asked), Inside::Nothing) => return Ok(asked),
         // An agent's public card is read like any page.
@@ -265,5 +268,5 @@ fn grpc(call: &Call, path: CanonicalPath) -> Result<Asked, Failure> {
         return Err(mismatch("a gRPC path has no escapes, no query and no slash at its end"));
     }
     let (service, method) = ((*service).to_owned(), (*method).to_owned());
-    Ok(Asked { path, what: What::Grpc { service, method, fields: Vec::new() } })
+    Ok(Asked { path, what: What::Grpc { service, method, message: None } })
 }

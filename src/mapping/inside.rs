@@ -26,14 +26,12 @@ pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut Parts) -> Result<(),
     match &asked.what {
         What::Http { document: None, .. } => {}
         What::Http { document: Some(document), .. } => arguments(document, reads, parts)?,
-        What::Grpc { fields, .. } if fields.is_empty() => {}
-        What::Grpc { fields, .. } => {
-            let read = fields.iter().filter(|(pointer, _)| reads.args.contains(pointer));
-            parts.set_bag(
-                "Bag",
-                "fields",
-                read.map(|(pointer, text)| (pointer.clone(), text.as_str().into())).collect(),
-            );
+        What::Grpc { message: None, .. } => {}
+        What::Grpc { message: Some(message), .. } => {
+            let values = Values::of(&message.fields, &reads.fields, reads)?;
+            parts.set_bag("Bag", "fields", values.args);
+            parts.set_bag("NumberBag", "numbers", values.numbers);
+            parts.set_bag("DecimalBag", "decimals", values.decimals);
         }
         What::Mcp(ask) => mcp(ask, reads, parts)?,
         What::A2a(message) => a2a(message, parts),
@@ -46,7 +44,7 @@ fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> 
     match ask {
         mcp::Ask::CallTool { arguments: object, .. } => arguments(object, reads, parts),
         mcp::Ask::GetPrompt { arguments: object, .. } => {
-            parts.set_bag("Bag", "args", Values::of(object, reads)?.args);
+            parts.set_bag("Bag", "args", Values::of(object, &reads.args, reads)?.args);
             Ok(())
         }
         mcp::Ask::UseServer { method } => {
@@ -58,7 +56,7 @@ fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> 
 }
 
 fn arguments(object: &Json, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
-    let values = Values::of(object, reads)?;
+    let values = Values::of(object, &reads.args, reads)?;
     parts.set_bag("Bag", "args", values.args);
     parts.set_bag("NumberBag", "numbers", values.numbers);
     parts.set_bag("DecimalBag", "decimals", values.decimals);
@@ -108,9 +106,11 @@ struct Values {
 }
 
 impl Values {
-    fn of(document: &Json, reads: &Reads) -> Result<Self, Failure> {
+    /// Those at these pointers, and those of the names that are read wherever they stand.
+    fn of(document: &Json, pointers: &Keys, reads: &Reads) -> Result<Self, Failure> {
         let mut values = Self::default();
-        match &reads.args {
+        let numbers = reads.numbers;
+        match pointers {
             Keys::Some(pointers) => {
                 for pointer in pointers {
                     // Many a server would take it for the key that the policy reads.
@@ -118,7 +118,7 @@ impl Values {
                         return Err(in_another_case(key));
                     }
                     if let Some(value) = document.pointer(pointer) {
-                        values.add(pointer, value, reads)?;
+                        values.add(pointer, value, numbers)?;
                     }
                 }
             }
@@ -131,35 +131,35 @@ impl Values {
                     Failure::new(Code::BodyRefused, detail)
                 })?;
                 for (pointer, value) in all {
-                    values.add(&pointer, value, reads)?;
+                    values.add(&pointer, value, numbers)?;
                 }
             }
         }
         for name in &reads.names {
-            values.anywhere(name, document, reads)?;
+            values.anywhere(name, document, numbers)?;
         }
         Ok(values)
     }
 
     /// The one value that all members of this name have, whatever the case of its letters; of kind `several` where
     /// two of them differ.
-    fn anywhere(&mut self, name: &str, document: &Json, reads: &Reads) -> Result<(), Failure> {
+    fn anywhere(&mut self, name: &str, document: &Json, numbers: bool) -> Result<(), Failure> {
         let mut found = Vec::new();
         named(name, document, &mut found);
         let Some((first, others)) = found.split_first() else { return Ok(()) };
         let key = format!("{ANYWHERE}{name}");
         if others.iter().all(|other| other == first) {
-            return self.add(&key, first, reads);
+            return self.add(&key, first, numbers);
         }
         self.kinds.insert(key, "several".into());
         Ok(())
     }
 
-    fn add(&mut self, pointer: &str, value: &Json, reads: &Reads) -> Result<(), Failure> {
+    fn add(&mut self, pointer: &str, value: &Json, numbers: bool) -> Result<(), Failure> {
         let (kind, text) = match value {
             Json::Null => ("null", Some("null".to_owned())),
             Json::Bool(flag) => ("boolean", Some(flag.to_string())),
-            Json::Number(number) => ("number", Some(self.number(pointer, number, reads)?)),
+            Json::Number(number) => ("number", Some(self.number(pointer, number, numbers)?)),
             Json::Text(text) => ("string", Some(text.to_string())),
             Json::List(_) => ("list", None),
             Json::Object(_) => ("object", None),
@@ -172,12 +172,12 @@ impl Values {
     }
 
     /// The number's canonical text; by value, so that `1e3` and `1000.0` are the same number.
-    fn number(&mut self, pointer: &str, number: &Number, reads: &Reads) -> Result<String, Failure> {
+    fn number(&mut self, pointer: &str, number: &Number, is_read: bool) -> Result<String, Failure> {
         if let Some(integer) = number.to_i64() {
             self.numbers.insert(pointer.to_owned(), Value::Long(integer));
         } else if let Some(decimal) = number.to_decimal() {
             self.decimals.insert(pointer.to_owned(), Value::Decimal(decimal));
-        } else if reads.numbers {
+        } else if is_read {
             // A forbid that compares it would silently not apply.
             let detail =
                 format!("the number at `{}` fits neither a 64-bit integer nor a decimal", pointer.escape_debug());
@@ -222,7 +222,8 @@ mod tests {
             (r#"{"id":["1"]}"#, Some("list"), None),
             (r#"{"**/id":"1","**":{"id":"2"}}"#, Some("string"), Some("2")),
         ] {
-            let values = Values::of(&parse(text.as_bytes(), Limits::default()).unwrap(), &reads).unwrap();
+            let values =
+                Values::of(&parse(text.as_bytes(), Limits::default()).unwrap(), &Keys::default(), &reads).unwrap();
             let tag = |tags: &BTreeMap<String, Value>| tags.get("**/id").cloned();
             assert_eq!(tag(&values.kinds), kind.map(Value::from), "{text}");
             assert_eq!(tag(&values.args), value.map(Value::from), "{text}");

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
@@ -185,7 +187,7 @@ impl Reader {
         match folder.place(name, kind) {
             Place::PassedOver => {}
             Place::Folder(inner) => self.enter(&inner, &target)?,
-            Place::File => match text(&target) {
+            Place::File => match content(folder, &target) {
                 Ok((text, stamp)) => {
                     self.stamps.insert(folder.join(name), stamp);
                     self.reading.tree.files.insert(folder.join(name), text.into());
@@ -250,7 +252,20 @@ impl Reader {
     }
 }
 
-fn text(path: &Path) -> Result<(String, (SystemTime, u64)), Fault> {
+/// A file as a tree holds it: its text, and of a descriptor set its bytes as base64.
+fn content(folder: &Folder, path: &Path) -> Result<(String, (SystemTime, u64)), Fault> {
+    let (bytes, stamp) = bytes(path)?;
+    if *folder == Folder::Descriptors {
+        return Ok((STANDARD.encode(bytes), stamp));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        Fault(format!("is not UTF-8 at byte {offset}"), "save it as UTF-8")
+    })?;
+    Ok((text, stamp))
+}
+
+fn bytes(path: &Path) -> Result<(Vec<u8>, (SystemTime, u64)), Fault> {
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     let metadata = file.metadata().map_err(|error| unreadable(&error))?;
     let modified = metadata.modified().map_err(|error| unreadable(&error))?;
@@ -260,11 +275,7 @@ fn text(path: &Path) -> Result<(String, (SystemTime, u64)), Fault> {
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(Fault("is larger than 1 MiB".to_owned(), "split it into several files"));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let offset = error.utf8_error().valid_up_to();
-        Fault(format!("is not UTF-8 at byte {offset}"), "save it as UTF-8")
-    })?;
-    Ok((text, stamp))
+    Ok((bytes, stamp))
 }
 
 fn problem(file: &str, what: &str, fault: &Fault) -> Problem {

@@ -3,6 +3,7 @@
 //! Knows: the layout of `policies/`. Must not know: contents, the file system.
 
 use super::PLATFORM;
+use crate::catalog::grpc;
 
 /// Files that may stand at the top of a policy tree.
 pub const TOP_FILES: [&str; 5] =
@@ -19,6 +20,8 @@ pub enum Folder {
     Namespaces,
     /// `namespaces/<name>/`.
     Namespace(String),
+    /// `descriptors/`: its files are bytes, not texts.
+    Descriptors,
 }
 
 /// What a directory entry is, links followed.
@@ -54,6 +57,7 @@ impl Folder {
             Self::Mesh => "mesh".to_owned(),
             Self::Namespaces => "namespaces".to_owned(),
             Self::Namespace(name) => format!("namespaces/{name}"),
+            Self::Descriptors => grpc::FOLDER.to_owned(),
         }
     }
 
@@ -62,7 +66,9 @@ impl Folder {
     pub fn join(&self, name: &str) -> String {
         match self {
             Self::Top => name.to_owned(),
-            Self::Mesh | Self::Namespaces | Self::Namespace(_) => format!("{}/{name}", self.path()),
+            Self::Mesh | Self::Namespaces | Self::Namespace(_) | Self::Descriptors => {
+                format!("{}/{name}", self.path())
+            }
         }
     }
 
@@ -70,7 +76,7 @@ impl Folder {
     #[must_use]
     pub fn unit(&self) -> &str {
         match self {
-            Self::Top | Self::Mesh | Self::Namespaces => PLATFORM,
+            Self::Top | Self::Mesh | Self::Namespaces | Self::Descriptors => PLATFORM,
             Self::Namespace(name) => name,
         }
     }
@@ -92,9 +98,10 @@ impl Folder {
             (Self::Top, Kind::Folder) => match name {
                 "mesh" => Place::Folder(Self::Mesh),
                 "namespaces" => Place::Folder(Self::Namespaces),
+                grpc::FOLDER => Place::Folder(Self::Descriptors),
                 "tests" | "library" => Place::PassedOver,
                 _ => Place::Unexpected(format!(
-                    "folders here: mesh, namespaces, tests, library; files: {}",
+                    "folders here: mesh, namespaces, descriptors, tests, library; files: {}",
                     TOP_FILES.join(", ")
                 )),
             },
@@ -111,6 +118,12 @@ impl Folder {
                 "a namespace is a DNS label: 1 to 63 of a-z, 0-9 and `-`, which neither begins nor ends it".to_owned(),
             ),
             (Self::Namespaces, Kind::File) => Place::Unexpected("only folders here, one for each namespace".to_owned()),
+            (Self::Descriptors, Kind::File) if name.len() > grpc::ENDING.len() && name.ends_with(grpc::ENDING) => {
+                Place::File
+            }
+            (Self::Descriptors, Kind::File | Kind::Folder) => {
+                Place::Unexpected("here are descriptor sets: *.binpb".to_owned())
+            }
             (Self::Mesh | Self::Namespace(_), Kind::File)
                 if name.len() > ".cedar".len() && name.ends_with(".cedar") =>
             {
@@ -181,6 +194,12 @@ mod tests {
             (Folder::Mesh, "a.cedar.bak", Kind::File, "unexpected"),
             (Folder::Mesh, "a.cedar", Kind::Other, "unexpected"),
             (Folder::Mesh, "more", Kind::Folder, "unexpected"),
+            (Folder::Top, "descriptors", Kind::Folder, "folder"),
+            (Folder::Top, "descriptors", Kind::File, "unexpected"),
+            (Folder::Descriptors, "shop.binpb", Kind::File, "file"),
+            (Folder::Descriptors, ".binpb", Kind::File, "passed over"),
+            (Folder::Descriptors, "shop.proto", Kind::File, "unexpected"),
+            (Folder::Descriptors, "shop.binpb", Kind::Folder, "unexpected"),
             (shop(), "a_test.yaml", Kind::File, "passed over"),
             (shop(), "notes.txt", Kind::File, "unexpected"),
         ];

@@ -50,6 +50,11 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with("elicitation.state_ttl=1m").await
+    }
+
+    /// With one more setting.
+    async fn with(more: &str) -> Self {
         let tickets = FakeHttp::start(ticket("pending")).await;
         let issuer = Issuer::new("k");
         let home = TempDir::new().unwrap();
@@ -70,7 +75,7 @@ impl Scene {
                 json!(key_file)
             ),
             "profiles.default.identity.tokens=[{verified: {issuers: [idp]}}]".to_owned(),
-            "elicitation.state_ttl=1m".to_owned(),
+            more.to_owned(),
         ];
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         let config = config(home.path(), &settings);
@@ -273,6 +278,18 @@ async fn a_note_ends_with_its_time_and_is_of_one_process_without_a_key_file() {
     scene.tickets.set(ticket("pending"));
     let fresh = note_for(&mut client, &sent()).await;
     assert_eq!(reason(&mut replica.client().await, sent().answering(&[&fresh])).await, "message_refused");
+}
+
+#[tokio::test]
+async fn replicas_with_one_key_file_take_one_anothers_notes() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, [b'k'; 32]).unwrap();
+    let shared = format!("elicitation.key_file={}", json!(file));
+    let (first, second) = (Scene::with(&shared).await, Scene::with(&shared).await);
+    let note = note_for(&mut first.client().await, &sent()).await;
+    second.tickets.set(ticket("approved"));
+    assert_eq!(reason(&mut second.client().await, sent().answering(&[&note])).await, "policy_permit");
 }
 
 #[tokio::test]

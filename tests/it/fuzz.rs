@@ -9,6 +9,7 @@
 pub mod agree;
 mod bodies;
 mod grammar;
+mod grpc;
 mod mutate;
 mod policies;
 

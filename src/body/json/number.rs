@@ -15,6 +15,18 @@ const EXPONENT_MAX: u64 = 999_999_999_999_999_999;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Number(SmolStr);
 
+impl From<i64> for Number {
+    fn from(value: i64) -> Self {
+        Self(smol_str::format_smolstr!("{value}"))
+    }
+}
+
+impl From<u64> for Number {
+    fn from(value: u64) -> Self {
+        Self(smol_str::format_smolstr!("{value}"))
+    }
+}
+
 /// `digits` times ten to the `exponent`: digits without zeros at either end, none for zero.
 struct Exact {
     is_negative: bool,

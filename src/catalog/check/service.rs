@@ -25,6 +25,7 @@ impl Checker<'_> {
         let namespace = known.map(|(namespace, _)| namespace.to_owned()).unwrap_or_default();
         let protocol = self.protocol(written.protocol);
         self.only_for(&span, protocol, Protocol::Grpc, ("methods", !written.methods.is_empty()));
+        self.only_for(&span, protocol, Protocol::Grpc, ("grpc", written.grpc.is_some()));
         self.only_for(&span, protocol, Protocol::Mcp, ("mcp", written.mcp.is_some()));
         self.only_for(&span, protocol, Protocol::Mcp, ("tools", !written.tools.is_empty()));
         self.only_for(&span, protocol, Protocol::A2a, ("a2a", written.a2a.is_some()));
@@ -44,6 +45,7 @@ impl Checker<'_> {
             routes: self.routes(written.routes),
             methods: self.methods(span.clone(), written.methods),
             token: written.token.map(|token| self.token(token)),
+            grpc: self.grpc(written.grpc),
             mcp: self.mcp(protocol, written.mcp),
             tools: self.tools(written.tools),
             a2a: self.a2a(protocol, written.a2a),

@@ -144,6 +144,6 @@ fn a_service_whose_protocol_has_no_rules_says_so() {
         let mut reply = reply_of(&service);
         let call = call("POST", None, "{}");
         let read = asked(&call, &service, &mapping::Settings::default(), &Reads::default(), &mut reply);
-        assert_eq!(read.map_err(|failure| failure.code), Err(Code::Unmapped), "{protocol:?}");
+        assert_eq!(read.map(|_| ()).map_err(|failure| failure.code), Err(Code::Unmapped), "{protocol:?}");
     }
 }

@@ -4,6 +4,7 @@
 
 mod check;
 mod mcp;
+mod message;
 
 pub use mcp::Mcp;
 
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use super::approval::GivenApproval;
 use super::yaml;
 use crate::call::UnixMillis;
+use crate::catalog::grpc::Method;
 use crate::identity::Proof;
 use crate::identity::rules::Kind;
 use crate::problem::Problem;
@@ -98,6 +100,9 @@ pub struct Grpc {
     pub service: Option<String>,
     /// `package.Service/Method`.
     pub method: String,
+    /// The message, where the service has a descriptor set: an object by the names of the `.proto` file. Nothing
+    /// but defaults where it is not said.
+    pub message: Option<Value>,
     /// Metadata: one value or a list of values each.
     pub headers: BTreeMap<String, Value>,
     /// Authority.
@@ -108,6 +113,15 @@ pub struct Grpc {
     pub sni: Option<String>,
     /// Address of the connection's far end.
     pub source_ip: Option<String>,
+}
+
+/// What the catalogue knows of a call that does not say it.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogued {
+    /// Authority of the called service.
+    pub host: Option<String>,
+    /// The called gRPC method, where it is described.
+    pub method: Option<Method>,
 }
 
 /// What look-ups would find; it has the types of `facts.cedarschema`.
@@ -232,6 +246,18 @@ pub fn moment(text: &str, now: UnixMillis) -> Result<i64, String> {
     }
 }
 
+impl Grpc {
+    /// The body, as far as it can be written: nobody but a descriptor says how.
+    fn body(&self, method: Option<&Method>) -> Result<Option<Vec<u8>>, String> {
+        match (&self.message, method) {
+            (Some(written), Some(method)) => message::body(written, &method.input).map(Some),
+            (None, Some(method)) => message::body(&Value::Object(Map::new()), &method.input).map(Some),
+            (Some(_), None) => Err(format!("`message` needs a descriptor set that has `{}`", self.method)),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
 impl Sent {
     /// The service it names by id.
     #[must_use]
@@ -244,11 +270,11 @@ impl Sent {
         }
     }
 
-    /// The check that a proxy would send, as protobuf JSON. `host` is used where the call names none.
+    /// The check that a proxy would send, as protobuf JSON.
     ///
     /// # Errors
-    /// A header that is neither text nor number.
-    pub fn check_json(&self, caller: Option<&Caller>, host: Option<String>) -> Result<String, String> {
+    /// A header that is neither text nor number; a message that is not described, or not as it is described.
+    pub fn check_json(&self, caller: Option<&Caller>, known: Catalogued) -> Result<String, String> {
         let parts = match self {
             Self::Check(text) => return Ok(text.clone()),
             Self::Mcp(message) => message.parts()?,
@@ -264,6 +290,7 @@ impl Sent {
                 body: request.body.as_ref().map(body),
             },
             Self::Grpc(grpc) => {
+                let body = grpc.body(known.method.as_ref())?;
                 let mut headers = headers(&grpc.headers)?;
                 if !headers.iter().any(|(name, _)| name == "content-type") {
                     headers.push(("content-type".to_owned(), "application/grpc".to_owned()));
@@ -277,11 +304,11 @@ impl Sent {
                     sni: grpc.sni.as_deref(),
                     source_ip: grpc.source_ip.as_deref(),
                     headers,
-                    body: None,
+                    body,
                 }
             }
         };
-        Ok(parts.check(caller, host).to_string())
+        Ok(parts.check(caller, known.host).to_string())
     }
 }
 
@@ -318,7 +345,7 @@ mod tests {
     #[test]
     fn a_body_is_sent_whole_and_says_so() {
         let (given, _) = read("c", "{request: {method: POST, body: {a: 1}, headers: {X-A: [1, b]}}}").unwrap();
-        let check: Value = serde_json::from_str(&given.sent.check_json(None, None).unwrap()).unwrap();
+        let check: Value = serde_json::from_str(&given.sent.check_json(None, Catalogued::default()).unwrap()).unwrap();
         let http = &check["attributes"]["request"]["http"];
         assert_eq!(http["rawBody"], "eyJhIjoxfQ==");
         let headers: Vec<String> = http["headerMap"]["headers"]

@@ -11,7 +11,7 @@ use super::super::manifest::{self, Manifest};
 use super::super::schema::{self, FactsType, Types};
 use super::super::snapshot::{Files, Platform};
 use super::super::unit::{Against, MESH, Unit};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, grpc};
 use crate::problem::Problem;
 use crate::query::{Node, Uid, Value};
 
@@ -30,7 +30,8 @@ pub(super) fn check(
         problems.push(Problem::error(schema::BUILT_IN_FILE, message).help(help));
     }
     let manifest = keep(Manifest::parse(text(manifest::FILE)), &mut problems);
-    let catalog = keep(Catalog::parse("catalog.yaml", text("catalog.yaml")), &mut problems);
+    let catalog = catalog(files, &mut problems);
+    let catalog = keep(catalog, &mut problems);
     let types = keep(Types::new(text(schema::FACTS_FILE)), &mut problems);
     let (Some(manifest), Some(catalog), Some(types)) = (manifest, catalog, types) else { return Err(problems) };
     let declared = declared(text("entities.json"), &types, &mut problems);
@@ -66,6 +67,12 @@ pub(super) fn check(
         }
         _ => Err(problems),
     }
+}
+
+/// The catalogue with the descriptor sets it names; what is wrong with those goes to `problems`.
+pub(super) fn catalog(files: &Files, problems: &mut Vec<Problem>) -> Result<Catalog, Vec<Problem>> {
+    let sets = grpc::Sets::of(files.iter().map(|(path, text)| (path.as_str(), text.as_ref())), problems);
+    Catalog::parse_with("catalog.yaml", files.get("catalog.yaml").map_or("", AsRef::as_ref), &sets)
 }
 
 fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {

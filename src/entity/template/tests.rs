@@ -115,7 +115,9 @@ fn exactly_the_arguments_that_a_url_names_are_needed() {
     };
     let args = |pointers: &[&str]| Keys::Some(pointers.iter().map(|pointer| (*pointer).to_owned()).collect());
     let needed = needs("http://h/${context.args[/change_ticket]}/${context.fields[/a/b]}?n=${context.numbers[/n]}");
-    assert_eq!((needed.args, needed.body), (args(&["/change_ticket", "/a/b", "/n"]), true));
+    assert_eq!((needed.args, needed.body), (args(&["/change_ticket", "/n"]), true));
+    assert_eq!((needed.fields, needed.message), (args(&["/a/b", "/n"]), true));
+    assert!(!needs("http://h/${context.args[/a]}").message);
     for text in ["http://h/${principal.task.id}", "http://h/${context.taskParams[ticket]}", "http://h/${resource.id}"] {
         assert_eq!(needs(text), Reads::default(), "{text}");
     }

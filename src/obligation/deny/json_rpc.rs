@@ -55,6 +55,7 @@ impl Codes {
             Code::EraRefused => self.version,
             Code::ConnectRefused
             | Code::UpgradeRefused
+            | Code::StreamRefused
             | Code::TcpUnsupported
             | Code::PeerRejected
             | Code::XfccRejected

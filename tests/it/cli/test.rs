@@ -256,3 +256,39 @@ tests:
     let run = picket_in(dir.path(), &["test", "--policies", ".", "--config", "tests/picket.yaml"], "").ends_with(4);
     assert!(run.stdout.contains("0 passed, 2 failed"), "{}", run.stdout);
 }
+
+#[test]
+fn a_grpc_message_is_written_by_its_names_and_sent_as_a_client_would() {
+    let policy = r#"@id("small") permit (principal, action == Action::"grpc.call", resource)
+when { context has fields && context has numbers && context.fields.hasTag("/order_id") && context.fields.getTag("/order_id") == "o-1"
+       && context.numbers.hasTag("/amount/units") && context.numbers.getTag("/amount/units") < 100 };"#;
+    let catalog = "services: [{id: shop/refunds, protocol: grpc, grpc: {descriptors: orders.binpb}}, {id: shop/plain, protocol: grpc}]";
+    let grpc =
+        |service: &str, message: &str| format!("grpc: {{service: {service}, method: shop.v1.Orders/Refund{message}}}");
+    let full = r#", message: {order_id: o-1, amount: {units: "99"}, reason: LATE, items: [{sku: a}], labels: {x: {}}, receipt: AA==, flags: {true: y}}"#;
+    let run = |call: &str, decision: &str| {
+        let suite = format!("suite: s\ntests:\n  - {{name: a, {call}, expect: {{decision: {decision}}}}}\n");
+        let files = [("catalog.yaml", catalog), ("namespaces/shop/a.cedar", policy), ("tests/s_test.yaml", &suite)];
+        let dir = tree(&files);
+        std::fs::create_dir(dir.path().join("descriptors")).unwrap();
+        std::fs::write(dir.path().join("descriptors/orders.binpb"), crate::grpc::set("orders.proto")).unwrap();
+        picket_in(dir.path(), &["test", "--policies", "."], "")
+    };
+    run(&grpc("shop/refunds", full), "allow").ends_with(0);
+    run(&grpc("shop/refunds", &full.replace("99", "100")), "deny").ends_with(0);
+    run(&grpc("shop/refunds", ""), "deny").ends_with(0);
+    for (call, message) in [
+        (grpc("shop/refunds", ", message: {order: o-1}"), "`shop.v1.RefundRequest` has no field `order`"),
+        (grpc("shop/refunds", ", message: {amount: {units: 1.5}}"), "`1.5` is no value of field `shop.v1.Money.units`"),
+        (grpc("shop/refunds", ", message: {reason: SOON}"), "is no value of field `shop.v1.RefundRequest.reason`"),
+        (grpc("shop/plain", ", message: {}"), "`message` needs a descriptor set"),
+    ] {
+        let run = run(&call, "deny");
+        assert!(
+            run.code != 0 && format!("{}{}", run.stdout, run.stderr).contains(message),
+            "{message}: {}{}",
+            run.stdout,
+            run.stderr
+        );
+    }
+}

@@ -4,6 +4,7 @@
 //! got. Listeners are set as `deploy/envoy.yaml` sets them, unless a test is about leaving something out.
 
 mod callers;
+mod fields;
 mod grpc;
 mod headers;
 pub mod issuer;

@@ -27,7 +27,15 @@ services:
   - {id: pay/billing}
   - {id: bad/thing}
   - {id: agents/tools, protocol: mcp}
+  - {id: agents/orders, protocol: grpc, grpc: {descriptors: orders.binpb}}
 ";
+
+/// A server over [`TREE`] and the descriptor set it names.
+async fn start(settings: &[&str]) -> Server {
+    let set = crate::grpc::set_text("orders.proto");
+    let files: Vec<(&str, &str)> = TREE.iter().copied().chain([("descriptors/orders.binpb", set.as_str())]).collect();
+    Server::start(&files, settings).await
+}
 
 /// Policies that read a query key and a header, that need a look-up, and that do not parse.
 const TREE: &[(&str, &str)] = &[
@@ -181,7 +189,7 @@ async fn every_failure_code_is_reached_and_has_its_status() {
         key_set.display()
     );
     let lookup_now = lookup(&source, "5s");
-    let server = Server::start(TREE, &[PROFILES, LISTENERS, &issuer, &lookup_now]).await;
+    let server = start(&[PROFILES, LISTENERS, &issuer, &lookup_now]).await;
     for (code, status, listener, check) in rows(&tasks) {
         let said = server.client_of(listener).await.ask(check).await;
         reached.add(code, status, &said);
@@ -190,7 +198,7 @@ async fn every_failure_code_is_reached_and_has_its_status() {
     reached.add(Code::ApprovalUsed, 403, &crate::approvals::used().await);
 
     // Our own trouble.
-    let late = Server::start(TREE, &["limits.check.deadline=0s"]).await;
+    let late = start(&["limits.check.deadline=0s"]).await;
     reached.add(Code::Deadline, 503, &late.client().await.ask(orders()).await);
     let empty = Server::over(Arc::new(TempDir::new().unwrap()), &["policies.dir=/nowhere/at/all"]).await;
     reached.add(Code::NotReady, 503, &empty.client().await.ask(orders()).await);
@@ -204,7 +212,7 @@ async fn every_failure_code_is_reached_and_has_its_status() {
 /// What a second check is told while the only place is taken by one that waits for its source.
 async fn overloaded() -> crate::harness::Said {
     let source = FakeHttp::start(Reply::Hang).await;
-    let server = Server::start(TREE, &["limits.in_flight_max=1", &lookup(&source, "5s")]).await;
+    let server = start(&["limits.in_flight_max=1", &lookup(&source, "5s")]).await;
     let mut first = server.client().await;
     let mut waiting = Box::pin(first.ask(orders().service("pay/billing")));
     let mut second = server.client().await;

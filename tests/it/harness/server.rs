@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use picket::config::{self, Config, Sources};
 use picket::decision::snapshot::Tree;
@@ -46,7 +48,9 @@ pub fn write(folder: &Path, tree: &Tree) {
     }
     for (path, text) in &tree.files {
         std::fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();
-        std::fs::write(folder.join(path), text.as_bytes()).unwrap();
+        let is_base64 = path.starts_with("descriptors/");
+        let content = if is_base64 { STANDARD.decode(text.as_bytes()).unwrap() } else { text.as_bytes().to_vec() };
+        std::fs::write(folder.join(path), content).unwrap();
     }
 }
 

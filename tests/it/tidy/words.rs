@@ -7,6 +7,11 @@ const WORDS: &[(&str, &[&str], &str)] = &[
     ("envoy_types", &["src/envoy", "src/server"], "the proxy's protocol is the edge's affair"),
     ("tonic::Status", &["src/envoy", "src/server"], "a gRPC error hands the decision to the proxy's failure mode"),
     ("cedar_policy", &["src/decision", "src/entity", "src/policy", "src/cli/validate"], "Cedar lives in the PDP"),
+    (
+        "prost_reflect",
+        &["src/catalog/grpc.rs", "src/body/grpc", "src/cli/offline/form/message.rs"],
+        "descriptors are the reader's affair",
+    ),
     ("prometheus_client", &["src/telemetry", "src/server"], "metrics are telemetry's"),
     ("opentelemetry", &["src/telemetry", "src/server"], "traces are telemetry's"),
     ("std::env", READERS, "settings come through the configuration"),

@@ -195,6 +195,7 @@ fn every_code_has_its_json_rpc_code_in_every_era() {
         header_mismatch: sessions 400 -32600, 2026 400 -32020, unread 400 -32020, a2a 400 -32600
         era_refused: sessions 400 -32022, 2026 400 -32022, unread 400 -32022, a2a 400 -32009
         rpc_method_unknown: sessions 400 -32601, 2026 404 -32601, unread 404 -32601, a2a 404 -32601
+        stream_refused: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
         method_not_allowed: sessions 405 -32600, 2026 405 -32600, unread 405 -32600, a2a 405 -32600
         number_refused: sessions 400 -32602, 2026 400 -32602, unread 400 -32602, a2a 400 -32602
         connect_refused: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403

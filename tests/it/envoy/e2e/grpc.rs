@@ -29,7 +29,7 @@ when { principal has token && principal.token.roles.contains("clerk") };
 "#;
 
 /// An upstream that speaks gRPC: a health service.
-async fn serve(scene: &mut Scene) {
+pub async fn serve(scene: &mut Scene) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     scene.cluster(http2(cluster_of("health", &[loopback(listener.local_addr().unwrap().port())])));
     let (_, service) = tonic_health::server::health_reporter();

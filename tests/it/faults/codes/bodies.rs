@@ -7,7 +7,9 @@ use crate::harness::{Check, FRONTEND, check};
 /// A permit, and a forbid that reads a number.
 pub const POLICIES: &str = r#"permit (principal, action in Action::"any", resource);
 forbid (principal, action == Action::"mcp.tools.call", resource)
-when { context.numbers.hasTag("/n") && context.numbers.getTag("/n") > 5 };"#;
+when { context.numbers.hasTag("/n") && context.numbers.getTag("/n") > 5 };
+forbid (principal, action == Action::"grpc.call", resource)
+when { context has fields && context.fields.hasTag("/order_id") && context.fields.getTag("/order_id") == "x" };"#;
 
 /// A call of a tool, as a client of the newest revision sends it, with its body, headers and method changed.
 fn call(method: &str, body: &str, headers: &[(&str, &str)]) -> Check {
@@ -44,6 +46,7 @@ pub fn tool_call(arguments: &str) -> Check {
 /// Code, status, listener and check.
 pub fn rows() -> Vec<(Code, i32, &'static str, Check)> {
     let good = message("tools/call", "{}");
+    let stream = check("POST", "/shop.v1.Orders/Upload").service("agents/orders").by(FRONTEND);
     let post = |body: &str, headers: &[(&str, &str)]| call("POST", body, headers);
     vec![
         (Code::BodyIncomplete, 413, "default", post(&good, &[("x-envoy-auth-partial-body", "true")])),
@@ -53,6 +56,7 @@ pub fn rows() -> Vec<(Code, i32, &'static str, Check)> {
         (Code::HeaderMismatch, 400, "default", post(&good, &[("mcp-name", "u")])),
         (Code::EraRefused, 400, "default", post(&good, &[("mcp-protocol-version", "2024-11-05")])),
         (Code::RpcMethodUnknown, 404, "default", post(&message("tools/Call", "{}"), &[("mcp-method", "tools/Call")])),
+        (Code::StreamRefused, 403, "default", stream.header("content-type", "application/grpc")),
         (Code::MethodNotAllowed, 405, "default", call("PUT", &good, &[])),
         (Code::NumberRefused, 400, "default", post(&message("tools/call", r#"{"n":1e30}"#), &[])),
     ]

@@ -1,0 +1,351 @@
+//! A message's fields by its descriptor.
+//!
+//! Knows: field types, presence, maps. Must not know: frames, calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::TryFromIntError;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Syntax};
+
+use super::Message;
+use super::wire::{Cursor, Part, Wire};
+use crate::body::json::{Json, Limits, Number, SmolStr};
+use crate::catalog::grpc::UnknownFields;
+
+/// Most fields of descriptors that are gone through, sent or not: a short message may hold many others, and each has
+/// its defaults. A hundred thousand take some 10 ms.
+const FIELDS_MAX: usize = 1 << 17;
+
+/// Why bytes are not one exact message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// More than [`Limits::bytes_max`].
+    #[error("the message has {bytes} bytes, at most {max} are read")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// More than [`Limits::depth_max`].
+    #[error("the message nests deeper than {0} levels")]
+    TooDeep(usize),
+    /// More than [`Limits::values_max`], or more fields than are gone through.
+    #[error("the message has more than {0} values or fields")]
+    TooMany(usize),
+    /// It ends within a value.
+    #[error("the message ends within a value")]
+    Cut,
+    /// A varint of more than 64 bits or not in its shortest form.
+    #[error("the message has a varint that is longer than it must be")]
+    Varint,
+    /// A tag that no field can have.
+    #[error("the message has a tag that is none")]
+    Tag,
+    /// A group, proto2's old way to nest.
+    #[error("the message has a group; groups are not read")]
+    Group,
+    /// A field that its descriptor does not have.
+    #[error("the descriptor of `{message}` has no field {number}")]
+    Unknown {
+        /// Name of the message's type.
+        message: String,
+        /// The field.
+        number: u32,
+    },
+    /// A field that is not repeated occurs twice: servers take the first, the last, or merge them.
+    #[error("field `{0}` occurs twice")]
+    Repeated(String),
+    /// A key of a map occurs twice.
+    #[error("a key of map `{0}` occurs twice")]
+    RepeatedKey(String),
+    /// Two members of one `oneof`.
+    #[error("two members of the oneof `{0}` occur")]
+    Oneof(String),
+    /// A value that is not written as its field's type is.
+    #[error("field `{0}` is not written as its type is")]
+    Type(String),
+    /// A value that its field's type does not have; servers cut it to size or take it as unknown.
+    #[error("field `{0}` has a value that its type does not have")]
+    Value(String),
+    /// A text that is not UTF-8.
+    #[error("field `{0}` is not UTF-8")]
+    NotUtf8(String),
+    /// A field without which there is no message (proto2).
+    #[error("field `{0}` is missing")]
+    Missing(String),
+}
+
+/// Reads a message of this type.
+pub(super) fn read(
+    bytes: &[u8],
+    descriptor: &MessageDescriptor,
+    unknown: UnknownFields,
+    limits: Limits,
+) -> Result<Message, Refused> {
+    if bytes.len() > limits.bytes_max {
+        return Err(Refused::TooLong { bytes: bytes.len(), max: limits.bytes_max });
+    }
+    let mut reader = Reader { unknown, limits, values: 0, fields: 0, is_whole: true };
+    let fields = reader.message(bytes, descriptor, 0)?;
+    Ok(Message { fields, is_whole: reader.is_whole })
+}
+
+struct Reader {
+    unknown: UnknownFields,
+    limits: Limits,
+    /// How many values were read so far.
+    values: usize,
+    /// How many fields of descriptors were gone through so far.
+    fields: usize,
+    is_whole: bool,
+}
+
+/// What was found in one message so far, by field number.
+#[derive(Default)]
+struct Found {
+    values: BTreeMap<u32, Json>,
+    keys: BTreeSet<(u32, SmolStr)>,
+    oneofs: BTreeSet<String>,
+}
+
+impl Reader {
+    // As deep as the message, which the limits bound.
+    fn message(&mut self, bytes: &[u8], descriptor: &MessageDescriptor, depth: usize) -> Result<Json, Refused> {
+        if depth > self.limits.depth_max {
+            return Err(Refused::TooDeep(self.limits.depth_max));
+        }
+        self.fields = self.fields.saturating_add(descriptor.fields().len());
+        if self.fields > FIELDS_MAX {
+            return Err(Refused::TooMany(FIELDS_MAX));
+        }
+        let mut found = Found::default();
+        let mut cursor = Cursor::new(bytes);
+        while !cursor.is_empty() {
+            let (number, wire) = cursor.tag()?;
+            let part = cursor.part(wire)?;
+            match descriptor.get_field(number) {
+                Some(field) => self.field(&field, part, &mut found, depth)?,
+                None => self.unknown(descriptor, number)?,
+            }
+        }
+        self.finished(descriptor, found)
+    }
+
+    fn unknown(&mut self, descriptor: &MessageDescriptor, number: u32) -> Result<(), Refused> {
+        match self.unknown {
+            UnknownFields::Refused => Err(Refused::Unknown { message: descriptor.full_name().to_owned(), number }),
+            UnknownFields::Allowed => {
+                self.is_whole = false;
+                Ok(())
+            }
+        }
+    }
+
+    fn field(
+        &mut self,
+        field: &FieldDescriptor,
+        part: Part<'_>,
+        found: &mut Found,
+        depth: usize,
+    ) -> Result<(), Refused> {
+        let number = field.number();
+        if field.is_map() {
+            let (key, value) = self.entry(field, part, depth)?;
+            if !found.keys.insert((number, key.clone())) {
+                return Err(Refused::RepeatedKey(field.full_name().to_owned()));
+            }
+            match found.values.entry(number).or_insert_with(|| Json::Object(Vec::new())) {
+                Json::Object(members) => members.push((key, value)),
+                Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_) => {}
+            }
+            return Ok(());
+        }
+        if field.is_list() {
+            for item in self.items(field, part, depth)? {
+                match found.values.entry(number).or_insert_with(|| Json::List(Vec::new())) {
+                    Json::List(items) => items.push(item),
+                    Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::Object(_) => {}
+                }
+            }
+            return Ok(());
+        }
+        if found.values.contains_key(&number) {
+            return Err(Refused::Repeated(field.full_name().to_owned()));
+        }
+        if let Some(oneof) = field.containing_oneof()
+            && !found.oneofs.insert(oneof.name().to_owned())
+        {
+            return Err(Refused::Oneof(oneof.full_name().to_owned()));
+        }
+        let value = self.value(field, part, depth)?;
+        found.values.insert(number, value);
+        Ok(())
+    }
+
+    /// Items of a list: one, or as many as are packed. Every server reads both, whatever the `.proto` file says.
+    fn items(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<Vec<Json>, Refused> {
+        let (Part::Bytes(bytes), Some(wire)) = (part, packed(&field.kind())) else {
+            return Ok(vec![self.value(field, part, depth)?]);
+        };
+        let mut items = Vec::new();
+        let mut cursor = Cursor::new(bytes);
+        while !cursor.is_empty() {
+            let part = cursor.part(wire)?;
+            items.push(self.value(field, part, depth)?);
+        }
+        Ok(items)
+    }
+
+    /// An entry of a map: a message of key and value, each with its default where it is left out.
+    fn entry(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<(SmolStr, Json), Refused> {
+        let (Part::Bytes(bytes), Kind::Message(entry)) = (part, field.kind()) else {
+            return Err(Refused::Type(field.full_name().to_owned()));
+        };
+        let mut read = self.message(bytes, &entry, depth + 1)?;
+        let [key, value] = [entry.map_entry_key_field(), entry.map_entry_value_field()];
+        let key = match read.take(key.name()) {
+            Some(sent) => sent,
+            None => self.default(&key, depth)?,
+        };
+        let value = match read.take(value.name()) {
+            Some(sent) => sent,
+            None => self.default(&value, depth)?,
+        };
+        Ok((key.scalar().unwrap_or_default().into(), value))
+    }
+
+    /// The fields in the order of their numbers. Those without presence are there with their default: whether that
+    /// was sent or left out, no server can tell.
+    fn finished(&mut self, descriptor: &MessageDescriptor, mut found: Found) -> Result<Json, Refused> {
+        let mut members = Vec::new();
+        for field in descriptor.fields() {
+            let value = match found.values.remove(&field.number()) {
+                Some(value) => value,
+                None if field.is_required() => return Err(Refused::Missing(field.full_name().to_owned())),
+                None if field.supports_presence() || field.is_list() || field.is_map() => continue,
+                None => self.default(&field, 0)?,
+            };
+            members.push((SmolStr::new(field.name()), value));
+        }
+        Ok(Json::Object(members))
+    }
+
+    fn default(&mut self, field: &FieldDescriptor, depth: usize) -> Result<Json, Refused> {
+        let part = match field.kind() {
+            // An empty message has the defaults of its own fields.
+            Kind::String | Kind::Bytes | Kind::Message(_) => Part::Bytes(&[]),
+            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Part::Fixed64([0; 8]),
+            Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => Part::Fixed32([0; 4]),
+            Kind::Enum(kind) => Part::Varint(i64::from(kind.default_value().number()).cast_unsigned()),
+            Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 | Kind::Sint32 | Kind::Sint64 | Kind::Bool => {
+                Part::Varint(0)
+            }
+        };
+        self.value(field, part, depth)
+    }
+
+    fn value(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<Json, Refused> {
+        self.values += 1;
+        if self.values > self.limits.values_max {
+            return Err(Refused::TooMany(self.limits.values_max));
+        }
+        let name = || field.full_name().to_owned();
+        match (field.kind(), part) {
+            (Kind::Message(descriptor), Part::Bytes(bytes)) if !field.is_group() => {
+                self.message(bytes, &descriptor, depth + 1)
+            }
+            (Kind::String, Part::Bytes(bytes)) => {
+                let text = std::str::from_utf8(bytes).map_err(|_| Refused::NotUtf8(name()))?;
+                Ok(Json::Text(text.into()))
+            }
+            (Kind::Bytes, Part::Bytes(bytes)) => Ok(Json::Text(STANDARD.encode(bytes).into())),
+            (Kind::Enum(kind), Part::Varint(bits)) => {
+                let number = i32::try_from(bits.cast_signed()).map_err(|_| Refused::Value(name()))?;
+                self.enumerated(&kind, number).ok_or_else(|| Refused::Value(name()))
+            }
+            (kind, part) => match scalar(&kind, part) {
+                Some(Some(value)) => Ok(value),
+                Some(None) => Err(Refused::Value(name())),
+                None => Err(Refused::Type(name())),
+            },
+        }
+    }
+
+    /// An enumeration's name; of several names of one number the first in the `.proto` file. A number without a
+    /// name is a value of a newer file, and is treated as a field of one is. Where the file is proto2, servers differ:
+    /// to some the field is then not there.
+    fn enumerated(&mut self, kind: &EnumDescriptor, number: i32) -> Option<Json> {
+        let value = kind.get_value(number);
+        match (value, self.unknown, kind.parent_file().syntax()) {
+            (Some(value), _, _) => {
+                let declared = kind.enum_descriptor_proto();
+                let is_alone = !declared.options.as_ref().is_some_and(|options| options.allow_alias());
+                let first = declared.value.iter().find(|one| is_alone || one.number() == number);
+                let name = first.filter(|_| !is_alone).map_or(value.name(), |first| first.name());
+                Some(Json::Text(name.into()))
+            }
+            (None, UnknownFields::Allowed, Syntax::Proto3) => {
+                self.is_whole = false;
+                Some(Json::Number(i64::from(number).into()))
+            }
+            (None, UnknownFields::Allowed | UnknownFields::Refused, Syntax::Proto2 | Syntax::Proto3) => None,
+        }
+    }
+}
+
+/// How the items of a packed list are written; `None` for what cannot be packed.
+fn packed(kind: &Kind) -> Option<Wire> {
+    match kind {
+        Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Some(Wire::Fixed64),
+        Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => Some(Wire::Fixed32),
+        Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 | Kind::Sint32 | Kind::Sint64 => Some(Wire::Varint),
+        Kind::Bool | Kind::Enum(_) => Some(Wire::Varint),
+        Kind::String | Kind::Bytes | Kind::Message(_) => None,
+    }
+}
+
+/// A number or truth value: `None` where it is not written as its type is, an inner `None` where its type does not
+/// have it. What is no number (NaN, the infinities) no policy could compare.
+fn scalar(kind: &Kind, part: Part<'_>) -> Option<Option<Json>> {
+    let signed = |value: i64| Json::Number(value.into());
+    let unsigned = |value: u64| Json::Number(value.into());
+    Some(match (kind, part) {
+        (Kind::Double, Part::Fixed64(bytes)) => float(&format!("{:e}", f64::from_le_bytes(bytes))),
+        (Kind::Float, Part::Fixed32(bytes)) => float(&format!("{:e}", f32::from_le_bytes(bytes))),
+        (Kind::Int32, Part::Varint(bits)) => {
+            fit::<i32>(bits.cast_signed().try_into()).map(|value| signed(value.into()))
+        }
+        (Kind::Int64, Part::Varint(bits)) => Some(signed(bits.cast_signed())),
+        (Kind::Uint32, Part::Varint(bits)) => fit::<u32>(bits.try_into()).map(|value| unsigned(value.into())),
+        (Kind::Uint64, Part::Varint(bits)) => Some(unsigned(bits)),
+        (Kind::Sint32, Part::Varint(bits)) => fit::<u32>(bits.try_into()).map(|bits| signed(zigzag(bits.into()))),
+        (Kind::Sint64, Part::Varint(bits)) => Some(signed(zigzag(bits))),
+        (Kind::Fixed32, Part::Fixed32(bytes)) => Some(unsigned(u32::from_le_bytes(bytes).into())),
+        (Kind::Fixed64, Part::Fixed64(bytes)) => Some(unsigned(u64::from_le_bytes(bytes))),
+        (Kind::Sfixed32, Part::Fixed32(bytes)) => Some(signed(i32::from_le_bytes(bytes).into())),
+        (Kind::Sfixed64, Part::Fixed64(bytes)) => Some(signed(i64::from_le_bytes(bytes))),
+        (Kind::Bool, Part::Varint(bits @ (0 | 1))) => Some(Json::Bool(bits == 1)),
+        (Kind::Bool, Part::Varint(_)) => None,
+        _ => return None,
+    })
+}
+
+/// A value that its type has.
+fn fit<T>(value: Result<T, TryFromIntError>) -> Option<T> {
+    match value {
+        Ok(value) => Some(value),
+        Err(_) => None,
+    }
+}
+
+/// The shortest decimal that is this binary fraction, which is how JSON writes it.
+fn float(shortest: &str) -> Option<Json> {
+    Number::parse(shortest).map(Json::Number)
+}
+
+fn zigzag(bits: u64) -> i64 {
+    (bits >> 1).cast_signed() ^ -(bits & 1).cast_signed()
+}

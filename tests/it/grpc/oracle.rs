@@ -1,0 +1,80 @@
+//! The same message by another reader: prost-reflect's dynamic messages.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use picket::body::json::{Json, Number};
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage as _, Value};
+
+/// What that reader makes of the bytes, in our terms; `None` where it does not take them, or finds fields unknown to it.
+pub fn read(bytes: &[u8], descriptor: &MessageDescriptor) -> Option<(DynamicMessage, Json)> {
+    let message = DynamicMessage::decode(descriptor.clone(), bytes).ok()?;
+    let json = object(&message)?;
+    Some((message, json))
+}
+
+/// Its own spelling of a message.
+pub fn written(message: &DynamicMessage) -> Vec<u8> {
+    message.encode_to_vec()
+}
+
+fn object(message: &DynamicMessage) -> Option<Json> {
+    if message.unknown_fields().next().is_some() {
+        return None;
+    }
+    let mut members = Vec::new();
+    for field in message.descriptor().fields() {
+        let is_there = message.has_field(&field);
+        if is_there || !(field.supports_presence() || field.is_list() || field.is_map()) {
+            members.push((field.name().into(), value(&message.get_field(&field), &field)?));
+        }
+    }
+    Some(Json::Object(members))
+}
+
+fn value(value: &Value, field: &FieldDescriptor) -> Option<Json> {
+    match value {
+        Value::List(items) => items.iter().map(|item| one(item, &field.kind())).collect::<Option<_>>().map(Json::List),
+        Value::Map(entries) => {
+            let Kind::Message(entry) = field.kind() else { panic!("a map is made of entries") };
+            let kind = entry.map_entry_value_field().kind();
+            let members = entries.iter().map(|(key, item)| Some((name(key).into(), one(item, &kind)?)));
+            members.collect::<Option<_>>().map(Json::Object)
+        }
+        scalar => one(scalar, &field.kind()),
+    }
+}
+
+fn one(value: &Value, kind: &Kind) -> Option<Json> {
+    let number = |text: String| Number::parse(&text).map(Json::Number);
+    match value {
+        Value::Bool(truth) => Some(Json::Bool(*truth)),
+        Value::I32(n) => number(n.to_string()),
+        Value::I64(n) => number(n.to_string()),
+        Value::U32(n) => number(n.to_string()),
+        Value::U64(n) => number(n.to_string()),
+        Value::F32(n) => number(format!("{n:?}")),
+        Value::F64(n) => number(format!("{n:?}")),
+        Value::String(text) => Some(Json::Text(text.as_str().into())),
+        Value::Bytes(bytes) => Some(Json::Text(STANDARD.encode(bytes).into())),
+        Value::EnumNumber(n) => {
+            let Kind::Enum(kind) = kind else { panic!("a number of no enumeration") };
+            // The first of its names in the file.
+            let named = kind.enum_descriptor_proto().value.iter().find(|value| value.number() == *n);
+            named.map(|value| Json::Text(value.name().into()))
+        }
+        Value::Message(message) => object(message),
+        Value::List(_) | Value::Map(_) => panic!("lists hold no lists"),
+    }
+}
+
+fn name(key: &MapKey) -> String {
+    match key {
+        MapKey::Bool(key) => key.to_string(),
+        MapKey::I32(key) => key.to_string(),
+        MapKey::I64(key) => key.to_string(),
+        MapKey::U32(key) => key.to_string(),
+        MapKey::U64(key) => key.to_string(),
+        MapKey::String(key) => key.clone(),
+    }
+}
