@@ -48,8 +48,10 @@ pub enum DenialForm {
     #[default]
     HttpJsonrpc,
     /// Status 200 with a JSON-RPC error, for clients that take any other status for a broken connection.
+    #[serde(rename = "rpc_error_200")]
     RpcError200,
     /// Status 200 with a tool result that is an error, so that the model reads why. Calls of tools only.
+    #[serde(rename = "tool_error_200")]
     ToolError200,
     /// As if there were no such tool, resource or prompt.
     Hidden,
@@ -135,6 +137,19 @@ impl Effect {
             Self::Write => "write",
             Self::Destructive => "destructive",
             Self::Unknown => "unknown",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_written_as_the_docs_name_them() {
+        for name in ["http_problem", "http_jsonrpc", "rpc_error_200", "tool_error_200", "hidden"] {
+            let form: DenialForm = serde_json::from_value(name.into()).unwrap();
+            assert_eq!(serde_json::to_value(form).unwrap(), name);
         }
     }
 }
