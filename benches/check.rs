@@ -12,10 +12,11 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use picket::approval::Approvals;
+use picket::check::elicited::Notes;
 use picket::check::memory::{Memory, Seat};
 use picket::check::{Checker, Profile};
 use picket::entity::Entities;
@@ -23,6 +24,7 @@ use picket::envoy::authz::{Authz, AuthzSettings, Stats};
 use picket::keys::Keys;
 use picket::policy::Store;
 use picket::server::compose::clock;
+use picket::server::state_key;
 use picket::telemetry::{Settings, Telemetry};
 use prost::Message as _;
 use tokio::runtime::Runtime;
@@ -48,6 +50,7 @@ fn service(runtime: &Runtime, policies: usize) -> Authz {
         policies: store,
         entities: Arc::new(Entities::over(Vec::new())),
         approvals: Arc::new(Approvals::none()),
+        notes: Notes::new(state_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), std::path::Path::new(".")).unwrap()),
         verifier: None,
         seat: Some(Seat::in_memory(&Arc::<Memory>::default())),

@@ -6,6 +6,7 @@
 mod approved;
 mod batch;
 mod document;
+pub mod elicited;
 pub mod explanation;
 mod inside;
 pub mod judging;
@@ -13,13 +14,14 @@ pub mod memory;
 pub mod reduced;
 pub mod verify;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use crate::approval::Approvals;
 use crate::call::Call;
-use crate::catalog::Protocol;
+use crate::catalog::{Protocol, Service};
 use crate::decision::decide::{self, Decided, Holds};
 use crate::decision::verdict::{Decision, Effect};
 use crate::decision::{Snapshot, Verdict};
@@ -30,8 +32,9 @@ use crate::keys::Keys;
 use crate::mapping::{self, Place};
 use crate::obligation::metadata::Document;
 use crate::policy::Store;
-use crate::query::{Node, Query};
+use crate::query::{Node, Query, Reads};
 use crate::reply::Reply;
+use elicited::{About, Notes};
 pub use judging::{Judging, Pending};
 use memory::{Generations, Key, Prepared, Remembered, Seat};
 use reduced::{Looks, Reduced};
@@ -134,6 +137,8 @@ pub struct Checker {
     pub entities: Arc<Entities>,
     /// Where approvals come from, and what was used of them.
     pub approvals: Arc<Approvals>,
+    /// What MCP clients bring back from approval pages.
+    pub notes: Notes,
     /// Where issuers' keys come from.
     pub keys: Arc<Keys>,
     /// Verifies some decisions off the request path, where that is wanted.
@@ -213,17 +218,15 @@ impl Checker {
         let identity = known.identity.insert(who(call, &grounds.keys)?);
         let service = service?;
         mapping::audience(identity, &service)?;
-        let mut reads = self.entities.needs(snapshot.reads(service.namespace()));
-        if self.approvals.are_asked(&reads) {
-            let known = reads.clone().into_owned();
-            self.approvals.needs(&service.id, &known, reads.to_mut());
-        }
-        let asked = inside::asked(call, &service, &self.profile.mapping, &reads, &mut known.reply)?;
+        let reads = self.reads(snapshot, &service);
+        let held = inside::asked(call, &service, &self.profile.mapping, &reads, &mut known.reply)?;
         let mut decisions = Vec::with_capacity(1);
         let mut used_up = Vec::new();
-        for asked in &asked {
+        for asked in &held.asked {
             let query = mapping::query(call, identity, &service, asked, &reads, place)?;
             let query = known.query.insert(query);
+            let about = About { identity, service: &service.id, asked, now: call.received_at };
+            self.notes.check(&held.answers, &about, &query.principal.uid)?;
             known.digest = approved::digest(asked, query, &reads);
             let facts = self.entities.fetch(snapshot, query, &reads, deadline);
             let approval = self.approvals.find(&service.id, query, &reads, known.digest.as_deref(), deadline);
@@ -234,11 +237,13 @@ impl Checker {
             let decided = decide::decided(snapshot, query, &facts)?;
             used_up.extend(approval.filter(|found| approved::is_used_up(snapshot, query, found, &decided.verdict)));
             let goes_on = decided.verdict.decision() == Decision::Allow;
-            decisions.push(decided);
             // One message that may not go on holds up the whole batch.
             if !goes_on {
+                self.notes.seal(&decided.verdict, &about, &query.principal.uid, &mut known.reply);
+                decisions.push(decided);
                 break;
             }
+            decisions.push(decided);
         }
         let whole = batch::together(decisions)?;
         if whole.verdict.decision() == Decision::Allow {
@@ -248,6 +253,16 @@ impl Checker {
             }
         }
         Ok(whole)
+    }
+
+    /// What of a call to the service has to be read: by policies, look-ups and sources of approvals.
+    fn reads<'a>(&self, snapshot: &'a Snapshot, service: &Service) -> Cow<'a, Reads> {
+        let mut reads = self.entities.needs(snapshot.reads(service.namespace()));
+        if self.approvals.are_asked(&reads) {
+            let known = reads.clone().into_owned();
+            self.approvals.needs(&service.id, &known, reads.to_mut());
+        }
+        reads
     }
 
     fn identify(&self, call: &Call, keys: &KeyRing) -> Result<Identity, Failure> {

@@ -47,8 +47,25 @@ pub struct McpReply {
     pub requested: Option<String>,
     /// Where the client can be sent for an approval: the service opted in, and the client can.
     pub elicitation: Option<Elicitation>,
-    /// What the client has to bring back from there (`obligation::elicit`); `None`: nothing.
-    pub request_state: Option<String>,
+    /// What the client brings back from there (`obligation::elicit`); `None`: it is not sent.
+    pub note: Option<String>,
+}
+
+impl McpReply {
+    /// Whether its client may be asked to send its user away: only in answer to these requests, and only in that
+    /// revision. Where refusals hide what exists, a question about it would not.
+    #[must_use]
+    pub fn can_ask(&self) -> bool {
+        let is_askable = match self.asked {
+            Asked::Tool(_) | Asked::Resource(_) | Asked::Prompt(_) => true,
+            Asked::Server => false,
+        };
+        is_askable
+            && self.elicitation.is_some()
+            && self.era == Some(Era::July2026)
+            && self.form != DenialForm::Hidden
+            && matches!(self.id, Echo::Id(_))
+    }
 }
 
 /// What an MCP message asks for, by the name the client sent.

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
+use picket::check::elicited::Notes;
 use picket::check::{Checker, Profile};
 use picket::entity::Entities;
 use picket::envoy::authz::{Authz, AuthzSettings, Observer, Stats};
 use picket::keys::Keys;
 use picket::policy::{Settings, Store};
 use picket::server::compose::clock;
+use picket::server::state_key;
 use picket::telemetry::{Telemetry, metrics};
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -102,6 +104,7 @@ fn service(folder: &Path) -> Authz {
         policies: store,
         entities: Arc::new(Entities::over(Vec::new())),
         approvals: Arc::new(picket::approval::Approvals::none()),
+        notes: Notes::new(state_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
         verifier: None,
         seat: Some(picket::check::memory::Seat::in_memory(&Arc::default())),

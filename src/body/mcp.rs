@@ -29,8 +29,8 @@ pub struct Message {
     pub ask: Ask,
     /// Whether the client can be sent to a page and come back (`elicitation.url`).
     pub can_elicit_url: bool,
-    /// `params.requestState`, which a client sends back after an elicitation.
-    pub request_state: Option<String>,
+    /// The keys of `params.inputResponses`: what the client says it was asked, where it comes back with answers.
+    pub answers: Vec<String>,
     /// What else `params` holds, without the `arguments` that the ask has; an empty object where none were sent.
     /// Shared: a subscription to several resources is several messages with the same parameters.
     pub params: Arc<Json>,

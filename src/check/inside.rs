@@ -13,7 +13,15 @@ use crate::mapping::action::{self, Asked, Spoken};
 use crate::query::Reads;
 use crate::reply::{A2aReply, Awaits, Echo, McpReply, Reply};
 
-/// Everything a call asks: one thing, or each message of a batch in its order.
+/// What a call holds.
+pub(super) struct Held {
+    /// Everything it asks: one thing, or each message of a batch in its order.
+    pub asked: Vec<Asked>,
+    /// What an MCP client says it was asked.
+    pub answers: Vec<String>,
+}
+
+/// Reads what a call holds.
 ///
 /// `reply` is set as far as the call was read, also where it is refused.
 ///
@@ -25,7 +33,7 @@ pub(super) fn asked(
     settings: &mapping::Settings,
     reads: &Reads,
     reply: &mut Reply,
-) -> Result<Vec<Asked>, Failure> {
+) -> Result<Held, Failure> {
     let spoken = action::spoken(call, service, settings)?;
     let inside = match &spoken {
         Spoken::Known(_) => {
@@ -43,7 +51,15 @@ pub(super) fn asked(
         }
         Spoken::ByBody(Protocol::Grpc, _) => vec![Inside::Nothing],
     };
-    inside.into_iter().map(|inside| action::asked(call, spoken.clone(), inside)).collect()
+    // Where one message is several, each of them has the same answers.
+    let answers = match inside.first() {
+        Some(Inside::Mcp(message)) => message.answers.clone(),
+        Some(Inside::Nothing | Inside::Json(_) | Inside::Grpc(_) | Inside::A2a(_) | Inside::Llm(_)) | None => {
+            Vec::new()
+        }
+    };
+    let asked = inside.into_iter().map(|inside| action::asked(call, spoken.clone(), inside));
+    Ok(Held { asked: asked.collect::<Result<_, _>>()?, answers })
 }
 
 /// In whose language a refusal is put before anything of the call was read.
@@ -57,7 +73,7 @@ pub(super) fn reply_of(service: &Service) -> Reply {
             asked: crate::reply::Asked::Server,
             requested: None,
             elicitation: None,
-            request_state: None,
+            note: None,
         }),
         Protocol::A2a => Reply::A2a(A2aReply {
             version: None,

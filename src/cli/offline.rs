@@ -23,9 +23,10 @@ use super::draw::{self, Files, Paint};
 use super::{Exit, Output};
 use crate::approval::Approvals;
 use crate::call::{Call, UnixMillis};
+use crate::check::elicited::Notes;
 use crate::check::explanation::Explanation;
 use crate::check::{Checker, Judge as _, Judgement, Profile};
-use crate::config::{self, Config};
+use crate::config::{self, Config, sections};
 use crate::decision::Snapshot;
 use crate::decision::snapshot::{FactsType, Tree};
 use crate::entity::{Entities, EntitySource, Knowledge};
@@ -39,6 +40,7 @@ use crate::mapping::service::Source;
 use crate::policy::{PolicySource, Reading, Store, directory};
 use crate::problem::{Problem, Severity};
 use crate::query::{Facts, Query, Reads, Value};
+use crate::server::state_key;
 use form::{Caller, Given, Sent};
 
 /// How long one call may take; only a defect needs it.
@@ -214,12 +216,15 @@ impl Bench {
 
     async fn judgement(&self, given: &Given, call: &Call, now: UnixMillis) -> Result<Arc<Judgement>, String> {
         let facts: Arc<dyn EntitySource> = Arc::new(given.facts.clone());
+        // Notes are good within one process: nothing that was written down brings one back.
+        let notes = Notes::new(state_key::load(None)?, sections::Elicitation::default().state_ttl);
         let checker = Checker {
             listener: self.listener.clone(),
             profile: self.profile.clone(),
             policies: Arc::clone(&self.store),
             entities: Arc::new(Entities::over(vec![facts])),
             approvals: Arc::new(given.approval(now)?.map_or_else(Approvals::none, Approvals::given)),
+            notes,
             keys: Arc::clone(&self.keys),
             verifier: None,
             // An explanation needs everything that is known, which a remembered judgement does not keep.

@@ -213,7 +213,7 @@ const ELICITATION: &[Key] = &[
         "null",
         "File of the key that seals the state an MCP client brings back from an approval page: 32 to 1024 bytes, the \
          same for all replicas. Read at start; a file that cannot be used ends the start. Without it each process makes \
-         its own key, and a client that comes back to another replica is asked again.",
+         its own key, and a client that comes back to another replica is refused.",
     )
     .example("/etc/picket/elicitation.key"),
     Key::new("state_ttl", "10m", "How long such a client may take to come back. From 1m to 1h."),

@@ -2,6 +2,9 @@
 //!
 //! Knows: the seal. Must not know: clocks, files, where the key comes from, whether anything was approved.
 //!
+//! The note is the key of the question that the client is asked, so it comes back as a key of its answers. It cannot
+//! be the `requestState`: that belongs to the server behind, and servers refuse one that they did not make.
+//!
 //! The note comes from the client, so it is an assertion of nobody until its seal is checked, and it never allows
 //! anything: it ties a retry to the call that was denied, and the approval itself is looked up. Nothing is in it but
 //! the time of its end; what it is bound to is known again at the retry and only goes into the seal.
@@ -12,10 +15,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::call::UnixMillis;
 
-/// How our notes begin. A server may give out notes of its own, which are its affair.
+/// How our notes begin. A server asks by keys of its own, which are its affair.
 const PREFIX: &str = "picket1.";
 /// Parts notes from everything else that a key may ever seal.
-const PURPOSE: &[u8] = b"picket mcp request state, version 1";
+const PURPOSE: &[u8] = b"picket mcp approval note, version 1";
 /// Shortest key, in bytes: that of the seal.
 pub const KEY_BYTES_MIN: usize = 32;
 const SEAL_BYTES: usize = 32;
@@ -44,6 +47,8 @@ impl StateKey {
 pub struct BoundTo<'a> {
     /// Type and id of the principal (`Workload::"spiffe://…"`).
     pub principal: &'a str,
+    /// Who issued the token; empty where there is none.
+    pub issuer: &'a str,
     /// Who stands behind the token; empty where nobody does.
     pub subject: &'a str,
     /// Id of the called service.
@@ -69,10 +74,10 @@ pub enum Maker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StateProblem {
     /// It is no note, or its seal is not that of this call.
-    #[error("the request state does not belong to this call")]
+    #[error("`inputResponses` answers what was asked about another call")]
     Foreign,
     /// Its time is over.
-    #[error("the request state is out of its time")]
+    #[error("`inputResponses` answers too late")]
     Expired,
 }
 
@@ -103,8 +108,8 @@ pub fn check(key: &StateKey, note: &str, bound: &BoundTo<'_>, now: UnixMillis) -
 
 /// What is sealed. Each part goes with its length, so that no two calls have the same.
 fn sealed(bound: &BoundTo<'_>, time: [u8; TIME_BYTES]) -> Vec<u8> {
-    let BoundTo { principal, subject, service, method, name, arguments } = *bound;
-    let texts = [principal, subject, service, method, name].map(str::as_bytes);
+    let BoundTo { principal, issuer, subject, service, method, name, arguments } = *bound;
+    let texts = [principal, issuer, subject, service, method, name].map(str::as_bytes);
     let parts = [PURPOSE, &time].into_iter().chain(texts).chain([arguments]);
     parts.flat_map(|part| part.len().to_be_bytes().into_iter().chain(part.iter().copied())).collect()
 }
@@ -115,6 +120,7 @@ mod tests {
 
     const BOUND: BoundTo<'_> = BoundTo {
         principal: r#"Workload::"spiffe://a/ns/b/sa/c""#,
+        issuer: "https://idp.example",
         subject: "ana",
         service: "agents/deploy-mcp",
         method: "tools/call",
@@ -140,6 +146,7 @@ mod tests {
         let note = seal(&key(1), &BOUND, END);
         let others = [
             BoundTo { principal: r#"Workload::"spiffe://a/ns/b/sa/d""#, ..BOUND },
+            BoundTo { issuer: "https://other.example", ..BOUND },
             BoundTo { subject: "bob", ..BOUND },
             BoundTo { subject: "", ..BOUND },
             BoundTo { service: "agents/other", ..BOUND },

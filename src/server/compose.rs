@@ -13,9 +13,10 @@ use super::backend::Backend;
 use super::settings::Listener;
 use super::stats::ConnStats;
 use super::tasks::Tasks;
-use super::{Parts, gauges};
+use super::{Parts, gauges, state_key};
 use crate::approval::Approvals;
 use crate::call::UnixMillis;
+use crate::check::elicited::Notes;
 use crate::check::memory::{Memory, Seat};
 use crate::check::{Checker, Judge, verify};
 use crate::config::Config;
@@ -52,6 +53,7 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
     let tasks = Tasks::default();
     let entities = Arc::new(Entities::new(&config.entity, "configuration", &tasks.tracker())?);
     let approvals = approvals(&config, &tasks)?;
+    let notes = notes(&config)?;
     let keys = keys(&config)?;
     let policies = store(&config, &telemetry);
     futures_util::future::join(policies.load_now(), keys.load()).await;
@@ -68,6 +70,7 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
             policies: Arc::clone(&policies),
             entities: Arc::clone(&entities),
             approvals: Arc::clone(&approvals),
+            notes: notes.clone(),
             keys: Arc::clone(&keys),
             verifier: verifier.clone(),
             seat,
@@ -117,6 +120,12 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
 fn approvals(config: &Config, tasks: &Tasks) -> Result<Arc<Approvals>, Vec<Problem>> {
     let (sources, store) = (&config.approvals, &config.approvals_store);
     Approvals::new(sources, store, "configuration", &tasks.tracker()).map(Arc::new)
+}
+
+fn notes(config: &Config) -> Result<Notes, Vec<Problem>> {
+    let key = state_key::load(config.elicitation.key_file.as_deref());
+    let key = key.map_err(|message| vec![Problem::error("configuration", message)])?;
+    Ok(Notes::new(key, config.elicitation.state_ttl))
 }
 
 fn keys(config: &Config) -> Result<Arc<Keys>, Vec<Problem>> {

@@ -40,8 +40,15 @@ mod tests {
     use crate::call::UnixMillis;
     use crate::obligation::elicit::{BoundTo, seal};
 
-    const BOUND: BoundTo<'_> =
-        BoundTo { principal: "p", subject: "", service: "s/s", method: "tools/call", name: "t", arguments: &[] };
+    const BOUND: BoundTo<'_> = BoundTo {
+        principal: "p",
+        issuer: "",
+        subject: "",
+        service: "s/s",
+        method: "tools/call",
+        name: "t",
+        arguments: &[],
+    };
 
     fn sealed(key: &StateKey) -> String {
         seal(key, &BOUND, UnixMillis(1))

@@ -11,6 +11,8 @@ mod cli;
 #[cfg(test)]
 mod deploy;
 #[cfg(test)]
+mod elicitation;
+#[cfg(test)]
 mod engine;
 #[cfg(test)]
 mod envoy;

@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::config::core::v3::{Address, SocketAddress, address};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::Peer;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use picket::call::{Call, UnixMillis};
+use picket::check::elicited::Notes;
 use picket::check::memory::{Generations, Memory, Remembered, Seat};
 use picket::check::reduced::{Looks, Reduced};
 use picket::check::{Checker, Judge as _, Judgement, Profile, verify};
@@ -22,6 +23,7 @@ use picket::envoy::authz::{Authz, AuthzSettings};
 use picket::envoy::{decode, json};
 use picket::keys::Keys;
 use picket::policy::Store;
+use picket::server::state_key;
 use picket::telemetry::{Settings, Telemetry};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
@@ -74,6 +76,7 @@ fn checker(store: &Arc<Store>, profile: &Profile, seat: Option<Seat>) -> Checker
         policies: Arc::clone(store),
         entities: Arc::new(Entities::over(Vec::new())),
         approvals: Arc::new(picket::approval::Approvals::none()),
+        notes: Notes::new(state_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::none()),
         verifier: None,
         seat,

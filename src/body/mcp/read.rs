@@ -139,13 +139,13 @@ impl Reader<'_> {
             (Era::July2026, true) => capabilities(meta)?,
             (Era::July2026, false) | (Era::March2025 | Era::June2025 | Era::November2025, _) => false,
         };
-        let request_state = request_state(&params, era)?;
+        let answers = answers(&params, era)?;
         let asks = ask::asks(shape, &method, &mut params)?;
         self.check_mirrored(era, shape, &method, &params, &asks)?;
         let params = Arc::new(params);
         let message = |ask| {
-            let (id, request_state, params) = (id.clone(), request_state.clone(), Arc::clone(&params));
-            Message { era, id, ask, can_elicit_url, request_state, params }
+            let (id, answers, params) = (id.clone(), answers.clone(), Arc::clone(&params));
+            Message { era, id, ask, can_elicit_url, answers, params }
         };
         Ok(asks.into_iter().map(message).collect())
     }
@@ -185,7 +185,7 @@ fn plain(era: Era, method: String) -> Message {
         id: None,
         ask: Ask::UseServer { method },
         can_elicit_url: false,
-        request_state: None,
+        answers: Vec::new(),
         params: Arc::new(Json::Object(Vec::new())),
     }
 }
@@ -246,18 +246,17 @@ fn check_id(id: Option<&RpcId>, shape: Shape) -> Result<(), Failure> {
     }
 }
 
-fn request_state(params: &Json, era: Era) -> Result<Option<String>, Failure> {
+/// What the client comes back with: the keys of its answers. The state beside them is the server's to judge.
+fn answers(params: &Json, era: Era) -> Result<Vec<String>, Failure> {
     if era != Era::July2026 {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    if params.get("inputResponses").is_some_and(|responses| responses.as_object().is_none()) {
-        return Err(refused("`inputResponses` is not an object"));
+    if params.get("requestState").is_some_and(|state| state.as_text().is_none()) {
+        return Err(refused("`requestState` is not a text"));
     }
-    match params.get("requestState") {
-        None => Ok(None),
-        Some(Json::Text(state)) => Ok(Some(state.to_string())),
-        Some(_) => Err(refused("`requestState` is not a text")),
-    }
+    let Some(answers) = params.get("inputResponses") else { return Ok(Vec::new()) };
+    let answers = answers.as_object().ok_or_else(|| refused("`inputResponses` is not an object"))?;
+    Ok(answers.iter().map(|(key, _)| key.to_string()).collect())
 }
 
 fn refused(detail: impl Into<String>) -> Failure {

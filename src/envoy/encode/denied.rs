@@ -154,10 +154,11 @@ impl<'a> Refused<'a> {
         if reply.id == Echo::Nothing {
             return Worded::json(self.status, String::new());
         }
-        if let (Some(Challenge::Approve { .. }), Some(elicitation)) = (self.refusal.remedy, &reply.elicitation)
-            && can_ask(reply)
+        if let (Some(Challenge::Approve { .. }), Some(elicitation), Some(note)) =
+            (self.refusal.remedy, &reply.elicitation, &reply.note)
+            && reply.can_ask()
         {
-            return Worded::json(200, mcp::input_required(reply, elicitation, &self.notice()));
+            return Worded::json(200, mcp::input_required(reply, elicitation, note, &self.notice()));
         }
         match (reply.form, &reply.asked) {
             (DenialForm::HttpProblem, _) => self.problem(),
@@ -227,19 +228,6 @@ impl<'a> Refused<'a> {
         let status = Some(HttpStatus { code: i32::from(worded.status) });
         Written { status: worded.status, response: DeniedHttpResponse { status, headers, body: worded.body } }
     }
-}
-
-/// Whether the client may be asked for input: only by answers to these requests, and only in that revision. Where
-/// refusals hide what exists, a question about it would not.
-fn can_ask(reply: &McpReply) -> bool {
-    let is_askable = match reply.asked {
-        Asked::Tool(_) | Asked::Resource(_) | Asked::Prompt(_) => true,
-        Asked::Server => false,
-    };
-    is_askable
-        && reply.era == Some(Era::July2026)
-        && reply.form != DenialForm::Hidden
-        && matches!(reply.id, Echo::Id(_))
 }
 
 /// In the session revisions 404 says that the session is over, and a client would begin another.

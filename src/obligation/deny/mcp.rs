@@ -6,6 +6,8 @@
 //! a denial there has the positive code 403. The session revisions have no such rule and -32001 is what their
 //! clients have seen for it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::json_rpc::{self, Codes, Error, INVALID_PARAMS, METHOD_NOT_FOUND};
@@ -116,9 +118,9 @@ pub fn hidden(reply: &McpReply) -> String {
 
 /// Asks the client to send its user to a page, and to come back (revision 2026-07-28, multi round-trip requests).
 ///
-/// That the user went there is not the approval: the retry is judged like any call, and the approval is looked up.
+/// `note` is the key by which the client answers. That the user went there is not the approval: the retry is judged like any call, and the approval is looked up.
 #[must_use]
-pub fn input_required(reply: &McpReply, elicitation: &Elicitation, notice: &Notice<'_>) -> String {
+pub fn input_required(reply: &McpReply, elicitation: &Elicitation, note: &str, notice: &Notice<'_>) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Params<'a> {
@@ -133,24 +135,17 @@ pub fn input_required(reply: &McpReply, elicitation: &Elicitation, notice: &Noti
         params: Params<'a>,
     }
     #[derive(Serialize)]
-    struct Requests<'a> {
-        approve: Request<'a>,
-    }
-    #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct InputRequired<'a> {
         result_type: &'static str,
-        input_requests: Requests<'a>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        request_state: Option<&'a str>,
+        input_requests: BTreeMap<&'a str, Request<'a>>,
     }
     let id = notice.decision_id.to_string();
     let url = elicitation.url.replace("{decision_id}", &id);
     let params = Params { mode: "url", message: &elicitation.message, url: &url, elicitation_id: id };
     let result = InputRequired {
         result_type: "input_required",
-        input_requests: Requests { approve: Request { method: "elicitation/create", params } },
-        request_state: reply.request_state.as_deref(),
+        input_requests: BTreeMap::from([(note, Request { method: "elicitation/create", params })]),
     };
     json_rpc::result(&reply.id, &result)
 }

@@ -8,6 +8,7 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorizati
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use futures_util::future::BoxFuture;
 use picket::approval::Approvals;
+use picket::check::elicited::Notes;
 use picket::check::{Checker, Judge, Profile};
 use picket::decision::snapshot::Tree;
 use picket::decision::verdict::Decision;
@@ -19,6 +20,7 @@ use picket::keys::Keys;
 use picket::policy::{Loader, PolicySource, Reading, Store};
 use picket::problem::Problem;
 use picket::query::Query;
+use picket::server::state_key;
 use picket::telemetry::Telemetry;
 use tokio::sync::Semaphore;
 
@@ -97,6 +99,7 @@ impl Direct {
             policies: Arc::clone(&store),
             entities: Arc::new(Entities::over(Vec::new())),
             approvals: Arc::new(Approvals::none()),
+            notes: Notes::new(state_key::load(None).unwrap(), Duration::from_secs(600)),
             keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
             verifier: None,
             seat: None,

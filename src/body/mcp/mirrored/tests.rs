@@ -162,13 +162,14 @@ fn a_page_is_offered_only_to_a_client_that_can_go_there() {
     for (capabilities, expected) in cases {
         assert_eq!(of(capabilities, "").unwrap()[0].can_elicit_url, expected, "{capabilities}");
     }
-    let state = |rest| of("{}", rest).map(|messages| messages[0].request_state.clone());
-    assert_eq!(state(r#","requestState":"s""#).unwrap().as_deref(), Some("s"));
-    assert_eq!(state(r#","requestState":"s","inputResponses":{"a":{}}"#).unwrap().as_deref(), Some("s"));
-    assert!(state(r#","requestState":7"#).is_err());
-    assert!(state(r#","inputResponses":[]"#).is_err());
-    let older = read_call(&sent(Era::November2025, "tools/list", r#""requestState":"s""#)).unwrap();
-    assert_eq!(older[0].request_state, None);
+    let answers = |rest| of("{}", rest).map(|messages| messages[0].answers.clone());
+    assert_eq!(answers("").unwrap(), Vec::<String>::new());
+    assert_eq!(answers(r#","requestState":"s""#).unwrap(), Vec::<String>::new());
+    assert_eq!(answers(r#","requestState":"s","inputResponses":{"a":{},"b":7}"#).unwrap(), ["a", "b"]);
+    assert!(answers(r#","requestState":7"#).is_err());
+    assert!(answers(r#","inputResponses":[]"#).is_err());
+    let older = read_call(&sent(Era::November2025, "tools/list", r#""inputResponses":{"a":{}}"#)).unwrap();
+    assert_eq!(older[0].answers, Vec::<String>::new());
 }
 
 #[test]

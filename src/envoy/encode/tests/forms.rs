@@ -25,7 +25,7 @@ fn mcp(form: DenialForm, era: Option<Era>) -> McpReply {
         asked: Asked::Tool("deploy.production".to_owned()),
         requested: None,
         elicitation: None,
-        request_state: None,
+        note: None,
     }
 }
 
@@ -310,7 +310,7 @@ fn a_refused_version_names_those_that_are_accepted() {
 fn asking(era: Era) -> McpReply {
     let url = "https://approve.example/r/{decision_id}".to_owned();
     let elicitation = Some(Elicitation { url, message: "A person must approve \"this\".".to_owned() });
-    McpReply { elicitation, request_state: Some("picket1.AAAA".to_owned()), ..mcp(DenialForm::HttpJsonrpc, Some(era)) }
+    McpReply { elicitation, note: Some("picket1.AAAA".to_owned()), ..mcp(DenialForm::HttpJsonrpc, Some(era)) }
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn an_approval_is_asked_for_in_the_protocol_where_client_and_service_can() {
               cache-control: no-store
               x-picket-decision-id: 00000000-0000-0000-0000-000000007f3c
               content-type: application/json
-              {"jsonrpc":"2.0","id":7,"result":{"resultType":"input_required","inputRequests":{"approve":{"method":"elicitation/create","params":{"mode":"url","message":"A person must approve \"this\".","url":"https://approve.example/r/00000000-0000-0000-0000-000000007f3c","elicitationId":"00000000-0000-0000-0000-000000007f3c"}}},"requestState":"picket1.AAAA"}}
+              {"jsonrpc":"2.0","id":7,"result":{"resultType":"input_required","inputRequests":{"picket1.AAAA":{"method":"elicitation/create","params":{"mode":"url","message":"A person must approve \"this\".","url":"https://approve.example/r/00000000-0000-0000-0000-000000007f3c","elicitationId":"00000000-0000-0000-0000-000000007f3c"}}}}}
         "#]],
     );
     let cannot = [
@@ -331,6 +331,7 @@ fn an_approval_is_asked_for_in_the_protocol_where_client_and_service_can() {
         McpReply { asked: Asked::Server, ..asking(Era::July2026) },
         McpReply { form: DenialForm::Hidden, ..asking(Era::July2026) },
         McpReply { elicitation: None, ..asking(Era::July2026) },
+        McpReply { note: None, ..asking(Era::July2026) },
         McpReply { id: Echo::Unread, ..asking(Era::July2026) },
         McpReply { id: Echo::Nothing, ..asking(Era::July2026) },
     ];

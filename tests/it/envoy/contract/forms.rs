@@ -22,7 +22,7 @@ fn mcp(form: DenialForm) -> McpReply {
         asked: Asked::Tool("deploy.production".to_owned()),
         requested: None,
         elicitation: None,
-        request_state: None,
+        note: None,
     }
 }
 

@@ -194,8 +194,8 @@ fn any_reply() -> impl Strategy<Value = Reply> {
         asked,
         (proptest::option::of(text()), proptest::option::of(elicitation), proptest::option::of(text())),
     );
-    let mcp = mcp.prop_map(|(form, era, id, asked, (requested, elicitation, request_state))| {
-        Reply::Mcp(McpReply { form, era, id, asked, requested, elicitation, request_state })
+    let mcp = mcp.prop_map(|(form, era, id, asked, (requested, elicitation, note))| {
+        Reply::Mcp(McpReply { form, era, id, asked, requested, elicitation, note })
     });
     let version = prop_oneof![Just(None), Just(Some(Version::V03)), Just(Some(Version::V10))];
     let awaits = prop_oneof![Just(Awaits::Task), Just(Awaits::TaskStream), Just(Awaits::Other)];

@@ -1,0 +1,116 @@
+//! The notes that MCP clients bring back from an approval page: sealed where a client is sent there, checked where
+//! it comes back.
+//!
+//! Knows: which call a note is about, and when a client is sent away. Must not know: how a seal is made, whether
+//! anything was approved.
+//!
+//! A note allows nothing: it ends a call that it does not belong to, and else says nothing.
+
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::body::json::Json;
+use crate::body::mcp::Ask;
+use crate::call::UnixMillis;
+use crate::decision::verdict::{Effect, Verdict};
+use crate::failure::{Code, Failure};
+use crate::identity::Identity;
+use crate::mapping::action::{Asked, What};
+use crate::obligation::challenge::Challenge;
+use crate::obligation::elicit::{self, BoundTo, StateKey};
+use crate::query::Uid;
+use crate::reply::Reply;
+
+/// Seals notes and checks them.
+#[derive(Debug, Clone)]
+pub struct Notes {
+    key: StateKey,
+    ttl_millis: i64,
+}
+
+/// The call that a note is about.
+pub(super) struct About<'a> {
+    pub identity: &'a Identity,
+    /// Id of the called service.
+    pub service: &'a str,
+    pub asked: &'a Asked,
+    /// The call's own time.
+    pub now: UnixMillis,
+}
+
+impl Notes {
+    /// Notes under this key that are good for `ttl`.
+    #[must_use]
+    pub fn new(key: StateKey, ttl: Duration) -> Self {
+        Self { key, ttl_millis: i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX) }
+    }
+
+    /// Checks what came back with a call. What the server behind asked for is its affair.
+    ///
+    /// # Errors
+    /// `message_refused`: a note of ours, but about another call, or its time is over.
+    pub(super) fn check(&self, answers: &[String], about: &About<'_>, principal: &Uid) -> Result<(), Failure> {
+        if answers.is_empty() {
+            return Ok(());
+        }
+        let problem = about.bound(principal, |bound| {
+            answers.iter().find_map(|answer| elicit::check(&self.key, answer, bound, about.now).err())
+        });
+        problem.map_or(Ok(()), |problem| Err(Failure::new(Code::MessageRefused, problem.to_string())))
+    }
+
+    /// Gives the refusal a note where it sends its client to an approval page.
+    pub(super) fn seal(&self, verdict: &Verdict, about: &About<'_>, principal: &Uid, reply: &mut Reply) {
+        let (Reply::Mcp(reply), true) = (reply, wants_approval(verdict)) else { return };
+        if reply.can_ask() {
+            let end = UnixMillis(about.now.0.saturating_add(self.ttl_millis));
+            reply.note = Some(about.bound(principal, |bound| elicit::seal(&self.key, bound, end)));
+        }
+    }
+}
+
+impl About<'_> {
+    /// What a note about this call is bound to. Messages that are never asked about have a name of their own here
+    /// all the same, so that no note is good for them.
+    fn bound<T>(&self, principal: &Uid, of: impl FnOnce(&BoundTo<'_>) -> T) -> T {
+        let (method, name) = match &self.asked.what {
+            What::Mcp(Ask::CallTool { name, .. }) => ("tools/call", name.as_str()),
+            What::Mcp(Ask::ReadResource { uri }) => ("resources/read", uri.as_str()),
+            What::Mcp(Ask::SubscribeResource { uri }) => ("subscriptions/listen", uri.as_str()),
+            What::Mcp(Ask::GetPrompt { name, .. }) => ("prompts/get", name.as_str()),
+            What::Mcp(Ask::UseServer { method }) => (method.as_str(), ""),
+            What::Http { .. } | What::Grpc { .. } | What::A2a(_) | What::Llm(_) => ("", ""),
+        };
+        let arguments = Sha256::digest(self.asked.arguments().map(Json::canonical).unwrap_or_default());
+        let principal = principal.to_string();
+        let (issuer, subject) = match &self.identity.token {
+            Some(token) => (token.issuer.as_str(), token.subject.as_str()),
+            None => ("", ""),
+        };
+        of(&BoundTo {
+            principal: &principal,
+            issuer,
+            subject,
+            service: self.service,
+            method,
+            name,
+            arguments: &arguments,
+        })
+    }
+}
+
+fn wants_approval(verdict: &Verdict) -> bool {
+    match &verdict.effect {
+        Effect::Challenge(Challenge::Approve { .. }, _) => true,
+        Effect::Challenge(
+            Challenge::Login { .. }
+            | Challenge::StepUp { .. }
+            | Challenge::AddScope { .. }
+            | Challenge::NarrowToken { .. },
+            _,
+        )
+        | Effect::Allow(_)
+        | Effect::Deny(_) => false,
+    }
+}
