@@ -7,6 +7,6 @@
 pub(crate) mod bench;
 mod contract;
 mod demo;
-mod e2e;
+pub(crate) mod e2e;
 mod scripted;
 mod upstream;

@@ -37,6 +37,8 @@ mod props;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod sdk;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tidy;

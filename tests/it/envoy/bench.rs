@@ -105,7 +105,7 @@ pub(super) fn merge(into: &mut Value, keys: Value) {
     into.as_object_mut().unwrap().extend(keys);
 }
 
-pub(super) fn loopback(port: u16) -> Value {
+pub fn loopback(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
 }
 
@@ -114,7 +114,7 @@ fn cluster(name: &str, port: u16) -> Value {
 }
 
 /// A cluster of these addresses.
-pub(super) fn cluster_of(name: &str, addresses: &[Value]) -> Value {
+pub fn cluster_of(name: &str, addresses: &[Value]) -> Value {
     let endpoints: Vec<Value> = addresses.iter().map(|address| json!({"endpoint": {"address": address}})).collect();
     json!({"name": name, "connect_timeout": "1s", "load_assignment": {"cluster_name": name, "endpoints": [
         {"lb_endpoints": endpoints},
@@ -122,7 +122,7 @@ pub(super) fn cluster_of(name: &str, addresses: &[Value]) -> Value {
 }
 
 /// Has a cluster speak HTTP/2.
-pub(super) fn http2(mut cluster: Value) -> Value {
+pub fn http2(mut cluster: Value) -> Value {
     let http2 = json!({"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         "explicit_http_config": {"http2_protocol_options": {}}});
     let options = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2});

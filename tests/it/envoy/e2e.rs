@@ -6,9 +6,9 @@
 mod callers;
 mod grpc;
 mod headers;
-mod issuer;
+pub mod issuer;
 mod people;
-mod picket;
+pub mod picket;
 mod published;
 mod rolling;
 mod terms;
