@@ -26,11 +26,13 @@ fn folds_to(key: &str, known: &str) -> bool {
 
 /// A key on the way of a JSON pointer that differs from the pointer's own by its case alone, whether or not that one is
 /// there too. Pointers are ASCII where this finds everything.
+#[must_use]
 pub fn beside<'a>(document: &'a Json, pointer: &'a str) -> Option<&'a str> {
     document.objects_on_the_way(pointer).find_map(|(members, key)| disguised(members, &[&key]))
 }
 
 /// A key that another member of the same object has in another case, at any depth.
+#[must_use]
 pub fn doubled(json: &Json) -> Option<&str> {
     match json {
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => None,
