@@ -9,23 +9,30 @@ use super::json::{Json, SmolStr};
 
 /// A key of `members` that is one of `known`, which are ASCII, but for its case.
 pub(super) fn disguised<'a>(members: &'a [(SmolStr, Json)], known: &[&str]) -> Option<&'a str> {
-    let longest = known.iter().map(|known| known.len()).max().unwrap_or(0);
-    let is_known = |key: &str| known.iter().any(|known| known.eq_ignore_ascii_case(key));
-    let keys = members.iter().map(|(key, _)| key.as_str());
-    keys.into_iter().find(|key| match key.is_ascii() {
-        true => is_known(key) && !known.contains(key),
-        // Folded once, and no further than a known key is long: a megabyte of such keys must not take long.
-        false => is_known(&folded(&key.chars().take(longest + 1).collect::<String>())),
+    let mut keys = members.iter().map(|(key, _)| key.as_str());
+    keys.find(|key| match key.is_ascii() {
+        true => known.iter().any(|known| known.eq_ignore_ascii_case(key)) && !known.contains(key),
+        false => known.iter().any(|known| folds_to(key, known)),
     })
+}
+
+/// Whether a key that is not ASCII is this ASCII key to a reader that folds all of Unicode.
+///
+/// It ends at the first letter that differs and keeps nothing: a megabyte of such keys must not take long.
+fn folds_to(key: &str, known: &str) -> bool {
+    let letters = key.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    letters.eq(known.chars().map(|letter| letter.to_ascii_lowercase()))
 }
 
 /// A key on the way of a JSON pointer that differs from the pointer's own by its case alone, whether or not that one is
 /// there too. Pointers are ASCII where this finds everything.
+#[must_use]
 pub fn beside<'a>(document: &'a Json, pointer: &'a str) -> Option<&'a str> {
     document.objects_on_the_way(pointer).find_map(|(members, key)| disguised(members, &[&key]))
 }
 
 /// A key that another member of the same object has in another case, at any depth.
+#[must_use]
 pub fn doubled(json: &Json) -> Option<&str> {
     match json {
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => None,
