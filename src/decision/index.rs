@@ -2,7 +2,7 @@
 //!
 //! A policy's scope is three tests, on principal, action and resource. Each becomes a posting; a query looks
 //! up its own keys in all three and walks the shortest, testing the other two parts of each policy it meets.
-//! Tests at the head of a condition that a scope could make ([`super::lead`]) count as the scope's.
+//! Tests at the head of a condition that a scope could make (`lead.rs`) count as the scope's.
 //! A policy that is left out has a false scope or head, so Cedar would have found it neither satisfied nor failing:
 //! decision, reasons and errors are those of the whole set.
 
