@@ -113,6 +113,7 @@ const HEADS: &[(&str, bool)] = &[
     (r#"when { resource in Path::"shop/orders/v2" || principal in Group::"pci" }"#, true),
     (r#"when { !(resource in Path::"shop/orders/v2") }"#, true),
     (r#"unless { resource in Path::"shop/orders/v2" }"#, true),
+    (r#"when { principal != Workload::"spiffe://cluster.local/ns/web/sa/other" }"#, true),
 ];
 
 #[test]
@@ -124,4 +125,17 @@ fn a_test_at_the_head_of_a_condition_spares_the_calls_it_is_false_for() {
         // The policy is there twice, in the mesh and in the namespace.
         assert_eq!(snapshot.engine().stats().candidates.sum(), 2 * u64::from(*is_candidate), "{condition}");
     }
+}
+
+/// The others make the postings of principals and actions longer, so that those of resources are walked.
+#[test]
+fn a_policy_that_two_of_its_tests_find_is_looked_at_once() {
+    let twice =
+        r#"when { resource in [Path::"shop/orders/v2", Path::"shop/orders/v1", Path::"shop/orders/v1/orders"] }"#;
+    let other = r#"when { resource in Path::"shop/orders/v2" }"#;
+    let conditions: Vec<String> = [twice, other, other, other, other].map(str::to_owned).into();
+    let snapshot = load(&conditions).unwrap();
+    let query = query(&snapshot, &frontend(), &call().service("shop/orders").path("/v1/orders/42").0);
+    decide(&snapshot, &mut query.clone(), &Facts::default()).unwrap();
+    assert_eq!(snapshot.engine().stats().candidates.sum(), 2, "once in the mesh and once in the namespace");
 }
