@@ -154,6 +154,7 @@ fn shapes(most: usize) {
     for (shape, sizes, batch) in [
         (Shape::Groups, &[10, 100, 1_000, 10_000, 100_000][..], BATCH),
         (Shape::Prefixes, &[10, 100, 1_000, 10_000, 100_000], BATCH),
+        (Shape::Head, &[10, 100, 1_000, 10_000, 100_000], BATCH),
         (Shape::When, &[10, 100, 1_000, 10_000], 2),
     ] {
         let sizes = sizes.iter().filter(|policies| **policies <= most);
@@ -176,19 +177,27 @@ fn deep(most: usize) {
     }
 }
 
-/// One hundred decisions between two lines on standard output and input, for `benches/instructions`.
-fn count(policies: usize, namespaces: usize, mix: &str) {
+/// One hundred decisions of each mix, for `benches/instructions`: says `ready` before and `done` after each, and waits for a
+/// line after each word. All mixes of one loaded set, since loading takes longest.
+fn count(policies: usize, namespaces: usize, mixes: &[String]) {
     let set = Set::load(Shape::Scope, policies, namespaces);
     warm(&set);
     let callers = set.callers();
-    let tenant = |n: usize| if mix == "hit" { "warm".to_owned() } else { format!("t{n}") };
-    let mut queries: Vec<Query> = (0..100).map(|n| set.query(n % callers, &tenant(n))).collect();
-    println!("ready");
-    std::io::stdin().lock().lines().next().unwrap().unwrap();
-    counted_once(&set.snapshot, &mut queries);
+    let mut lines = std::io::stdin().lock().lines();
+    let mut say = |word: &str| {
+        println!("{word}");
+        drop(lines.next().unwrap().unwrap());
+    };
+    for mix in mixes {
+        let tenant = |n: usize| if mix == "hit" { "warm".to_owned() } else { format!("t{n}") };
+        let mut queries: Vec<Query> = (0..100).map(|n| set.query(n % callers, &tenant(n))).collect();
+        say("ready");
+        counted_once(&set.snapshot, &mut queries);
+        say("done");
+    }
 }
 
-/// As [`counted`], for the one run that callgrind counts.
+/// As [`counted`], for the runs that callgrind counts.
 #[inline(never)]
 fn counted_once(snapshot: &Snapshot, queries: &mut [Query]) {
     counted(snapshot, queries);
@@ -196,10 +205,10 @@ fn counted_once(snapshot: &Snapshot, queries: &mut [Query]) {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if let [flag, policies, namespaces, mix] = arguments.as_slice()
+    if let [flag, policies, namespaces, mixes @ ..] = arguments.as_slice()
         && flag == "--count"
     {
-        count(policies.parse().unwrap(), namespaces.parse().unwrap(), mix);
+        count(policies.parse().unwrap(), namespaces.parse().unwrap(), mixes);
         return;
     }
     if arguments.iter().any(|argument| argument == "--test" || argument == "--list") {

@@ -11,6 +11,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod footprint;
 pub mod index;
+mod lead;
 mod lean;
 pub mod lint;
 mod literals;

@@ -39,13 +39,13 @@ pub struct Settings {
     /// ConfigMap or projected volume. No default.
     pub directory: PathBuf,
     /// How often the files are compared with what is in force, beside the watch for changes that
-    /// normally notices within a second. Default 10s; at least 100ms. Units: `ms`, `s`, `m`.
+    /// normally notices within a second. Default 5s; at least 100ms. Units: `ms`, `s`, `m`.
     #[serde(default = "poll_default", with = "humantime_serde")]
     pub poll: Duration,
 }
 
 fn poll_default() -> Duration {
-    Duration::from_secs(10)
+    Duration::from_secs(5)
 }
 
 impl Settings {
@@ -63,7 +63,7 @@ impl Settings {
         }
         if self.poll < Duration::from_millis(100) {
             let message = format!("`policy.poll` is {}", humantime::format_duration(self.poll));
-            problems.push(Problem::error(file, message).help("at least 100ms; the default is 10s"));
+            problems.push(Problem::error(file, message).help("at least 100ms; the default is 5s"));
         }
         problems
     }

@@ -24,16 +24,22 @@ use super::servers;
 use super::support::{check, write_policies};
 
 /// Callers at which memory is read.
-const MARKS: [usize; 7] = [100_000, 300_000, 1_000_000, 2_000_000, 4_000_000, 7_000_000, 10_000_000];
+const MARKS: [usize; 9] = [10_000, 30_000, 100_000, 300_000, 1_000_000, 2_000_000, 4_000_000, 7_000_000, 10_000_000];
 
 /// Every caller is another decision: the condition compares its id, and its tenant is read.
 const POLICY: &str = r#"@id("all") permit (principal is Workload, action in Action::"read", resource in Service::"ns0/api")
 when { principal.spiffeId != "" && context.http.headers.hasTag("x-tenant") };"#;
 
+/// `BENCH_CALLERS_MAX` bounds the callers, and leaves out the policies.
 pub fn run() {
+    if let Some(most) = std::env::var_os("BENCH_CALLERS_MAX") {
+        of_callers(most.to_str().unwrap().parse().unwrap());
+        return;
+    }
+
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(of_policies());
-    of_callers();
+    of_callers(usize::MAX);
 }
 
 /// Resident memory of two servers that differ in their policies only, before any check but the first.
@@ -56,21 +62,24 @@ async fn of_policies() {
     );
 }
 
-/// Two threads of checks in this process, through the whole of ext_authz but the sockets.
-fn of_callers() {
+/// Two threads of checks in this process, through the whole of ext_authz but the sockets. The same two all along, as a
+/// server's workers are: a new thread begins with a new part of the heap, which is not what is measured here.
+fn of_callers(most: usize) {
     let folder = tempfile::tempdir().unwrap();
     write_policies(folder.path(), 10);
     std::fs::write(folder.path().join("policies/namespaces/ns0/all.cedar"), POLICY).unwrap();
     let service = service(folder.path());
-    let next = AtomicUsize::new(0);
-    for mark in MARKS {
-        std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| ask_until(&service, &next, mark));
+    let marks: Vec<usize> = MARKS.into_iter().filter(|mark| *mark <= most).collect();
+    let (next, end) = (AtomicUsize::new(0), marks.last().copied().unwrap_or_default());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| ask_until(&service, &next, end))).collect();
+        for mark in marks {
+            while next.load(Ordering::Relaxed) < mark && !threads.iter().any(|thread| thread.is_finished()) {
+                std::thread::sleep(Duration::from_millis(5));
             }
-        });
-        row("caller-memory", json!({"callers": mark, "rss_bytes": metrics::resident_bytes()}));
-    }
+            row("caller-memory", json!({"callers": mark, "rss_bytes": metrics::resident_bytes()}));
+        }
+    });
 }
 
 fn ask_until(service: &Authz, next: &AtomicUsize, end: usize) {
@@ -80,7 +89,6 @@ fn ask_until(service: &Authz, next: &AtomicUsize, end: usize) {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= end {
-                // The other thread's number beyond the mark is asked by nobody, which does not matter.
                 break;
             }
             let source = request.attributes.as_mut().unwrap().source.as_mut().unwrap();

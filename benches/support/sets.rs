@@ -20,7 +20,9 @@ pub enum Shape {
     Groups,
     /// The path's prefix, six segments deep, in the scope.
     Prefixes,
-    /// Principal and path in the condition: every policy is a candidate.
+    /// Principal and path tested at the head of the condition.
+    Head,
+    /// The same two tests behind one that can fail, so that every policy is a candidate.
     When,
     /// As [`Shape::Scope`], called with a path of 32 segments.
     Deep,
@@ -37,6 +39,7 @@ impl Shape {
             Self::Scope => "scope",
             Self::Groups => "groups",
             Self::Prefixes => "prefixes",
+            Self::Head => "head",
             Self::When => "when",
             Self::Deep => "deep",
             Self::OneGroup => "one-group",
@@ -80,7 +83,7 @@ impl Set {
     /// What caller `number` asks; `tenant` is a header that a condition reads.
     pub fn query(&self, number: usize, tenant: &str) -> Query {
         let path = match self.shape {
-            Shape::Scope | Shape::Groups | Shape::When | Shape::OneGroup | Shape::ManyGroups => {
+            Shape::Scope | Shape::Groups | Shape::Head | Shape::When | Shape::OneGroup | Shape::ManyGroups => {
                 format!("/v1/items{number}/42")
             }
             Shape::Prefixes => format!("/{}/42", segments(number)),
@@ -91,7 +94,7 @@ impl Set {
             Shape::Groups => vec![format!("g{number}")],
             Shape::OneGroup => vec!["unnamed0".to_owned()],
             Shape::ManyGroups => (0..1000).map(|group| format!("unnamed{group}")).collect(),
-            Shape::Scope | Shape::Prefixes | Shape::When | Shape::Deep => Vec::new(),
+            Shape::Scope | Shape::Prefixes | Shape::Head | Shape::When | Shape::Deep => Vec::new(),
         };
         query.principal.ancestors.extend(groups.into_iter().map(|group| Uid::new("Group", group)));
         query
@@ -99,19 +102,20 @@ impl Set {
 }
 
 fn policy(shape: Shape, ns: usize, n: usize) -> String {
-    let (who, path) = (format!("principal == Workload::\"{}\"", caller(n)), format!("ns{ns}/api/v1/items{n}"));
+    let who = format!("principal == Workload::\"{}\"", caller(n));
+    let what = format!("resource in Path::\"ns{ns}/api/v1/items{n}\"");
     let (who, what, test) = match shape {
-        Shape::Scope | Shape::Deep | Shape::OneGroup | Shape::ManyGroups => {
-            (who, format!("resource in Path::\"{path}\""), String::new())
-        }
+        Shape::Scope | Shape::Deep | Shape::OneGroup | Shape::ManyGroups => (who, what, String::new()),
         Shape::Groups => (format!("principal in Group::\"g{n}\""), "resource is Path".to_owned(), String::new()),
         Shape::Prefixes => {
             let prefix = format!("resource in Path::\"ns{ns}/api/{}\"", segments(n));
             ("principal is Workload".to_owned(), prefix, String::new())
         }
+        Shape::Head => {
+            ("principal is Workload".to_owned(), "resource is Path".to_owned(), format!("{who} && {what} && "))
+        }
         Shape::When => {
-            let test =
-                format!("principal == Workload::\"{}\" && context.http.path == \"/v1/items{n}/42\" && ", caller(n));
+            let test = format!("context.http.path == \"/v1/items{n}/42\" && {who} && ");
             ("principal is Workload".to_owned(), "resource is Path".to_owned(), test)
         }
     };

@@ -19,6 +19,8 @@ use crate::obligation::Mutations;
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest key under which a judgement is remembered.
 const KEY_BYTES_MAX: usize = 4096;
+/// What the cache itself takes for an entry: its place in the hash table and in the queues, and the allocator's headers.
+const ENTRY_BYTES: usize = 352;
 /// What a remembered judgement takes beside its texts: fixed parts, and what edges prepare for it.
 const FIXED_BYTES: usize = 2048;
 
@@ -121,9 +123,9 @@ impl Memory {
         let weight = |key: &Box<[u8]>, remembered: &Remembered| {
             let bytes = match remembered {
                 Remembered::Judgement(judgement) => FIXED_BYTES + bytes(judgement),
-                Remembered::Momentary => 128,
+                Remembered::Momentary => 0,
             };
-            u32::try_from(key.len() + bytes).unwrap_or(u32::MAX)
+            u32::try_from(key.len() + bytes + ENTRY_BYTES).unwrap_or(u32::MAX)
         };
         Self {
             cache: Cache::builder().weigher(weight).max_capacity(BYTES_MAX).build(),
@@ -145,6 +147,13 @@ impl Memory {
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.cache.entry_count()
+    }
+
+    /// What is remembered and how many bytes that takes by the weights, once all that is due was done.
+    #[must_use]
+    pub fn settled(&self) -> (u64, u64) {
+        self.cache.run_pending_tasks();
+        (self.cache.entry_count(), self.cache.weighted_size())
     }
 
     /// Forgets what older snapshots led to: their keys are never asked for again, and would keep them in memory.

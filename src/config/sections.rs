@@ -38,7 +38,7 @@ pub struct Policies {
 
 impl Default for Policies {
     fn default() -> Self {
-        Self { dir: PathBuf::from("policies"), poll: Duration::from_secs(10) }
+        Self { dir: PathBuf::from("policies"), poll: Duration::from_secs(5) }
     }
 }
 
@@ -83,7 +83,7 @@ const POLICIES: &[Key] = &[
     Key::new("dir", "policies", "Folder of the policies, relative to the working directory."),
     Key::new(
         "poll",
-        "10s",
+        "5s",
         "How often the folder is read, beside watching it; watches lose events on some file systems. At least 100ms.",
     ),
 ];

@@ -8,6 +8,7 @@ pub mod candidates;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::evaluate::{self, Findings, Part, Prepared};
@@ -22,10 +23,16 @@ use crate::obligation::template::{Root, Template, Variable};
 use crate::query::Query;
 use candidates::Candidates;
 
-/// Most prepared sets of policies that are kept.
-const PLANS_MAX: u64 = 4096;
+/// Most bytes of prepared sets of policies that are kept, approximately: some 20,000 sets of a few policies.
+const PLAN_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most candidates that a key lists; more stand in it as the number of their prepared set, which is as sure and shorter.
+/// Lists are still good when a set was dropped and prepared again, which happens where very many small ones are in use.
+const LISTED_MAX: usize = 64;
 /// Most bytes of remembered decisions, keys and findings together, approximately.
 const DECISION_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// What the cache itself takes for an entry, as heaptrack counts it over 100,000 of them: its place in the hash table and
+/// in the queues, and the allocator's headers.
+const ENTRY_BYTES: usize = 352;
 /// Longest key under which a decision is remembered.
 const KEY_BYTES_MAX: usize = 4096;
 
@@ -71,7 +78,8 @@ pub(super) struct Found {
 struct Plan {
     policies: Vec<Prepared>,
     shape: Shape,
-    generations: Vec<u64>,
+    /// Which policies of which versions these are: how keys of its decisions begin.
+    identity: Box<[u8]>,
     remembered: Remembered,
     /// Neither a condition nor a template reaches what two calls of the same words may differ in.
     lasts: bool,
@@ -88,11 +96,18 @@ enum Remembered {
 impl Default for Engine {
     fn default() -> Self {
         #[expect(clippy::borrowed_box, reason = "the cache hands out references to its keys")]
+        let plan_weight = |key: &Box<[u32]>, plan: &Arc<Plan>| {
+            // What weighs more than all may weigh together would never be kept, and be prepared anew for every call.
+            u32::try_from((4 * key.len() + plan.bytes()).min(PLAN_BYTES_MAX / 4)).unwrap_or(u32::MAX)
+        };
+        // By age alone: else a large set would have to be asked for more often than all that must go for it.
+        let plans = Cache::builder().eviction_policy(EvictionPolicy::lru()).weigher(plan_weight);
+        #[expect(clippy::borrowed_box, reason = "the cache hands out references to its keys")]
         let weight = |key: &Box<[u8]>, findings: &Arc<Findings>| {
-            u32::try_from(key.len() + findings.bytes() + 128).unwrap_or(u32::MAX)
+            u32::try_from(key.len() + findings.bytes() + ENTRY_BYTES).unwrap_or(u32::MAX)
         };
         Self {
-            plans: Cache::new(PLANS_MAX),
+            plans: plans.max_capacity(PLAN_BYTES_MAX as u64).build(),
             decisions: Cache::builder().weigher(weight).max_capacity(DECISION_BYTES_MAX).build(),
             stats: Stats::default(),
         }
@@ -159,12 +174,7 @@ impl Engine {
             return plan.evaluate(&cut, types).map(|found| (Arc::new(found), false));
         }
         let mut key = Vec::with_capacity(512);
-        plan.generations.iter().for_each(|generation| key.extend_from_slice(&generation.to_be_bytes()));
-        for (side, list) in lists {
-            key.extend_from_slice(&side.to_be_bytes());
-            key.extend_from_slice(&(list.len() as u64).to_be_bytes());
-            list.iter().for_each(|number| key.extend_from_slice(&number.to_be_bytes()));
-        }
+        key.extend_from_slice(&plan.identity);
         cut.write_key(&mut key);
         if let Some(known) = self.decisions.get(key.as_slice()) {
             self.stats.decision_hits.fetch_add(1, Ordering::Relaxed);
@@ -226,6 +236,24 @@ fn select(units: &[Arc<Unit>], part: Part, query: &Query) -> (Vec<u32>, Vec<(u32
     (key, lists)
 }
 
+/// Bytes that no other selection has: the versions and the policies of each side, or a number that is never given twice.
+fn identity(units: &[Arc<Unit>], lists: &[(u32, Vec<u32>)]) -> Box<[u8]> {
+    static NUMBERS: AtomicU64 = AtomicU64::new(0);
+    let candidates: usize = lists.iter().map(|(_, list)| list.len()).sum();
+    if candidates > LISTED_MAX {
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        return [1].into_iter().chain(number).collect();
+    }
+    let mut identity = vec![0];
+    units.iter().for_each(|unit| identity.extend_from_slice(&unit.generation.to_be_bytes()));
+    for (side, list) in lists {
+        identity.extend_from_slice(&side.to_be_bytes());
+        identity.extend_from_slice(&(list.len() as u64).to_be_bytes());
+        list.iter().for_each(|number| identity.extend_from_slice(&number.to_be_bytes()));
+    }
+    identity.into()
+}
+
 fn side(unit: u32, effect: u32, part: Part) -> u32 {
     let part = match part {
         Part::Enforced => 0,
@@ -257,7 +285,7 @@ impl Plan {
         let mut plan = Self {
             policies: Vec::new(),
             shape: Shape::default(),
-            generations: units.iter().map(|unit| unit.generation).collect(),
+            identity: identity(units, lists),
             remembered: Remembered::Yes,
             lasts: true,
         };
@@ -277,6 +305,11 @@ impl Plan {
         }
         plan.shape = Shape::new(&reach, &scope);
         plan
+    }
+
+    /// Roughly how much memory it takes.
+    fn bytes(&self) -> usize {
+        self.policies.iter().map(Prepared::bytes).sum::<usize>() + self.shape.bytes() + self.identity.len() + 512
     }
 
     fn evaluate(&self, cut: &Cut<'_>, types: &Types) -> Result<Findings, String> {

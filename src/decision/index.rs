@@ -2,101 +2,22 @@
 //!
 //! A policy's scope is three tests, on principal, action and resource. Each becomes a posting; a query looks
 //! up its own keys in all three and walks the shortest, testing the other two parts of each policy it meets.
-//! A policy that is left out has a false scope, so Cedar would have found it neither satisfied nor failing:
+//! Tests at the head of a condition that a scope could make (`lead.rs`) count as the scope's.
+//! A policy that is left out has a false scope or head, so Cedar would have found it neither satisfied nor failing:
 //! decision, reasons and errors are those of the whole set.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
+pub mod part;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::{ActionConstraint, EntityUid};
 
+use self::part::{Names, Part, Tests};
 use super::quick::Map;
-use super::schema::{Action, Types, uid_of};
+use super::schema::{Action, Types};
 use super::unit::Entry;
 use crate::query::{Node, Query, Uid};
-
-/// One part of a scope, for principals and resources alike.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    /// Any entity.
-    Any,
-    /// An entity of this type.
-    Is(Arc<str>),
-    /// This entity.
-    Eq(Arc<Uid>),
-    /// This entity or anything inside it.
-    In(Arc<Uid>),
-    /// An entity of this type that is, or is inside, this entity.
-    IsIn(Arc<str>, Arc<Uid>),
-}
-
-impl Part {
-    /// Whether the part names `node`. `in` is reflexive.
-    fn matches(&self, node: &Node) -> bool {
-        let inside = |uid: &Uid| *uid == node.uid || node.ancestors.contains(uid);
-        match self {
-            Self::Any => true,
-            Self::Is(kind) => **kind == *node.uid.kind,
-            Self::Eq(uid) => **uid == node.uid,
-            Self::In(uid) => inside(uid),
-            Self::IsIn(kind, uid) => **kind == *node.uid.kind && inside(uid),
-        }
-    }
-
-    /// The entity whose members it names, which Cedar tests again.
-    fn within(&self) -> Option<&Uid> {
-        match self {
-            Self::In(uid) | Self::IsIn(_, uid) => Some(uid),
-            Self::Any | Self::Is(_) | Self::Eq(_) => None,
-        }
-    }
-}
-
-/// Names that occur in many scopes, each kept once.
-#[derive(Default)]
-struct Names {
-    kinds: HashSet<Arc<str>>,
-    uids: HashSet<Arc<Uid>>,
-}
-
-impl Names {
-    fn kind(&mut self, kind: &impl ToString) -> Arc<str> {
-        once(&mut self.kinds, Arc::from(kind.to_string()))
-    }
-
-    fn uid(&mut self, uid: &EntityUid) -> Arc<Uid> {
-        once(&mut self.uids, Arc::new(uid_of(uid)))
-    }
-
-    fn principal(&mut self, constraint: PrincipalConstraint) -> Part {
-        match constraint {
-            PrincipalConstraint::Any => Part::Any,
-            PrincipalConstraint::Is(kind) => Part::Is(self.kind(&kind)),
-            PrincipalConstraint::Eq(uid) => Part::Eq(self.uid(&uid)),
-            PrincipalConstraint::In(uid) => Part::In(self.uid(&uid)),
-            PrincipalConstraint::IsIn(kind, uid) => Part::IsIn(self.kind(&kind), self.uid(&uid)),
-        }
-    }
-
-    fn resource(&mut self, constraint: ResourceConstraint) -> Part {
-        match constraint {
-            ResourceConstraint::Any => Part::Any,
-            ResourceConstraint::Is(kind) => Part::Is(self.kind(&kind)),
-            ResourceConstraint::Eq(uid) => Part::Eq(self.uid(&uid)),
-            ResourceConstraint::In(uid) => Part::In(self.uid(&uid)),
-            ResourceConstraint::IsIn(kind, uid) => Part::IsIn(self.kind(&kind), self.uid(&uid)),
-        }
-    }
-}
-
-fn once<T: ?Sized + Eq + Hash>(known: &mut HashSet<Arc<T>>, name: Arc<T>) -> Arc<T> {
-    if let Some(known) = known.get(&name) {
-        return Arc::clone(known);
-    }
-    known.insert(Arc::clone(&name));
-    name
-}
 
 /// The actions a scope names, closed over the schema's groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,9 +38,9 @@ impl Actions {
 
 #[derive(Debug)]
 struct Scope {
-    principal: Part,
+    principal: Tests,
     actions: Actions,
-    resource: Part,
+    resource: Tests,
 }
 
 /// Policies of one unit and one effect, in a fixed order, with their postings.
@@ -143,7 +64,12 @@ struct Postings {
 }
 
 impl Postings {
-    fn add(&mut self, part: &Part, number: u32) {
+    /// Posts a policy under each of the parts of which one must hold.
+    fn add(&mut self, tests: &Tests, number: u32) {
+        tests.narrowest().iter().for_each(|part| self.post(part, number));
+    }
+
+    fn post(&mut self, part: &Part, number: u32) {
         match part {
             Part::Any => self.any.push(number),
             Part::Is(kind) => self.is.entry(Arc::clone(kind)).or_default().push(number),
@@ -178,10 +104,12 @@ impl Index {
         let mut closures = Closures { types, single: HashMap::new(), groups: HashMap::new() };
         for (number, entry) in entries.iter().enumerate() {
             let Ok(number) = u32::try_from(number) else { break };
+            let principal = names.principal(entry.policy.principal_constraint());
+            let resource = names.resource(entry.policy.resource_constraint());
             let scope = Scope {
-                principal: names.principal(entry.policy.principal_constraint()),
+                principal: Tests::new(principal, &entry.lead.principal, &mut names),
                 actions: closures.of(entry.policy.action_constraint()),
-                resource: names.resource(entry.policy.resource_constraint()),
+                resource: Tests::new(resource, &entry.lead.resource, &mut names),
             };
             index.principals.add(&scope.principal, number);
             index.resources.add(&scope.resource, number);
@@ -248,6 +176,8 @@ impl Index {
             .filter(|number| self.names(*number, query))
             .collect();
         found.sort_unstable();
+        // A policy that is posted under several parts may be met several times.
+        found.dedup();
         found
     }
 

@@ -96,6 +96,13 @@ impl Tree {
         }
     }
 
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Whole => 0,
+            Self::Names(names) => names.iter().map(|(name, below)| name.len() + 64 + below.bytes()).sum(),
+        }
+    }
+
     fn add(&mut self, path: &[String]) {
         match (&mut *self, path.split_first()) {
             (Self::Whole, _) => {}
@@ -125,6 +132,16 @@ impl Shape {
         }
     }
 
+    /// Roughly how much memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let bags = match &self.bags {
+            Bags::All => 0,
+            Bags::At(bags) => bags.iter().map(|(_, tree)| 128 + tree.bytes()).sum(),
+        };
+        self.principal.bytes() + self.resource.bytes() + self.context.bytes() + bags
+    }
+
     /// A query as far as this reaches.
     #[must_use]
     pub fn cut<'a>(&'a self, query: &'a Query) -> Cut<'a> {
@@ -146,6 +163,16 @@ impl NodeShape {
             (Tree::of_paths(&reach.paths), Tree::of_keys(&reach.tags))
         };
         Self { attributes, tags, ancestors, itself: reach.itself }
+    }
+
+    fn bytes(&self) -> usize {
+        let names: &[&[Uid]] = match &self.ancestors {
+            Ancestors::All => &[],
+            Ancestors::Named { within, scope } => &[within, scope],
+        };
+        let uid = |uid: &Uid| size_of::<Uid>() + uid.kind.len() + uid.id.len();
+        let names: usize = names.iter().flat_map(|uids| uids.iter()).map(uid).sum();
+        names + self.attributes.bytes() + self.tags.bytes()
     }
 }
 

@@ -11,6 +11,7 @@ use cedar_policy_core::ast;
 use super::annotations::{self, Annotated};
 use super::evaluate::Part;
 use super::index::Index;
+use super::lead::Lead;
 use super::literals::{Known, Unknown};
 use super::manifest::{Manifest, Mode};
 use super::reach::Reach;
@@ -62,6 +63,8 @@ pub struct Entry {
     pub reason: Option<String>,
     /// What its conditions reach. Most policies of a unit reach the same, and share it.
     pub reach: Arc<Reach>,
+    /// What the head of its conditions tests, which is indexed as its scope is.
+    pub(super) lead: Lead,
     /// All of its file; the policies of one file share it.
     text: Arc<str>,
 }
@@ -286,7 +289,9 @@ fn entry(
             // Of the policy as rewritten: confinement adds a condition.
             let reach = Arc::new(Reach::of(&rewritten));
             let policy = evaluated(rewritten).map_err(|message| vec![fault(message)])?;
-            Ok((enforced(annotated, context, written, id, (policy, reach)), reads))
+            // Of the policy as written: confinement stands behind all other conditions.
+            let lead = Lead::of(pst.body());
+            Ok((enforced(annotated, context, written, id, (policy, reach, lead)), reads))
         }
         (Err(message), _) => {
             faults.push(fault(message));
@@ -360,7 +365,7 @@ fn enforced(
     context: &Context<'_>,
     written: &Written<'_>,
     id: String,
-    (policy, reach): (Policy, Arc<Reach>),
+    (policy, reach, lead): (Policy, Arc<Reach>, Lead),
 ) -> Entry {
     Entry {
         id,
@@ -376,6 +381,7 @@ fn enforced(
         deny_status: annotated.deny_status,
         reason: annotated.reason,
         reach,
+        lead,
         text: Arc::clone(context.text),
     }
 }

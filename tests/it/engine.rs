@@ -1,10 +1,12 @@
 //! The engine against its specification: plain Cedar over every policy, with everything that is known.
 //!
 //! Compared are always three sets: satisfied permits, satisfied forbids, and policies that failed. `machine` edits a tree
-//! step by step, `metamorphic` says it in other words, `footprint` varies what is not read.
+//! step by step, `metamorphic` says it in other words, `footprint` varies what is not read, `lead` draws conditions that are
+//! indexed as scopes are.
 
 pub(crate) mod drawn;
 mod footprint;
+mod lead;
 mod machine;
 mod metamorphic;
 
@@ -137,6 +139,42 @@ fn a_call_out_of_scope_never_gets_the_answer_of_one_in_scope() {
     assert_eq!(found(frontend(), "/x"), 1);
     assert_eq!(found(workload("spiffe://cluster.local/ns/shop/sa/orders"), "/x"), 0, "another caller");
     assert_eq!(found(frontend(), "/y"), 0, "another path");
+}
+
+/// Seventy policies are candidates of each caller, more than a key lists. Which of them are satisfied hangs on nothing that
+/// a condition reaches, so only the selection tells the two apart.
+#[test]
+fn selections_of_very_many_policies_never_answer_for_each_other() {
+    let callers =
+        [("web", "spiffe://cluster.local/ns/web/sa/frontend"), ("shop", "spiffe://cluster.local/ns/shop/sa/orders")];
+    let many = |(name, id): (&str, &str)| -> String {
+        let scope = format!("principal == Workload::\"{id}\", action == Action::\"GET\", resource");
+        (0..70).map(|number| format!("@id(\"{name}{number}\") permit ({scope});")).collect()
+    };
+    let text: String = callers.into_iter().map(many).collect();
+    let snapshot = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", &text)]), None).snapshot.unwrap();
+    for (_, id) in callers {
+        let query = query(&snapshot, &workload(id), &call().service("shop/orders").0);
+        assert_same(&snapshot, &query).unwrap();
+        assert_same(&snapshot, &query).unwrap();
+    }
+    let hits = snapshot.engine().stats().decision_hits.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(hits >= 2, "what very many policies decide is remembered: {hits}");
+}
+
+/// The bound on remembered decisions is a bound on weights. A node of a set of strings takes 280 bytes, however few it holds.
+#[test]
+fn findings_weigh_what_they_take() {
+    for (count, nodes) in [(0, 0), (1, 1), (11, 1), (100, 12)] {
+        let ids = (0..count).map(|number| format!("shop/policy{number:03}"));
+        let findings = Findings { permits: ids.collect(), ..Findings::default() };
+        let counted = size_of::<Findings>() + 16 + nodes * 280 + count * ("shop/policy000".len() + 8);
+        assert!(
+            (counted..2 * counted + 100).contains(&findings.bytes()),
+            "{count}: {} by weight, {counted} counted",
+            findings.bytes()
+        );
+    }
 }
 
 /// It may come from the stack of the moment.

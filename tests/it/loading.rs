@@ -207,13 +207,22 @@ fn the_sample_policies_of_the_specification_validate() {
 
 /// A policy's condition in a scope that is open, and the scope it is advised to have.
 const UNINDEXED: &[(&str, &str)] = &[
-    (r#"when { resource in Service::"shop/orders" }"#, r#"narrow its scope to `resource in Service::"shop/orders"`"#),
+    (
+        r#"when { context.http.method == "GET" && resource in Service::"shop/orders" }"#,
+        r#"narrow its scope to `resource in Service::"shop/orders"`"#,
+    ),
     (
         r#"when { context.http.method == "GET" && principal == Workload::"spiffe://cluster.local/ns/web/sa/frontend" }"#,
         r#"`principal == Workload::"spiffe://cluster.local/ns/web/sa/frontend"`"#,
     ),
-    (r#"unless { !(principal in Group::"storefront") }"#, r#"`principal in Group::"storefront"`"#),
-    (r#"when { principal is Workload in Group::"storefront" }"#, r#"`principal is Workload in Group::"storefront"`"#),
+    (
+        r#"unless { context.http.method == "PUT" || !(principal in Group::"storefront") }"#,
+        r#"`principal in Group::"storefront"`"#,
+    ),
+    (
+        r#"when { context.http.method == "GET" && principal is Workload in Group::"storefront" }"#,
+        r#"`principal is Workload in Group::"storefront"`"#,
+    ),
     (r#"when { "/healthz" == context.http.path }"#, r#"`resource == Path::"shop/<service>/healthz"`"#),
     (
         r#"when { ["/a", "/b"].contains(context.http.path) }"#,
@@ -221,11 +230,11 @@ const UNINDEXED: &[(&str, &str)] = &[
     ),
     (r#"when { context.http.path like "/v1/o*" }"#, r#"`resource in Path::"shop/<service>/v1"`"#),
     (
-        r#"when { resource in Service::"shop/orders" || resource in Service::"shop/inventory" }"#,
+        r#"when { context.http.method == "GET" && (resource in Service::"shop/orders" || resource in Service::"shop/inventory") }"#,
         r#"`resource in Service::"shop/orders"` and `resource in Service::"shop/inventory"` (a policy for each)"#,
     ),
     (
-        r#"when { principal in Group::"storefront" && resource in Group::"pci" }"#,
+        r#"when { context.http.method == "GET" && principal in Group::"storefront" && resource in Group::"pci" }"#,
         r#"`principal in Group::"storefront"`, or to `resource in Group::"pci"`"#,
     ),
 ];
@@ -249,6 +258,9 @@ fn a_test_that_could_stand_in_an_open_scope_is_noted_with_the_scope() {
 fn a_test_that_a_scope_cannot_replace_is_not_noted() {
     let open = "principal, action == Action::\"GET\", resource";
     let quiet = [
+        (open, r#"when { resource in Service::"shop/orders" && context.http.method == "GET" }"#),
+        (open, r#"unless { !(principal in Group::"storefront") || context.http.method == "PUT" }"#),
+        (open, r#"when { resource in Service::"shop/orders" || resource in Service::"shop/inventory" }"#),
         (open, r#"unless { resource in Service::"shop/orders" }"#),
         (open, r#"when { context.http.path != "/healthz" }"#),
         (open, r#"when { context.http.path like "/*" }"#),

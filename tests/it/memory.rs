@@ -262,6 +262,25 @@ fn what_nobody_looks_at_does_not_matter_to_the_memory() {
     twins.assert_same_records(&runtime);
 }
 
+/// The bound on the memory is a bound on weights, so these must not be less than what is kept. What can be counted here is
+/// the judgement itself, the answer and the place in the cache; what heaptrack counted is within the factor.
+#[test]
+fn a_remembered_judgement_weighs_what_it_takes() {
+    const CALLS: u64 = 100;
+    let runtime = Runtime::new().unwrap();
+    let twins = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]), &Profile::default()));
+    let ask = |number: u64| {
+        let mut check = orders();
+        check.http().path = format!("/v1/{number}");
+        twins.ask(&runtime, &check.0)
+    };
+    let answers: Vec<String> = (0..CALLS).map(ask).collect();
+    let (entries, bytes) = twins.memory.settled();
+    assert_eq!(entries, CALLS);
+    let counted = u64::try_from(size_of::<Judgement>() + answers[0].len() + 300).unwrap();
+    assert!((counted..3 * counted).contains(&(bytes / entries)), "{} by weight, {counted} counted", bytes / entries);
+}
+
 #[test]
 fn a_call_is_remembered_when_it_comes_again_and_not_before() {
     let runtime = Runtime::new().unwrap();

@@ -1,6 +1,7 @@
 //! Policies that are evaluated for very many calls although their condition names what their scope could name.
 //!
-//! Knows: a policy's syntax as written, and that only the scope is indexed. Must not know: other policies, calls.
+//! Knows: a policy's syntax as written, and that the scope and the head of the conditions are indexed. Must not know:
+//! other policies, calls.
 //!
 //! Only tests that must hold for the policy to apply are named: a scope can say them too without changing what
 //! the policy is for.
@@ -10,17 +11,23 @@ use cedar_policy::pst::{
     Template, UnaryOp, Var,
 };
 
+use crate::decision::index::part::Part;
+use crate::decision::lead::Lead;
 use crate::decision::unit::MESH;
 use crate::problem::Problem;
 
 /// Most scopes that one help spells out; a list of a hundred services would hide the advice.
 const SCOPES_MAX: usize = 3;
 
-/// What is to be said about one policy of `unit`, as written; `None` where its scope names something or
-/// nothing in its condition could stand there.
+/// What is to be said about one policy of `unit`, as written; `None` where its scope or the head of its conditions names
+/// something, or nothing in its conditions could stand there.
 #[must_use]
 pub fn note(file: &str, unit: &str, name: &str, policy: &Template) -> Option<Problem> {
     if !is_principal_open(&policy.principal) || !is_resource_open(&policy.resource, unit) {
+        return None;
+    }
+    let lead = Lead::of(policy);
+    if lead.principal.iter().chain(&lead.resource).any(|any| any.iter().all(|part| selects(part, unit))) {
         return None;
     }
     let mut tests = Vec::new();
@@ -40,10 +47,22 @@ pub fn note(file: &str, unit: &str, name: &str, policy: &Template) -> Option<Pro
     Some(Problem::note(file, message).help(help(&tests)))
 }
 
+/// Whether a part finds fewer policies than all of its unit's.
+fn selects(part: &Part, unit: &str) -> bool {
+    match part {
+        Part::Eq(_) => true,
+        Part::In(uid) | Part::IsIn(_, uid) => unit == MESH || uid.kind != "Namespace" || uid.id != unit,
+        Part::Is(_) | Part::Any => false,
+    }
+}
+
 fn help(tests: &[Test]) -> String {
     let mut ways: Vec<String> = tests.iter().map(|test| scopes(&test.scopes)).collect();
     ways.dedup();
     let mut text = format!("narrow its scope to {}", ways.join(", or to "));
+    if tests.iter().any(|test| test.kind == Kind::Entity && test.scopes.len() == 1) {
+        text.push_str(", or put that test first in the condition");
+    }
     if tests.iter().all(|test| test.kind == Kind::Path) {
         text.push_str(", or put the routes into a group of the catalogue and write `resource in Group::\"…\"`");
     }

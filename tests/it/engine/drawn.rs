@@ -59,11 +59,14 @@ pub const CONDITIONS: &[&str] = &[
     r#"when { principal in [Namespace::"web", Namespace::"shop"] }"#,
     r#"when { resource == Path::"shop/orders/v1" }"#,
     r#"when { principal == Workload::"spiffe://cluster.local/ns/web/sa/frontend" }"#,
+    r#"when { resource in Path::"shop/orders/v1" && context.http.headers.hasTag("x-a") }"#,
+    r#"unless { !(principal in [Namespace::"web", Namespace::"shop"]) || context.http.headers.hasTag("x-a") }"#,
     r#"when { context.env.now < datetime("2026-11-23T00:00:01Z") }"#,
     r#"when { context.env.listener == "test" }"#,
     r#"when { principal has facts.team && principal.facts.team == "a" }"#,
     r#"unless { resource has facts.tier && resource.facts.tier == "core" }"#,
     // These fail to evaluate on some calls.
+    r#"when { 9223372036854775807 + (if context.http.path == "/" then 0 else 1) > 0 } when { principal in Group::"storefront" }"#,
     r#"when { (if context.http.headers.hasTag("x-a") then 9223372036854775807 else 0) * 2 >= 0 }"#,
     r#"when { 9223372036854775807 + (if context.http.path == "/" then 0 else 1) > 0 }"#,
 ];
