@@ -27,6 +27,10 @@ mod sets;
 use rows::row;
 use sets::{Set, Shape};
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A part's name, and what measures it over sets of at most so many policies.
 type Part = (&'static str, fn(usize));
 

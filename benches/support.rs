@@ -6,6 +6,10 @@ use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 
+/// As in the binary, so that a server that judges nothing and Picket share it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Writes `policies` scope-selective policies, one for each caller and path, to `folder/policies`.
 pub fn write_policies(folder: &Path, policies: usize) {
     let namespace = folder.join("policies/namespaces/ns0");
