@@ -23,7 +23,7 @@ pub fn merge(query: &Query, sources: Vec<(&str, Facts)>) -> Result<Facts, Failur
     let mut principal = Merge::new("principal", &query.principal);
     let mut resource = Merge::new("resource", &query.resource);
     let nothing = BTreeMap::new();
-    let mut call = Fields::new("`context.env.facts.", &nothing);
+    let mut call = Fields::new("", "context.env.facts", &nothing);
     for (source, facts) in sources {
         principal.add(source, facts.principal)?;
         resource.add(source, facts.resource)?;
@@ -41,11 +41,11 @@ struct Merge<'a> {
 }
 
 impl<'a> Merge<'a> {
-    fn new(part: &str, node: &'a Node) -> Self {
+    fn new(part: &'static str, node: &'a Node) -> Self {
         Self {
             node,
-            attributes: Fields::new(&format!("`{part}."), &node.attributes),
-            tags: Fields::new(&format!("tag `{part}."), &node.tags),
+            attributes: Fields::new("", part, &node.attributes),
+            tags: Fields::new("tag ", part, &node.tags),
             additions: Additions::default(),
         }
     }
@@ -72,25 +72,29 @@ impl<'a> Merge<'a> {
 
 /// Named values, and who gave each.
 struct Fields<'a> {
-    prefix: String,
+    /// `tag ` for tags.
+    kind: &'static str,
+    part: &'static str,
     of_call: &'a BTreeMap<String, Value>,
     values: BTreeMap<String, Value>,
     givers: BTreeMap<String, &'a str>,
 }
 
 impl<'a> Fields<'a> {
-    fn new(prefix: &str, of_call: &'a BTreeMap<String, Value>) -> Self {
-        Self { prefix: prefix.to_owned(), of_call, values: BTreeMap::new(), givers: BTreeMap::new() }
+    fn new(kind: &'static str, part: &'static str, of_call: &'a BTreeMap<String, Value>) -> Self {
+        Self { kind, part, of_call, values: BTreeMap::new(), givers: BTreeMap::new() }
     }
 
     fn add(&mut self, source: &'a str, values: BTreeMap<String, Value>) -> Result<(), Failure> {
         for (name, value) in values {
             if let Some(earlier) = self.givers.get(&name) {
-                return Err(unavailable(format!("{}{name}` comes from both `{earlier}` and `{source}`", self.prefix)));
+                let Self { kind, part, .. } = self;
+                return Err(unavailable(format!("{kind}`{part}.{name}` comes from both `{earlier}` and `{source}`")));
             }
             // An entity of entities.json must repeat what the schema requires; only a contradiction is one.
             if self.of_call.get(&name).is_some_and(|of_call| *of_call != value) {
-                return Err(unavailable(format!("`{source}` contradicts the call about {}{name}`", self.prefix)));
+                let Self { kind, part, .. } = self;
+                return Err(unavailable(format!("`{source}` contradicts the call about {kind}`{part}.{name}`")));
             }
             self.givers.insert(name.clone(), source);
             self.values.insert(name, value);
