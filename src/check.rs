@@ -11,6 +11,7 @@ mod inside;
 pub mod judging;
 pub mod memory;
 pub mod reduced;
+mod sighted;
 pub mod verify;
 
 use std::sync::Arc;
@@ -343,6 +344,9 @@ impl Judge for Checker {
             (Some(Remembered::Judgement(judgement)), Some(asked)) => {
                 asked.seat.hit();
                 Judging::Known(judgement)
+            }
+            (None, Some(asked)) if asked.seat.is_first_sight(&asked.key) => {
+                Judging::Pending(Box::pin(self.judged_as_it_came(call, grounds, deadline)))
             }
             (None, Some(asked)) => Judging::Pending(Box::pin(self.judged_once(asked, call, grounds, deadline))),
             (Some(Remembered::Momentary), Some(asked)) => {

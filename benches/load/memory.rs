@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
+use picket::check::memory::{Admission, Memory, Seat};
 use picket::check::{Checker, Profile};
 use picket::entity::Entities;
 use picket::envoy::authz::{Authz, AuthzSettings, Observer, Stats};
@@ -104,7 +105,8 @@ fn service(folder: &Path) -> Authz {
         approvals: Arc::new(picket::approval::Approvals::none()),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
         verifier: None,
-        seat: Some(picket::check::memory::Seat::in_memory(&Arc::default())),
+        // Every caller is remembered at once: what never comes again would not fill the memory.
+        seat: Some(Seat::in_memory(&Arc::new(Memory::new(Admission::FirstSight)))),
     };
     let observer: Observer = Arc::new(move |seen| telemetry.finish(seen));
     let in_flight = Arc::new(Semaphore::new(16));

@@ -10,6 +10,7 @@ use moka::sync::Cache;
 
 use super::Judgement;
 use super::reduced::Reduced;
+use super::sighted::Sighted;
 use crate::call::Call;
 use crate::decision::verdict::{Effect, Verdict};
 use crate::obligation::Mutations;
@@ -25,10 +26,22 @@ const FIXED_BYTES: usize = 2048;
 #[derive(Debug)]
 pub struct Memory {
     cache: Cache<Box<[u8]>, Remembered>,
+    admission: Admission,
+    sighted: Sighted,
     /// The newest snapshot's; judgements by older ones are forgotten.
     generation: AtomicU64,
     seats: AtomicU64,
     stats: Stats,
+}
+
+/// Which calls' judgements are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Admission {
+    /// Those of calls that come again: each is judged once as it came, and once for all that follow.
+    #[default]
+    SecondSight,
+    /// All, from the first call on; for tests.
+    FirstSight,
 }
 
 /// What is remembered of the calls with one key.
@@ -45,7 +58,7 @@ pub enum Remembered {
 pub struct Stats {
     /// Calls answered from memory.
     pub hits: AtomicU64,
-    /// Calls judged, and the judgement remembered.
+    /// Calls judged whose judgement is remembered, at once or when they come again.
     pub misses: AtomicU64,
     /// Calls judged whose judgement is not to be remembered.
     pub skips: AtomicU64,
@@ -96,6 +109,14 @@ pub struct Written {
 
 impl Default for Memory {
     fn default() -> Self {
+        Self::new(Admission::default())
+    }
+}
+
+impl Memory {
+    /// An empty memory.
+    #[must_use]
+    pub fn new(admission: Admission) -> Self {
         #[expect(clippy::borrowed_box, reason = "the cache hands out references to its keys")]
         let weight = |key: &Box<[u8]>, remembered: &Remembered| {
             let bytes = match remembered {
@@ -106,14 +127,14 @@ impl Default for Memory {
         };
         Self {
             cache: Cache::builder().weigher(weight).max_capacity(BYTES_MAX).build(),
+            admission,
+            sighted: Sighted::default(),
             generation: AtomicU64::new(0),
             seats: AtomicU64::new(0),
             stats: Stats::default(),
         }
     }
-}
 
-impl Memory {
     /// What it counts.
     #[must_use]
     pub fn stats(&self) -> &Stats {
@@ -159,6 +180,20 @@ impl Seat {
     pub fn recall(&self, key: &Key) -> Option<Remembered> {
         self.memory.turn(key.generation);
         self.memory.cache.get(key.bytes.as_slice())
+    }
+
+    /// Whether no call with this key was asked about before, so that remembering its judgement would likely help
+    /// nobody; counts it then.
+    #[must_use]
+    pub fn is_first_sight(&self, key: &Key) -> bool {
+        let is_first = match self.memory.admission {
+            Admission::SecondSight => !self.memory.sighted.again(&key.bytes),
+            Admission::FirstSight => false,
+        };
+        if is_first {
+            self.memory.stats.misses.fetch_add(1, Ordering::Relaxed);
+        }
+        is_first
     }
 
     /// Remembers this of all calls with this key, unless the key is too long or a newer snapshot has come.

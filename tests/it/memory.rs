@@ -12,7 +12,7 @@ use envoy_types::pb::envoy::config::core::v3::{Address, SocketAddress, address};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::Peer;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use picket::call::{Call, UnixMillis};
-use picket::check::memory::{Generations, Memory, Remembered, Seat};
+use picket::check::memory::{Admission, Generations, Memory, Remembered, Seat};
 use picket::check::reduced::{Looks, Reduced};
 use picket::check::{Checker, Judge as _, Judgement, Profile, verify};
 use picket::decision::Snapshot;
@@ -82,11 +82,16 @@ fn checker(store: &Arc<Store>, profile: &Profile, seat: Option<Seat>) -> Checker
 
 impl Twins {
     async fn new(first: Tree, profile: &Profile) -> Self {
+        // All are remembered at once, so that every other call of a test is answered from memory.
+        Self::with_memory(first, profile, Memory::new(Admission::FirstSight)).await
+    }
+
+    async fn with_memory(first: Tree, profile: &Profile, memory: Memory) -> Self {
         let source = Arc::new(Source::default());
         source.give(first);
         let store = Arc::new(Store::over(source.clone(), Arc::new(Snapshot::load), Duration::from_secs(10)));
         store.load_now().await;
-        let (folder, memory) = (tempfile::tempdir().unwrap(), Arc::<Memory>::default());
+        let (folder, memory) = (tempfile::tempdir().unwrap(), Arc::new(memory));
         let clock = Arc::new(AtomicI64::new(NOW.0));
         let log = |name: &str| {
             let path = folder.path().join(name);
@@ -251,6 +256,19 @@ fn what_nobody_looks_at_does_not_matter_to_the_memory() {
     let answers: Vec<String> = calls.iter().map(|call| twins.ask(&runtime, &call.0)).collect();
     assert!(answers.iter().all(|answer| *answer == answers[0]));
     assert_eq!(twins.hits(), 3);
+    twins.assert_same_records(&runtime);
+}
+
+#[test]
+fn a_call_is_remembered_when_it_comes_again_and_not_before() {
+    let runtime = Runtime::new().unwrap();
+    let tree = tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]);
+    let twins = runtime.block_on(Twins::with_memory(tree, &Profile::default(), Memory::default()));
+    let counted = |twins: &Twins| (twins.hits(), twins.memory.stats().misses.load(Ordering::Relaxed));
+    for (asked, hits_and_misses) in [(1, (0, 1)), (2, (0, 2)), (3, (1, 2)), (4, (2, 2))] {
+        twins.ask(&runtime, &orders().0);
+        assert_eq!(counted(&twins), hits_and_misses, "asked {asked} times");
+    }
     twins.assert_same_records(&runtime);
 }
 

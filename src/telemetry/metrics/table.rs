@@ -112,7 +112,7 @@ specs! { SOURCES: "Metrics that other modules count; read at each scrape where `
     DECISION_CACHE_ENTRIES = "picket_decision_cache_entries" Gauge []
         "Decisions remembered";
     CALL_MEMORY = "picket_call_memory_total" Counter ["result"]
-        "Whole calls answered from memory (`hit`), judged and remembered (`miss`), or judged because a token, a certificate, a look-up, a body, the time or a failure had a say (`skip`)";
+        "Whole calls answered from memory (`hit`), judged and remembered now or when they come again (`miss`), or judged because a token, a certificate, a look-up, a body, the time or a failure had a say (`skip`)";
     CALL_MEMORY_ENTRIES = "picket_call_memory_entries" Gauge []
         "Judgements of whole calls remembered";
     POLICY_SETS = "picket_policy_sets_total" Counter ["result"]
