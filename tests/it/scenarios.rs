@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 use world::World;
 
@@ -133,11 +134,13 @@ async fn failures(runner: Arc<Runner>, sharing: Sharing) -> Vec<String> {
         let (id, keys) = (scenario.id.clone(), scenario.unknown_keys().cloned().collect::<Vec<_>>());
         let run = Arc::clone(&runner);
         // On its own, so that a case that cannot even be built is one failure among others.
-        let ended = tokio::spawn(async move { run.run(&scenario, &server).await }).await;
-        let why = match ended {
-            Ok(Ok(())) => continue,
-            Ok(Err(why)) => why,
-            Err(panic) => format!("the case could not be run: {panic}"),
+        let mut one = JoinSet::new();
+        one.spawn(async move { run.run(&scenario, &server).await });
+        let why = match one.join_next().await {
+            Some(Ok(Ok(()))) => continue,
+            Some(Ok(Err(why))) => why,
+            Some(Err(panic)) => format!("the case could not be run: {panic}"),
+            None => unreachable!("one case was spawned"),
         };
         let hint = if keys.is_empty() { String::new() } else { format!(" (keys not understood: {})", keys.join(", ")) };
         failures.push(format!("{id}: {why}{hint}"));
