@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use prost::Message as _;
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+use prost_types::FileDescriptorSet;
 
 use crate::problem::Problem;
 
@@ -57,7 +59,15 @@ impl Descriptors {
     /// # Errors
     /// What is wrong with it, as a lower-case fragment.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let pool = DescriptorPool::decode(bytes).map_err(|error| error.to_string())?;
+        let files = FileDescriptorSet::decode(bytes).map_err(|error| error.to_string())?.file;
+        if let Some(newer) = files.iter().find(|file| !matches!(file.syntax(), "" | "proto2" | "proto3")) {
+            return Err(format!("`{}` has the syntax `{}`; proto2 and proto3 are read", newer.name(), newer.syntax()));
+        }
+        // The library panics on some sets that no compiler writes; a reload must not.
+        let pool = std::panic::catch_unwind(|| DescriptorPool::decode(bytes));
+        let pool =
+            pool.map_err(|_| "its parts contradict each other".to_owned())?.map_err(|error| error.to_string())?;
+        sound(&pool)?;
         let mut methods = BTreeMap::new();
         for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
             let name = format!("{}/{}", method.parent_service().full_name(), method.name());
@@ -79,6 +89,20 @@ impl Descriptors {
     /// All methods by `package.Service/Method`.
     pub fn methods(&self) -> impl Iterator<Item = (&str, &Method)> {
         self.methods.iter().map(|(name, method)| (name.as_str(), method))
+    }
+}
+
+/// Checks what readers of messages rely on and no compiler would leave out.
+fn sound(pool: &DescriptorPool) -> Result<(), String> {
+    if let Some(empty) = pool.all_enums().find(|one| one.values().len() == 0) {
+        return Err(format!("the enumeration `{}` has no value", empty.full_name()));
+    }
+    let is_broken = |entry: &MessageDescriptor| {
+        entry.is_map_entry() && (entry.get_field(1).is_none() || entry.get_field(2).is_none())
+    };
+    match pool.all_messages().find(is_broken) {
+        Some(entry) => Err(format!("the map entry `{}` lacks its key or its value", entry.full_name())),
+        None => Ok(()),
     }
 }
 

@@ -22,8 +22,14 @@ service Orders {
   rpc Watch (RefundRequest) returns (stream Reply);
   rpc Try (Scalars) returns (Reply);
   rpc Old (old.Old) returns (Reply);
+  rpc Count (Many) returns (Reply);
 }
 message Reply {}
+message Many { repeated Sparse items = 1; }
+message Sparse {
+  optional bool a = 1; optional bool b = 2; optional bool c = 3; optional bool d = 4; optional bool e = 5;
+  optional bool f = 6; optional bool g = 7; optional bool h = 8; optional bool i = 9; optional bool j = 10;
+}
 message Money { string currency = 1; int64 units = 2; }
 message Item { string sku = 1; uint32 count = 2; }
 enum Reason {
@@ -117,10 +123,10 @@ pub fn method(name: &str) -> Method {
 pub fn varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value > 0x7f {
-        bytes.push((value & 0x7f) as u8 | 0x80);
+        bytes.push(u8::try_from(value & 0x7f).unwrap() | 0x80);
         value >>= 7;
     }
-    bytes.push(value as u8);
+    bytes.push(u8::try_from(value).unwrap());
     bytes
 }
 
@@ -146,5 +152,5 @@ pub fn fixed32(field: u64, value: [u8; 4]) -> Vec<u8> {
 
 /// A message in its frame.
 pub fn framed(message: &[u8]) -> Vec<u8> {
-    [&[0], &(message.len() as u32).to_be_bytes()[..], message].concat()
+    [&[0], &u32::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat()
 }

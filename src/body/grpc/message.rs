@@ -14,8 +14,8 @@ use super::wire::{Cursor, Part, Wire};
 use crate::body::json::{Json, Limits, Number, SmolStr};
 use crate::catalog::grpc::UnknownFields;
 
-/// Most fields of descriptors that are gone through, sent or not: a short message may hold many others, and each has
-/// its defaults. A hundred thousand take some 10 ms.
+/// Most fields of descriptors that are gone through, sent or not: two bytes are a message within a message, and each
+/// has all its fields to be looked for.
 const FIELDS_MAX: usize = 1 << 17;
 
 /// Why bytes are not one exact message.
@@ -335,10 +335,8 @@ fn scalar(kind: &Kind, part: Part<'_>) -> Option<Option<Json>> {
 
 /// A value that its type has.
 fn fit<T>(value: Result<T, TryFromIntError>) -> Option<T> {
-    match value {
-        Ok(value) => Some(value),
-        Err(_) => None,
-    }
+    let Ok(value) = value else { return None };
+    Some(value)
 }
 
 /// The shortest decimal that is this binary fraction, which is how JSON writes it.

@@ -75,6 +75,9 @@ fn compressed(message: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// Service, method, body, headers, and the reason of the answer.
+type Row<'a> = (&'a str, &'a str, &'a [u8], &'a [(&'a str, &'a str)], &'a str);
+
 #[tokio::test]
 async fn fields_are_judged_and_what_cannot_be_read_is_refused() {
     let server = server().await;
@@ -91,7 +94,7 @@ async fn fields_are_judged_and_what_cannot_be_read_is_refused() {
     let packed = compressed(&refund("o-1", 100));
     let bomb = compressed(&bytes(9, &[0; 8192]));
     let (ours, lenient, gzip) = ("shop/refunds", "shop/lenient", [("grpc-encoding", "gzip")]);
-    let rows: &[(&str, &str, &[u8], &[(&str, &str)], &str)] = &[
+    let rows: &[Row<'_>] = &[
         (ours, "Refund", &good, &[], "policy_permit"),
         (ours, "Watch", &good, &[], "policy_permit"),
         (ours, "Refund", &good, &[("content-type", "application/grpc+proto")], "policy_permit"),

@@ -2,7 +2,9 @@
 
 use picket::body::grpc::{Refused, fields};
 use picket::body::json::Limits;
+use picket::call::CanonicalPath;
 use picket::catalog::grpc::UnknownFields;
+use picket::mapping::action::{Asked, What};
 
 use super::{bytes, fixed32, fixed64, method, number, oracle};
 
@@ -213,7 +215,26 @@ fn depth_length_and_number_are_bounded() {
     // Each item has no byte of its own, and two defaults.
     let items = bytes(4, b"").repeat(limits.values_max / 2);
     assert_eq!(read(&items), Err(Refused::TooMany(limits.values_max)));
-    // Each inner message has no value, and thirteen fields to be gone through.
-    let inner = bytes(5, &bytes(2, b"")).repeat(1);
-    assert!(read(&inner).is_ok());
+    // Each item is one value of two bytes, and has ten fields to be looked for.
+    let read = |items: usize| {
+        let message = bytes(1, b"").repeat(items);
+        fields(&message, &method("Count"), UnknownFields::Refused, limits).map(drop)
+    };
+    assert_eq!((read(13_000), read(13_200)), (Ok(()), Err(Refused::TooMany(1 << 17))));
+}
+
+#[test]
+fn an_approval_is_for_all_fields_and_for_no_message_with_others() {
+    let asked = |message: &[u8]| {
+        let message = fields(message, &method("Refund"), UnknownFields::Allowed, Limits::default()).unwrap();
+        let [service, method] = ["shop.v1.Orders", "Refund"].map(str::to_owned);
+        let path = CanonicalPath::parse("/shop.v1.Orders/Refund").unwrap();
+        Asked { path, what: What::Grpc { service, method, message: Some(message) } }
+    };
+    let approved = |message: &[u8]| asked(message).arguments().map(|arguments| arguments.canonical());
+    let order = approved(&bytes(1, b"o-1")).unwrap();
+    assert_eq!(order, r#"{"order_id":"o-1","reason":"REASON_UNKNOWN","receipt":""}"#);
+    // Left out or sent as zero: one message, one approval.
+    assert_eq!(approved(&[bytes(1, b"o-1"), number(3, 0)].concat()), Some(order));
+    assert_eq!(approved(&[bytes(1, b"o-1"), number(99, 0)].concat()), None);
 }

@@ -1,9 +1,10 @@
 //! Policies that read fields against the descriptor sets of their tree.
 
+use picket::catalog::grpc::Descriptors;
 use picket::decision::Snapshot;
 use picket::decision::snapshot::Loaded;
 
-use super::set_text;
+use super::{bytes, set_text};
 use crate::support::{problems, tree};
 
 const CATALOG: &str = "
@@ -128,4 +129,37 @@ fn a_change_of_a_set_is_a_change_of_what_calls_are_judged_by() {
         loaded.snapshot.unwrap().digests()["mesh"].clone()
     };
     assert_ne!(digest("orders.proto"), digest("health.proto"));
+}
+
+/// A file of a set, by hand: `message M { E e = 1; }`, and a method that takes it.
+fn by_hand(more: &[Vec<u8>], type_name: &str, kind: u8) -> Vec<u8> {
+    let field = [bytes(1, b"e"), vec![0x18, 1, 0x20, 1, 0x28, kind], bytes(6, type_name.as_bytes())].concat();
+    let message = [bytes(1, b"M"), bytes(2, &field)].concat();
+    let method = [bytes(1, b"Do"), bytes(2, b".M"), bytes(3, b".M")].concat();
+    let service = [bytes(1, b"S"), bytes(2, &method)].concat();
+    let file = [bytes(1, b"a.proto"), bytes(4, &message), more.concat(), bytes(6, &service), bytes(12, b"proto3")];
+    bytes(1, &file.concat())
+}
+
+#[test]
+fn a_set_that_no_compiler_writes_is_refused_before_a_call_meets_it() {
+    let value = bytes(2, &[bytes(1, b"ZERO"), vec![0x10, 0]].concat());
+    let whole = by_hand(&[bytes(5, &[bytes(1, b"E"), value].concat())], ".E", 14);
+    assert!(Descriptors::decode(&whole).unwrap().method("S", "Do").is_some());
+    let entry = [bytes(1, b"N"), bytes(7, &[0x38, 1])].concat();
+    let edition = String::from_utf8_lossy(&whole).replace("proto3", "editio").into_bytes();
+    assert!(Descriptors::decode(&edition).unwrap_err().contains("syntax `editio`"));
+    let broken = [by_hand(&[bytes(5, &bytes(1, b"E"))], ".E", 14), by_hand(&[bytes(4, &entry)], ".N", 11)];
+    for set in broken {
+        assert!(Descriptors::decode(&set).is_err());
+    }
+    // Whatever is cut off or garbled is refused, or describes something: it never ends the process.
+    for at in 0..whole.len() {
+        drop(Descriptors::decode(&whole[..at]));
+        for bit in 0..8 {
+            let mut garbled = whole.clone();
+            garbled[at] ^= 1 << bit;
+            drop(Descriptors::decode(&garbled));
+        }
+    }
 }
