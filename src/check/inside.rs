@@ -7,7 +7,7 @@ use crate::body::{self, Inside, a2a, json, llm, mcp};
 use crate::call::{Call, CanonicalPath};
 use crate::catalog::mcp::{Era, Mcp};
 use crate::catalog::{Protocol, Service};
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::mapping;
 use crate::mapping::action::{self, Asked, Spoken};
 use crate::query::Reads;
@@ -78,8 +78,7 @@ fn opened(call: &Call, service: &Service) -> Result<Option<json::Json>, Failure>
     if bytes.is_empty() {
         return Ok(None);
     }
-    let document = json::parse(&bytes, json::Limits::default());
-    document.map(Some).map_err(|refused| Failure::new(Code::BodyRefused, refused.to_string()))
+    Ok(Some(json::parse(&bytes, json::Limits::default())?))
 }
 
 /// The document of a plain HTTP call whose service says that its bodies are JSON, where a policy reads it.
@@ -171,7 +170,7 @@ fn glimpse(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpReply) {
         }
     }
     let id = match opened(call, service) {
-        Ok(Some(document)) => document.get("id").map(mcp::RpcId::of),
+        Ok(Some(document)) => document.node().get("id").map(mcp::RpcId::of),
         Ok(None) | Err(_) => None,
     };
     if let Some(Ok(id)) = id {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::body::json::{Json, Number};
+use crate::body::json::{Node, Number, Value as Inner};
 use crate::body::{a2a, llm, mcp};
 use crate::failure::{Code, Failure};
 use crate::query::{Keys, Reads, Value};
@@ -25,7 +25,7 @@ pub const VALUES_MAX: usize = 4096;
 pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
     match &asked.what {
         What::Http { document: None, .. } => {}
-        What::Http { document: Some(document), .. } => arguments(document, reads, parts)?,
+        What::Http { document: Some(document), .. } => arguments(document.node(), reads, parts)?,
         What::Grpc { fields, .. } if fields.is_empty() => {}
         What::Grpc { fields, .. } => {
             let read = fields.iter().filter(|(pointer, _)| reads.args.contains(pointer));
@@ -44,9 +44,9 @@ pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut Parts) -> Result<(),
 
 fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
     match ask {
-        mcp::Ask::CallTool { arguments: object, .. } => arguments(object, reads, parts),
+        mcp::Ask::CallTool { arguments: object, .. } => arguments(object.node(), reads, parts),
         mcp::Ask::GetPrompt { arguments: object, .. } => {
-            parts.set_bag("Bag", "args", Values::of(object, reads)?.args);
+            parts.set_bag("Bag", "args", Values::of(object.node(), reads)?.args);
             Ok(())
         }
         mcp::Ask::UseServer { method } => {
@@ -57,7 +57,7 @@ fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> 
     }
 }
 
-fn arguments(object: &Json, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
+fn arguments(object: Node<'_>, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
     let values = Values::of(object, reads)?;
     parts.set_bag("Bag", "args", values.args);
     parts.set_bag("NumberBag", "numbers", values.numbers);
@@ -103,7 +103,7 @@ struct Values {
 }
 
 impl Values {
-    fn of(document: &Json, reads: &Reads) -> Result<Self, Failure> {
+    fn of(document: Node<'_>, reads: &Reads) -> Result<Self, Failure> {
         let mut values = Self::default();
         match &reads.args {
             Keys::Some(pointers) => {
@@ -126,14 +126,14 @@ impl Values {
         Ok(values)
     }
 
-    fn add(&mut self, pointer: &str, value: &Json, reads: &Reads) -> Result<(), Failure> {
-        let (kind, text) = match value {
-            Json::Null => ("null", Some("null".to_owned())),
-            Json::Bool(flag) => ("boolean", Some(flag.to_string())),
-            Json::Number(number) => ("number", Some(self.number(pointer, number, reads)?)),
-            Json::Text(text) => ("string", Some(text.to_string())),
-            Json::List(_) => ("list", None),
-            Json::Object(_) => ("object", None),
+    fn add(&mut self, pointer: &str, value: Node<'_>, reads: &Reads) -> Result<(), Failure> {
+        let (kind, text) = match value.value() {
+            Inner::Null => ("null", Some("null".to_owned())),
+            Inner::Bool(flag) => ("boolean", Some(flag.to_string())),
+            Inner::Number(number) => ("number", Some(self.number(pointer, number, reads)?)),
+            Inner::Text(text) => ("string", Some(text.to_owned())),
+            Inner::List(_) => ("list", None),
+            Inner::Object(_) => ("object", None),
         };
         self.kinds.insert(pointer.to_owned(), kind.into());
         if let Some(text) = text {
@@ -143,7 +143,7 @@ impl Values {
     }
 
     /// The number's canonical text; by value, so that `1e3` and `1000.0` are the same number.
-    fn number(&mut self, pointer: &str, number: &Number, reads: &Reads) -> Result<String, Failure> {
+    fn number(&mut self, pointer: &str, number: Number<'_>, reads: &Reads) -> Result<String, Failure> {
         if let Some(integer) = number.to_i64() {
             self.numbers.insert(pointer.to_owned(), Value::Long(integer));
         } else if let Some(decimal) = number.to_decimal() {
