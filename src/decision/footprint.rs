@@ -143,16 +143,13 @@ fn note_bag(bag: &str, key: Option<String>, whole: Whole, found: &RefCell<Footpr
             found.reads.body = true;
             found.reads.numbers |= is_number;
             found.reads.message |= bag == "fields" || is_number;
-            match name {
-                Some(name) => found.reads.names.extend([name.to_owned()]),
-                None => {
-                    if bag != "fields" {
-                        found.reads.args.merge(&keys);
-                    }
-                    if bag == "fields" || is_number {
-                        found.reads.fields.merge(&keys);
-                    }
-                }
+            if let Some(name) = name {
+                found.reads.names.insert(name.to_owned());
+            } else if bag != "fields" {
+                found.reads.args.merge(&keys);
+            }
+            if name.is_none() && (bag == "fields" || is_number) {
+                found.reads.fields.merge(&keys);
             }
         }
     }

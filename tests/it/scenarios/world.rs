@@ -104,7 +104,8 @@ fn write_tree(home: &Path, world: &World, catalog: &Value) {
         };
         entries.map(Result::unwrap).flat_map(below).collect()
     }
-    for name in names(Path::new("")).iter().filter(|name| name.extension().is_some_and(|end| end != "md")) {
+    let is_loaded = |name: &&PathBuf| !name.starts_with("tests") && name.extension().is_some_and(|end| end != "md");
+    for name in names(Path::new("")).iter().filter(is_loaded) {
         let file = home.join(name);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, adapt::file(name, world)).unwrap();
@@ -117,6 +118,10 @@ fn catalog(world: &World, scenarios: &[Scenario]) -> Value {
     let mut catalog: Value = serde_saphyr::from_str(&adapt::file(Path::new("catalog.yaml"), world)).unwrap();
     catalog["catalog"] = json!({"open": true});
     let services = catalog["services"].as_array_mut().unwrap();
+    // Which services send callers to metadata is the world's word.
+    for token in services.iter_mut().filter_map(|service| service.get_mut("token")?.as_object_mut()) {
+        token.retain(|key, _| key == "audiences");
+    }
     for (host, tools) in &world.tools {
         let service = service(services, host, || json!({"id": own(host), "hosts": [host], "protocol": "mcp"}));
         let entry = |(name, tool): (&String, &Value)| (name.clone(), catalogued(&format!("{host}: {name}"), tool));
