@@ -44,8 +44,8 @@ fn document() -> impl Strategy<Value = Tree> {
     let scalar = prop_oneof![
         Just(Tree::Null),
         any::<bool>().prop_map(Tree::Bool),
-        number.prop_map(|written| Tree::Number(written)),
-        any::<String>().prop_map(|text| Tree::Text(text)),
+        number.prop_map(Tree::Number),
+        any::<String>().prop_map(Tree::Text),
     ];
     scalar.prop_recursive(5, 40, 6, |inner| {
         let members = vec(("[a-c~/é\u{fb33}\u{1f600}]{0,2}".prop_map(String::from), inner.clone()), 0..6);
