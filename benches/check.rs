@@ -13,64 +13,24 @@
 )]
 
 use std::hint::black_box;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use composed::whole;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
-use picket::approval::Approvals;
-use picket::check::elicited::Notes;
-use picket::check::memory::{Memory, Seat};
-use picket::check::{Checker, Profile};
-use picket::entity::Entities;
-use picket::envoy::authz::{Authz, AuthzSettings, Stats};
-use picket::keys::Keys;
-use picket::policy::Store;
-use picket::server::compose::clock;
-use picket::server::state_key;
-use picket::telemetry::{Settings, Telemetry};
+use picket::envoy::authz::Authz;
 use prost::Message as _;
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
-use tonic::metadata::MetadataMap;
 
+#[path = "composed.rs"]
+mod composed;
 #[path = "support.rs"]
 mod support;
 
-/// A whole ext_authz service over `policies` policies, its decision log in a file.
+/// A whole ext_authz service over `policies` policies.
 fn service(runtime: &Runtime, policies: usize) -> Authz {
     let folder = tempfile::tempdir().unwrap();
     support::write_policies(folder.path(), policies);
-    let store = Arc::new(Store::new(&picket::policy::Settings::new(folder.path().join("policies"))));
-    runtime.block_on(store.load_now());
-    assert!(store.status().is_current(), "{}", store.status());
-    let sink = serde_json::json!({"decision_log": {"sink": {"file": folder.path().join("log")}}});
-    let settings: Settings = serde_json::from_value(sink).unwrap();
-    let telemetry = Telemetry::start(&settings, "bench").unwrap();
-    let checker = Checker {
-        listener: "bench".to_owned(),
-        profile: Profile::default(),
-        policies: store,
-        entities: Arc::new(Entities::over(Vec::new())),
-        approvals: Arc::new(Approvals::none()),
-        notes: Notes::new(state_key::load(None).unwrap(), Duration::from_secs(600)),
-        keys: Arc::new(Keys::new(&picket::keys::Settings::default(), std::path::Path::new(".")).unwrap()),
-        verifier: None,
-        seat: Some(Seat::in_memory(&Arc::<Memory>::default())),
-    };
-    let observer: picket::envoy::authz::Observer = Arc::new(move |seen| telemetry.finish(seen));
-    let in_flight = Arc::new(Semaphore::new(16));
-    // The folder holds the log for as long as the process lives.
-    std::mem::forget(folder);
-    let settings = AuthzSettings::default();
-    Authz::new(Arc::new(checker), settings, "bench", in_flight, clock(), observer, Arc::<Stats>::default())
-}
-
-async fn whole(service: &Authz, bytes: &[u8]) -> Vec<u8> {
-    let request = CheckRequest::decode(bytes).unwrap();
-    let reply = service.reply(request, &MetadataMap::new()).await.unwrap();
-    let mut answer = Vec::with_capacity(1024);
-    reply.write(&mut answer).unwrap();
-    answer
+    composed::service(runtime, folder)
 }
 
 /// The same bytes in and the same response out, with nothing between.

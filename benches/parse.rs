@@ -1,7 +1,8 @@
-//! What it costs to read a body of 16 KB: as a document, as a call of a tool, by named arguments, and all its nodes.
+//! What a body of 16 KB costs: read as a document and as a call of a tool, and added to a whole check in process; and what
+//! the longest input costs each reader of untrusted text. The shapes go from common bodies to those that cost most.
 //!
-//! `cargo bench --bench parse` prints microseconds, of the fastest of many rounds. `parse --count message|nodes` reads one body one hundred
-//! times for callgrind, see `benches/instructions`.
+//! `cargo bench --bench parse` prints rows of JSON, for `benches/tables`. `parse --count SHAPE` reads the body of that
+//! shape one hundred times for callgrind.
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -13,115 +14,282 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use picket::body::json::{Json, Limits, parse};
-use picket::body::mcp::{self, Ask, Message};
-use picket::call::{Body, Call, CanonicalPath, Headers, Host, Peer, Target, UnixMillis};
+use composed::whole;
+use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
+use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
+use picket::body::json::{Limits, parse};
+use picket::body::{json, llm, mcp};
+use picket::call::{Body, Call, CanonicalPath, Headers, Host, Target, UnixMillis};
 use picket::catalog::mcp::Mcp;
-use picket::catalog::{BodyRules, Catalog};
+use picket::catalog::{BodyRules, Catalog, Protocol};
+use picket::envoy::authz::Authz;
+use prost::Message as _;
+use tokio::runtime::Runtime;
+
+#[path = "composed.rs"]
+mod composed;
 
 const BYTES: usize = 16 * 1024;
+/// Checks of each side of a difference.
+const CHECKS: usize = 400;
 const CONVERSATION: &str =
     "It is 14:00 in Basel, the rollout of \\\"checkout\\\" has reached 40 %, and nobody complained yet. ";
+const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+const MCP: [(&str, &str); 3] =
+    [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "deploy.plan")];
 
-/// A call of a tool whose arguments `fill` the body up to 16 KB.
-fn body(fill: impl Fn(usize) -> String) -> Vec<u8> {
-    let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
-    let mut arguments = r#""service":"checkout","amount":12.50,"change_ticket":"CHG0048213","filler":["#.to_owned();
-    let mut at = 0;
-    while arguments.len() < BYTES - 300 {
-        if at > 0 {
-            arguments.push(',');
+const CATALOG: &str = "services:
+- {id: ns0/named, body: {json: true}}
+- {id: ns1/computed, body: {json: true}}
+- {id: ns2/tools, hosts: [mcp.t], protocol: mcp}
+";
+/// One that names what it reads of a document, one that computes it, and one that names what it reads of a call.
+const POLICIES: [(&str, &str); 3] = [
+    (
+        "ns0",
+        r#"permit (principal, action == Action::"POST", resource in Path::"ns0/named/v1") unless {
+           context has args && context.args.hasTag("/service") && context.args.getTag("/service") == "vault" };"#,
+    ),
+    (
+        "ns1",
+        r#"permit (principal, action == Action::"POST", resource in Path::"ns1/computed/v1") unless {
+           context has args && context.args.hasTag(context.http.path) };"#,
+    ),
+    (
+        "ns2",
+        r#"permit (principal, action == Action::"mcp.tools.call", resource in Service::"ns2/tools") when {
+           context.args.hasTag("/service") && context.args.getTag("/service") == "checkout" &&
+           context.decimals.hasTag("/amount") && context.args.hasTag("/change_ticket") };"#,
+    ),
+];
+
+/// What fills the body: opened, so many parts as there is room for with commas between, closed.
+struct Shape {
+    name: &'static str,
+    open: &'static str,
+    part: fn(usize) -> String,
+    close: &'static str,
+}
+
+const fn list(name: &'static str, part: fn(usize) -> String) -> Shape {
+    Shape { name, open: "[", part, close: "]" }
+}
+
+const fn object(name: &'static str, part: fn(usize) -> String) -> Shape {
+    Shape { name, open: "{", part, close: "}" }
+}
+
+/// A key of three letters.
+fn short(n: usize) -> String {
+    [n / 676, n / 26 % 26, n % 26].iter().map(|n| char::from(b'a' + u8::try_from(*n).unwrap())).collect()
+}
+
+const SHAPES: [Shape; 18] = [
+    list("long texts", |n| format!(r#"{{"line":{n},"text":"{}"}}"#, CONVERSATION.repeat(8))),
+    list("records", |n| format!(r#"{{"id":"item-{n}","amount":{n}.25,"is_open":true,"tags":["a","b"]}}"#)),
+    list("numbers of one digit", |_| "1".to_owned()),
+    list("numbers with exponents", |n| format!("{n}e-7")),
+    list("empty texts", |_| r#""""#.to_owned()),
+    list("empty objects", |_| "{}".to_owned()),
+    list("lists of one number", |_| "[1]".to_owned()),
+    list("objects of one member", |_| r#"{"a":1}"#.to_owned()),
+    list("objects of 16 members", |_| {
+        format!("{{{}}}", (0..16).map(|n| format!(r#""{}":1"#, &short(n)[2..])).collect::<Vec<_>>().join(","))
+    }),
+    list("lists 60 deep", |_| format!("{}{}", "[".repeat(60), "]".repeat(60))),
+    object("short keys", |n| format!(r#""{}":1"#, short(n))),
+    object("keys with one beginning", |n| format!(r#""beginning_{n:05}":1"#)),
+    object("keys in capitals", |n| format!(r#""{}":1"#, short(n).to_uppercase())),
+    object("keys in Cyrillic", |n| {
+        let letter = |n: usize| char::from_u32(0x430 + u32::try_from(n % 32).unwrap()).unwrap();
+        format!(r#""{}{}{}":1"#, letter(n / 1024), letter(n / 32), letter(n))
+    }),
+    object("keys beyond the BMP", |n| format!("\"\u{10428}{}\":1", short(n))),
+    object("one word in every case", |n| {
+        let letter = |at: usize| if n >> at & 1 == 1 { 'A' } else { 'a' };
+        format!("\"{}\":1", (0..11).map(letter).collect::<String>())
+    }),
+    list("escapes", |_| format!("\"{}\"", r"\n".repeat(500))),
+    list("escapes by code", |_| format!("\"{}\"", r"\u00e9\ud83d\ude00".repeat(50))),
+];
+
+impl Shape {
+    /// Arguments of a tool, or a document, of 16 KB.
+    fn arguments(&self) -> String {
+        let mut filled = r#"{"service":"checkout","amount":12.50,"change_ticket":"CHG0048213","filler":"#.to_owned();
+        filled.push_str(self.open);
+        for n in 0.. {
+            let part = (self.part)(n);
+            if filled.len() + part.len() > BYTES - 300 {
+                break;
+            }
+            if n > 0 {
+                filled.push(',');
+            }
+            filled.push_str(&part);
         }
-        arguments.push_str(&fill(at));
-        at += 1;
+        filled + self.close + "}"
     }
-    format!(
-        r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"deploy.plan","arguments":{{{arguments}]}},{meta}}}}}"#
-    )
-    .into_bytes()
 }
 
-/// Bodies from the common one to those that cost most by the byte.
-fn bodies() -> [(&'static str, Vec<u8>); 4] {
-    [
-        ("long texts", body(|n| format!(r#"{{"line":{n},"text":"{}"}}"#, CONVERSATION.repeat(8)))),
-        ("records", body(|n| format!(r#"{{"id":"item-{n}","amount":{n}.25,"is_open":true,"tags":["a","b"]}}"#))),
-        ("numbers", body(|_| "1".to_owned())),
-        ("empty objects", body(|_| "{}".to_owned())),
-    ]
+fn call_of_tool(arguments: &str) -> String {
+    let params = format!(r#"{{"name":"deploy.plan","arguments":{arguments},{META}}}"#);
+    format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{params}}}"#)
 }
 
-fn call(body: Vec<u8>) -> Call {
-    let headers = [
-        ("content-type", "application/json"),
-        ("mcp-protocol-version", "2026-07-28"),
-        ("mcp-method", "tools/call"),
-        ("mcp-name", "deploy.plan"),
+/// The bytes of a check of `service`; without a body there is no content type.
+fn check(service: &str, path: &str, more: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let length = body.len().to_string();
+    let mut headers = vec![
+        (":method", "POST"),
+        (":path", path),
+        (":authority", "api.example"),
+        (":scheme", "https"),
+        ("x-envoy-auth-partial-body", "false"),
+        ("content-length", length.as_str()),
     ];
+    headers.extend(more);
+    if !body.is_empty() {
+        headers.push(("content-type", "application/json"));
+    }
+    let header = |(key, value): (&str, &str)| HeaderValue {
+        key: key.to_owned(),
+        raw_value: value.as_bytes().to_vec(),
+        ..HeaderValue::default()
+    };
+    let http = HttpRequest {
+        method: "POST".into(),
+        path: path.into(),
+        host: "api.example".into(),
+        scheme: "https".into(),
+        protocol: "HTTP/2".into(),
+        header_map: Some(HeaderMap { headers: headers.into_iter().map(header).collect() }),
+        raw_body: body.as_bytes().to_vec(),
+        ..HttpRequest::default()
+    };
+    let source = Peer { principal: "spiffe://cluster.local/ns/web/sa/caller".into(), ..Peer::default() };
+    let attributes = AttributeContext {
+        source: Some(source),
+        request: Some(Request { http: Some(http), ..Request::default() }),
+        context_extensions: [("service".to_owned(), service.to_owned())].into(),
+        ..AttributeContext::default()
+    };
+    CheckRequest { attributes: Some(attributes) }.encode_to_vec()
+}
+
+fn service(runtime: &Runtime) -> Authz {
+    let folder = tempfile::tempdir().unwrap();
+    let policies = folder.path().join("policies");
+    std::fs::create_dir_all(policies.join("mesh")).unwrap();
+    std::fs::write(policies.join("catalog.yaml"), CATALOG).unwrap();
+    for (namespace, policy) in POLICIES {
+        std::fs::create_dir_all(policies.join("namespaces").join(namespace)).unwrap();
+        std::fs::write(policies.join("namespaces").join(namespace).join("p.cedar"), format!("@id(\"p\") {policy}"))
+            .unwrap();
+    }
+    composed::service(runtime, folder)
+}
+
+fn is_allowed(runtime: &Runtime, service: &Authz, bytes: &[u8]) -> bool {
+    let answer = CheckResponse::decode(runtime.block_on(whole(service, bytes)).as_slice()).unwrap();
+    answer.status.unwrap().code == 0
+}
+
+/// By how many microseconds `with` is slower than `without`, at the median and at the 99th percentile, taking turns.
+fn added(runtime: &Runtime, service: &Authz, without: &[u8], with: &[u8]) -> (f64, f64) {
+    let mut times = [Vec::with_capacity(CHECKS), Vec::with_capacity(CHECKS)];
+    for _ in 0..CHECKS {
+        for (bytes, times) in [without, with].into_iter().zip(&mut times) {
+            let begin = Instant::now();
+            black_box(runtime.block_on(whole(service, bytes)));
+            times.push(begin.elapsed().as_secs_f64() * 1e6);
+        }
+    }
+    times.iter_mut().for_each(|times| times.sort_by(f64::total_cmp));
+    let at = |percent: usize| times[1][CHECKS * percent / 100] - times[0][CHECKS * percent / 100];
+    (at(50), at(99))
+}
+
+fn call(path: &str, headers: &[(&str, &str)], body: &str) -> Call {
+    let headers = [("content-type", "application/json")].iter().chain(headers);
     Call {
-        peer: Peer::default(),
+        peer: picket::call::Peer::default(),
         method: "POST".into(),
         scheme: "https".into(),
         host: Host::parse("mcp.t").unwrap(),
-        target: Target::Path { path: CanonicalPath::parse("/mcp").unwrap(), query: None },
-        path_sent: "/mcp".into(),
+        target: Target::Path { path: CanonicalPath::parse(path).unwrap(), query: None },
+        path_sent: path.into(),
         upgrade: None,
-        headers: Headers::raw(headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec()),
-        body: Body::Complete(body),
+        headers: Headers::raw(headers.map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()),
+        body: Body::Complete(body.as_bytes().to_vec()),
         extensions: BTreeMap::new(),
         verified_tokens: BTreeMap::new(),
         received_at: UnixMillis(0),
     }
 }
 
-fn rules() -> Mcp {
-    let text = "services: [{id: t/mcp, hosts: [mcp.t], protocol: mcp}]";
-    Catalog::parse("catalog.yaml", text).unwrap().service("t/mcp").unwrap().mcp.clone().unwrap()
+fn message(call: &Call, rules: &Mcp) {
+    drop(black_box(mcp::read(call, rules, &BTreeMap::new(), &BodyRules::default(), Limits::default())));
 }
 
-fn message(call: &Call, rules: &Mcp) -> Message {
-    mcp::read(call, rules, &BTreeMap::new(), &BodyRules::default(), Limits::default()).unwrap().remove(0)
-}
-
-fn arguments(message: &Message) -> &Json {
-    match &message.ask {
-        Ask::CallTool { arguments, .. } => arguments,
-        other => unreachable!("the body calls a tool, not {other:?}"),
-    }
-}
-
-/// What a decision reads whose policies name three arguments.
-fn named(call: &Call, rules: &Mcp) {
-    let message = message(call, rules);
-    let arguments = arguments(&message);
-    for pointer in ["/service", "/amount", "/change_ticket"] {
-        black_box(arguments.pointer(pointer).and_then(Json::scalar).unwrap());
-    }
-}
-
-/// What a decision reads whose policies read arguments by computed names.
-fn all(call: &Call, rules: &Mcp) {
-    let message = message(call, rules);
-    let nodes = arguments(&message).nodes(1 << 16).unwrap();
-    let texts: Vec<Option<String>> = nodes.iter().map(|(_, node)| node.scalar()).collect();
-    black_box((nodes.len(), texts));
-}
-
-/// Microseconds of one, in the fastest of 200 rounds of twenty: the least that anything else took part in.
+/// Microseconds of one, in the fastest of 100 rounds of ten: the least that anything else took part in.
 fn fastest(mut once: impl FnMut()) -> f64 {
     let round = |_| {
         let begin = Instant::now();
-        (0..20).for_each(|_| once());
-        begin.elapsed().as_secs_f64() * 5e4
+        (0..10).for_each(|_| once());
+        begin.elapsed().as_secs_f64() * 1e5
     };
-    (0..200).map(round).fold(f64::INFINITY, f64::min)
+    (0..100).map(round).fold(f64::INFINITY, f64::min)
 }
 
 /// What callgrind counts, by `--toggle-collect='*counted_once*'`.
 #[inline(never)]
-fn counted_once(what: &str, call: &Call, rules: &Mcp) {
+fn counted_once(call: &Call, rules: &Mcp) {
     for _ in 0..100 {
-        if what == "nodes" { all(call, rules) } else { named(call, rules) }
+        message(call, rules);
+    }
+}
+
+/// The longest input that each reader may be given, in its worst shape.
+fn readers() {
+    let kilobytes = 64 * 1024;
+    let many = |part: fn(usize) -> String, close: &str| {
+        let mut text = String::new();
+        for n in 0.. {
+            if text.len() > kilobytes - 100 {
+                break;
+            }
+            text.push_str(&part(n));
+        }
+        text + close
+    };
+    let model = |path: &str, members: String| {
+        let body = format!(r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"user"}}],{members}}}"#);
+        let (json, call) = (parse(body.as_bytes(), Limits::default()).unwrap(), call(path, &[], ""));
+        fastest(|| drop(black_box(llm::read(&call, Some(&json), Protocol::Openai))))
+    };
+    let chat = "/v1/chat/completions";
+    let path = |sent: String| fastest(|| drop(black_box(CanonicalPath::parse(&sent))));
+    let uri = |sent: String| fastest(|| drop(black_box(mcp::uri::canonical(&sent))));
+    let digits = "7".repeat(4000);
+    let rows = [
+        ("model request", "unknown parameters", model(chat, many(|n| format!("\"max_{n}\":1,"), "\"user\":\"u\""))),
+        ("model request", "absent parameters", model(chat, many(|n| format!("\"max_{n}\":null,"), "\"user\":\"u\""))),
+        (
+            "model request",
+            "tools",
+            model(chat, format!("\"tools\":[{}]", many(|n| format!("{{\"name\":\"t{n}\"}},"), "{\"name\":\"t\"}"))),
+        ),
+        ("path", "segments", path(many(|_| "/a".to_owned(), ""))),
+        ("path", "steps up", path(many(|_| "/a/..".to_owned(), ""))),
+        ("path", "escapes", path(many(|_| "/%41".to_owned(), ""))),
+        ("resource", "escapes", uri(format!("a://b/{}", many(|_| "%41".to_owned(), "")))),
+        ("resource", "steps up", uri(format!("a://b/{}", many(|_| "a/../".to_owned(), "")))),
+        ("number", "4,000 digits", fastest(|| drop(black_box(json::Number::parse(&digits).unwrap().canonical())))),
+    ];
+    for (reader, shape, microseconds) in rows {
+        println!("{}", serde_json::json!({"bench": "readers", "reader": reader, "shape": shape, "us": microseconds}));
     }
 }
 
@@ -130,21 +298,39 @@ fn main() {
     if command.iter().any(|argument| argument == "--test" || argument == "--list") {
         return;
     }
-    let rules = rules();
+    let rules = Catalog::parse("catalog.yaml", CATALOG).unwrap().service("ns2/tools").unwrap().mcp.clone().unwrap();
     if let Some(at) = command.iter().position(|argument| argument == "--count") {
-        let [_, (_, records), ..] = bodies();
-        return counted_once(&command[at + 1], &call(records), &rules);
+        let shape = SHAPES.iter().find(|shape| shape.name == command[at + 1]).unwrap();
+        return counted_once(&call("/mcp", &MCP, &call_of_tool(&shape.arguments())), &rules);
     }
-    for (name, body) in bodies() {
-        let bytes = body.len();
-        let call = call(body.clone());
-        let document = fastest(|| drop(black_box(parse(&body, Limits::default()).unwrap())));
-        let message = fastest(|| drop(black_box(message(&call, &rules))));
-        let (named, all) = (fastest(|| named(&call, &rules)), fastest(|| all(&call, &rules)));
-        let speed = bytes as f64 / document;
-        println!(
-            "{name}, {bytes} bytes: document {document:.1} us ({speed:.0} MB/s), message {message:.1} us, \
-             with three named arguments {named:.1} us, with all nodes {all:.1} us"
-        );
+    readers();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let service = service(&runtime);
+    let http = |id: &str, body: &str| check(id, "/v1/plans", &[], body);
+    let tool = |arguments: &str| check("ns2/tools", "/mcp", &MCP, &call_of_tool(arguments));
+    let least = tool(r#"{"service":"checkout","amount":12.50,"change_ticket":"CHG0048213"}"#);
+    let bare = ["ns0/named", "ns1/computed"].map(|id| http(id, ""));
+    assert!(bare.iter().chain([&least]).all(|bytes| is_allowed(&runtime, &service, bytes)));
+    for shape in &SHAPES {
+        let arguments = shape.arguments();
+        let json = parse(arguments.as_bytes(), Limits::default()).unwrap();
+        let with = [http("ns0/named", &arguments), http("ns1/computed", &arguments), tool(&arguments)];
+        let allowed = with.each_ref().map(|bytes| is_allowed(&runtime, &service, bytes));
+        // A call of a tool whose arguments differ by case only is refused, and that takes its time too.
+        assert!(allowed[0] && (allowed[2] || shape.name.contains("every case")), "{}", shape.name);
+        let call = call("/mcp", &MCP, &call_of_tool(&arguments));
+        let of_call = added(&runtime, &service, &least, &with[2]);
+        let of_document = added(&runtime, &service, &bare[0], &with[0]);
+        let of_all = added(&runtime, &service, &bare[1], &with[1]);
+        let row = serde_json::json!({
+            "bench": "parse", "shape": shape.name, "bytes": arguments.len(),
+            "values": json.node().nodes(usize::MAX).unwrap().len(),
+            "document_us": fastest(|| drop(black_box(parse(arguments.as_bytes(), Limits::default()).unwrap()))),
+            "message_us": fastest(|| message(&call, &rules)),
+            "call_p50_us": of_call.0, "call_p99_us": of_call.1,
+            "json_p50_us": of_document.0, "json_p99_us": of_document.1,
+            "all_p50_us": of_all.0, "all_p99_us": of_all.1, "all_is_refused": !allowed[1],
+        });
+        println!("{row}");
     }
 }

@@ -56,7 +56,7 @@ pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<
         Body::NotSent | Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) => {
             is_json(call)?;
             let document = json::parse(&bytes(call, rules)?, limits)?;
-            match spelling::doubled(&document) {
+            match spelling::doubled(document.node()) {
                 Some(key) => {
                     let detail = format!("`{}` and another member differ only by case", shown(key));
                     Err(Failure::new(Code::BodyRefused, detail))

@@ -7,35 +7,20 @@
 //! refused, and a number stays what was written until somebody asks for a value that holds it exactly.
 
 mod canonical;
+mod document;
+pub(super) mod draft;
+pub(super) mod keys;
 mod number;
 mod parse;
+mod scan;
 mod tree;
 
 use crate::failure::{Code, Failure};
 
-// Keys and most texts are short: kept in place, a document of 16 KB needs a tenth of the allocations.
-pub use smol_str::SmolStr;
-
+pub use document::{Json, List, Node, Object, Value};
 pub use number::Number;
 pub use parse::parse;
 pub use tree::TooManyNodes;
-
-/// A JSON value with nothing lost.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Json {
-    /// `null`.
-    Null,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A number, as exact as it was written.
-    Number(Number),
-    /// A text.
-    Text(SmolStr),
-    /// A list.
-    List(Vec<Json>),
-    /// An object: members in the order sent; no key occurs twice.
-    Object(Vec<(SmolStr, Json)>),
-}
 
 /// How much of a document is read before it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,9 +89,15 @@ pub enum Refused {
     Syntax {
         /// Where.
         at: usize,
-        /// What is wrong; never the text itself.
-        what: String,
+        /// What is wrong.
+        what: &'static str,
     },
+}
+
+impl Refused {
+    fn syntax(at: usize, what: &'static str) -> Self {
+        Self::Syntax { at, what }
+    }
 }
 
 impl From<Refused> for Failure {

@@ -2,7 +2,7 @@
 //!
 //! Knows: the members of requests, notifications and responses. Must not know: anybody's methods.
 
-use super::json::Json;
+use super::json::{Json, Node, Value};
 use super::shown;
 use crate::failure::{Code, Failure};
 
@@ -23,8 +23,24 @@ impl RpcId {
     ///
     /// # Errors
     /// `message_refused` for anything else.
-    pub fn of(id: &Json) -> Result<Self, Failure> {
-        rpc_id(id.clone())
+    pub fn of(id: Node<'_>) -> Result<Self, Failure> {
+        let id = match id.value() {
+            Value::Text(text) => Self::Text(text.to_owned()),
+            // A fraction or an exponent is another number to a client that compares spellings.
+            Value::Number(number) if number.as_str().bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
+                Self::Number(number.as_str().to_owned())
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Object(_) => {
+                return Err(refused("`id` is neither a text nor a whole number"));
+            }
+        };
+        let length = match &id {
+            Self::Text(text) | Self::Number(text) => text.len(),
+        };
+        if length > ID_BYTES_MAX {
+            return Err(refused(format!("`id` is longer than {ID_BYTES_MAX} bytes")));
+        }
+        Ok(id)
     }
 
     /// The id as JSON, to be echoed.
@@ -65,30 +81,30 @@ pub enum Envelope {
 /// # Errors
 /// `message_refused` for everything else: another version, members that JSON-RPC does not have, an id that is neither a
 /// text nor a whole number, parameters by position, a request that is also a response.
-pub fn envelope(message: Json) -> Result<Envelope, Failure> {
-    let Json::Object(members) = message else { return Err(refused("a message is an object")) };
+pub fn envelope(message: Node<'_>) -> Result<Envelope, Failure> {
+    let members = message.as_object().ok_or_else(|| refused("a message is an object"))?;
     let (mut version, mut id, mut method, mut params) = (None, None, None, None);
     let mut answers = Vec::new();
-    for (key, value) in members {
-        match key.as_str() {
+    for (key, value) in members.iter() {
+        match key {
             "jsonrpc" => version = Some(value),
             "id" => id = Some(value),
             "method" => method = Some(value),
             "params" => params = Some(value),
             "result" | "error" => answers.push(key),
-            _ => return Err(refused(format!("a message has no member `{}`", shown(&key)))),
+            _ => return Err(refused(format!("a message has no member `{}`", shown(key)))),
         }
     }
-    if version.as_ref().and_then(Json::as_text) != Some("2.0") {
+    if version.and_then(Node::as_text) != Some("2.0") {
         return Err(refused("`jsonrpc` is not \"2.0\""));
     }
-    let id = id.map(rpc_id).transpose()?;
+    let id = id.map(RpcId::of).transpose()?;
     match (method, answers.as_slice(), id) {
-        (Some(Json::Text(method)), [], id) => {
-            let method = method.to_string();
+        (Some(method), [], id) => {
+            let method = method.as_text().ok_or_else(|| refused("`method` is not a text"))?.to_owned();
             let params = match params {
-                None => Json::Object(Vec::new()),
-                Some(object @ Json::Object(_)) => object,
+                None => Json::empty(),
+                Some(object) if object.as_object().is_some() => object.to_json(),
                 Some(_) => return Err(refused("`params` is not an object")),
             };
             Ok(match id {
@@ -96,31 +112,10 @@ pub fn envelope(message: Json) -> Result<Envelope, Failure> {
                 None => Envelope::Notification { method, params },
             })
         }
-        (Some(_), [], _) => Err(refused("`method` is not a text")),
         (None, [], _) => Err(refused("a message has a `method`, a `result` or an `error`")),
-        (None, [one], id) if params.is_none() && (id.is_some() || one == "error") => Ok(Envelope::Response),
+        (None, [one], id) if params.is_none() && (id.is_some() || *one == "error") => Ok(Envelope::Response),
         (_, [_, ..], _) => Err(refused("a response has an `id` and either a `result` or an `error`, and no more")),
     }
-}
-
-fn rpc_id(id: Json) -> Result<RpcId, Failure> {
-    let id = match id {
-        Json::Text(text) => RpcId::Text(text.to_string()),
-        // A fraction or an exponent is another number to a client that compares spellings.
-        Json::Number(number) if number.as_str().bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
-            RpcId::Number(number.as_str().to_owned())
-        }
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::List(_) | Json::Object(_) => {
-            return Err(refused("`id` is neither a text nor a whole number"));
-        }
-    };
-    let length = match &id {
-        RpcId::Text(text) | RpcId::Number(text) => text.len(),
-    };
-    if length > ID_BYTES_MAX {
-        return Err(refused(format!("`id` is longer than {ID_BYTES_MAX} bytes")));
-    }
-    Ok(id)
 }
 
 fn refused(detail: impl Into<String>) -> Failure {

@@ -14,7 +14,7 @@ mod tools;
 use std::collections::BTreeSet;
 
 use super::content_type;
-use super::json::Json;
+use super::json::{Json, List, Node, Value};
 use super::members::{Members, refused};
 use super::shown;
 use super::url::Url;
@@ -26,6 +26,8 @@ use crate::failure::{Code, Failure};
 pub const MESSAGES_PATH: &str = "/v1/messages";
 /// Longest name of a model, in bytes.
 const MODEL_BYTES_MAX: usize = 256;
+/// Most parameters of one request that are not known: each is a fact of its own, and a caller chooses how many.
+const UNKNOWN_MAX: usize = 64;
 
 /// One request to a model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -79,7 +81,7 @@ pub fn read(call: &Call, json: Option<&Json>, protocol: Protocol) -> Result<Requ
         return Err(Failure::new(Code::MethodNotAllowed, "a request to a model is a POST"));
     }
     content_type::require(call, &["application/json"])?;
-    reader(Members::of(json.ok_or_else(|| refused("the call has no body"))?, "the request")?)
+    reader(Members::of(json.ok_or_else(|| refused("the call has no body"))?.node(), "the request")?)
 }
 
 impl Request {
@@ -93,8 +95,11 @@ impl Request {
         }
         let mut request = Self { api, model: model.to_owned(), ..Self::default() };
         request.stream = body.flag("stream")?.unwrap_or_default();
-        let unknown = body.names().filter(|name| !known.contains(name) && body.get(name).is_some());
-        request.hosted_tools.extend(unknown.map(|name| format!("parameter:{}", shown(name))));
+        let unknown = || body.present().map(|(name, _)| name).filter(|name| !known.contains(name));
+        if unknown().nth(UNKNOWN_MAX).is_some() {
+            return Err(refused(format!("the request has more than {UNKNOWN_MAX} parameters that are not known")));
+        }
+        request.hosted_tools.extend(unknown().map(|name| format!("parameter:{}", shown(name))));
         Ok(request)
     }
 
@@ -117,28 +122,28 @@ impl Request {
 /// Whether a message or an item of one points at something that the provider holds.
 ///
 /// Looks where the APIs have such pointers, and into lists of parts below them; not into texts and arguments.
-fn points_elsewhere(item: &Json) -> bool {
-    let Json::Object(members) = item else { return false };
-    let member = |name: &str| members.iter().find(|(n, _)| n == name).map(|(_, value)| value);
-    let has = |value: Option<&Json>, name: &str| match value {
-        Some(Json::Object(inner)) => inner.iter().any(|(n, v)| n == name && !matches!(v, Json::Null)),
-        Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_)) | None => false,
-    };
-    let kind = match member("type") {
-        Some(Json::Text(kind)) => kind.as_str(),
-        Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::List(_) | Json::Object(_)) | None => "",
-    };
-    // A compaction stands for a conversation that only the provider can open.
-    matches!(kind, "item_reference" | "compaction" | "container_upload")
-        || has(Some(item), "file_id")
-        || has(member("file"), "file_id")
-        || has(member("source"), "file_id")
-        || has(member("audio"), "id")
-        || ["content", "output"].iter().any(|name| match member(name) {
-            Some(Json::List(parts)) => parts.iter().any(points_elsewhere),
-            Some(single @ Json::Object(_)) => points_elsewhere(single),
-            Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_)) | None => false,
-        })
+fn points_elsewhere(item: Node<'_>) -> bool {
+    let Some(members) = item.as_object() else { return false };
+    let has = |value: Node<'_>, name: &str| value.get(name).is_some_and(|value| !value.is_null());
+    // Once over the members: some of them are long.
+    members.iter().any(|(name, value)| match name {
+        // A compaction stands for a conversation that only the provider can open.
+        "type" => matches!(value.as_text(), Some("item_reference" | "compaction" | "container_upload")),
+        "file_id" => !value.is_null(),
+        "file" | "source" => has(value, "file_id"),
+        "audio" => has(value, "id"),
+        "content" | "output" => match value.value() {
+            Value::List(parts) => parts.iter().any(points_elsewhere),
+            Value::Object(_) => points_elsewhere(value),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => false,
+        },
+        _ => false,
+    })
+}
+
+/// Whether any of the messages or items does.
+fn any_elsewhere(items: Option<List<'_>>) -> bool {
+    items.is_some_and(|items| items.iter().any(points_elsewhere))
 }
 
 #[cfg(test)]

@@ -10,8 +10,6 @@ mod mirrored;
 mod read;
 pub mod uri;
 
-use std::sync::Arc;
-
 use super::json::Json;
 use crate::catalog::mcp::Era;
 
@@ -31,9 +29,8 @@ pub struct Message {
     pub can_elicit_url: bool,
     /// The keys of `params.inputResponses`: what the client says it was asked, where it comes back with answers.
     pub answers: Vec<String>,
-    /// What else `params` holds, without the `arguments` that the ask has; an empty object where none were sent.
-    /// Shared: a subscription to several resources is several messages with the same parameters.
-    pub params: Arc<Json>,
+    /// All of `params`; an empty object where none were sent.
+    pub params: Json,
 }
 
 /// What a message asks for.

@@ -4,17 +4,15 @@
 //!
 //! An optional member that is `null` counts as absent: every reader of these protocols takes the two alike.
 
-use smol_str::SmolStr;
-
-use super::json::Json;
-use super::shown;
+use super::json::{List, Node, Number, Object, Value};
+use super::{shown, spelling};
 use crate::failure::{Code, Failure};
 
 /// An object of a message, with what it is called in a refusal.
 #[derive(Debug, Clone, Copy)]
 pub struct Members<'a> {
     what: &'static str,
-    list: &'a [(SmolStr, Json)],
+    object: Option<Object<'a>>,
 }
 
 /// A refusal of a message.
@@ -27,24 +25,27 @@ impl<'a> Members<'a> {
     ///
     /// # Errors
     /// `message_refused` for anything but an object.
-    pub fn of(json: &'a Json, what: &'static str) -> Result<Self, Failure> {
-        match json {
-            Json::Object(list) => Ok(Self { what, list }),
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_) => {
-                Err(refused(format!("{what} must be an object")))
-            }
+    pub fn of(json: Node<'a>, what: &'static str) -> Result<Self, Failure> {
+        match json.as_object() {
+            Some(object) => Ok(Self { what, object: Some(object) }),
+            None => Err(refused(format!("{what} must be an object"))),
         }
     }
 
     /// An object without members.
     #[must_use]
     pub fn none(what: &'static str) -> Self {
-        Self { what, list: &[] }
+        Self { what, object: None }
     }
 
     /// Every name, in the order sent.
-    pub fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.list.iter().map(|(name, _)| name.as_str())
+    pub fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.object.into_iter().flat_map(Object::iter).map(|(name, _)| name)
+    }
+
+    /// Every member that is there: `null` counts as absent.
+    pub fn present(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> + use<'a> {
+        self.object.into_iter().flat_map(Object::iter).filter(|(_, value)| !value.is_null())
     }
 
     /// Refuses every member that is not among `known`.
@@ -64,9 +65,7 @@ impl<'a> Members<'a> {
     /// # Errors
     /// `message_refused` with the name.
     pub fn spelled(&self, known: &[&str]) -> Result<(), Failure> {
-        let misspelt =
-            |name: &&str| !known.contains(name) && known.iter().any(|known| same_but_for_spelling(known, name));
-        match self.names().find(misspelt) {
+        match spelling::misspelt(self.names(), known) {
             Some(name) => Err(refused(format!("{} has a known member misspelt as `{}`", self.what, shown(name)))),
             None => Ok(()),
         }
@@ -74,8 +73,8 @@ impl<'a> Members<'a> {
 
     /// The member's value, `null` counting as absent.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&'a Json> {
-        self.list.iter().find(|(n, _)| n == name).map(|(_, value)| value).filter(|value| !matches!(value, Json::Null))
+    pub fn get(&self, name: &str) -> Option<Node<'a>> {
+        self.object?.get(name).filter(|value| !value.is_null())
     }
 
     /// A text.
@@ -83,9 +82,9 @@ impl<'a> Members<'a> {
     /// # Errors
     /// `message_refused` where it is something else.
     pub fn text(&self, name: &str) -> Result<Option<&'a str>, Failure> {
-        match self.get(name) {
+        match self.get(name).map(Node::value) {
             None => Ok(None),
-            Some(Json::Text(text)) => Ok(Some(text)),
+            Some(Value::Text(text)) => Ok(Some(text)),
             Some(_) => Err(self.wrong(name, "a text")),
         }
     }
@@ -106,9 +105,9 @@ impl<'a> Members<'a> {
     /// # Errors
     /// `message_refused` where it is something else.
     pub fn flag(&self, name: &str) -> Result<Option<bool>, Failure> {
-        match self.get(name) {
+        match self.get(name).map(Node::value) {
             None => Ok(None),
-            Some(Json::Bool(flag)) => Ok(Some(*flag)),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
             Some(_) => Err(self.wrong(name, "true or false")),
         }
     }
@@ -119,11 +118,7 @@ impl<'a> Members<'a> {
     /// `message_refused` where it is something else or does not fit 64 bits.
     pub fn count(&self, name: &str) -> Result<Option<i64>, Failure> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let whole = match value {
-            Json::Number(number) => number.to_i64(),
-            Json::Null | Json::Bool(_) | Json::Text(_) | Json::List(_) | Json::Object(_) => None,
-        };
-        match whole {
+        match value.as_number().and_then(Number::to_i64) {
             Some(count) if count >= 0 => Ok(Some(count)),
             Some(_) | None => Err(self.wrong(name, "a whole number from 0")),
         }
@@ -141,12 +136,20 @@ impl<'a> Members<'a> {
     ///
     /// # Errors
     /// `message_refused` where it is something else.
-    pub fn list(&self, name: &str) -> Result<Option<&'a [Json]>, Failure> {
-        match self.get(name) {
+    pub fn list(&self, name: &str) -> Result<Option<List<'a>>, Failure> {
+        match self.get(name).map(Node::value) {
             None => Ok(None),
-            Some(Json::List(items)) => Ok(Some(items)),
+            Some(Value::List(items)) => Ok(Some(items)),
             Some(_) => Err(self.wrong(name, "a list")),
         }
+    }
+
+    /// The items of a list, none where it is absent.
+    ///
+    /// # Errors
+    /// `message_refused` where it is something else.
+    pub fn items(&self, name: &str) -> Result<impl Iterator<Item = Node<'a>> + use<'a>, Failure> {
+        Ok(self.list(name)?.into_iter().flat_map(List::iter))
     }
 
     /// A list of at least one object, each called `what`.
@@ -154,11 +157,11 @@ impl<'a> Members<'a> {
     /// # Errors
     /// `message_refused` where it is absent, empty or holds something else.
     pub fn required_objects(&self, name: &str, what: &'static str) -> Result<Vec<Members<'a>>, Failure> {
-        let items = self.list(name)?.unwrap_or_default();
+        let items: Vec<Node<'a>> = self.items(name)?.collect();
         if items.is_empty() {
             return Err(self.wrong(name, "a list that is not empty"));
         }
-        items.iter().map(|item| Members::of(item, what)).collect()
+        items.into_iter().map(|item| Members::of(item, what)).collect()
     }
 
     /// The refusal of a member that is not what it must be.

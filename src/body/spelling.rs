@@ -5,69 +5,122 @@
 //! Some widely used readers match members without regard to case and take the last one, so `name` beside `Name` is
 //! read in two ways; and `Name` alone is a name to them and nothing to others.
 
-use super::json::{Json, SmolStr};
+use std::borrow::Cow;
+use std::sync::LazyLock;
 
-/// A key of `members` that is one of `known`, which are ASCII, but for its case.
-pub(super) fn disguised<'a>(members: &'a [(SmolStr, Json)], known: &[&str]) -> Option<&'a str> {
-    let mut keys = members.iter().map(|(key, _)| key.as_str());
+use super::json::{Node, Object, keys};
+use super::members::same_but_for_spelling;
+
+/// Up to this many names are compared with every known one.
+const FEW: usize = 4;
+
+/// A key of `object` that is one of `known`, which are ASCII, but for its case.
+pub(super) fn disguised<'a>(object: Node<'a>, known: &[&str]) -> Option<&'a str> {
+    let longest = known.iter().map(|known| known.len()).max().unwrap_or(0);
+    let mut prints: Vec<u64> = known.iter().map(|known| keys::caseless_print(known)).collect();
+    prints.sort_unstable();
+    let is_known = |key: &str| {
+        prints.binary_search(&keys::caseless_print(key)).is_ok()
+            && known.iter().any(|known| known.eq_ignore_ascii_case(key))
+    };
+    let mut keys = object.as_object().into_iter().flat_map(Object::iter).map(|(key, _)| key);
     keys.find(|key| match key.is_ascii() {
-        true => known.iter().any(|known| known.eq_ignore_ascii_case(key)) && !known.contains(key),
-        false => known.iter().any(|known| folds_to(key, known)),
+        true => is_known(key) && !known.contains(key),
+        // No further than a known key is long: a megabyte of such keys must not take long.
+        false => is_known(&folded(&key.chars().take(longest + 1).collect::<String>())),
     })
 }
 
-/// Whether a key that is not ASCII is this ASCII key to a reader that folds all of Unicode.
-///
-/// It ends at the first letter that differs and keeps nothing: a megabyte of such keys must not take long.
-fn folds_to(key: &str, known: &str) -> bool {
-    let letters = key.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
-    letters.eq(known.chars().map(|letter| letter.to_ascii_lowercase()))
+/// Of `names`, one that is among `known` but for case, `_` and `-`.
+pub(super) fn misspelt<'a>(names: impl Iterator<Item = &'a str>, known: &[&str]) -> Option<&'a str> {
+    let is_known = |name: &&str| known.iter().any(|known| same_but_for_spelling(known, name));
+    let mut others = names.filter(|name| !known.contains(name));
+    // Few are compared with each that is known, more by their prints.
+    if let Some(found) = others.by_ref().take(FEW).find(is_known) {
+        return Some(found);
+    }
+    let first = others.next()?;
+    let mut letters = String::new();
+    let mut print = |name: &str| {
+        letters.clear();
+        name.chars().filter(|c| !matches!(c, '_' | '-')).for_each(|c| fold(c, &mut letters));
+        keys::print(&letters)
+    };
+    let mut prints: Vec<u64> = known.iter().map(|known| print(known)).collect();
+    prints.sort_unstable();
+    std::iter::once(first).chain(others).find(|name| prints.binary_search(&print(name)).is_ok() && is_known(name))
 }
 
 /// A key on the way of a JSON pointer that differs from the pointer's own by its case alone, whether or not that one is
 /// there too. Pointers are ASCII where this finds everything.
 #[must_use]
-pub fn beside<'a>(document: &'a Json, pointer: &'a str) -> Option<&'a str> {
-    document.objects_on_the_way(pointer).find_map(|(members, key)| disguised(members, &[&key]))
+pub fn beside<'a>(document: Node<'a>, pointer: &str) -> Option<&'a str> {
+    document.objects_on_the_way(pointer).find_map(|(object, key)| disguised(object, &[&key]))
 }
 
 /// A key that another member of the same object has in another case, at any depth.
 #[must_use]
-pub fn doubled(json: &Json) -> Option<&str> {
-    match json {
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => None,
-        Json::List(items) => items.iter().find_map(doubled),
-        Json::Object(members) => in_object(members).or_else(|| members.iter().find_map(|(_, value)| doubled(value))),
-    }
-}
-
-fn in_object(members: &[(SmolStr, Json)]) -> Option<&str> {
-    let keys = || members.iter().map(|(key, _)| key.as_str());
-    // Pairs while there are few, else sorted by the folded key.
-    if members.len() <= 16 && keys().all(str::is_ascii) {
-        let earlier = |at: usize, key: &str| keys().take(at).any(|earlier| earlier.eq_ignore_ascii_case(key));
-        return keys().enumerate().find(|(at, key)| earlier(*at, key)).map(|(_, key)| key);
-    }
-    let mut sorted: Vec<(String, &str)> = keys().map(|key| (folded(key), key)).collect();
-    sorted.sort_unstable();
-    sorted.windows(2).find_map(|pair| match pair {
-        [(a, _), (b, key)] if a == b => Some(*key),
-        _ => None,
+pub fn doubled(json: Node<'_>) -> Option<&str> {
+    let (mut letters, mut own) = (String::new(), Vec::new());
+    json.mixed_objects().find_map(|object| {
+        letters.clear();
+        own.clear();
+        for (key, _) in object.iter() {
+            let from = letters.len();
+            key.chars().for_each(|c| fold(c, &mut letters));
+            let folded = letters.get(from..).unwrap_or_default();
+            own.push((keys::print(folded), (key, from, letters.len())));
+        }
+        keys::repeated(&mut own, |(_, from, to)| letters.get(from..to)).map(|(key, ..)| key)
     })
 }
 
-/// Up and down again: the long s and the Kelvin sign are letters to readers that fold all of Unicode.
-fn folded(key: &str) -> String {
-    if key.is_ascii() { key.to_ascii_lowercase() } else { key.to_uppercase().to_lowercase() }
+/// The key with all but ASCII folded, in which keys of readers that fold all of Unicode are one.
+fn folded(key: &str) -> Cow<'_, str> {
+    if key.is_ascii() {
+        return Cow::Borrowed(key);
+    }
+    let mut folded = String::with_capacity(key.len());
+    key.chars().for_each(|c| fold(c, &mut folded));
+    Cow::Owned(folded)
 }
+
+/// Appends a character in one case. Up and down again: the long s and the Kelvin sign are letters to readers that
+/// fold all of Unicode.
+fn fold(character: char, out: &mut String) {
+    match character {
+        '\0'..='\x7f' => out.push(character.to_ascii_lowercase()),
+        // Han, kana, Yi and Hangul have no case; the test below holds every character of the two ranges to that.
+        '\u{2e80}'..='\u{a63f}' | '\u{ac00}'..='\u{d7ff}' => out.push(character),
+        _ => match FOLDED.get(character as usize - 0x80).copied().flatten() {
+            Some(folded) => out.push(folded),
+            None => out.extend(folds(character)),
+        },
+    }
+}
+
+fn folds(character: char) -> impl Iterator<Item = char> {
+    character.to_uppercase().flat_map(char::to_lowercase)
+}
+
+/// What the characters from U+0080 on fold to, where that is one character: Unicode's own tables are searched, which
+/// takes ten times as long.
+static FOLDED: LazyLock<Vec<Option<char>>> = LazyLock::new(|| {
+    let single = |character: char| {
+        let mut folded = folds(character);
+        folded.next().filter(|_| folded.next().is_none())
+    };
+    ('\u{80}'..'\u{2e80}').map(single).collect()
+});
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body::json::{Limits, parse};
+    use crate::body::json::{Json, Limits, parse};
 
     fn object(keys: &[&str]) -> Json {
-        Json::Object(keys.iter().map(|key| (SmolStr::from(*key), Json::Null)).collect())
+        let members: Vec<String> = keys.iter().map(|key| format!("{}:null", serde_json::Value::from(*key))).collect();
+        parse(format!("{{{}}}", members.join(",")).as_bytes(), Limits::default()).unwrap()
     }
 
     #[test]
@@ -88,7 +141,7 @@ mod tests {
             (r#"{"Amount": 1}"#, "", None),
         ] {
             let json = parse(document.as_bytes(), Limits::default()).unwrap();
-            assert_eq!(beside(&json, pointer), found, "{document} {pointer}");
+            assert_eq!(beside(json.node(), pointer), found, "{document} {pointer}");
         }
     }
 
@@ -107,9 +160,55 @@ mod tests {
         ];
         for (keys, expected) in cases {
             let known = ["name", "arguments", "task", "office"];
-            let json = object(keys);
-            assert_eq!(disguised(json.as_object().unwrap(), &known), expected, "{keys:?}");
+            assert_eq!(disguised(object(keys).node(), &known), expected, "{keys:?}");
         }
+    }
+
+    #[test]
+    fn characters_that_are_taken_for_caseless_are() {
+        for c in ('\u{2e80}'..='\u{a63f}').chain('\u{ac00}'..='\u{d7ff}') {
+            assert!(c.to_uppercase().eq([c]) && c.to_lowercase().eq([c]), "{c:?}");
+        }
+        // Nothing folds into them either, so that they are equal to themselves only.
+        let others = ('\0'..='\u{2e7f}').chain('\u{a640}'..='\u{abff}').chain('\u{e000}'..='\u{10ffff}');
+        for c in others {
+            let is_foreign = |c: char| ('\u{2e80}'..='\u{a63f}').contains(&c) || ('\u{ac00}'..='\u{d7ff}').contains(&c);
+            assert!(!folds(c).any(is_foreign), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn every_character_folds_as_unicode_says() {
+        for c in '\0'..=char::MAX {
+            let mut folded = String::new();
+            fold(c, &mut folded);
+            assert!(folded.chars().eq(folds(c)), "{c:?} became {folded}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_misspelt_by_case_and_by_what_joins_its_words() {
+        let known = ["task_id", "maxTokens", "url"];
+        for (name, is_misspelt) in [
+            ("task_id", false),
+            ("taskId", true),
+            ("TASK-ID", true),
+            ("tas\u{212a}_id", true),
+            ("taskid_", true),
+            ("max_tokens", true),
+            ("maxTokens", false),
+            ("maxToken", false),
+            ("tokens", false),
+            ("URL", true),
+            ("\u{fb03}", false),
+            ("", false),
+        ] {
+            for others in [0, 3, 4, 5, 100] {
+                let names = std::iter::repeat_n("x", others).chain([name]);
+                assert_eq!(misspelt(names, &known).is_some(), is_misspelt, "{name} behind {others}");
+            }
+        }
+        assert_eq!(misspelt(["x"; 9].into_iter(), &[]), None);
     }
 
     #[test]
@@ -125,10 +224,10 @@ mod tests {
                 (["\u{e9}", "e"], false),
             ] {
                 let keys: Vec<&str> = filler.iter().map(String::as_str).chain(pair).collect();
-                assert_eq!(doubled(&object(&keys)).is_some(), is_doubled, "{pair:?} beside {count}");
+                assert_eq!(doubled(object(&keys).node()).is_some(), is_doubled, "{pair:?} beside {count}");
             }
         }
         let nested = parse(br#"{"a":[{"b":{"x":1,"X":2}}]}"#, Limits::default()).unwrap();
-        assert!(doubled(&nested).is_some());
+        assert!(doubled(nested.node()).is_some());
     }
 }

@@ -3,7 +3,6 @@
 //! Knows: what is asked whole, and what a verdict would be without the approval. Must not know: where approvals come from.
 
 use crate::approval::{Found, digest};
-use crate::body::json::Json;
 use crate::decision::verdict::{Decision, Verdict};
 use crate::decision::{self, Snapshot};
 use crate::mapping::action::Asked;
@@ -16,7 +15,7 @@ pub(super) fn digest(asked: &Asked, query: &Query, reads: &Reads) -> Option<Stri
     if !reads.approval {
         return None;
     }
-    let arguments = asked.arguments().map(Json::canonical);
+    let arguments = asked.arguments().map(|arguments| arguments.node().canonical());
     digest::of_query(query, arguments.as_deref())
 }
 

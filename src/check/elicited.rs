@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::body::json::Json;
 use crate::body::mcp::Ask;
 use crate::call::UnixMillis;
 use crate::decision::verdict::{Effect, Verdict};
@@ -82,7 +81,8 @@ impl About<'_> {
             What::Mcp(Ask::UseServer { method }) => (method.as_str(), ""),
             What::Http { .. } | What::Grpc { .. } | What::A2a(_) | What::Llm(_) => ("", ""),
         };
-        let arguments = Sha256::digest(self.asked.arguments().map(Json::canonical).unwrap_or_default());
+        let arguments = self.asked.arguments().map(|arguments| arguments.node().canonical());
+        let arguments = Sha256::digest(arguments.unwrap_or_default());
         let principal = principal.to_string();
         let (issuer, subject) = match &self.identity.token {
             Some(token) => (token.issuer.as_str(), token.subject.as_str()),

@@ -98,8 +98,7 @@ fn opened(call: &Call, service: &Service) -> Result<Option<json::Json>, Failure>
     if bytes.is_empty() {
         return Ok(None);
     }
-    let document = json::parse(&bytes, json::Limits::default());
-    document.map(Some).map_err(|refused| Failure::new(Code::BodyRefused, refused.to_string()))
+    Ok(Some(json::parse(&bytes, json::Limits::default())?))
 }
 
 /// The document of a plain HTTP call whose service says that its bodies are JSON, where a policy reads it.
@@ -223,15 +222,15 @@ fn glimpse(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpReply) {
         (_, Ok(_) | Err(_)) => None,
     };
     if let Ok(None) = version {
-        in_era(document.as_ref().map_or(Era::March2025, mcp::presumed), rules, reply);
+        in_era(document.as_ref().map_or(Era::March2025, |document| mcp::presumed(document.node())), rules, reply);
     }
     if let Some(document) = document {
-        reply.id = echo(&document);
+        reply.id = echo(document.node());
     }
 }
 
 /// Whom a refused document answers to: its id; nobody, where it asks for no answer.
-fn echo(document: &json::Json) -> Echo {
+fn echo(document: json::Node<'_>) -> Echo {
     let has = |name| document.get(name).is_some();
     match document.get("id").map(mcp::RpcId::of) {
         _ if has("result") || has("error") => Echo::Nothing,

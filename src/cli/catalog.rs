@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::offline::{Policies, block_on};
 use super::{Exit, Output};
-use crate::body::json::{self, Json};
+use crate::body::json::{self, Node, Object};
 use crate::catalog::mcp::{Effect, Tool};
 
 /// Arguments of `picket catalog`.
@@ -84,8 +84,9 @@ fn import_mcp(args: &ImportMcp, output: Output) -> Result<(), String> {
         (Some(service), Some(dir)) => known_tools(service, dir)?,
         (Some(_) | None, _) => BTreeMap::new(),
     };
-    let document = json::parse(&read(args)?, json::Limits::default()).map_err(|refused| refused.to_string())?;
-    let mut tools = tools(&document, args.trust_annotations)?;
+    let json = json::parse(&read(args)?, json::Limits::default()).map_err(|refused| refused.to_string())?;
+    let document = json.node();
+    let mut tools = tools(document, args.trust_annotations)?;
     for (name, tool) in &mut tools {
         match known.get(name) {
             // The operator's word stands; only what the server mirrors is the server's to say.
@@ -133,15 +134,13 @@ fn known_tools(service: &str, dir: &std::path::Path) -> Result<BTreeMap<String, 
 }
 
 /// The tools of a list, by name.
-fn tools(document: &Json, trust: bool) -> Result<BTreeMap<String, Tool>, String> {
+fn tools(document: Node<'_>, trust: bool) -> Result<BTreeMap<String, Tool>, String> {
     let result = document.get("result").unwrap_or(document);
-    let list = match result.get("tools").unwrap_or(result) {
-        Json::List(list) => list,
-        _ => return Err("is no answer to `tools/list`: expected `{\"tools\": [...]}`".to_owned()),
-    };
+    let list = result.get("tools").unwrap_or(result).as_list();
+    let list = list.ok_or_else(|| "is no answer to `tools/list`: expected `{\"tools\": [...]}`".to_owned())?;
     let mut tools = BTreeMap::new();
     for (index, tool) in list.iter().enumerate() {
-        let name = tool.get("name").and_then(Json::as_text).ok_or_else(|| format!("tool {index} has no name"))?;
+        let name = tool.get("name").and_then(Node::as_text).ok_or_else(|| format!("tool {index} has no name"))?;
         let legal = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-');
         if !(1..=128).contains(&name.len()) || !name.bytes().all(legal) {
             return Err(format!("`{}` cannot be a tool: 1 to 128 of A-Z a-z 0-9 . _ -", name.escape_debug()));
@@ -159,15 +158,12 @@ fn tools(document: &Json, trust: bool) -> Result<BTreeMap<String, Tool>, String>
     Ok(tools)
 }
 
-fn annotation(tool: &Json, name: &str) -> Option<bool> {
-    match tool.get("annotations")?.get(name)? {
-        Json::Bool(flag) => Some(*flag),
-        _ => None,
-    }
+fn annotation(tool: Node<'_>, name: &str) -> Option<bool> {
+    tool.get("annotations")?.get(name)?.as_bool()
 }
 
 /// By MCP's own defaults: a tool that says nothing may destroy.
-fn effect(tool: &Json) -> Effect {
+fn effect(tool: Node<'_>) -> Effect {
     if annotation(tool, "readOnlyHint") == Some(true) {
         Effect::Read
     } else if annotation(tool, "destructiveHint") == Some(false) {
@@ -178,14 +174,12 @@ fn effect(tool: &Json) -> Effect {
 }
 
 /// Arguments whose schema says that they are mirrored in a header.
-fn headers(tool: &Json) -> BTreeMap<String, String> {
-    let Some(Json::Object(properties)) = tool.get("inputSchema").and_then(|schema| schema.get("properties")) else {
-        return BTreeMap::new();
+fn headers(tool: Node<'_>) -> BTreeMap<String, String> {
+    let properties = tool.get("inputSchema").and_then(|schema| schema.get("properties")).and_then(Node::as_object);
+    let mirrored = |(name, schema): (&str, Node<'_>)| {
+        Some((name.to_owned(), schema.get("x-mcp-header").and_then(Node::as_text)?.to_owned()))
     };
-    let mirrored = |(name, schema): &(smol_str::SmolStr, Json)| {
-        Some((name.to_string(), schema.get("x-mcp-header").and_then(Json::as_text)?.to_owned()))
-    };
-    properties.iter().filter_map(mirrored).collect()
+    properties.into_iter().flat_map(Object::iter).filter_map(mirrored).collect()
 }
 
 fn yaml(tools: &BTreeMap<String, Tool>) -> String {
@@ -233,7 +227,7 @@ mod tests {
         {"name":"on","annotations":{"destructiveHint":false}}]}}"#;
 
     fn imported(trust: bool) -> String {
-        yaml(&tools(&json::parse(LIST.as_bytes(), json::Limits::default()).unwrap(), trust).unwrap())
+        yaml(&tools(json::parse(LIST.as_bytes(), json::Limits::default()).unwrap().node(), trust).unwrap())
     }
 
     #[test]
@@ -262,7 +256,7 @@ mod tests {
     fn a_list_that_cannot_be_told_apart_is_refused() {
         for text in [r#"{"tools":{}}"#, r#"[{"name":"a"},{"name":"a"}]"#, r#"[{"name":"a/b"}]"#, r#"[{}]"#, "1"] {
             let document = json::parse(text.as_bytes(), json::Limits::default()).unwrap();
-            assert!(tools(&document, true).is_err(), "{text}");
+            assert!(tools(document.node(), true).is_err(), "{text}");
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::body::json::{Json, Number};
+use crate::body::json::{Node, Number, Value as Inner};
 use crate::body::{a2a, llm, mcp, shown, spelling};
 use crate::failure::{Code, Failure};
 use crate::query::{ANYWHERE, Keys, Reads, Value};
@@ -25,10 +25,10 @@ pub const VALUES_MAX: usize = 4096;
 pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
     match &asked.what {
         What::Http { document: None, .. } => {}
-        What::Http { document: Some(document), .. } => arguments(document, reads, parts)?,
+        What::Http { document: Some(document), .. } => arguments(document.node(), reads, parts)?,
         What::Grpc { message: None, .. } => {}
         What::Grpc { message: Some(message), .. } => {
-            let values = Values::of(&message.fields, &reads.fields, reads)?;
+            let values = Values::of(message.fields.node(), &reads.fields, reads)?;
             parts.set_bag("Bag", "fields", values.args);
             parts.set_bag("NumberBag", "numbers", values.numbers);
             parts.set_bag("DecimalBag", "decimals", values.decimals);
@@ -42,9 +42,9 @@ pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut Parts) -> Result<(),
 
 fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
     match ask {
-        mcp::Ask::CallTool { arguments: object, .. } => arguments(object, reads, parts),
+        mcp::Ask::CallTool { arguments: object, .. } => arguments(object.node(), reads, parts),
         mcp::Ask::GetPrompt { arguments: object, .. } => {
-            parts.set_bag("Bag", "args", Values::of(object, &reads.args, reads)?.args);
+            parts.set_bag("Bag", "args", Values::of(object.node(), &reads.args, reads)?.args);
             Ok(())
         }
         mcp::Ask::UseServer { method } => {
@@ -55,7 +55,7 @@ fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> 
     }
 }
 
-fn arguments(object: &Json, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
+fn arguments(object: Node<'_>, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
     let values = Values::of(object, &reads.args, reads)?;
     parts.set_bag("Bag", "args", values.args);
     parts.set_bag("NumberBag", "numbers", values.numbers);
@@ -107,7 +107,7 @@ struct Values {
 
 impl Values {
     /// Those at these pointers, and those of the names that are read wherever they stand.
-    fn of(document: &Json, pointers: &Keys, reads: &Reads) -> Result<Self, Failure> {
+    fn of(document: Node<'_>, pointers: &Keys, reads: &Reads) -> Result<Self, Failure> {
         let mut values = Self::default();
         let numbers = reads.numbers;
         match pointers {
@@ -143,26 +143,26 @@ impl Values {
 
     /// The one value that all members of this name have, whatever the case of its letters; of kind `several` where
     /// two of them differ.
-    fn anywhere(&mut self, name: &str, document: &Json, numbers: bool) -> Result<(), Failure> {
+    fn anywhere(&mut self, name: &str, document: Node<'_>, numbers: bool) -> Result<(), Failure> {
         let mut found = Vec::new();
         named(name, document, &mut found);
         let Some((first, others)) = found.split_first() else { return Ok(()) };
         let key = format!("{ANYWHERE}{name}");
         if others.iter().all(|other| other == first) {
-            return self.add(&key, first, numbers);
+            return self.add(&key, *first, numbers);
         }
         self.kinds.insert(key, "several".into());
         Ok(())
     }
 
-    fn add(&mut self, pointer: &str, value: &Json, numbers: bool) -> Result<(), Failure> {
-        let (kind, text) = match value {
-            Json::Null => ("null", Some("null".to_owned())),
-            Json::Bool(flag) => ("boolean", Some(flag.to_string())),
-            Json::Number(number) => ("number", Some(self.number(pointer, number, numbers)?)),
-            Json::Text(text) => ("string", Some(text.to_string())),
-            Json::List(_) => ("list", None),
-            Json::Object(_) => ("object", None),
+    fn add(&mut self, pointer: &str, value: Node<'_>, numbers: bool) -> Result<(), Failure> {
+        let (kind, text) = match value.value() {
+            Inner::Null => ("null", Some("null".to_owned())),
+            Inner::Bool(flag) => ("boolean", Some(flag.to_string())),
+            Inner::Number(number) => ("number", Some(self.number(pointer, number, numbers)?)),
+            Inner::Text(text) => ("string", Some(text.to_owned())),
+            Inner::List(_) => ("list", None),
+            Inner::Object(_) => ("object", None),
         };
         self.kinds.insert(pointer.to_owned(), kind.into());
         if let Some(text) = text {
@@ -172,7 +172,7 @@ impl Values {
     }
 
     /// The number's canonical text; by value, so that `1e3` and `1000.0` are the same number.
-    fn number(&mut self, pointer: &str, number: &Number, is_read: bool) -> Result<String, Failure> {
+    fn number(&mut self, pointer: &str, number: Number<'_>, is_read: bool) -> Result<String, Failure> {
         if let Some(integer) = number.to_i64() {
             self.numbers.insert(pointer.to_owned(), Value::Long(integer));
         } else if let Some(decimal) = number.to_decimal() {
@@ -188,12 +188,12 @@ impl Values {
 }
 
 /// Every member of this name; as deep as the document, which the parser bounds.
-fn named<'a>(name: &str, json: &'a Json, found: &mut Vec<&'a Json>) {
-    match json {
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => {}
-        Json::List(items) => items.iter().for_each(|item| named(name, item, found)),
-        Json::Object(members) => {
-            for (key, value) in members {
+fn named<'a>(name: &str, json: Node<'a>, found: &mut Vec<Node<'a>>) {
+    match json.value() {
+        Inner::Null | Inner::Bool(_) | Inner::Number(_) | Inner::Text(_) => {}
+        Inner::List(items) => items.iter().for_each(|item| named(name, item, found)),
+        Inner::Object(members) => {
+            for (key, value) in members.iter() {
                 if key.eq_ignore_ascii_case(name) {
                     found.push(value);
                 }
@@ -223,7 +223,8 @@ mod tests {
             (r#"{"**/id":"1","**":{"id":"2"}}"#, Some("string"), Some("2")),
         ] {
             let values =
-                Values::of(&parse(text.as_bytes(), Limits::default()).unwrap(), &Keys::default(), &reads).unwrap();
+                Values::of(parse(text.as_bytes(), Limits::default()).unwrap().node(), &Keys::default(), &reads)
+                    .unwrap();
             let tag = |tags: &BTreeMap<String, Value>| tags.get("**/id").cloned();
             assert_eq!(tag(&values.kinds), kind.map(Value::from), "{text}");
             assert_eq!(tag(&values.args), value.map(Value::from), "{text}");

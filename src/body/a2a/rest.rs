@@ -49,7 +49,7 @@ pub fn read(call: &Call, below: &[&str], query: &[(String, String)], json: Optio
     match (call.method.as_str(), json) {
         ("POST", Some(json)) => {
             require_json(call)?;
-            found.parameters(*operation, Version::V10, Members::of(json, "the body")?)?;
+            found.parameters(*operation, Version::V10, Members::of(json.node(), "the body")?)?;
         }
         ("POST", None) => match operation {
             Operation::CancelTask | Operation::Subscribe => {}

@@ -2,7 +2,7 @@
 //!
 //! Knows: the envelope, both versions' method names. Must not know: paths.
 
-use super::super::json::Json;
+use super::super::json::{Json, Node, Value};
 use super::super::mcp::RpcId;
 use super::super::members::{Members, refused};
 use super::super::shown;
@@ -21,7 +21,7 @@ pub fn read(call: &Call, json: Option<&Json>, version: Version) -> Result<Messag
         return Err(not_allowed("the endpoint takes POST only"));
     }
     require_json(call)?;
-    let envelope = Members::of(json.ok_or_else(|| refused("the call has no body"))?, "the envelope")?;
+    let envelope = Members::of(json.ok_or_else(|| refused("the call has no body"))?.node(), "the envelope")?;
     envelope.only(&["jsonrpc", "id", "method", "params"])?;
     if envelope.text("jsonrpc")? != Some("2.0") {
         return Err(envelope.wrong("jsonrpc", "`2.0`"));
@@ -41,15 +41,15 @@ pub fn read(call: &Call, json: Option<&Json>, version: Version) -> Result<Messag
 /// The id, which every request of A2A has: a text or a whole number as written.
 fn id(envelope: Members<'_>) -> Result<RpcId, Failure> {
     let wrong = || envelope.wrong("id", "a text or a whole number");
-    match envelope.get("id") {
-        Some(Json::Text(text)) => Ok(RpcId::Text(text.to_string())),
-        Some(Json::Number(number)) => {
+    match envelope.get("id").map(Node::value) {
+        Some(Value::Text(text)) => Ok(RpcId::Text(text.to_owned())),
+        Some(Value::Number(number)) => {
             let written = number.as_str();
             let digits = written.strip_prefix('-').unwrap_or(written);
             let is_whole = digits.bytes().all(|b| b.is_ascii_digit());
             if is_whole { Ok(RpcId::Number(written.to_owned())) } else { Err(wrong()) }
         }
-        Some(Json::Null | Json::Bool(_) | Json::List(_) | Json::Object(_)) | None => Err(wrong()),
+        Some(Value::Null | Value::Bool(_) | Value::List(_) | Value::Object(_)) | None => Err(wrong()),
     }
 }
 

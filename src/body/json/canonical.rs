@@ -4,28 +4,28 @@
 
 use std::fmt::Write as _;
 
-use super::{Json, SmolStr};
+use super::{Node, Value};
 
-impl Json {
+impl Node<'_> {
     /// The document in RFC 8785's spelling: no blanks, keys sorted by UTF-16 units, texts escaped as little as possible.
     ///
     /// One thing differs on purpose: a number that a double cannot hold keeps its exact value, see
     /// [`Number::canonical`](super::Number::canonical). Two documents with different values never share a spelling.
     #[must_use]
-    pub fn canonical(&self) -> String {
+    pub fn canonical(self) -> String {
         let mut out = String::new();
         self.write(&mut out);
         out
     }
 
-    fn write(&self, out: &mut String) {
-        match self {
-            Self::Null => out.push_str("null"),
-            Self::Bool(true) => out.push_str("true"),
-            Self::Bool(false) => out.push_str("false"),
-            Self::Number(number) => out.push_str(&number.canonical()),
-            Self::Text(text) => quote(text, out),
-            Self::List(items) => {
+    fn write(self, out: &mut String) {
+        match self.value() {
+            Value::Null => out.push_str("null"),
+            Value::Bool(true) => out.push_str("true"),
+            Value::Bool(false) => out.push_str("false"),
+            Value::Number(number) => out.push_str(&number.canonical()),
+            Value::Text(text) => quote(text, out),
+            Value::List(items) => {
                 out.push('[');
                 for (at, item) in items.iter().enumerate() {
                     if at > 0 {
@@ -35,9 +35,9 @@ impl Json {
                 }
                 out.push(']');
             }
-            Self::Object(members) => {
-                let mut sorted: Vec<&(SmolStr, Self)> = members.iter().collect();
-                sorted.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            Value::Object(members) => {
+                let mut sorted: Vec<(&str, Self)> = members.iter().collect();
+                sorted.sort_unstable_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
                 out.push('{');
                 for (at, (key, value)) in sorted.into_iter().enumerate() {
                     if at > 0 {

@@ -4,28 +4,14 @@
 //!
 //! No binary fraction is involved: a number is decimal digits and a power of ten, so 0.1 is 0.1.
 
-use super::SmolStr;
-
 /// Largest exponent, of the number as written and of its canonical spelling.
 const EXPONENT_MAX: u64 = 999_999_999_999_999_999;
 
 /// A number as it was written, a valid JSON number whose exponent has at most 18 digits.
 ///
 /// Two numbers are equal here if they are written alike; [`Number::canonical`] compares by value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Number(SmolStr);
-
-impl From<i64> for Number {
-    fn from(value: i64) -> Self {
-        Self(smol_str::format_smolstr!("{value}"))
-    }
-}
-
-impl From<u64> for Number {
-    fn from(value: u64) -> Self {
-        Self(smol_str::format_smolstr!("{value}"))
-    }
-}
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number<'a>(&'a str);
 
 /// `digits` times ten to the `exponent`: digits without zeros at either end, none for zero.
 struct Exact {
@@ -34,32 +20,30 @@ struct Exact {
     exponent: i64,
 }
 
-impl Number {
-    /// Takes what the scanner found to be a JSON number; `None` where the exponent is beyond 18 digits, as written or
-    /// in the canonical spelling.
-    pub(super) fn scanned(written: &str) -> Option<Self> {
-        let exponent = exponent(written)?;
-        let number = Self(SmolStr::new(written));
+impl<'a> Number<'a> {
+    /// Takes what the scanner found to be a JSON number.
+    pub(super) fn written(written: &'a str) -> Self {
+        Self(written)
+    }
+
+    /// Whether the exponent has at most 18 digits, as written and in the canonical spelling.
+    pub(super) fn is_bounded(self) -> bool {
+        let Some(exponent) = exponent(self.0) else { return false };
         // A document is far shorter than this, so only here can its digits move the exponent across the bound.
-        if exponent.unsigned_abs() < EXPONENT_MAX / 2 || number.exact().scientific().unsigned_abs() <= EXPONENT_MAX {
-            return Some(number);
-        }
-        None
+        exponent.unsigned_abs() < EXPONENT_MAX / 2 || self.exact().scientific().unsigned_abs() <= EXPONENT_MAX
     }
 
     /// Reads a number written as JSON writes it, with nothing around it.
     #[must_use]
-    pub fn parse(written: &str) -> Option<Self> {
-        match super::parse(written.as_bytes(), super::Limits::default()) {
-            Ok(super::Json::Number(number)) if number.0 == written => Some(number),
-            Ok(_) | Err(_) => None,
-        }
+    pub fn parse(written: &'a str) -> Option<Self> {
+        let Ok(json) = super::parse(written.as_bytes(), super::Limits::default()) else { return None };
+        json.node().as_number().filter(|number| number.0 == written).map(|_| Self(written))
     }
 
     /// The number as it was written.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub fn as_str(self) -> &'a str {
+        self.0
     }
 
     /// The one spelling of the number's value: 1e3, 1000.0 and 1000 are `1000`, and -0 is `0`.
@@ -68,9 +52,9 @@ impl Number {
     /// to a double first: up to 15 digits that is the same text, and beyond them two amounts that differ keep
     /// different texts, and so different digests.
     #[must_use]
-    pub fn canonical(&self) -> String {
-        if is_plain(&self.0) {
-            return self.0.to_string();
+    pub fn canonical(self) -> String {
+        if is_plain(self.0) {
+            return self.0.to_owned();
         }
         let Exact { is_negative, digits, exponent } = self.exact();
         if digits.is_empty() {
@@ -97,13 +81,16 @@ impl Number {
 
     /// The value, if it is a whole number of 64 bits, however it is written.
     #[must_use]
-    pub fn to_i64(&self) -> Option<i64> {
-        self.exact().scaled(0)
+    pub fn to_i64(self) -> Option<i64> {
+        match self.0.parse() {
+            Ok(whole) => Some(whole),
+            Err(_) => self.exact().scaled(0),
+        }
     }
 
     /// The value as Cedar's `decimal` is written, if it has at most four places and fits its range.
     #[must_use]
-    pub fn to_decimal(&self) -> Option<String> {
+    pub fn to_decimal(self) -> Option<String> {
         let ten_thousandths = self.exact().scaled(4)?;
         let sign = if ten_thousandths < 0 { "-" } else { "" };
         let magnitude = ten_thousandths.unsigned_abs();
@@ -115,7 +102,7 @@ impl Number {
         Some(format!("{sign}{}.{places}", magnitude / 10_000))
     }
 
-    fn exact(&self) -> Exact {
+    fn exact(self) -> Exact {
         let mantissa = self.0.split(['e', 'E']).next().unwrap_or_default();
         let (is_negative, mantissa) = match mantissa.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -129,7 +116,7 @@ impl Number {
             return Exact { is_negative: false, digits: String::new(), exponent: 0 };
         }
         // No overflow: an exponent is below 10^18, and lengths are those of a document.
-        let exponent = exponent(&self.0)
+        let exponent = exponent(self.0)
             .unwrap_or(0)
             .saturating_sub(length(fraction))
             .saturating_add(length(&all).saturating_sub(length(kept)));

@@ -2,16 +2,16 @@
 //!
 //! Knows: how to read a document, and its limits. Must not know: what the document means.
 //!
-//! The scanning is jiter's: it hands numbers over as written and checks everything else
-//! (`docs/decisions/0008-json.md`). The limits, repeated keys and the refusal of a byte-order mark are ours.
+//! One pass fills one list of slots (`docs/decisions/0008-json.md`); what is refused is refused where it stands.
 
-use jiter::{Jiter, JiterError, Peek};
-
-use super::{Json, Limits, Number, Refused, SmolStr};
+use super::document::{Case, Document, Slot, Span};
+use super::keys::{self, Alike};
+use super::scan::Scanner;
+use super::{Json, Limits, Number, Refused};
 use crate::body::shown;
 
-/// Objects up to this size are searched for repeated keys pair by pair, larger ones by sorting.
-const PAIRWISE_MAX: usize = 8;
+/// Longest document that offsets of 32 bits can speak of, decoded texts included.
+pub(super) const BYTES_MAX: usize = 1 << 30;
 
 /// Reads one document.
 ///
@@ -19,7 +19,7 @@ const PAIRWISE_MAX: usize = 8;
 /// use picket::body::json::{Limits, parse};
 ///
 /// let json = parse(br#"{"amount": 12.50}"#, Limits::default()).unwrap();
-/// let amount = json.pointer("/amount").and_then(|amount| amount.as_number()).unwrap();
+/// let amount = json.node().pointer("/amount").and_then(|amount| amount.as_number()).unwrap();
 /// assert_eq!(amount.canonical(), "12.5");
 /// assert!(parse(br#"{"a": 1, "\u0061": 2}"#, Limits::default()).is_err());
 /// ```
@@ -27,102 +27,154 @@ const PAIRWISE_MAX: usize = 8;
 /// # Errors
 /// [`Refused`] for everything that is not exactly one document within `limits`.
 pub fn parse(bytes: &[u8], limits: Limits) -> Result<Json, Refused> {
-    if bytes.len() > limits.bytes_max {
-        return Err(Refused::TooLong { bytes: bytes.len(), max: limits.bytes_max });
+    let max = limits.bytes_max.min(BYTES_MAX);
+    if bytes.len() > max {
+        return Err(Refused::TooLong { bytes: bytes.len(), max });
     }
     if bytes.starts_with(b"\xef\xbb\xbf") {
         return Err(Refused::ByteOrderMark);
     }
-    if let Err(problem) = std::str::from_utf8(bytes) {
-        return Err(Refused::NotUtf8(problem.valid_up_to()));
+    let text = std::str::from_utf8(bytes).map_err(|problem| Refused::NotUtf8(problem.valid_up_to()))?;
+    // A value of a usual document takes some eight bytes or more.
+    let slots = Vec::with_capacity(bytes.len() / 8 + 1);
+    let keys = Vec::new();
+    let mut reader = Reader { scanner: Scanner::new(text), limits, values: 0, slots, keys, is_mixed: false };
+    reader.value(0)?;
+    match reader.scanner.peek() {
+        None => {
+            let Reader { scanner, slots, is_mixed, .. } = reader;
+            Ok(Json::new(Document { is_mixed, text: scanner.into_text(), slots }))
+        }
+        Some(_) => Err(Refused::syntax(reader.scanner.at(), "the document goes on after its value")),
     }
-    let mut reader = Reader { jiter: Jiter::new(bytes), limits, values: 0 };
-    let first = reader.jiter.peek().map_err(syntax)?;
-    let json = reader.value(first, 0)?;
-    reader.jiter.finish().map_err(syntax)?;
-    Ok(json)
-}
-
-fn syntax(error: JiterError) -> Refused {
-    Refused::Syntax { at: error.index, what: error.error_type.to_string() }
 }
 
 struct Reader<'a> {
-    jiter: Jiter<'a>,
+    scanner: Scanner<'a>,
     limits: Limits,
     /// Values so far.
     values: usize,
+    slots: Vec<Slot>,
+    /// The keys of every object that is open, with their prints.
+    keys: Vec<(u64, Span)>,
+    /// Whether an object's keys are not plain.
+    is_mixed: bool,
 }
 
 impl Reader<'_> {
-    /// Reads the value that begins with `first`, inside `depth` lists and objects.
-    fn value(&mut self, first: Peek, depth: usize) -> Result<Json, Refused> {
+    /// Reads the value that comes next, inside `depth` lists and objects.
+    fn value(&mut self, depth: usize) -> Result<(), Refused> {
+        let first = self.scanner.peek();
         self.values += 1;
         if self.values > self.limits.values_max {
-            return Err(Refused::TooMany { max: self.limits.values_max, at: self.jiter.current_index() });
+            return Err(Refused::TooMany { max: self.limits.values_max, at: self.scanner.at() });
         }
-        match first {
-            Peek::String => self.jiter.known_str().map(|text| Json::Text(SmolStr::new(text))).map_err(syntax),
-            Peek::Object => self.object(self.deeper(depth)?),
-            Peek::Array => self.list(self.deeper(depth)?),
-            Peek::True | Peek::False => self.jiter.known_bool(first).map(Json::Bool).map_err(syntax),
-            Peek::Null => self.jiter.known_null().map(|()| Json::Null).map_err(syntax),
-            _ => self.number(first),
-        }
+        let slot = match first {
+            Some(b'"') => Slot::Text(self.scanner.text()?),
+            Some(b'{') => return self.object(self.deeper(depth)?),
+            Some(b'[') => return self.list(self.deeper(depth)?),
+            Some(b'-' | b'0'..=b'9') => self.number()?,
+            Some(b't') => self.word("true", Slot::Bool(true))?,
+            Some(b'f') => self.word("false", Slot::Bool(false))?,
+            Some(_) | None => self.word("null", Slot::Null)?,
+        };
+        self.slots.push(slot);
+        Ok(())
+    }
+
+    fn word(&mut self, word: &str, slot: Slot) -> Result<Slot, Refused> {
+        self.scanner.word(word).map(|()| slot)
     }
 
     fn deeper(&self, depth: usize) -> Result<usize, Refused> {
         if depth >= self.limits.depth_max {
-            return Err(Refused::TooDeep { max: self.limits.depth_max, at: self.jiter.current_index() });
+            return Err(Refused::TooDeep { max: self.limits.depth_max, at: self.scanner.at() });
         }
         Ok(depth + 1)
     }
 
-    fn number(&mut self, first: Peek) -> Result<Json, Refused> {
-        let at = self.jiter.current_index();
-        let written = self.jiter.known_number_bytes(first).map_err(syntax)?;
-        let written = std::str::from_utf8(written).map_err(|_| Refused::NotUtf8(at))?;
-        Number::scanned(written).map(Json::Number).ok_or(Refused::Exponent(at))
+    fn number(&mut self) -> Result<Slot, Refused> {
+        let at = self.scanner.at();
+        let number = self.scanner.number()?;
+        if number.has_exponent && !Number::written(number.text).is_bounded() {
+            return Err(Refused::Exponent(at));
+        }
+        Ok(Slot::Number(number.span))
     }
 
-    fn list(&mut self, depth: usize) -> Result<Json, Refused> {
-        let mut items = Vec::new();
-        let mut next = self.jiter.known_array().map_err(syntax)?;
-        while let Some(first) = next {
-            items.push(self.value(first, depth)?);
-            next = self.jiter.array_step().map_err(syntax)?;
+    fn list(&mut self, depth: usize) -> Result<(), Refused> {
+        let at = self.opened(b'[');
+        let mut count = 0;
+        let mut goes_on = !self.scanner.takes(b']');
+        while goes_on {
+            self.value(depth)?;
+            count += 1;
+            goes_on = self.scanner.goes_on(b']')?;
         }
-        Ok(Json::List(items))
+        let end = self.end();
+        self.close(at, Slot::List { count, end });
+        Ok(())
     }
 
-    fn object(&mut self, depth: usize) -> Result<Json, Refused> {
-        let mut members: Vec<(SmolStr, Json)> = Vec::new();
-        let mut next = self.jiter.known_object().map_err(syntax)?.map(SmolStr::new);
-        while let Some(key) = next {
-            let first = self.jiter.peek().map_err(syntax)?;
-            members.push((key, self.value(first, depth)?));
-            next = self.jiter.next_key().map_err(syntax)?.map(SmolStr::new);
+    fn object(&mut self, depth: usize) -> Result<(), Refused> {
+        let at = self.opened(b'{');
+        let outer = self.keys.len();
+        let mut count = 0;
+        let mut case = Case::Plain;
+        let mut goes_on = !self.scanner.takes(b'}');
+        while goes_on {
+            if !self.key()?.is_ascii() {
+                case = Case::Mixed;
+            }
+            self.value(depth)?;
+            count += 1;
+            goes_on = self.scanner.goes_on(b'}')?;
         }
-        match repeated(&members) {
-            Some(key) => Err(Refused::RepeatedKey { key: shown(key), at: self.jiter.current_index() }),
-            None => Ok(Json::Object(members)),
+        let scanner = &self.scanner;
+        let own = self.keys.get_mut(outer..).unwrap_or_default();
+        match keys::alike(own, |span| scanner.part(span)) {
+            Alike::No => {}
+            Alike::ByCase => case = Case::Mixed,
+            Alike::Repeated(key) => {
+                return Err(Refused::RepeatedKey { key: shown(scanner.part(key)), at: scanner.at() });
+            }
         }
+        self.keys.truncate(outer);
+        self.is_mixed |= case == Case::Mixed;
+        let end = self.end();
+        self.close(at, Slot::Object { count, end, case });
+        Ok(())
     }
-}
 
-/// A key that occurs twice. Sorts instead of hashing: nobody can choose keys that make it slow.
-fn repeated(members: &[(SmolStr, Json)]) -> Option<&str> {
-    let keys = || members.iter().map(|(key, _)| key.as_str());
-    if members.len() <= PAIRWISE_MAX {
-        return keys()
-            .enumerate()
-            .find(|(at, key)| keys().take(*at).any(|earlier| earlier == *key))
-            .map(|(_, key)| key);
+    /// Reads a key and its colon.
+    fn key(&mut self) -> Result<&str, Refused> {
+        if self.scanner.peek() != Some(b'"') {
+            return Err(Refused::syntax(self.scanner.at(), "a key is missing or not quoted"));
+        }
+        let key = self.scanner.text()?;
+        self.keys.push((keys::caseless_print(self.scanner.part(key)), key));
+        self.slots.push(Slot::Text(key));
+        if self.scanner.takes(b':') {
+            return Ok(self.scanner.part(key));
+        }
+        Err(Refused::syntax(self.scanner.at(), "the colon after a key is missing"))
     }
-    let mut sorted: Vec<&str> = keys().collect();
-    sorted.sort_unstable();
-    sorted.windows(2).find_map(|pair| match pair {
-        [a, b] if a == b => Some(*a),
-        _ => None,
-    })
+
+    /// Takes an opening bracket; gives the place of the slot that is to be closed.
+    fn opened(&mut self, bracket: u8) -> usize {
+        self.scanner.takes(bracket);
+        self.slots.push(Slot::Null);
+        self.slots.len() - 1
+    }
+
+    fn close(&mut self, at: usize, slot: Slot) {
+        if let Some(open) = self.slots.get_mut(at) {
+            *open = slot;
+        }
+    }
+
+    /// Where the next slot will be. It fits: a slot takes a byte of the document.
+    fn end(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
 }

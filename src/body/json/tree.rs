@@ -4,34 +4,23 @@
 
 use std::borrow::Cow;
 
-use super::{Json, Number, SmolStr};
+use super::{List, Node, Number, Object, Value};
 
 /// A document has more nodes than somebody is willing to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the document has more than {0} nodes")]
 pub struct TooManyNodes(pub usize);
 
-impl Json {
+impl<'a> Node<'a> {
     /// The member of an object.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Self> {
-        self.as_object()?.iter().find(|(name, _)| name == key).map(|(_, value)| value)
-    }
-
-    /// Takes a member out of an object; the others keep their order.
-    pub fn take(&mut self, key: &str) -> Option<Self> {
-        match self {
-            Self::Object(members) => {
-                let at = members.iter().position(|(name, _)| name == key)?;
-                Some(members.remove(at).1)
-            }
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::List(_) => None,
-        }
+    pub fn get(self, key: &str) -> Option<Self> {
+        self.as_object()?.get(key)
     }
 
     /// The value at a JSON pointer; the empty pointer is the document itself.
     #[must_use]
-    pub fn pointer(&self, pointer: &str) -> Option<&Self> {
+    pub fn pointer(self, pointer: &str) -> Option<Self> {
         if pointer.is_empty() {
             return Some(self);
         }
@@ -39,97 +28,100 @@ impl Json {
     }
 
     /// The objects on the way of a JSON pointer, each with the key that is looked for in it, as far as the way goes.
-    pub fn objects_on_the_way<'a>(
-        &'a self,
-        pointer: &'a str,
-    ) -> impl Iterator<Item = (&'a [(SmolStr, Self)], Cow<'a, str>)> {
+    pub fn objects_on_the_way<'p>(self, pointer: &'p str) -> impl Iterator<Item = (Self, Cow<'p, str>)> {
         let steps = pointer.split('/').skip(1).scan(Some(self), |at, token| {
             let here = (*at)?;
             *at = here.step(token);
             Some((here, token))
         });
-        steps.filter_map(|(here, token)| {
+        steps.filter(|(here, _)| here.as_object().is_some()).filter_map(|(here, token)| {
             let key = if token.contains('~') { Cow::Owned(unescaped(token)?) } else { Cow::Borrowed(token) };
-            Some((here.as_object()?, key))
+            Some((here, key))
         })
     }
 
-    fn step<'a>(&'a self, token: &str) -> Option<&'a Self> {
-        match self {
-            Self::List(items) => items.get(index(token)?),
-            Self::Object(_) if !token.contains('~') => self.get(token),
-            Self::Object(_) => self.get(&unescaped(token)?),
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) => None,
+    fn step(self, token: &str) -> Option<Self> {
+        match self.value() {
+            Value::List(items) => items.iter().nth(index(token)?),
+            Value::Object(members) if !token.contains('~') => members.get(token),
+            Value::Object(members) => members.get(&unescaped(token)?),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => None,
         }
+    }
+
+    /// Whether it is `null`.
+    #[must_use]
+    pub fn is_null(self) -> bool {
+        self.value() == Value::Null
     }
 
     /// The text, if it is one.
     #[must_use]
-    pub fn as_text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::List(_) | Self::Object(_) => None,
+    pub fn as_text(self) -> Option<&'a str> {
+        match self.value() {
+            Value::Text(text) => Some(text),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Object(_) => None,
         }
     }
 
     /// The number, if it is one.
     #[must_use]
-    pub fn as_number(&self) -> Option<&Number> {
-        match self {
-            Self::Number(number) => Some(number),
-            Self::Null | Self::Bool(_) | Self::Text(_) | Self::List(_) | Self::Object(_) => None,
+    pub fn as_number(self) -> Option<Number<'a>> {
+        match self.value() {
+            Value::Number(number) => Some(number),
+            Value::Null | Value::Bool(_) | Value::Text(_) | Value::List(_) | Value::Object(_) => None,
         }
     }
 
     /// The truth value, if it is one.
     #[must_use]
-    pub fn as_bool(&self) -> Option<bool> {
-        match self {
-            Self::Bool(truth) => Some(*truth),
-            Self::Null | Self::Number(_) | Self::Text(_) | Self::List(_) | Self::Object(_) => None,
+    pub fn as_bool(self) -> Option<bool> {
+        match self.value() {
+            Value::Bool(truth) => Some(truth),
+            Value::Null | Value::Number(_) | Value::Text(_) | Value::List(_) | Value::Object(_) => None,
         }
     }
 
     /// The items, if it is a list.
     #[must_use]
-    pub fn as_list(&self) -> Option<&[Self]> {
-        match self {
-            Self::List(items) => Some(items),
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::Object(_) => None,
+    pub fn as_list(self) -> Option<List<'a>> {
+        match self.value() {
+            Value::List(items) => Some(items),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Object(_) => None,
         }
     }
 
     /// The members, if it is an object.
     #[must_use]
-    pub fn as_object(&self) -> Option<&[(SmolStr, Self)]> {
-        match self {
-            Self::Object(members) => Some(members),
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::List(_) => None,
+    pub fn as_object(self) -> Option<Object<'a>> {
+        match self.value() {
+            Value::Object(members) => Some(members),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => None,
         }
     }
 
     /// What it is, in JSON Schema's words: `null`, `boolean`, `number`, `string`, `array`, `object`.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Null => "null",
-            Self::Bool(_) => "boolean",
-            Self::Number(_) => "number",
-            Self::Text(_) => "string",
-            Self::List(_) => "array",
-            Self::Object(_) => "object",
+    pub fn kind(self) -> &'static str {
+        match self.value() {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(_) => "number",
+            Value::Text(_) => "string",
+            Value::List(_) => "array",
+            Value::Object(_) => "object",
         }
     }
 
     /// A scalar as the text that policies compare: texts as they are, numbers canonical, `true` and `false`; `None`
     /// for `null`, lists and objects.
     #[must_use]
-    pub fn scalar(&self) -> Option<String> {
-        match self {
-            Self::Text(text) => Some(text.to_string()),
-            Self::Number(number) => Some(number.canonical()),
-            Self::Bool(truth) => Some(truth.to_string()),
-            Self::Null | Self::List(_) | Self::Object(_) => None,
+    pub fn scalar(self) -> Option<String> {
+        match self.value() {
+            Value::Text(text) => Some(text.to_owned()),
+            Value::Number(number) => Some(number.canonical()),
+            Value::Bool(truth) => Some(truth.to_string()),
+            Value::Null | Value::List(_) | Value::Object(_) => None,
         }
     }
 
@@ -137,7 +129,7 @@ impl Json {
     ///
     /// # Errors
     /// [`TooManyNodes`] where there are more than `max`.
-    pub fn nodes(&self, max: usize) -> Result<Vec<(String, &Self)>, TooManyNodes> {
+    pub fn nodes(self, max: usize) -> Result<Vec<(String, Self)>, TooManyNodes> {
         let mut found = Vec::new();
         self.collect("", max, &mut found)?;
         Ok(found)
@@ -147,23 +139,23 @@ impl Json {
     ///
     /// # Errors
     /// [`TooManyNodes`] where there are more than `max` nodes, those above the leaves included.
-    pub fn leaves(&self, max: usize) -> Result<Vec<(String, &Self)>, TooManyNodes> {
+    pub fn leaves(self, max: usize) -> Result<Vec<(String, Self)>, TooManyNodes> {
         let mut nodes = self.nodes(max)?;
         nodes.retain(|(_, node)| node.is_leaf());
         Ok(nodes)
     }
 
-    fn is_leaf(&self) -> bool {
-        match self {
-            Self::List(items) => items.is_empty(),
-            Self::Object(members) => members.is_empty(),
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) => true,
+    fn is_leaf(self) -> bool {
+        match self.value() {
+            Value::List(items) => items.is_empty(),
+            Value::Object(members) => members.is_empty(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => true,
         }
     }
 
     // As deep as the document, which the parser bounds.
-    fn collect<'a>(&'a self, at: &str, max: usize, found: &mut Vec<(String, &'a Self)>) -> Result<(), TooManyNodes> {
-        let mut add = |pointer: String, node: &'a Self| {
+    fn collect(self, at: &str, max: usize, found: &mut Vec<(String, Self)>) -> Result<(), TooManyNodes> {
+        let mut add = |pointer: String, node: Self| {
             if found.len() >= max {
                 return Err(TooManyNodes(max));
             }
@@ -174,10 +166,10 @@ impl Json {
             found.push((pointer.clone(), node));
             node.collect(&pointer, max, found)
         };
-        match self {
-            Self::List(items) => items.iter().enumerate().try_for_each(|(n, item)| add(format!("{at}/{n}"), item)),
-            Self::Object(members) => members.iter().try_for_each(|(key, value)| add(child(at, key), value)),
-            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) => Ok(()),
+        match self.value() {
+            Value::List(items) => items.iter().enumerate().try_for_each(|(n, item)| add(format!("{at}/{n}"), item)),
+            Value::Object(members) => members.iter().try_for_each(|(key, value)| add(child(at, key), value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => Ok(()),
         }
     }
 }

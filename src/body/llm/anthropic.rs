@@ -2,9 +2,9 @@
 //!
 //! Knows: the request's parameters. Must not know: who calls, what is allowed.
 
-use super::super::json::Json;
+use super::super::json::{Node, Value};
 use super::super::members::Members;
-use super::{Request, points_elsewhere};
+use super::{Request, any_elsewhere};
 use crate::failure::Failure;
 
 const KNOWN: [&str; 22] = [
@@ -43,20 +43,19 @@ pub fn read(body: Members<'_>) -> Result<Request, Failure> {
         return Err(body.wrong("max_tokens", "a whole number from 0"));
     }
     request.tools(body)?;
-    for server in body.list("mcp_servers")?.unwrap_or_default() {
+    for server in body.items("mcp_servers")? {
         let server = Members::of(server, "a server")?;
         server.spelled(&["url"])?;
         request.serves(server.required_text("url")?)?;
         request.hosted_tools.insert("mcp".to_owned());
     }
     body.required_objects("messages", "a message")?;
-    let messages: &[Json] = body.list("messages")?.unwrap_or_default();
     let container = body.get("container");
-    if let Some(Json::Object(_)) = container
+    if let Some(Value::Object(_)) = container.map(Node::value)
         && body.object("container", "`container`")?.is_some_and(|object| object.get("skills").is_some())
     {
         request.hosted_tools.insert("skills".to_owned());
     }
-    request.hidden_history = container.is_some() || messages.iter().any(points_elsewhere);
+    request.hidden_history = container.is_some() || any_elsewhere(body.list("messages")?);
     Ok(request)
 }

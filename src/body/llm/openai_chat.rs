@@ -2,9 +2,8 @@
 //!
 //! Knows: the request's parameters. Must not know: who calls, what is allowed.
 
-use super::super::json::Json;
 use super::super::members::{Members, refused};
-use super::{Request, points_elsewhere};
+use super::{Request, any_elsewhere};
 use crate::failure::Failure;
 
 const KNOWN: [&str; 38] = [
@@ -61,7 +60,7 @@ pub fn read(body: Members<'_>) -> Result<Request, Failure> {
         (new, old) => new.or(old),
     };
     request.tools(body)?;
-    for function in body.list("functions")?.unwrap_or_default() {
+    for function in body.items("functions")? {
         request.tool_names.insert(Members::of(function, "a function")?.required_text("name")?.to_owned());
     }
     if body.object("web_search_options", "`web_search_options`")?.is_some() {
@@ -69,7 +68,6 @@ pub fn read(body: Members<'_>) -> Result<Request, Failure> {
     }
     request.stored = body.flag("store")?.unwrap_or_default();
     body.required_objects("messages", "a message")?;
-    let messages: &[Json] = body.list("messages")?.unwrap_or_default();
-    request.hidden_history = messages.iter().any(points_elsewhere);
+    request.hidden_history = any_elsewhere(body.list("messages")?);
     Ok(request)
 }

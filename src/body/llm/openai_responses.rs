@@ -2,9 +2,9 @@
 //!
 //! Knows: the request's parameters. Must not know: who calls, what is allowed.
 
-use super::super::json::Json;
+use super::super::json::{Node, Value};
 use super::super::members::Members;
-use super::{Request, points_elsewhere};
+use super::{Request, any_elsewhere};
 use crate::failure::Failure;
 
 const KNOWN: [&str; 31] = [
@@ -53,14 +53,13 @@ pub fn read(body: Members<'_>) -> Result<Request, Failure> {
     request.stored = body.flag("store")?.unwrap_or(true);
     // A stored prompt is a text we do not see, as much as a stored conversation.
     let elsewhere = ["previous_response_id", "conversation", "prompt"];
-    let items: &[Json] = match body.get("input") {
-        None | Some(Json::Text(_)) => &[],
-        Some(Json::List(items)) => items,
-        Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_)) => {
+    let items = match body.get("input").map(Node::value) {
+        None | Some(Value::Text(_)) => None,
+        Some(Value::List(items)) => Some(items),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
             return Err(body.wrong("input", "a text or a list"));
         }
     };
-    request.hidden_history =
-        elsewhere.iter().any(|name| body.get(name).is_some()) || items.iter().any(points_elsewhere);
+    request.hidden_history = elsewhere.iter().any(|name| body.get(name).is_some()) || any_elsewhere(items);
     Ok(request)
 }

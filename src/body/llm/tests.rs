@@ -36,6 +36,18 @@ fn words(set: BTreeSet<String>) -> String {
 }
 
 #[test]
+fn a_request_may_have_so_many_parameters_that_nobody_knows() {
+    let unknown = |count: usize| (0..count).map(|n| format!("\"x{n}\":1")).collect::<Vec<_>>().join(",");
+    for path in [CHAT, RESPONSES, MESSAGES] {
+        let found = fact(path, &unknown(64), |request| request.hosted_tools.len());
+        assert_eq!(found, Ok(64), "{path}");
+        assert_eq!(fact(path, &unknown(65), |_| ()), Err("message_refused"), "{path}");
+        let absent = unknown(65).replace(":1", ":null");
+        assert_eq!(fact(path, &absent, |request| request.hosted_tools.len()), Ok(0), "{path}");
+    }
+}
+
+#[test]
 fn only_requests_to_models_are_read() {
     let rows = [
         ("POST", CHAT, Protocol::Openai, "ok"),
@@ -351,10 +363,8 @@ proptest! {
     #[test]
     fn a_server_is_found_whatever_stands_around_it(extra in document(), kind in "[a-z_]{1,9}") {
         let tool = format!(r#"{{"type":"{kind}","name":"n","server_url":"https://Evil.Example/x"}}"#);
-        let mut body = json(&good(RESPONSES, &format!(r#""tools":[{tool}]"#)));
-        if let Json::Object(members) = &mut body {
-            members.push(("metadata".into(), extra));
-        }
+        let extra = extra.node().canonical();
+        let body = json(&good(RESPONSES, &format!(r#""tools":[{tool}],"metadata":{extra}"#)));
         let read = read(&call("POST", RESPONSES), Some(&body), Protocol::Openai).unwrap();
         prop_assert!(read.hosted_origins.contains("https://evil.example"));
     }

@@ -33,7 +33,7 @@ impl Request {
     /// # Errors
     /// `message_refused` for a tool without name or type, or with a server whose URL has no one reading.
     pub(super) fn tools(&mut self, holder: Members<'_>) -> Result<(), Failure> {
-        for tool in holder.list("tools")?.unwrap_or_default() {
+        for tool in holder.items("tools")? {
             self.tool(Members::of(tool, "a tool")?)?;
         }
         Ok(())

@@ -4,7 +4,7 @@
 
 use super::methods::Shape;
 use super::{Ask, uri};
-use crate::body::json::Json;
+use crate::body::json::{Json, Node};
 use crate::body::{shown, spelling};
 use crate::failure::{Code, Failure};
 
@@ -32,16 +32,15 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Checks what all parameters have in common: no member in disguise.
-pub(super) fn check_spelling(params: &Json) -> Result<(), Failure> {
-    let members = params.as_object().unwrap_or_default();
-    match spelling::disguised(members, KNOWN) {
+pub(super) fn check_spelling(params: Node<'_>) -> Result<(), Failure> {
+    match spelling::disguised(params, KNOWN) {
         Some(key) => Err(refused(format!("`{}` differs only by case from a parameter's name", shown(key)))),
         None => Ok(()),
     }
 }
 
 /// What the message asks for; a subscription to several things asks for each of them.
-pub(super) fn asks(shape: Shape, method: &str, params: &mut Json) -> Result<Vec<Ask>, Failure> {
+pub(super) fn asks(shape: Shape, method: &str, params: Node<'_>) -> Result<Vec<Ask>, Failure> {
     let server = || Ask::UseServer { method: method.to_owned() };
     Ok(match shape {
         Shape::CallTool => vec![call_tool(params)?],
@@ -61,7 +60,7 @@ pub(super) fn asks(shape: Shape, method: &str, params: &mut Json) -> Result<Vec<
     })
 }
 
-fn call_tool(params: &mut Json) -> Result<Ask, Failure> {
+fn call_tool(params: Node<'_>) -> Result<Ask, Failure> {
     let arguments = arguments(params)?;
     let name = text(params.get("name"), "name")?;
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
@@ -71,36 +70,34 @@ fn call_tool(params: &mut Json) -> Result<Ask, Failure> {
     Ok(Ask::CallTool { name: name.to_owned(), arguments })
 }
 
-fn get_prompt(params: &mut Json) -> Result<Ask, Failure> {
+fn get_prompt(params: Node<'_>) -> Result<Ask, Failure> {
     let arguments = arguments(params)?;
     let name = name(params.get("name"), "name")?.to_owned();
-    let members = arguments.as_object().unwrap_or_default();
-    if let Some((key, _)) = members.iter().find(|(_, value)| value.as_text().is_none()) {
+    let other = |(_, value): &(&str, Node<'_>)| value.as_text().is_none();
+    if let Some((key, _)) = arguments.node().as_object().and_then(|members| members.iter().find(other)) {
         return Err(refused(format!("argument `{}` of a prompt is not a text", shown(key))));
     }
     Ok(Ask::GetPrompt { name, arguments })
 }
 
-/// Takes the arguments out of the parameters: they can be long, and are wanted once.
-fn arguments(params: &mut Json) -> Result<Json, Failure> {
-    let arguments = match params.take("arguments") {
-        None => return Ok(Json::Object(Vec::new())),
-        Some(arguments @ Json::Object(_)) => arguments,
-        Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_)) => {
-            return Err(refused("`arguments` is not an object"));
-        }
-    };
-    match spelling::doubled(&arguments) {
+fn arguments(params: Node<'_>) -> Result<Json, Failure> {
+    let Some(arguments) = params.get("arguments") else { return Ok(Json::empty()) };
+    if arguments.as_object().is_none() {
+        return Err(refused("`arguments` is not an object"));
+    }
+    match spelling::doubled(arguments) {
         Some(key) => Err(refused(format!("`{}` and another argument differ only by case", shown(key)))),
-        None => Ok(arguments),
+        None => Ok(arguments.to_json()),
     }
 }
 
 /// The resources among what a client wants to hear about.
-fn listened(params: &Json) -> Result<Vec<Ask>, Failure> {
+fn listened(params: Node<'_>) -> Result<Vec<Ask>, Failure> {
     let Some(notifications) = params.get("notifications") else { return Ok(Vec::new()) };
-    let members = notifications.as_object().ok_or_else(|| refused("`notifications` is not an object"))?;
-    if let Some(key) = spelling::disguised(members, &["resourceSubscriptions"]) {
+    if notifications.as_object().is_none() {
+        return Err(refused("`notifications` is not an object"));
+    }
+    if let Some(key) = spelling::disguised(notifications, &["resourceSubscriptions"]) {
         return Err(refused(format!("`{}` differs only by case from `resourceSubscriptions`", shown(key))));
     }
     let Some(uris) = notifications.get("resourceSubscriptions") else { return Ok(Vec::new()) };
@@ -111,12 +108,12 @@ fn listened(params: &Json) -> Result<Vec<Ask>, Failure> {
     uris.iter().map(|uri| Ok(Ask::SubscribeResource { uri: resource(Some(uri))? })).collect()
 }
 
-fn resource(uri: Option<&Json>) -> Result<String, Failure> {
+fn resource(uri: Option<Node<'_>>) -> Result<String, Failure> {
     uri::canonical(text(uri, "uri")?).map_err(|problem| refused(problem.to_string()))
 }
 
 /// A prompt's name or a task's id: not empty, short, without controls.
-fn name<'a>(value: Option<&'a Json>, key: &str) -> Result<&'a str, Failure> {
+fn name<'a>(value: Option<Node<'a>>, key: &str) -> Result<&'a str, Failure> {
     let name = text(value, key)?;
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(char::is_control) {
         return Err(refused(format!("`{key}` is empty, longer than {NAME_BYTES_MAX} bytes, or has controls")));
@@ -124,8 +121,8 @@ fn name<'a>(value: Option<&'a Json>, key: &str) -> Result<&'a str, Failure> {
     Ok(name)
 }
 
-fn text<'a>(value: Option<&'a Json>, key: &str) -> Result<&'a str, Failure> {
-    value.and_then(Json::as_text).ok_or_else(|| refused(format!("`{key}` is missing or not a text")))
+fn text<'a>(value: Option<Node<'a>>, key: &str) -> Result<&'a str, Failure> {
+    value.and_then(Node::as_text).ok_or_else(|| refused(format!("`{key}` is missing or not a text")))
 }
 
 fn refused(detail: impl Into<String>) -> Failure {

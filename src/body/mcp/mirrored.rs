@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::body::json::Json;
+use crate::body::json::Node;
 use crate::body::{header, shown};
 use crate::call::Call;
 use crate::catalog::mcp::{Era, Tool};
@@ -30,7 +30,7 @@ pub(super) struct Said<'a> {
     /// Whether the message asks for an answer: of a notification no header is required.
     pub(super) is_request: bool,
     /// A call's arguments, with what the catalogue knows of its tool.
-    pub(super) arguments: Option<(&'a Json, Option<&'a Tool>)>,
+    pub(super) arguments: Option<(Node<'a>, Option<&'a Tool>)>,
 }
 
 /// What `Mcp-Name` repeats.
@@ -76,15 +76,15 @@ pub(super) fn check(call: &Call, said: &Said<'_>) -> Result<(), Failure> {
 fn parameters(
     call: &Call,
     headers: &BTreeMap<String, String>,
-    arguments: &Json,
+    arguments: Node<'_>,
     is_required: bool,
 ) -> Result<(), Failure> {
     for (argument, suffix) in headers {
         let name = format!("{PARAM}{}", suffix.to_ascii_lowercase());
         let value = arguments.get(argument);
-        let text = value.and_then(Json::scalar);
+        let text = value.and_then(Node::scalar);
         // A number may stand in the header as it was written or in its canonical spelling.
-        let written = value.and_then(Json::as_number).map(|number| number.as_str());
+        let written = value.and_then(Node::as_number).map(|number| number.as_str());
         if let (Some(written), Some(sent)) = (written, header(call, &name)?)
             && decoded(sent).is_some_and(|sent| sent == written)
         {

@@ -3,12 +3,11 @@
 //! Knows: the endpoint, revisions, batches, what each message must carry. Must not know: who calls, what is allowed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::methods::{self, Shape};
 use super::mirrored::{self, Name, Said};
 use super::{Ask, Message, ask};
-use crate::body::json::{self, Json, Limits, SmolStr};
+use crate::body::json::{self, Json, Limits, Node, Value};
 use crate::body::json_rpc::{Envelope, RpcId, envelope};
 use crate::body::{bytes, header, is_json, shown, spelling};
 use crate::call::{Body, Call, Target};
@@ -44,7 +43,7 @@ pub fn read(
     match call.method.as_str() {
         "POST" => {
             is_json(call)?;
-            reader.posted(json::parse(&bytes(call, body)?, limits)?)
+            reader.posted(json::parse(&bytes(call, body)?, limits)?.node())
         }
         "GET" | "DELETE" => reader.session().map(|message| vec![message]),
         _ => Err(Failure::new(
@@ -99,9 +98,9 @@ impl Reader<'_> {
         Ok(plain(era, self.call.method.clone()))
     }
 
-    fn posted(&self, json: Json) -> Result<Vec<Message>, Failure> {
+    fn posted(&self, json: Node<'_>) -> Result<Vec<Message>, Failure> {
         let declared = self.declared()?;
-        let Json::List(items) = json else { return self.message(envelope(json)?, declared) };
+        let Some(items) = json.as_list() else { return self.message(envelope(json)?, declared) };
         let era = self.listed(declared.unwrap_or(Era::March2025))?;
         if era != Era::March2025 || self.rules.batches != Batches::Each {
             return Err(refused("the service takes one message at a time"));
@@ -110,7 +109,7 @@ impl Reader<'_> {
             return Err(refused(format!("a batch has 1 to {BATCH_MAX} messages")));
         }
         let mut messages = Vec::with_capacity(items.len());
-        for item in items {
+        for item in items.iter() {
             let envelope = envelope(item)?;
             if matches!(&envelope, Envelope::Request { method, .. } if method == "initialize") {
                 return Err(refused("`initialize` is never part of a batch"));
@@ -122,14 +121,15 @@ impl Reader<'_> {
 
     /// Reads one message; several come out where it subscribes to several resources.
     fn message(&self, envelope: Envelope, declared: Option<Era>) -> Result<Vec<Message>, Failure> {
-        let (id, method, mut params) = match envelope {
+        let (id, method, document) = match envelope {
             Envelope::Request { id, method, params } => (Some(id), method, params),
             Envelope::Notification { method, params } => (None, method, params),
             Envelope::Response => return self.response(declared).map(|message| vec![message]),
         };
-        let era = self.listed(declared.unwrap_or_else(|| undeclared(&method, &params)))?;
-        ask::check_spelling(&params)?;
-        let meta = meta(&params, era)?;
+        let params = document.node();
+        let era = self.listed(declared.unwrap_or_else(|| undeclared(&method, params)))?;
+        ask::check_spelling(params)?;
+        let meta = meta(params, era)?;
         let Some(shape) = methods::shape(&method, era) else {
             let detail = format!("revision {} has no method `{}`", era.as_str(), shown(&method));
             return Err(Failure::new(Code::RpcMethodUnknown, detail));
@@ -139,19 +139,25 @@ impl Reader<'_> {
             (Era::July2026, true) => capabilities(meta)?,
             (Era::July2026, false) | (Era::March2025 | Era::June2025 | Era::November2025, _) => false,
         };
-        let answers = answers(&params, era)?;
-        let asks = ask::asks(shape, &method, &mut params)?;
-        self.check_mirrored(era, shape, &method, &params, &asks)?;
-        let params = Arc::new(params);
+        let answers = answers(params, era)?;
+        let asks = ask::asks(shape, &method, params)?;
+        self.check_mirrored(era, shape, &method, params, &asks)?;
         let message = |ask| {
-            let (id, answers, params) = (id.clone(), answers.clone(), Arc::clone(&params));
+            let (id, answers, params) = (id.clone(), answers.clone(), document.clone());
             Message { era, id, ask, can_elicit_url, answers, params }
         };
         Ok(asks.into_iter().map(message).collect())
     }
 
-    fn check_mirrored(&self, era: Era, shape: Shape, method: &str, params: &Json, asks: &[Ask]) -> Result<(), Failure> {
-        let text = |key| params.get(key).and_then(Json::as_text).unwrap_or_default();
+    fn check_mirrored(
+        &self,
+        era: Era,
+        shape: Shape,
+        method: &str,
+        params: Node<'_>,
+        asks: &[Ask],
+    ) -> Result<(), Failure> {
+        let text = |key| params.get(key).and_then(Node::as_text).unwrap_or_default();
         let name = match shape {
             Shape::CallTool | Shape::GetPrompt => Name::Must(text("name")),
             Shape::ReadResource => Name::Must(text("uri")),
@@ -160,7 +166,7 @@ impl Reader<'_> {
             Shape::Listen | Shape::Server | Shape::Notification => Name::None,
         };
         let arguments = match asks {
-            [Ask::CallTool { name, arguments }] => Some((arguments, self.tools.get(name))),
+            [Ask::CallTool { name, arguments }] => Some((arguments.node(), self.tools.get(name))),
             _ => None,
         };
         let is_request = shape != Shape::Notification;
@@ -186,7 +192,7 @@ fn plain(era: Era, method: String) -> Message {
         ask: Ask::UseServer { method },
         can_elicit_url: false,
         answers: Vec::new(),
-        params: Arc::new(Json::Object(Vec::new())),
+        params: Json::empty(),
     }
 }
 
@@ -198,39 +204,41 @@ fn era(version: &str) -> Option<Era> {
 ///
 /// A batch is of the oldest revision, and so is what is no message at all.
 #[must_use]
-pub fn presumed(document: &Json) -> Era {
-    let method = document.get("method").and_then(Json::as_text).unwrap_or_default();
+pub fn presumed(document: Node<'_>) -> Era {
+    let method = document.get("method").and_then(Node::as_text).unwrap_or_default();
     document.get("params").map_or(Era::March2025, |params| undeclared(method, params))
 }
 
 /// The revision of a message without the header: the oldest, but the first message may name another.
-fn undeclared(method: &str, params: &Json) -> Era {
-    let proposed = params.get("protocolVersion").and_then(Json::as_text).and_then(era);
+fn undeclared(method: &str, params: Node<'_>) -> Era {
+    let proposed = params.get("protocolVersion").and_then(Node::as_text).and_then(era);
     proposed.filter(|_| method == "initialize").unwrap_or(Era::March2025)
 }
 
 /// `params._meta`, which must not speak of another revision than the header: a server may believe either.
-fn meta(params: &Json, era: Era) -> Result<&[(SmolStr, Json)], Failure> {
-    let Some(meta) = params.get("_meta") else { return Ok(&[]) };
-    let members = meta.as_object().ok_or_else(|| refused("`_meta` is not an object"))?;
-    if let Some(key) = spelling::disguised(members, &[VERSION, CAPABILITIES]) {
+fn meta(params: Node<'_>, era: Era) -> Result<Option<Node<'_>>, Failure> {
+    let Some(meta) = params.get("_meta") else { return Ok(None) };
+    if meta.as_object().is_none() {
+        return Err(refused("`_meta` is not an object"));
+    }
+    if let Some(key) = spelling::disguised(meta, &[VERSION, CAPABILITIES]) {
         return Err(refused(format!("`{}` differs only by case from a key of `_meta`", shown(key))));
     }
-    match meta.get(VERSION) {
-        Some(Json::Text(version)) if version == era.as_str() => Ok(members),
-        None => Ok(members),
+    match meta.get(VERSION).map(Node::value) {
+        None => Ok(Some(meta)),
+        Some(Value::Text(version)) if version == era.as_str() => Ok(Some(meta)),
         Some(_) => Err(Failure::new(Code::HeaderMismatch, "`mcp-protocol-version` and `_meta` differ")),
     }
 }
 
 /// Checks what revision 2026-07-28 wants in every request; says whether the client can be sent to a page.
-fn capabilities(meta: &[(SmolStr, Json)]) -> Result<bool, Failure> {
-    let find = |wanted: &str| meta.iter().find(|(key, _)| key == wanted).map(|(_, value)| value);
+fn capabilities(meta: Option<Node<'_>>) -> Result<bool, Failure> {
+    let find = |wanted: &str| meta.and_then(|meta| meta.get(wanted));
     if find(VERSION).is_none() {
         return Err(refused(format!("`_meta` lacks `{VERSION}`")));
     }
     match find(CAPABILITIES) {
-        Some(capabilities @ Json::Object(_)) => {
+        Some(capabilities) if capabilities.as_object().is_some() => {
             Ok(capabilities.pointer("/elicitation/url").is_some_and(|url| url.as_object().is_some()))
         }
         Some(_) | None => Err(refused(format!("`_meta` lacks the object `{CAPABILITIES}`"))),
@@ -247,7 +255,7 @@ fn check_id(id: Option<&RpcId>, shape: Shape) -> Result<(), Failure> {
 }
 
 /// What the client comes back with: the keys of its answers. The state beside them is the server's to judge.
-fn answers(params: &Json, era: Era) -> Result<Vec<String>, Failure> {
+fn answers(params: Node<'_>, era: Era) -> Result<Vec<String>, Failure> {
     if era != Era::July2026 {
         return Ok(Vec::new());
     }
@@ -256,7 +264,7 @@ fn answers(params: &Json, era: Era) -> Result<Vec<String>, Failure> {
     }
     let Some(answers) = params.get("inputResponses") else { return Ok(Vec::new()) };
     let answers = answers.as_object().ok_or_else(|| refused("`inputResponses` is not an object"))?;
-    Ok(answers.iter().map(|(key, _)| key.to_string()).collect())
+    Ok(answers.iter().map(|(key, _)| key.to_owned()).collect())
 }
 
 fn refused(detail: impl Into<String>) -> Failure {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::body::json::{Limits, parse};
+use crate::body::json::{Limits, Node, parse};
 use crate::body::tests::call;
 use crate::call::{Body, Call, CanonicalPath};
 use crate::catalog::BodyRules;
@@ -43,7 +43,7 @@ pub(super) fn sent(era: Era, method: &str, params: &str) -> Call {
     };
     let body = format!(r#"{{"jsonrpc":"2.0",{id}"method":"{method}","params":{{{params}}}}}"#);
     let json = parse(body.as_bytes(), Limits::default()).unwrap_or_else(|refused| panic!("{body}: {refused}"));
-    let at = |pointer| json.pointer(pointer).and_then(Json::as_text).unwrap_or_default().to_owned();
+    let at = |pointer| json.node().pointer(pointer).and_then(Node::as_text).unwrap_or_default().to_owned();
     let (name, uri) = (at("/params/name"), at("/params/uri"));
     let mut headers = vec![TYPE];
     match era {

@@ -9,7 +9,7 @@ use picket::mapping::action::{Asked, What};
 use super::{bytes, fixed32, fixed64, method, number, oracle};
 
 fn shown(name: &str, message: &[u8], unknown: UnknownFields) -> Result<String, Refused> {
-    fields(message, &method(name), unknown, Limits::default()).map(|message| message.fields.canonical())
+    fields(message, &method(name), unknown, Limits::default()).map(|message| message.fields.node().canonical())
 }
 
 #[track_caller]
@@ -17,7 +17,7 @@ fn reads(name: &str, message: &[u8], expected: &str) {
     let read = shown(name, message, UnknownFields::Refused).unwrap();
     assert_eq!(read, expected);
     let (_, other) = oracle::read(message, &method(name).input).unwrap();
-    assert_eq!(other.canonical(), expected, "the other reader's");
+    assert_eq!(other.node().canonical(), expected, "the other reader's");
 }
 
 #[track_caller]
@@ -39,7 +39,7 @@ fn what_was_not_sent_has_its_default_only_where_nobody_can_tell() {
 
 /// The canonical spelling.
 fn sorted(text: &str) -> String {
-    picket::body::json::parse(text.as_bytes(), Limits::default()).unwrap().canonical()
+    picket::body::json::parse(text.as_bytes(), Limits::default()).unwrap().node().canonical()
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn unknown_fields_are_passed_over_where_the_service_says_so_and_it_shows() {
     let more = read(&[bytes(1, b"a"), number(99, 1), fixed32(98, [0; 4]), bytes(97, b"\xff"), number(99, 2)].concat());
     assert_eq!((more.fields, more.is_whole), (plain.fields, false));
     let newer = read(&number(3, 9));
-    assert_eq!(newer.fields.pointer("/reason").and_then(|reason| reason.scalar()).as_deref(), Some("9"));
+    assert_eq!(newer.fields.node().pointer("/reason").and_then(|reason| reason.scalar()).as_deref(), Some("9"));
     assert!(!newer.is_whole);
     assert!(!read(&bytes(2, &number(9, 1))).is_whole);
 }
@@ -231,7 +231,7 @@ fn an_approval_is_for_all_fields_and_for_no_message_with_others() {
         let path = CanonicalPath::parse("/shop.v1.Orders/Refund").unwrap();
         Asked { path, what: What::Grpc { service, method, message: Some(message) } }
     };
-    let approved = |message: &[u8]| asked(message).arguments().map(|arguments| arguments.canonical());
+    let approved = |message: &[u8]| asked(message).arguments().map(|arguments| arguments.node().canonical());
     let order = approved(&bytes(1, b"o-1")).unwrap();
     assert_eq!(order, r#"{"order_id":"o-1","reason":"REASON_UNKNOWN","receipt":""}"#);
     // Left out or sent as zero: one message, one approval.

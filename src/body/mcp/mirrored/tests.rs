@@ -180,7 +180,7 @@ fn a_subscription_asks_for_each_of_its_resources() {
     let resource = |uri: &str| Ask::SubscribeResource { uri: uri.to_owned() };
     let server = Ask::UseServer { method: "subscriptions/listen".to_owned() };
     assert_eq!(asks, [&server, &resource("a://b"), &resource("a://c")]);
-    assert!(asked.iter().all(|message| message.id.is_some() && message.params.get("notifications").is_some()));
+    assert!(asked.iter().all(|message| message.id.is_some() && message.params.node().get("notifications").is_some()));
     for params in [
         r#""notifications":[]"#,
         r#""notifications":{"resourceSubscriptions":"a://b"}"#,

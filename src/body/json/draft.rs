@@ -1,0 +1,159 @@
+//! A document that was not sent as JSON, on its way to be one.
+//!
+//! Knows: how a document lies in memory. Must not know: what it is made from.
+
+use super::document::{Case, Document, Slot, Span};
+use super::keys::{self, Alike};
+use super::parse::BYTES_MAX;
+use super::{Json, Refused};
+use crate::body::shown;
+
+/// A value that can still grow; whoever makes it bounds its depth.
+#[derive(Debug, PartialEq)]
+pub(in crate::body) enum Draft {
+    Bool(bool),
+    /// A number as JSON writes it, see [`Number::parse`](super::Number::parse).
+    Number(String),
+    Text(String),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
+}
+
+impl Draft {
+    /// The document.
+    ///
+    /// # Errors
+    /// A key that occurs twice in one object, and more text than a document can have.
+    pub(in crate::body) fn document(&self) -> Result<Json, Refused> {
+        let document = Document { is_mixed: false, text: String::new(), slots: Vec::new() };
+        let mut writer = Writer { document };
+        writer.value(self)?;
+        Ok(Json::new(writer.document))
+    }
+}
+
+struct Writer {
+    document: Document,
+}
+
+impl Writer {
+    // As deep as the draft.
+    fn value(&mut self, draft: &Draft) -> Result<(), Refused> {
+        let slot = match draft {
+            Draft::Bool(truth) => Slot::Bool(*truth),
+            Draft::Number(number) => Slot::Number(self.text(number)?),
+            Draft::Text(text) => Slot::Text(self.text(text)?),
+            Draft::List(items) => return self.list(items),
+            Draft::Object(members) => return self.object(members),
+        };
+        self.document.slots.push(slot);
+        Ok(())
+    }
+
+    fn list(&mut self, items: &[Draft]) -> Result<(), Refused> {
+        let at = self.opened();
+        items.iter().try_for_each(|item| self.value(item))?;
+        self.close(at, |end| Slot::List { count: offset(items.len()), end });
+        Ok(())
+    }
+
+    fn object(&mut self, members: &[(String, Draft)]) -> Result<(), Refused> {
+        let at = self.opened();
+        let mut own: Vec<(u64, &str)> =
+            members.iter().map(|(key, _)| (keys::caseless_print(key), key.as_str())).collect();
+        let case = match keys::alike(&mut own, |key| key) {
+            Alike::No if own.iter().all(|(_, key)| key.is_ascii()) => Case::Plain,
+            Alike::No | Alike::ByCase => Case::Mixed,
+            Alike::Repeated(key) => {
+                return Err(Refused::RepeatedKey { key: shown(key), at: self.document.text.len() });
+            }
+        };
+        self.document.is_mixed |= case == Case::Mixed;
+        for (key, value) in members {
+            let key = Slot::Text(self.text(key)?);
+            self.document.slots.push(key);
+            self.value(value)?;
+        }
+        self.close(at, |end| Slot::Object { count: offset(members.len()), end, case });
+        Ok(())
+    }
+
+    fn text(&mut self, part: &str) -> Result<Span, Refused> {
+        let text = &mut self.document.text;
+        let from = text.len();
+        let bytes = from.saturating_add(part.len());
+        if bytes > BYTES_MAX {
+            return Err(Refused::TooLong { bytes, max: BYTES_MAX });
+        }
+        text.push_str(part);
+        Ok(Span { from: offset(from), to: offset(bytes) })
+    }
+
+    /// Gives the place of the slot that is to be closed.
+    fn opened(&mut self) -> usize {
+        self.document.slots.push(Slot::Null);
+        self.document.slots.len() - 1
+    }
+
+    fn close(&mut self, at: usize, slot: impl FnOnce(u32) -> Slot) {
+        let slots = &mut self.document.slots;
+        let slot = slot(offset(slots.len()));
+        if let Some(open) = slots.get_mut(at) {
+            *open = slot;
+        }
+    }
+}
+
+/// It fits: text is bounded, and memory ends before so many slots.
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::json::{Limits, Node, Value, parse};
+
+    fn draft(node: Node<'_>) -> Draft {
+        match node.value() {
+            Value::Null => Draft::Text("null".to_owned()),
+            Value::Bool(truth) => Draft::Bool(truth),
+            Value::Number(number) => Draft::Number(number.as_str().to_owned()),
+            Value::Text(text) => Draft::Text(text.to_owned()),
+            Value::List(items) => Draft::List(items.iter().map(draft).collect()),
+            Value::Object(members) => {
+                Draft::Object(members.iter().map(|(key, value)| (key.to_owned(), draft(value))).collect())
+            }
+        }
+    }
+
+    #[test]
+    fn a_document_is_the_same_read_or_drafted() {
+        for text in [
+            "true",
+            "-1.50e3",
+            r#""""#,
+            "[]",
+            "{}",
+            r#"[[],{},[1,[2]],"x",false]"#,
+            r#"{"a":{"b":[{"c":1},2]},"":"\u0000\"é","z":{}}"#,
+            r#"{"a":[{"x":1,"X":2}],"b":{"é":1}}"#,
+        ] {
+            let read = parse(text.as_bytes(), Limits::default()).unwrap();
+            let drafted = draft(read.node()).document().unwrap();
+            assert_eq!(drafted, read, "{text}");
+            assert_eq!(drafted.node().canonical(), read.node().canonical(), "{text}");
+            assert_eq!(drafted.node().nodes(99), read.node().nodes(99), "{text}");
+            let mixed = |json: &Json| json.node().mixed_objects().map(|object| object.len()).collect::<Vec<_>>();
+            assert_eq!(mixed(&drafted), mixed(&read), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_draft_with_a_key_twice_is_no_document() {
+        let members = |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), Draft::Bool(true))).collect();
+        let of = |keys: &[&str]| Draft::List(vec![Draft::Object(members(keys))]).document();
+        assert!(of(&["a", "A"]).is_ok());
+        assert!(matches!(of(&["a", "b", "a"]), Err(Refused::RepeatedKey { .. })));
+    }
+}
