@@ -4,6 +4,7 @@
 
 pub mod annotations;
 pub mod confine;
+pub mod could;
 pub mod decide;
 mod diagnostics;
 pub mod engine;

@@ -2,6 +2,8 @@
 //!
 //! Knows: the forms a call can be written in. Must not know: how a verdict comes about.
 
+mod tools;
+
 use std::io::Read as _;
 use std::path::PathBuf;
 
@@ -34,6 +36,9 @@ pub struct Args {
     /// Asks a running server's admin port instead.
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["policies", "config"])]
     live: Option<String>,
+    /// Says which tools of this MCP server the caller could be allowed to call, whatever the arguments.
+    #[arg(long, value_name = "SERVICE", conflicts_with = "live")]
+    tools: Option<String>,
 }
 
 const AFTER_HELP: &str = "\
@@ -42,6 +47,7 @@ Examples:
   picket explain --policies policies --call recorded-check.json -o json
   picket explain --live 127.0.0.1:9193 --call recorded-check.json
   echo '{request: {service: shop/orders, path: /v1/orders}}' | picket explain --call -
+  picket explain --tools agents/deploy-mcp --call caller.yaml
 
 A call in our form:
   caller: {spiffe: spiffe://cluster.local/ns/web/sa/frontend, token: {sub: alice, scope: orders:read}}
@@ -50,7 +56,11 @@ A call in our form:
 
 Claims count as verified. Look-ups are not asked: write what they find under
 `facts: {principal, resource, call}`. Without --config every issuer is known and the host may
-name the service. Ends with 0 for an allow, 5 for anything else, 3 where policies do not load.";
+name the service. Ends with 0 for an allow, 5 for anything else, 3 where policies do not load.
+
+With --tools only the caller and the facts of --call count. A line is `allowed`, `challenged` or
+`never`, a tool of the catalogue, and the permits that may hold or the forbids that always do.
+Ends with 0, or with 5 where the caller is refused before a policy is asked.";
 
 /// Explains one call.
 #[must_use]
@@ -64,7 +74,8 @@ fn fault(message: impl Into<String>) -> Problems {
 
 async fn explain(args: &Args, output: Output) -> Result<Exit, Problems> {
     let (name, text) = read(args).map_err(fault)?;
-    let (given, now) = form::read(&name, &text).map_err(|problem| {
+    let form = if args.tools.is_some() { form::read_caller } else { form::read };
+    let (given, now) = form(&name, &text).map_err(|problem| {
         let mut files = Files::default();
         files.add(&name, &text);
         (vec![*problem], files)
@@ -106,6 +117,10 @@ async fn offline(args: &Args, given: &Given, now: UnixMillis, output: Output) ->
     };
     if given.caller.is_none() {
         bench.fetch_keys().await;
+    }
+    if let (Some(service), Some(snapshot)) = (&args.tools, &policies.snapshot) {
+        let list = tools::list(&bench, snapshot, service, (given, now)).await.map_err(fault)?;
+        return Ok(tools::print(service, &list, output));
     }
     let judged = bench.judge(given, now).await.map_err(fault)?;
     let explanation = judged.explanation();

@@ -135,14 +135,7 @@ impl Case<'_> {
     /// No permit: a client without a token is told where to get one, if the service has such a place.
     fn without_permit(&self) -> Effect {
         let denial = denial(Reason::NoPermit, "no permit is satisfied");
-        let mut parts = self.query.resource.uid.id.splitn(3, '/');
-        let service = match (parts.next(), parts.next()) {
-            (Some(namespace), Some(name)) => self.snapshot.catalog().service(&format!("{namespace}/{name}")),
-            _ => None,
-        };
-        let has_metadata = service.is_some_and(|service| service.token.is_some());
-        let has_token = matches!(self.query.principal.attributes.get("token"), Some(Value::Record(_)));
-        if has_metadata && !has_token {
+        if may_log_in(self.snapshot, self.query) {
             let scopes = remedy::texts(self.query, "requiredScopes").unwrap_or_default();
             return Effect::Challenge(Challenge::Login { scopes }, denial);
         }
@@ -186,6 +179,18 @@ impl Case<'_> {
         let verdict = Verdict { effect, determining, errors: Vec::new(), would_be: None };
         WouldBe { decision: verdict.decision(), reason: verdict.reason(), determining: verdict.determining }
     }
+}
+
+/// Whether the principal has no token, and the called service can say where to get one.
+pub(super) fn may_log_in(snapshot: &Snapshot, query: &Query) -> bool {
+    let mut parts = query.resource.uid.id.splitn(3, '/');
+    let service = match (parts.next(), parts.next()) {
+        (Some(namespace), Some(name)) => snapshot.catalog().service(&format!("{namespace}/{name}")),
+        _ => None,
+    };
+    let has_metadata = service.is_some_and(|service| service.token.is_some());
+    let has_token = matches!(query.principal.attributes.get("token"), Some(Value::Record(_)));
+    has_metadata && !has_token
 }
 
 fn denial(reason: Reason, detail: &str) -> Denial {

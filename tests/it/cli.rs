@@ -6,6 +6,7 @@ mod bench;
 mod explain;
 mod help;
 mod test;
+mod tools;
 mod validate;
 
 use std::fs;

@@ -2,8 +2,9 @@
 //!
 //! Compared are always three sets: satisfied permits, satisfied forbids, and policies that failed. `machine` edits a tree
 //! step by step, `metamorphic` says it in other words, `footprint` varies what is not read, `lead` draws conditions that are
-//! indexed as scopes are.
+//! indexed as scopes are, `could` compares verdicts with what was said to be possible.
 
+mod could;
 pub(crate) mod drawn;
 mod footprint;
 mod lead;

@@ -155,13 +155,25 @@ struct Written {
 /// # Errors
 /// What is wrong, with its place.
 pub fn read(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
-    let fault = |message: &str| Box::new(Problem::error(file, message));
     let value: Value = yaml::parse(file, text)?;
     if value.get("attributes").is_some() {
         let (sent, facts) = (Sent::Check(value.to_string()), GivenFacts::default());
         return Ok((Given { caller: None, trust_domain: None, sent, facts, approval: None }, None));
     }
-    let mut written: Written = yaml::parse(file, text)?;
+    dated(file, yaml::parse(file, text)?)
+}
+
+/// Reads who calls and what is known of it, in our own form; what the call sends may be missing, and is left aside.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_caller(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
+    let written: Written = yaml::parse(file, text)?;
+    dated(file, Written { request: None, grpc: None, mcp: Some(Mcp::default()), ..written })
+}
+
+fn dated(file: &str, mut written: Written) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
+    let fault = |message: &str| Box::new(Problem::error(file, message));
     let now = written.now.take().map(|text| instant(&text)).transpose().map_err(|why| fault(&why))?;
     Ok((given(written).map_err(fault)?, now))
 }

@@ -1,0 +1,98 @@
+//! `picket explain --tools`: what a caller could be allowed of an MCP server's tools.
+//!
+//! Each tool is called once, without arguments, by the server's own code; what became of that call is left aside, and
+//! only who called what is asked about.
+
+use serde_json::json;
+
+use super::{Exit, Output};
+use crate::call::UnixMillis;
+use crate::catalog::{Protocol, Service, mcp};
+use crate::cli::offline::Bench;
+use crate::cli::offline::form::{Given, Mcp, Sent};
+use crate::decision::Snapshot;
+use crate::decision::could::{Best, could};
+use crate::failure::Failure;
+
+/// The tools by name, or why no policy is asked about them.
+pub(super) type List = Result<Vec<(String, Best)>, Failure>;
+
+/// What the caller could be allowed of each tool that the catalogue lists.
+///
+/// # Errors
+/// There is no such MCP server, or the caller cannot be read.
+pub(super) async fn list(
+    bench: &Bench,
+    snapshot: &Snapshot,
+    service: &str,
+    (given, now): (&Given, UnixMillis),
+) -> Result<List, String> {
+    let found = snapshot.catalog().service(service);
+    let found = found.ok_or_else(|| format!("the catalogue has no service `{service}`"))?;
+    if found.protocol != Protocol::Mcp {
+        return Err(format!("`{service}` is no MCP server: its protocol is `{}`", found.protocol.as_str()));
+    }
+    let mut tools = Vec::new();
+    for name in found.tools.keys() {
+        let given = Given { sent: Sent::Mcp(call(found, name)), ..given.clone() };
+        let judged = bench.judge(&given, now).await?;
+        let judgement = &judged.answer.judgement;
+        let best = match (&judgement.result, &judgement.query) {
+            (Err(failure), _) => return Ok(Err(failure.clone())),
+            (Ok(_), Some(query)) => could(snapshot, query),
+            (Ok(_), None) => return Err(format!("a call of `{name}` is answered without a policy")),
+        };
+        match best {
+            Ok(best) => tools.push((name.clone(), best)),
+            Err(failure) => return Ok(Err(failure)),
+        }
+    }
+    Ok(Ok(tools))
+}
+
+/// A call of a tool in the newest revision that its server speaks.
+fn call(service: &Service, tool: &str) -> Mcp {
+    let spoken: Option<&mcp::Mcp> = service.mcp.as_ref();
+    let plain = Mcp::default();
+    Mcp {
+        service: Some(service.id.clone()),
+        tool: Some(tool.to_owned()),
+        era: spoken.and_then(|mcp| mcp.eras.last().copied()).unwrap_or(plain.era),
+        path: spoken.map(|mcp| mcp.endpoint.to_string()),
+        ..plain
+    }
+}
+
+/// Prints the list, or why there is none.
+pub(super) fn print(service: &str, list: &List, output: Output) -> Exit {
+    let tools = match list {
+        Ok(tools) => tools,
+        Err(failure) => {
+            let code = failure.code.as_str();
+            match output {
+                Output::Text | Output::Junit => println!("ERROR  {code}\n  {}", failure.detail),
+                Output::Json => {
+                    let error = json!({"code": code, "detail": failure.detail});
+                    println!("{}", json!({"v": 1, "service": service, "error": error}));
+                }
+            }
+            return Exit::Deny;
+        }
+    };
+    match output {
+        Output::Text | Output::Junit => {
+            let width = tools.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+            for (name, best) in tools {
+                let policies = best.policies.join(", ");
+                let line = format!("{:<10}  {name:<width$}  ({policies})", best.could.as_str());
+                println!("{}", line.trim_end_matches("()").trim_end());
+            }
+        }
+        Output::Json => {
+            let tool = |(name, best): &(String, Best)| json!({"name": name, "could": best.could.as_str(), "policies": best.policies});
+            let tools: Vec<_> = tools.iter().map(tool).collect();
+            println!("{}", json!({"v": 1, "service": service, "tools": tools}));
+        }
+    }
+    Exit::Ok
+}

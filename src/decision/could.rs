@@ -1,0 +1,202 @@
+//! Whether some call could be allowed: the verdict as far as principal, action and resource settle it, whatever the
+//! context says. A list of what a caller may use is filtered by it.
+//!
+//! Knows: Cedar's core crate, the verdict algebra. Must not know: lists, protocols.
+//!
+//! It errs to one side only: what some call is allowed is never called impossible. Every test that reads the context
+//! can come out either way or fail, each on its own, and what is not understood counts as such a test. What does not
+//! read it is evaluated by Cedar. Policies in shadow mode count as little as they do in a verdict.
+
+use std::sync::Arc;
+
+use cedar_policy_core::ast::{Expr, ExprKind, Literal, Policy, SlotEnv, UnaryOp, ValueKind, Var};
+use cedar_policy_core::evaluator::{EvaluationError, Evaluator};
+use cedar_policy_core::extensions::Extensions;
+
+use super::decide::{judging, may_log_in};
+use super::evaluate::Part;
+use super::index::Index;
+use super::lean::{self, Lean};
+use super::project::{ScopeNames, Shape};
+use super::reach::Reach;
+use super::snapshot::Snapshot;
+use super::unit::Entry;
+use crate::failure::{Code, Failure};
+use crate::query::Query;
+
+/// Deepest nesting of `&&`, `||`, `!` and `if` that is followed; what lies deeper counts as unknown. Bounds the stack:
+/// a chain of operators nests without brackets, which is all that the loader bounds.
+const DEPTH_MAX: usize = 128;
+
+/// The best that could become of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Could {
+    /// Some call may be allowed.
+    Allowed,
+    /// None is allowed, and some may be told how to get a yes.
+    Challenged,
+    /// None is allowed.
+    Never,
+}
+
+impl Could {
+    /// The stable text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Challenged => "challenged",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// The best that could become of a call, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Best {
+    /// What it is.
+    pub could: Could,
+    /// Ids of the permits that may hold where it is allowed, else of the forbids that cannot but hold or fail; sorted.
+    pub policies: Vec<String>,
+}
+
+/// The best that could become of a call with this principal, action and resource.
+///
+/// The query's context is not looked at. Its facts are complete: what a look-up would add is in it.
+///
+/// # Errors
+/// [`Code::BundleInvalid`] where the namespace's policies never loaded, [`Code::QueryInvalid`] where the schema does
+/// not have a name of the query.
+pub fn could(snapshot: &Snapshot, query: &Query) -> Result<Best, Failure> {
+    let units = judging(snapshot, &query.namespace)?;
+    let mut reach = Reach::default();
+    (reach.principal.whole, reach.resource.whole) = (true, true);
+    let shape = Shape::new(&reach, &ScopeNames::default());
+    let lean = lean::build(&shape.cut(query), snapshot.types());
+    let Lean { request, entities } = lean.map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
+    let settled = Settled {
+        evaluator: Evaluator::new(request, &entities, Extensions::all_available()),
+        // Templates are refused at load, so no policy has a slot to fill.
+        slots: SlotEnv::new(),
+    };
+    let (mut permits, mut forbids) = (Vec::new(), Vec::new());
+    for unit in &units {
+        let [permit_index, forbid_index] = unit.indexes(Part::Enforced);
+        permits.extend(settled.candidates(permit_index, query));
+        forbids.extend(settled.candidates(forbid_index, query));
+    }
+    let by_login = may_log_in(snapshot, query) && !permits.iter().any(|(_, outcomes)| outcomes.is_certain());
+    let login = if by_login { Could::Challenged } else { Could::Never };
+    Ok(best(&permits, &forbids, login))
+}
+
+type Judged = (Arc<Entry>, Outcomes);
+
+/// As [`decide`](super::decide()) puts permits and forbids together; `without_permit` is the best where none permits.
+fn best(permits: &[Judged], forbids: &[Judged], without_permit: Could) -> Best {
+    let ids = |judged: &[&Judged]| {
+        let mut ids: Vec<String> = judged.iter().map(|(entry, _)| entry.id.clone()).collect();
+        ids.sort();
+        ids
+    };
+    let open: Vec<&Judged> = permits.iter().filter(|(_, outcomes)| outcomes.yes).collect();
+    let blocking: Vec<&Judged> = forbids.iter().filter(|(_, outcomes)| !outcomes.no).collect();
+    if !open.is_empty() && blocking.is_empty() {
+        return Best { could: Could::Allowed, policies: ids(&open) };
+    }
+    let by_remedy = !open.is_empty() && blocking.iter().all(|(entry, _)| entry.remedy.is_some());
+    // A forbid that fails goes before all else, and nothing lifts it.
+    let always_fails = blocking.iter().any(|(_, outcomes)| !outcomes.yes);
+    let could = if always_fails {
+        Could::Never
+    } else if by_remedy {
+        Could::Challenged
+    } else {
+        without_permit
+    };
+    Best { could, policies: ids(&blocking) }
+}
+
+/// How a condition can come out; at least one is true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Outcomes {
+    yes: bool,
+    no: bool,
+    fails: bool,
+}
+
+impl Outcomes {
+    const ANY: Self = Self { yes: true, no: true, fails: true };
+    const YES: Self = Self { yes: true, no: false, fails: false };
+    const NO: Self = Self { yes: false, no: true, fails: false };
+    const FAILS: Self = Self { yes: false, no: false, fails: true };
+
+    /// It holds whatever the context says.
+    fn is_certain(self) -> bool {
+        self == Self::YES
+    }
+
+    fn negated(self) -> Self {
+        Self { yes: self.no, no: self.yes, fails: self.fails }
+    }
+
+    /// `if self { then } else { other }`. The branches are not looked at where they are never taken.
+    fn choose(self, then: impl FnOnce() -> Self, other: impl FnOnce() -> Self) -> Self {
+        let nothing = Self { yes: false, no: false, fails: false };
+        let then = if self.yes { then() } else { nothing };
+        let other = if self.no { other() } else { nothing };
+        Self { yes: then.yes || other.yes, no: then.no || other.no, fails: self.fails || then.fails || other.fails }
+    }
+}
+
+/// What does not hang on the context.
+struct Settled<'a> {
+    evaluator: Evaluator<'a>,
+    slots: SlotEnv,
+}
+
+impl Settled<'_> {
+    /// The policies whose scope names the query, each with how it can come out.
+    fn candidates<'s>(&'s self, index: &'s Index, query: &Query) -> impl Iterator<Item = Judged> + 's {
+        let entries = index.candidates(query).into_iter().filter_map(|number| index.entry(number));
+        entries.map(|entry| (Arc::clone(entry), self.policy(entry)))
+    }
+
+    fn policy(&self, entry: &Entry) -> Outcomes {
+        let core: &Policy = entry.policy.as_ref();
+        core.non_scope_constraints().map_or(Outcomes::YES, |condition| self.outcomes(condition, 0))
+    }
+
+    fn outcomes(&self, expr: &Expr, depth: usize) -> Outcomes {
+        if !reads_context(expr) {
+            return self.evaluated(expr);
+        }
+        if depth == DEPTH_MAX {
+            return Outcomes::ANY;
+        }
+        let part = |part: &Expr| self.outcomes(part, depth + 1);
+        match expr.expr_kind() {
+            ExprKind::And { left, right } => part(left).choose(|| part(right), || Outcomes::NO),
+            ExprKind::Or { left, right } => part(left).choose(|| Outcomes::YES, || part(right)),
+            ExprKind::If { test_expr, then_expr, else_expr } => {
+                part(test_expr).choose(|| part(then_expr), || part(else_expr))
+            }
+            ExprKind::UnaryApp { op: UnaryOp::Not, arg } => part(arg).negated(),
+            _ => Outcomes::ANY,
+        }
+    }
+
+    fn evaluated(&self, expr: &Expr) -> Outcomes {
+        match self.evaluator.interpret(expr, &self.slots).map(|value| value.value) {
+            Ok(ValueKind::Lit(Literal::Bool(true))) => Outcomes::YES,
+            Ok(ValueKind::Lit(Literal::Bool(false))) => Outcomes::NO,
+            // It comes of the stack of the moment, and another call has another.
+            Err(EvaluationError::RecursionLimit(_)) => Outcomes::ANY,
+            Ok(_) | Err(_) => Outcomes::FAILS,
+        }
+    }
+}
+
+fn reads_context(expr: &Expr) -> bool {
+    expr.subexpressions().any(|part| matches!(part.expr_kind(), ExprKind::Var(Var::Context)))
+}
