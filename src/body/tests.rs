@@ -74,7 +74,7 @@ fn only_a_body_that_is_proven_whole_is_read() {
 }
 
 #[test]
-fn a_compressed_body_is_one_whole_stream_within_bounds() {
+fn p41_a_compressed_body_is_one_whole_stream_within_bounds() {
     let text = text();
     let (gz, zl) = (gzip(&text), zlib(&text));
     let two = [gzip(b"{}"), gzip(b"{}")].concat();
@@ -186,7 +186,7 @@ fn a_plain_service_with_json_reads_every_body_it_may_get() {
 }
 
 #[test]
-fn a_document_whose_members_differ_only_by_case_has_two_readings() {
+fn p19_a_document_whose_members_differ_only_by_case_has_two_readings() {
     let of = |text: &str| {
         let headers = [("content-type", "application/json")];
         let call = Call { body: Body::Complete(text.into()), ..call("POST", "/", &headers, b"") };

@@ -22,6 +22,7 @@ pub mod upstream;
 use std::path::{Path, PathBuf};
 
 use super::{Exit, Output};
+use crate::decision::unit::STACK_BYTES;
 use crate::server::chain;
 use envoy::{Places, cache_folder, find};
 use show::{Colours, Place};
@@ -59,7 +60,8 @@ pub fn run(args: &Args, output: Output) -> Exit {
         Ok(binary) => binary,
         Err(error) => return failed(&error),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match builder.enable_all().thread_stack_size(STACK_BYTES).build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };

@@ -29,6 +29,7 @@ use crate::check::{Checker, Judge as _, Judgement, Profile};
 use crate::config::{self, Config, sections};
 use crate::decision::Snapshot;
 use crate::decision::snapshot::{FactsType, Tree};
+use crate::decision::unit::STACK_BYTES;
 use crate::entity::{Entities, EntitySource, Knowledge};
 use crate::envoy::encode::Answer;
 use crate::envoy::{decode, encode, json};
@@ -324,7 +325,8 @@ impl form::GivenFacts {
 /// # Errors
 /// The runtime does not start.
 pub fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().thread_stack_size(STACK_BYTES).build()?;
     Ok(runtime.block_on(future))
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Exit, Output, report};
 use crate::config::{self, Config, Effective, Sources};
+use crate::decision::unit::STACK_BYTES;
 use crate::problem::Problem;
 use crate::server::compose::compose;
 use crate::server::{Ended, Parts, Server, Shutdown, chain};
@@ -66,7 +67,8 @@ pub fn run(args: &Args, output: Output) -> Exit {
     for warning in &effective.warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match builder.enable_all().thread_stack_size(STACK_BYTES).build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "could not start the runtime");

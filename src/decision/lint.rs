@@ -10,6 +10,9 @@ use cedar_policy::{ActionConstraint, Effect, Policy, PolicyId, PolicySet, Princi
 
 use super::schema::Types;
 
+/// Attributes and calls that a policy may have for each operator that it may have.
+const STEPS_FOR_EACH: usize = 4;
+
 /// The characters of a policy text that are neither in a string nor in a comment, with their places.
 pub fn code(text: &str) -> impl Iterator<Item = (usize, char)> {
     let (mut in_string, mut in_comment, mut escaped, mut last) = (false, false, false, ' ');
@@ -48,6 +51,37 @@ pub fn too_deep(text: &str, max: usize) -> Option<usize> {
         last = character;
     }
     None
+}
+
+/// Where a policy first has more than `max` clauses and operators that nest without brackets, as a long run of `&&`
+/// does: each is a level of the syntax tree, and reading a tree takes stack for every level.
+#[must_use]
+pub fn too_long(text: &str, max: usize) -> Option<usize> {
+    let (mut joined, mut steps, mut last) = (0_usize, 0_usize, ' ');
+    for (at, character) in code(text) {
+        let is_else = || {
+            let behind = text.get(at..).and_then(|rest| rest.strip_prefix("else"));
+            !is_word(last) && behind.is_some_and(|rest| !rest.starts_with(is_word))
+        };
+        match character {
+            ';' => (joined, steps) = (0, 0),
+            '&' | '|' if last == character => joined += 1,
+            '{' | '+' | '-' | '*' => joined += 1,
+            'e' if is_else() => joined += 1,
+            // Attributes and calls nest too, but most of them stand side by side.
+            '.' => steps += 1,
+            _ => {}
+        }
+        if joined > max || steps > STEPS_FOR_EACH * max {
+            return Some(at);
+        }
+        last = character;
+    }
+    None
+}
+
+fn is_word(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_'
 }
 
 /// Whether a text can be a policy's name or a reason code.
@@ -129,6 +163,20 @@ pub fn warnings(policy: &Policy, syntax: &pst::Template) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nests_without_brackets_is_counted_for_each_policy() {
+        let chain = |n: usize| format!("permit (p, a, r) when {{ {} }};", vec!["a"; n].join(" && "));
+        assert_eq!(too_long(&chain(3), 3), None, "two operators and a clause");
+        assert_eq!(too_long(&chain(4), 3), Some(37));
+        assert_eq!(too_long(&chain(3).repeat(9), 3), None);
+        assert!(too_long("if a then b else if c then d else if e then f else g", 2).is_some());
+        assert!(too_long("a || b || c || d", 2).is_some());
+        assert!(too_long("1 + 2 - 3 * 4", 2).is_some());
+        assert!(too_long("when { a } unless { b } when { c }", 2).is_some());
+        assert!(too_long(&".a".repeat(9), 2).is_some());
+        assert_eq!(too_long("\"a && b && c && d\" // && && &&\n orelse elsewhere", 0), None);
+    }
 
     #[test]
     fn nesting_is_counted_outside_strings_and_comments() {

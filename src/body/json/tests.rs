@@ -157,7 +157,7 @@ fn seen(node: Node<'_>) -> String {
 }
 
 #[test]
-fn a_repeated_key_is_found_in_objects_of_any_size() {
+fn p19_a_repeated_key_is_found_in_objects_of_any_size() {
     for size in [2, 8, 9, 16, 17, 5000] {
         let mut members: Vec<String> = (0..size).map(|n| format!("\"k{n}\":{n}")).collect();
         assert!(read(&format!("{{{}}}", members.join(","))).is_ok(), "{size}");
@@ -182,7 +182,7 @@ fn every_limit_is_exact() {
 }
 
 #[test]
-fn deep_nesting_ends_in_a_refusal_and_not_in_a_full_stack() {
+fn p41_deep_nesting_ends_in_a_refusal_and_not_in_a_full_stack() {
     for open in ["[", "{\"a\":"] {
         let refused = read(&open.repeat(100_000)).unwrap_err();
         assert!(matches!(refused, Refused::TooDeep { max: 64, .. }), "{refused}");

@@ -8,7 +8,7 @@ use cedar_policy::{Policy, PolicySet, ValidationMode};
 
 use super::super::schema::Types;
 use super::super::{diagnostics, lint};
-use super::{NESTING_MAX, POLICY_BYTES_MAX};
+use super::{NESTING_MAX, OPERATORS_MAX, POLICY_BYTES_MAX};
 use crate::problem::Problem;
 
 /// Most policies that are read at once. What is parsed takes several times the memory of what is kept of it, and a
@@ -39,10 +39,15 @@ pub(super) struct Written<'t> {
 ///
 /// A problem is what does not parse, and what is longer or deeper than one evaluation may cost.
 pub(super) fn batches<'t>(file: &'t str, text: &'t str) -> impl Iterator<Item = Result<Batch<'t>, Vec<Problem>>> {
-    let deep = lint::too_deep(text, NESTING_MAX).map(|at| {
-        let message = format!("brackets are nested deeper than {NESTING_MAX}");
-        Err(vec![Problem::error(file, message).at(Some(at..at + 1)).help("split the policy")])
-    });
+    let deep =
+        lint::too_deep(text, NESTING_MAX).map(|at| (at, format!("brackets are nested deeper than {NESTING_MAX}")));
+    let long = || {
+        let message = format!("a policy has more than {OPERATORS_MAX} operators and clauses");
+        lint::too_long(text, OPERATORS_MAX).map(|at| (at, message))
+    };
+    let deep = deep
+        .or_else(long)
+        .map(|(at, message)| Err(vec![Problem::error(file, message).at(Some(at..at + 1)).help("split the policy")]));
     let readable = if deep.is_some() { "" } else { text };
     let (mut before, mut line) = (0, 1);
     let read = pieces(readable).map(move |piece| {

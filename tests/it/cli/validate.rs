@@ -109,3 +109,18 @@ fn a_configuration_is_checked_against_the_catalogue() {
     let run = picket_in(own.path(), &["validate", "--config", "picket.yaml"], "").ends_with(3);
     assert!(run.stdout.contains("unknown key `listners`") && run.stdout.contains("1 │ listners"), "{}", run.stdout);
 }
+
+#[test]
+fn a_policy_that_nests_without_brackets_is_refused_and_ends_no_process() {
+    let chain = |tests: usize| {
+        let all = vec!["true"; tests].join(" && ");
+        format!("@id(\"a\") permit (principal, action in Action::\"read\", resource) when {{ {all} }};\n")
+    };
+    // A clause counts as one.
+    for (tests, code) in [(256, 0), (257, 3), (1_700, 3)] {
+        let dir = tree(&[("namespaces/shop/a.cedar", &chain(tests))]);
+        let run = picket_in(dir.path(), &["validate", "."], "").ends_with(code);
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert_eq!(code == 3, said.contains("a policy has more than 256 operators and clauses"), "{tests}: {said}");
+    }
+}
