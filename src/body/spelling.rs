@@ -24,10 +24,11 @@ pub(super) fn disguised<'a>(object: Node<'a>, known: &[&str]) -> Option<&'a str>
             && known.iter().any(|known| known.eq_ignore_ascii_case(key))
     };
     let mut keys = object.as_object().into_iter().flat_map(Object::iter).map(|(key, _)| key);
-    keys.find(|key| match key.is_ascii() {
-        true => is_known(key) && !known.contains(key),
+    keys.find(|key| match (known.contains(key), key.is_ascii()) {
+        (true, _) => false,
+        (false, true) => is_known(key),
         // No further than a known key is long: a megabyte of such keys must not take long.
-        false => is_known(&folded(&key.chars().take(longest + 1).collect::<String>())),
+        (false, false) => is_known(&folded(&key.chars().take(longest + 1).collect::<String>())),
     })
 }
 
@@ -56,6 +57,12 @@ pub(super) fn misspelt<'a>(names: impl Iterator<Item = &'a str>, known: &[&str])
 #[must_use]
 pub fn beside<'a>(document: Node<'a>, pointer: &str) -> Option<&'a str> {
     document.objects_on_the_way(pointer).find_map(|(object, key)| disguised(object, &[&key]))
+}
+
+/// Whether a key is `name`, which is ASCII, to a reader that does not mind case.
+#[must_use]
+pub fn is_caseless(key: &str, name: &str) -> bool {
+    folded(key).eq_ignore_ascii_case(name)
 }
 
 /// A key that another member of the same object has in another case, at any depth.
@@ -139,6 +146,7 @@ mod tests {
             (r#"["Amount"]"#, "/amount", None),
             (r#""Amount""#, "/amount", None),
             (r#"{"Amount": 1}"#, "", None),
+            ("{\"\u{e9}\": 1}", "/\u{e9}", None),
         ] {
             let json = parse(document.as_bytes(), Limits::default()).unwrap();
             assert_eq!(beside(json.node(), pointer), found, "{document} {pointer}");

@@ -194,7 +194,7 @@ fn named<'a>(name: &str, json: Node<'a>, found: &mut Vec<Node<'a>>) {
         Inner::List(items) => items.iter().for_each(|item| named(name, item, found)),
         Inner::Object(members) => {
             for (key, value) in members.iter() {
-                if key.eq_ignore_ascii_case(name) {
+                if spelling::is_caseless(key, name) {
                     found.push(value);
                 }
                 named(name, value, found);
@@ -220,6 +220,7 @@ mod tests {
             (r#"{"id":"1","a":[{"id":1}]}"#, Some("several"), None),
             (r#"{"id":{"id":"1"}}"#, Some("several"), None),
             (r#"{"id":["1"]}"#, Some("list"), None),
+            ("{\"\u{131}d\":\"1\"}", Some("string"), Some("1")),
             (r#"{"**/id":"1","**":{"id":"2"}}"#, Some("string"), Some("2")),
         ] {
             let values =
