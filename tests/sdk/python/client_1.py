@@ -7,7 +7,6 @@ import asyncio
 import json
 import sys
 from contextlib import asynccontextmanager
-from urllib.parse import parse_qs, urlparse
 
 import httpx
 from mcp import ClientSession
@@ -15,6 +14,7 @@ from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.auth import OAuthClientMetadata
+from user import Memory, User
 
 PLACES = json.loads(sys.argv[1])
 ERA = "2025-11-25"
@@ -64,44 +64,13 @@ async def refusals():
         print(f"{form} {ERA}: {'; '.join(lines)}")
 
 
-class Memory:
-    """Where the SDK keeps its tokens."""
-
-    tokens = None
-    client = None
-
-    async def get_tokens(self):
-        return self.tokens
-
-    async def set_tokens(self, tokens):
-        self.tokens = tokens
-
-    async def get_client_info(self):
-        return self.client
-
-    async def set_client_info(self, client):
-        self.client = client
-
-
-class Browser:
-    """A user who agrees to everything: opens the page and is sent back with a code."""
-
-    def __init__(self):
-        self.pages = []
-
-    async def open(self, url):
-        async with httpx.AsyncClient() as http:
-            answer = await http.get(url)
-        asked = parse_qs(urlparse(url).query)
-        self.pages.append(asked.get("scope", ["-"])[0] + (" acr" if "acr_values" in asked else ""))
-        self.back = {key: values[0] for key, values in parse_qs(urlparse(answer.headers["location"]).query).items()}
-
+class Browser(User):
     async def come_back(self):
         return self.back["code"], self.back["state"]
 
 
 async def step_up():
-    browser = Browser()
+    browser = Browser(httpx.AsyncClient)
     metadata = OAuthClientMetadata(client_name="notes", redirect_uris=["http://127.0.0.1:1/callback"])
     auth = OAuthClientProvider(PLACES["guarded"], metadata, Memory(), browser.open, browser.come_back)
     try:

@@ -6,7 +6,6 @@ The argument is JSON: the URLs of the services, and of the page of the login. No
 import asyncio
 import json
 import sys
-from urllib.parse import parse_qs, urlparse
 
 import httpx2
 from mcp import Client
@@ -14,6 +13,7 @@ from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
 from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
 from mcp.shared.auth import OAuthClientMetadata
 from mcp_types import ElicitResult
+from user import Memory, User
 
 PLACES = json.loads(sys.argv[1])
 ERAS = {"2025-11-25": "legacy", "2026-07-28": "auto"}
@@ -62,46 +62,14 @@ async def refusals():
                 print(f"{form} {era}: {first}; {refused}; {last}")
 
 
-class Memory:
-    """Where the SDK keeps its tokens."""
-
-    def __init__(self):
-        self.tokens = None
-        self.client = None
-
-    async def get_tokens(self):
-        return self.tokens
-
-    async def set_tokens(self, tokens):
-        self.tokens = tokens
-
-    async def get_client_info(self):
-        return self.client
-
-    async def set_client_info(self, client):
-        self.client = client
-
-
-class Browser:
-    """A user who agrees to everything: opens the page and is sent back with a code."""
-
-    def __init__(self):
-        self.pages = []
-
-    async def open(self, url):
-        async with httpx2.AsyncClient() as http:
-            answer = await http.get(url)
-        asked = parse_qs(urlparse(url).query)
-        self.pages.append(asked.get("scope", ["-"])[0] + (" acr" if "acr_values" in asked else ""))
-        self.back = {key: values[0] for key, values in parse_qs(urlparse(answer.headers["location"]).query).items()}
-
+class Browser(User):
     async def come_back(self):
         return AuthorizationCodeResult(code=self.back["code"], state=self.back["state"], iss=self.back.get("iss"))
 
 
 async def step_up():
     for era, mode in ERAS.items():
-        browser = Browser()
+        browser = Browser(httpx2.AsyncClient)
         metadata = OAuthClientMetadata(client_name="notes", redirect_uris=["http://127.0.0.1:1/callback"])
         auth = OAuthClientProvider(PLACES["guarded"], metadata, Memory(), browser.open, browser.come_back)
         async with create_mcp_http_client(auth=auth) as http:
