@@ -56,6 +56,25 @@ pub(super) struct Document {
     pub(super) slots: Vec<Slot>,
 }
 
+/// Gives the place of a list or object that is to be closed, once its slots are there.
+pub(super) fn open(slots: &mut Vec<Slot>) -> usize {
+    slots.push(Slot::Null);
+    slots.len() - 1
+}
+
+/// Makes the slot that was opened at `at` what `slot` says, by where the slots inside it end.
+pub(super) fn close(slots: &mut [Slot], at: usize, slot: impl FnOnce(u32) -> Slot) {
+    let slot = slot(offset(slots.len()));
+    if let Some(open) = slots.get_mut(at) {
+        *open = slot;
+    }
+}
+
+/// It fits: text is bounded, a slot takes a byte of what is read, and memory ends before so many slots are drafted.
+pub(super) fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
 /// A document or a part of one, with nothing lost. Cheap to copy: parts share what was read.
 #[derive(Clone)]
 pub struct Json {

@@ -2,7 +2,7 @@
 //!
 //! Knows: how a document lies in memory. Must not know: what it is made from.
 
-use super::document::{Case, Document, Slot, Span};
+use super::document::{Case, Document, Slot, Span, close, offset, open};
 use super::keys::{self, Alike};
 use super::parse::BYTES_MAX;
 use super::{Json, Refused};
@@ -51,14 +51,14 @@ impl Writer {
     }
 
     fn list(&mut self, items: &[Draft]) -> Result<(), Refused> {
-        let at = self.opened();
+        let at = open(&mut self.document.slots);
         items.iter().try_for_each(|item| self.value(item))?;
-        self.close(at, |end| Slot::List { count: offset(items.len()), end });
+        close(&mut self.document.slots, at, |end| Slot::List { count: offset(items.len()), end });
         Ok(())
     }
 
     fn object(&mut self, members: &[(String, Draft)]) -> Result<(), Refused> {
-        let at = self.opened();
+        let at = open(&mut self.document.slots);
         let mut own: Vec<(u64, &str)> =
             members.iter().map(|(key, _)| (keys::caseless_print(key), key.as_str())).collect();
         let case = match keys::alike(&mut own, |key| key) {
@@ -74,7 +74,7 @@ impl Writer {
             self.document.slots.push(key);
             self.value(value)?;
         }
-        self.close(at, |end| Slot::Object { count: offset(members.len()), end, case });
+        close(&mut self.document.slots, at, |end| Slot::Object { count: offset(members.len()), end, case });
         Ok(())
     }
 
@@ -88,25 +88,6 @@ impl Writer {
         text.push_str(part);
         Ok(Span { from: offset(from), to: offset(bytes) })
     }
-
-    /// Gives the place of the slot that is to be closed.
-    fn opened(&mut self) -> usize {
-        self.document.slots.push(Slot::Null);
-        self.document.slots.len() - 1
-    }
-
-    fn close(&mut self, at: usize, slot: impl FnOnce(u32) -> Slot) {
-        let slots = &mut self.document.slots;
-        let slot = slot(offset(slots.len()));
-        if let Some(open) = slots.get_mut(at) {
-            *open = slot;
-        }
-    }
-}
-
-/// It fits: text is bounded, and memory ends before so many slots.
-fn offset(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

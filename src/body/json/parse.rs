@@ -4,7 +4,7 @@
 //!
 //! One pass fills one list of slots (`docs/decisions/0008-json.md`); what is refused is refused where it stands.
 
-use super::document::{Case, Document, Slot, Span};
+use super::document::{Case, Document, Slot, Span, close, open};
 use super::keys::{self, Alike};
 use super::scan::Scanner;
 use super::{Json, Limits, Number, Refused};
@@ -111,8 +111,7 @@ impl Reader<'_> {
             count += 1;
             goes_on = self.scanner.goes_on(b']')?;
         }
-        let end = self.end();
-        self.close(at, Slot::List { count, end });
+        close(&mut self.slots, at, |end| Slot::List { count, end });
         Ok(())
     }
 
@@ -141,8 +140,7 @@ impl Reader<'_> {
         }
         self.keys.truncate(outer);
         self.is_mixed |= case == Case::Mixed;
-        let end = self.end();
-        self.close(at, Slot::Object { count, end, case });
+        close(&mut self.slots, at, |end| Slot::Object { count, end, case });
         Ok(())
     }
 
@@ -163,18 +161,6 @@ impl Reader<'_> {
     /// Takes an opening bracket; gives the place of the slot that is to be closed.
     fn opened(&mut self, bracket: u8) -> usize {
         self.scanner.takes(bracket);
-        self.slots.push(Slot::Null);
-        self.slots.len() - 1
-    }
-
-    fn close(&mut self, at: usize, slot: Slot) {
-        if let Some(open) = self.slots.get_mut(at) {
-            *open = slot;
-        }
-    }
-
-    /// Where the next slot will be. It fits: a slot takes a byte of the document.
-    fn end(&self) -> u32 {
-        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+        open(&mut self.slots)
     }
 }
