@@ -12,7 +12,6 @@ mod inside;
 pub mod judging;
 pub mod memory;
 pub mod reduced;
-mod sighted;
 pub mod verify;
 
 use std::borrow::Cow;

@@ -22,4 +22,5 @@ pub mod problem;
 pub mod query;
 pub mod reply;
 pub mod server;
+mod sighted;
 pub mod telemetry;

@@ -10,10 +10,10 @@ use moka::sync::Cache;
 
 use super::Judgement;
 use super::reduced::Reduced;
-use super::sighted::Sighted;
 use crate::call::Call;
 use crate::decision::verdict::{Effect, Verdict};
 use crate::obligation::Mutations;
+use crate::sighted::Sighted;
 
 /// Most bytes of remembered judgements and their keys together, approximately.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;

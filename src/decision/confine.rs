@@ -1,6 +1,6 @@
 //! Confinement: a namespace's policies speak only about resources of that namespace.
 //!
-//! The scope is narrowed, and the same test is added as a condition, so that a test on ids that is wrong
+//! The scope is narrowed, and the same test is made the first condition, so that a test on ids that is wrong
 //! here still cannot let a policy escape.
 
 use std::sync::Arc;
@@ -26,8 +26,8 @@ pub fn confine(policy: &Template, namespace: &str) -> Result<Template, String> {
         left: Arc::new(Expr::Var(Var::Resource)),
         right: Arc::new(Expr::Literal(Literal::EntityUID(here))),
     };
-    policy.try_add_clause(Clause::When(Arc::new(inside))).map_err(|error| error.to_string())?;
-    Ok(policy)
+    let clauses = std::iter::once(Clause::When(Arc::new(inside))).chain(policy.clauses().clone());
+    policy.clone().try_with_clauses(clauses.collect::<Vec<_>>()).map_err(|error| error.to_string())
 }
 
 fn narrowed(scope: ResourceConstraint, here: &EntityUID, namespace: &str) -> Result<ResourceConstraint, String> {

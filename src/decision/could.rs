@@ -17,7 +17,7 @@ use super::decide::{judging, may_log_in};
 use super::evaluate::Part;
 use super::index::Index;
 use super::lean::{self, Lean};
-use super::project::{ScopeNames, Shape};
+use super::project::Shape;
 use super::reach::Reach;
 use super::snapshot::Snapshot;
 use super::unit::Entry;
@@ -71,7 +71,7 @@ pub fn could(snapshot: &Snapshot, query: &Query) -> Result<Best, Failure> {
     let units = judging(snapshot, &query.namespace)?;
     let mut reach = Reach::default();
     (reach.principal.whole, reach.resource.whole) = (true, true);
-    let shape = Shape::new(&reach, &ScopeNames::default());
+    let shape = Shape::new(&reach);
     let lean = lean::build(&shape.cut(query), snapshot.types());
     let Lean { request, entities } = lean.map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
     let settled = Settled {

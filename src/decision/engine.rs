@@ -6,7 +6,7 @@
 pub mod candidates;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -15,12 +15,13 @@ use super::evaluate::{self, Findings, Part, Prepared};
 use super::index::Index;
 use super::lean::{self, unknown_action};
 use super::manifest::Mode;
-use super::project::{Cut, ScopeNames, Shape};
+use super::project::{Cut, Shape};
 use super::reach::{Reach, is_lasting};
 use super::schema::Types;
 use super::unit::{Entry, Unit};
 use crate::obligation::template::{Root, Template, Variable};
 use crate::query::Query;
+use crate::sighted::Sighted;
 use candidates::Candidates;
 
 /// Most bytes of prepared sets of policies that are kept, approximately: some 20,000 sets of a few policies.
@@ -42,15 +43,17 @@ const KEY_BYTES_MAX: usize = 4096;
 pub struct Engine {
     plans: Cache<Box<[u32]>, Arc<Plan>>,
     decisions: Cache<Box<[u8]>, Arc<Findings>>,
+    sighted: Sighted,
+    is_eager: AtomicBool,
     stats: Stats,
 }
 
 /// What the engine counts; read at every scrape.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Decisions answered from memory.
+    /// Decisions answered from memory, those included that scopes alone decide.
     pub decision_hits: AtomicU64,
-    /// Decisions that were evaluated and remembered.
+    /// Decisions that were evaluated and are remembered, at once or when they are asked for again.
     pub decision_misses: AtomicU64,
     /// Decisions that cannot be remembered, because they read the clock or failed.
     pub decision_skips: AtomicU64,
@@ -77,6 +80,8 @@ pub(super) struct Found {
 #[derive(Debug)]
 struct Plan {
     policies: Vec<Prepared>,
+    /// What is found in every call, where scopes and confinement say all.
+    settled: Option<Arc<Findings>>,
     shape: Shape,
     /// Which policies of which versions these are: how keys of its decisions begin.
     identity: Box<[u8]>,
@@ -109,6 +114,8 @@ impl Default for Engine {
         Self {
             plans: plans.max_capacity(PLAN_BYTES_MAX as u64).build(),
             decisions: Cache::builder().weigher(weight).max_capacity(DECISION_BYTES_MAX).build(),
+            sighted: Sighted::default(),
+            is_eager: AtomicBool::new(false),
             stats: Stats::default(),
         }
     }
@@ -119,6 +126,11 @@ impl Engine {
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// From now on remembers decisions when they are first made, and not only when they are made again; for tests.
+    pub fn remember_at_first_sight(&self) {
+        self.is_eager.store(true, Ordering::Relaxed);
     }
 
     /// Remembered decisions and prepared sets, for the metrics.
@@ -168,6 +180,11 @@ impl Engine {
                 .ok_or_else(|| unknown_action(&query.action));
         }
         let plan = self.plan(key, units, lists);
+        if let Some(settled) = &plan.settled {
+            lean::fits(query, types)?;
+            self.stats.decision_hits.fetch_add(1, Ordering::Relaxed);
+            return Ok((Arc::clone(settled), plan.lasts));
+        }
         let cut = plan.shape.cut(query);
         if plan.remembered == Remembered::No {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
@@ -184,7 +201,9 @@ impl Engine {
         // A failure may come from the stack of the moment rather than from the policy.
         if found.permit_errors.is_empty() && found.forbid_errors.is_empty() && key.len() <= KEY_BYTES_MAX {
             self.stats.decision_misses.fetch_add(1, Ordering::Relaxed);
-            self.decisions.insert(key.into_boxed_slice(), Arc::clone(&found));
+            if self.sighted.again(&key) || self.is_eager.load(Ordering::Relaxed) {
+                self.decisions.insert(key.into_boxed_slice(), Arc::clone(&found));
+            }
         } else {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
         }
@@ -203,15 +222,15 @@ impl Engine {
     }
 }
 
-/// What is found in a query of which only `reach` is left, whatever the policies' own reach: for the tests that show
-/// that nothing in a reach can be left out.
+/// What is found in a query of which only `reach` is left, whatever the policies' scopes and their own reach: for the
+/// tests that show that nothing in a reach can be left out.
 ///
 /// # Errors
 /// A fragment that says what of the query does not fit the schema.
 pub fn find_within(units: &[Arc<Unit>], reach: &Reach, query: &Query, types: &Types) -> Result<Findings, String> {
-    let shape = Shape::new(reach, &ScopeNames::default());
+    let shape = Shape::new(reach);
     let enforced = units.iter().flat_map(|unit| unit.entries.values()).filter(|entry| entry.mode == Mode::Enforce);
-    let policies: Vec<Prepared> = enforced.map(|entry| Prepared::new(&entry.policy)).collect();
+    let policies: Vec<Prepared> = enforced.map(|entry| Prepared::new(&entry.policy, entry.settled)).collect();
     Ok(evaluate::ask_each(&policies, lean::build(&shape.cut(query), types)?))
 }
 
@@ -222,8 +241,9 @@ fn select(units: &[Arc<Unit>], part: Part, query: &Query) -> (Vec<u32>, Vec<(u32
     for (number, unit) in (0_u32..).zip(units) {
         let [high, low] = halves(unit.generation);
         key.extend([high, low]);
+        let is_spoken_of = unit.speaks_of(&query.resource);
         for (effect, index) in (0_u32..).zip(unit.indexes(part)) {
-            let list = index.candidates(query);
+            let list = if is_spoken_of { index.candidates(query) } else { Vec::new() };
             key.push(u32::try_from(list.len()).unwrap_or(u32::MAX));
             key.extend_from_slice(&list);
             lists.push((side(number, effect, part), list));
@@ -281,9 +301,10 @@ impl Plan {
                 })
             })
             .collect();
-        let (mut reach, mut scope) = (Reach::default(), ScopeNames::default());
+        let mut reach = Reach::default();
         let mut plan = Self {
             policies: Vec::new(),
+            settled: None,
             shape: Shape::default(),
             identity: identity(units, lists),
             remembered: Remembered::Yes,
@@ -291,19 +312,17 @@ impl Plan {
         };
         for (side, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
             let Some((_, index)) = indexes.iter().find(|(known, _)| known == side) else { continue };
-            for (number, entry) in list.iter().filter_map(|number| Some((*number, index.entry(*number)?))) {
-                plan.policies.push(Prepared::new(&entry.policy));
+            for entry in list.iter().filter_map(|number| index.entry(*number)) {
+                plan.policies.push(Prepared::new(&entry.policy, entry.settled));
                 reach.merge(&entry.reach);
-                let (principal, resource) = index.scope_names(number);
-                scope.principal.extend(principal.cloned());
-                scope.resource.extend(resource.cloned());
                 plan.lasts &= lasts(entry);
             }
         }
         if reach.reads_now() {
             plan.remembered = Remembered::No;
         }
-        plan.shape = Shape::new(&reach, &scope);
+        plan.settled = evaluate::settled(&plan.policies).map(Arc::new);
+        plan.shape = Shape::new(&reach);
         plan
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::{Authorizer, Effect, Policy, PolicySet};
-use cedar_policy_core::ast::{self, Expr, Literal, SlotEnv, ValueKind};
+use cedar_policy_core::ast::{self, Expr, ExprKind, Literal, SlotEnv, ValueKind};
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 
@@ -93,38 +93,48 @@ impl Findings {
     }
 }
 
-/// A policy as the evaluator takes it: scope and conditions in one expression.
+/// What is left of a policy once it was selected: its scope holds, and so does its confinement.
 #[derive(Debug)]
 pub(super) struct Prepared {
     id: String,
     effect: Effect,
-    condition: Expr,
+    /// `None` where nothing is left, so that the policy is satisfied.
+    condition: Option<Arc<Expr>>,
 }
 
 impl Prepared {
-    pub(super) fn new(policy: &Policy) -> Self {
+    /// `settled` conditions at the head are known to hold.
+    pub(super) fn new(policy: &Policy, settled: usize) -> Self {
         let core: &ast::Policy = policy.as_ref();
-        let template = core.template();
-        let action = match template.action_constraint() {
-            // `action in Action::"read"` is kept as a set of one, which would be built again for every call.
-            ast::ActionConstraint::In(named) if let [named] = named.as_slice() => {
-                Expr::is_in(Expr::var(ast::Var::Action), Expr::val(Arc::clone(named)))
-            }
-            ast::ActionConstraint::In(_) | ast::ActionConstraint::Eq(_) | ast::ActionConstraint::Any => {
-                template.action_constraint().as_expr()
-            }
-        };
-        let conditions = core.non_scope_constraints().cloned().unwrap_or_else(|| Expr::val(true));
-        let resource = Expr::and(template.resource_constraint().as_expr(), conditions);
-        let condition = Expr::and(template.principal_constraint().as_expr(), Expr::and(action, resource));
-        Self { id: policy.id().to_string(), effect: policy.effect(), condition }
+        let mut condition = core.non_scope_constraints_arc();
+        for _ in 0..settled {
+            // Conditions are joined as `a && (b && c)`; the last one stands alone.
+            condition = condition.and_then(|joined| match joined.expr_kind() {
+                ExprKind::And { right, .. } => Some(right),
+                _ => None,
+            });
+        }
+        Self { id: policy.id().to_string(), effect: policy.effect(), condition: condition.cloned() }
     }
 
     /// Roughly how much memory it takes beside what it shares with its policy.
     pub(super) fn bytes(&self) -> usize {
-        // The scope's tests and what joins them are built anew, the conditions are not.
-        size_of::<Self>() + self.id.len() + 10 * (size_of::<Expr>() + 16)
+        size_of::<Self>() + self.id.len()
     }
+
+    /// Whether nothing is left of it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.condition.is_none()
+    }
+}
+
+/// What is found where nothing is left of any of these policies; else `None`.
+pub(super) fn settled(policies: &[Prepared]) -> Option<Findings> {
+    let mut findings = Findings::default();
+    for Prepared { id, effect, .. } in policies.iter().filter(|policy| policy.is_settled()) {
+        findings.of_effect(*effect).0.insert(id.clone());
+    }
+    policies.iter().all(Prepared::is_settled).then_some(findings)
 }
 
 /// Evaluates each of these policies, with the evaluator that the authorizer uses.
@@ -136,10 +146,14 @@ pub(super) fn ask_each<'a>(policies: impl IntoIterator<Item = &'a Prepared>, lea
     let slots = SlotEnv::new();
     for Prepared { id, effect, condition } in policies {
         let (satisfied, failed) = findings.of_effect(*effect);
+        let Some(condition) = condition else {
+            satisfied.insert(id.clone());
+            continue;
+        };
         match evaluator.interpret(condition, &slots).map(|value| value.value) {
             Ok(ValueKind::Lit(Literal::Bool(true))) => drop(satisfied.insert(id.clone())),
             Ok(ValueKind::Lit(Literal::Bool(false))) => {}
-            // The scope is joined by `&&`, which fails for anything but a truth value.
+            // As `&&` fails for anything but a truth value, which joins the conditions to the scope.
             Ok(_) => drop(failed.insert(id.clone(), "the condition is neither true nor false".to_owned())),
             Err(error) => drop(failed.insert(id.clone(), error.to_string())),
         }

@@ -148,12 +148,6 @@ impl Index {
         self.entries.iter()
     }
 
-    /// The entities whose members the policy with this number names in its scope: principals', then resources'.
-    pub(super) fn scope_names(&self, number: u32) -> (Option<&Uid>, Option<&Uid>) {
-        let scope = self.scope(number);
-        (scope.and_then(|scope| scope.principal.within()), scope.and_then(|scope| scope.resource.within()))
-    }
-
     /// Numbers of all policies whose scope names the query, ascending.
     #[must_use]
     pub fn candidates(&self, query: &Query) -> Vec<u32> {

@@ -16,7 +16,7 @@ use cedar_policy_core::extensions::Extensions;
 use super::project::{Cut, Fields, NodeCut, Seen};
 use super::schema::Types;
 use super::values::datetime;
-use crate::query::{Uid, Value};
+use crate::query::{Query, Uid, Value};
 
 /// What Cedar's evaluator takes.
 #[derive(Debug)]
@@ -53,6 +53,15 @@ pub(super) fn build(cut: &Cut<'_>, types: &Types) -> Result<Lean, String> {
     let store = action.store.clone();
     let entities = store.add_entities(entities, schema, closed, extensions).map_err(|error| error.to_string())?;
     Ok(Lean { request, entities })
+}
+
+/// Whether the schema has every name that [`build`] would ask it for where nothing is reached.
+///
+/// # Errors
+/// As [`build`].
+pub(super) fn fits(query: &Query, types: &Types) -> Result<(), String> {
+    types.action(&query.action).ok_or_else(|| unknown_action(&query.action))?;
+    [&query.principal, &query.resource].into_iter().try_for_each(|node| types.core_uid(&node.uid).map(drop))
 }
 
 pub(super) fn unknown_action(action: &str) -> String {
@@ -120,11 +129,11 @@ fn made(constructor: &ExtensionFunction, text: &str) -> Result<ast::Value, Strin
 
 #[cfg(test)]
 mod tests {
-    use super::super::project::{ScopeNames, Shape};
+    use super::super::project::Shape;
     use super::super::reach::Reach;
     use super::super::values;
     use super::*;
-    use crate::query::{Node, Query};
+    use crate::query::Node;
 
     fn every_kind() -> BTreeMap<String, Value> {
         let record = Value::Record([("deep".to_owned(), Value::Bool(true))].into());
@@ -164,7 +173,7 @@ mod tests {
         let (types, query, mut reach) = (Types::new("").unwrap(), query(), Reach::default());
         reach.principal.whole = true;
         reach.whole_context = true;
-        let shape = Shape::new(&reach, &ScopeNames::default());
+        let shape = Shape::new(&reach);
         let lean = build(&shape.cut(&query), &types).unwrap();
         for node in [&query.principal, &query.bags[0]] {
             let public = values::entity(node, &types).unwrap();
@@ -176,13 +185,15 @@ mod tests {
     #[test]
     fn an_entity_of_which_nothing_is_reached_is_left_out() {
         let (types, query) = (Types::new("").unwrap(), query());
-        let held = |scope: &ScopeNames| {
-            let shape = Shape::new(&Reach::default(), scope);
+        let held = |reach: &Reach| {
+            let shape = Shape::new(reach);
             let lean = build(&shape.cut(&query), &types).unwrap();
             lean.entities.iter().any(|entity| *entity.uid() == types.core_uid(&query.principal.uid).unwrap())
         };
-        assert!(!held(&ScopeNames::default()));
-        assert!(held(&ScopeNames { principal: [Uid::new("Group", "g")].into(), ..ScopeNames::default() }));
+        let mut reach = Reach::default();
+        assert!(!held(&reach));
+        reach.principal.within.insert(Uid::new("Group", "g"));
+        assert!(held(&reach));
     }
 
     #[test]
@@ -193,7 +204,7 @@ mod tests {
             let keys = crate::query::Keys::Some([key.to_owned()].into());
             reach.bags.insert(vec![path.to_owned()], keys);
         }
-        let shape = Shape::new(&reach, &ScopeNames::default());
+        let shape = Shape::new(&reach);
         let lean = build(&shape.cut(&query), &types).unwrap();
         let bag = lean.entities.entity(&types.core_uid(&Uid::new("Bag", "b")).unwrap()).unwrap();
         let keys: Vec<&str> = bag.tag_keys().map(AsRef::as_ref).collect();

@@ -5,21 +5,12 @@
 //! A cut borrows; nothing is copied to write a key. Key and inputs walk the same [`Cut`], so that nothing that
 //! is evaluated can be missing from the key.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::reach::{EntityReach, Path, Reach};
 use crate::query::{Keys, Node, Query, Uid, Value};
 
 mod key;
-
-/// Ancestors that the scopes of the selected policies name, which Cedar tests again.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ScopeNames {
-    /// Of the principal.
-    pub principal: BTreeSet<Uid>,
-    /// Of the resource.
-    pub resource: BTreeSet<Uid>,
-}
 
 /// What a set of policies can reach, ready to be walked along a query.
 #[derive(Debug, Default)]
@@ -52,8 +43,8 @@ struct NodeShape {
 enum Ancestors {
     /// Whatever there are.
     All,
-    /// Those that conditions name, and those that only scopes name.
-    Named { within: Vec<Uid>, scope: Vec<Uid> },
+    /// Those that conditions name. Those that scopes name were tested when the policies were selected.
+    Named(Vec<Uid>),
 }
 
 #[derive(Debug)]
@@ -72,7 +63,7 @@ impl Default for Tree {
 
 impl Default for Ancestors {
     fn default() -> Self {
-        Self::Named { within: Vec::new(), scope: Vec::new() }
+        Self::Named(Vec::new())
     }
 }
 
@@ -113,9 +104,9 @@ impl Tree {
 }
 
 impl Shape {
-    /// What policies with this reach and these scopes look at.
+    /// What policies with this reach look at.
     #[must_use]
-    pub fn new(reach: &Reach, scope: &ScopeNames) -> Self {
+    pub fn new(reach: &Reach) -> Self {
         let (context, bags) = if reach.whole_context {
             (Tree::Whole, Bags::All)
         } else {
@@ -124,12 +115,7 @@ impl Shape {
             let bags = reach.bags.iter().map(|(path, keys)| (path.clone(), Tree::of_keys(keys)));
             (context, Bags::At(bags.collect()))
         };
-        Self {
-            principal: NodeShape::new(&reach.principal, &scope.principal),
-            resource: NodeShape::new(&reach.resource, &scope.resource),
-            context,
-            bags,
-        }
+        Self { principal: NodeShape::new(&reach.principal), resource: NodeShape::new(&reach.resource), context, bags }
     }
 
     /// Roughly how much memory it takes.
@@ -150,12 +136,11 @@ impl Shape {
 }
 
 impl NodeShape {
-    fn new(reach: &EntityReach, scope: &BTreeSet<Uid>) -> Self {
+    fn new(reach: &EntityReach) -> Self {
         let ancestors = if reach.whole || reach.all_ancestors {
             Ancestors::All
         } else {
-            let scope = scope.difference(&reach.within).cloned().collect();
-            Ancestors::Named { within: reach.within.iter().cloned().collect(), scope }
+            Ancestors::Named(reach.within.iter().cloned().collect())
         };
         let (attributes, tags) = if reach.whole {
             (Tree::Whole, Tree::Whole)
@@ -166,12 +151,11 @@ impl NodeShape {
     }
 
     fn bytes(&self) -> usize {
-        let names: &[&[Uid]] = match &self.ancestors {
+        let names: &[Uid] = match &self.ancestors {
             Ancestors::All => &[],
-            Ancestors::Named { within, scope } => &[within, scope],
+            Ancestors::Named(within) => within,
         };
-        let uid = |uid: &Uid| size_of::<Uid>() + uid.kind.len() + uid.id.len();
-        let names: usize = names.iter().flat_map(|uids| uids.iter()).map(uid).sum();
+        let names: usize = names.iter().map(|uid| size_of::<Uid>() + uid.kind.len() + uid.id.len()).sum();
         names + self.attributes.bytes() + self.tags.bytes()
     }
 }
@@ -291,7 +275,7 @@ impl<'a> NodeCut<'a> {
         let NodeShape { attributes, tags, ancestors, itself: _ } = self.shape;
         let unasked = match ancestors {
             Ancestors::All => false,
-            Ancestors::Named { within, scope } => within.is_empty() && scope.is_empty(),
+            Ancestors::Named(within) => within.is_empty(),
         };
         unasked && [attributes, tags].iter().all(|tree| **tree == Tree::default())
     }
@@ -299,12 +283,12 @@ impl<'a> NodeCut<'a> {
     /// Its ancestors.
     pub fn ancestors(&self) -> impl Iterator<Item = &'a Uid> + use<'a> {
         let node = self.node;
-        let (all, within, scope): (_, &[Uid], &[Uid]) = match &self.shape.ancestors {
-            Ancestors::All => (Some(&node.ancestors), &[], &[]),
-            Ancestors::Named { within, scope } => (None, within, scope),
+        let (all, within): (_, &[Uid]) = match &self.shape.ancestors {
+            Ancestors::All => (Some(&node.ancestors), &[]),
+            Ancestors::Named(within) => (None, within),
         };
         // Callers may be in very many groups, of which policies name few: the policies' names are walked.
-        let named = within.iter().chain(scope).filter(|uid| node.ancestors.contains(*uid));
+        let named = within.iter().filter(|uid| node.ancestors.contains(*uid));
         all.into_iter().flatten().chain(named).filter(|uid| **uid != node.uid)
     }
 }

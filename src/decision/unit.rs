@@ -21,9 +21,11 @@ use super::{confine, footprint, lint, template_types};
 use crate::call::headers;
 use crate::obligation::permit;
 use crate::problem::Problem;
-use crate::query::{ANYWHERE, Reads};
+use crate::query::{ANYWHERE, Node, Reads, Uid};
+use shared::Shared;
 use written::Written;
 
+mod shared;
 mod written;
 
 /// Longest policy text that is accepted, in bytes: bounds what one evaluation can cost.
@@ -70,6 +72,8 @@ pub struct Entry {
     pub reach: Arc<Reach>,
     /// What the head of its conditions tests, which is indexed as its scope is.
     pub(super) lead: Lead,
+    /// How many conditions at the head hold wherever [`Unit::speaks_of`] says so: confinement's.
+    pub(super) settled: usize,
     /// All of its file; the policies of one file share it.
     text: Arc<str>,
 }
@@ -102,6 +106,8 @@ pub struct Unit {
     pub watched: bool,
     /// Different for every unit that was ever loaded by this process.
     pub generation: u64,
+    /// The namespace that all of its policies are confined to.
+    home: Option<Uid>,
     indexes: [[Index; 2]; 2],
     plain: [[OnceLock<PolicySet>; 2]; 2],
 }
@@ -131,8 +137,9 @@ impl Unit {
         notes: &mut Vec<Problem>,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut loaded = Self::default();
-        let mut shared = BTreeSet::new();
+        let home = (unit != MESH).then(|| Uid::new("Namespace", unit));
+        let mut loaded = Self { home, ..Self::default() };
+        let mut shared = Shared::default();
         for (file, text) in files {
             let context = Context { unit, file, shared_file: Arc::from(*file), text, against };
             for batch in written::batches(file, text) {
@@ -150,6 +157,11 @@ impl Unit {
         }
         loaded.build_indexes(against.types);
         Ok(loaded)
+    }
+
+    /// Whether its policies may speak of a resource. Where not, none is satisfied and none fails.
+    pub(super) fn speaks_of(&self, resource: &Node) -> bool {
+        self.home.as_ref().is_none_or(|home| resource.uid == *home || resource.ancestors.contains(home))
     }
 
     /// The indexes of permits and of forbids.
@@ -185,18 +197,14 @@ impl Unit {
         &mut self,
         context: &Context<'_>,
         batch: &written::Batch<'_>,
-        shared: &mut BTreeSet<Arc<Reach>>,
+        shared: &mut Shared,
         problems: &mut Vec<Problem>,
     ) {
         problems.extend(batch.validate(context.against.types));
         for written in &batch.policies {
             match entry(context, written, problems) {
                 Ok((mut entry, reads)) => {
-                    if let Some(known) = shared.get(&entry.reach) {
-                        entry.reach = Arc::clone(known);
-                    } else {
-                        shared.insert(Arc::clone(&entry.reach));
-                    }
+                    shared.share(&mut entry);
                     self.insert(entry, &reads, problems);
                 }
                 Err(faults) => problems.extend(faults),
@@ -291,11 +299,9 @@ fn entry(
     match (rewritten, annotated) {
         (Ok(rewritten), Some(annotated)) if faults.is_empty() => {
             template_types::reads(annotated.obligations.templates(), &mut reads);
-            // Of the policy as rewritten: confinement adds a condition.
-            let reach = Arc::new(Reach::of(&rewritten));
             let policy = evaluated(rewritten).map_err(|message| vec![fault(message)])?;
-            // Of the policy as written: confinement stands behind all other conditions.
-            let lead = Lead::of(pst.body());
+            // Of the policy as written: what confinement adds is settled for the unit as a whole.
+            let (reach, lead) = (Arc::new(Reach::of(pst.body())), Lead::of(pst.body()));
             Ok((enforced(annotated, context, written, id, (policy, reach, lead)), reads))
         }
         (Err(message), _) => {
@@ -387,6 +393,7 @@ fn enforced(
         reason: annotated.reason,
         reach,
         lead,
+        settled: usize::from(context.unit != MESH),
         text: Arc::clone(context.text),
     }
 }

@@ -18,7 +18,7 @@ use picket::decision::Snapshot;
 use picket::decision::decide::{judging, plain};
 use picket::decision::evaluate::{Findings, Part};
 use picket::identity::Identity;
-use picket::query::Query;
+use picket::query::{Query, Uid};
 use proptest::prelude::*;
 
 use crate::support::{call, frontend, problems, tree, workload};
@@ -41,6 +41,7 @@ fn load(mesh: &[Drawn], shop: &[Drawn], previous: Option<&Arc<Snapshot>>) -> Arc
 
 pub(crate) fn engine(snapshot: &Snapshot, query: &Query, part: Part) -> Findings {
     let units = judging(snapshot, &query.namespace).unwrap();
+    snapshot.engine().remember_at_first_sight();
     Findings::clone(&snapshot.engine().find(&units, part, query, snapshot.types()).unwrap())
 }
 
@@ -150,7 +151,8 @@ fn selections_of_very_many_policies_never_answer_for_each_other() {
         [("web", "spiffe://cluster.local/ns/web/sa/frontend"), ("shop", "spiffe://cluster.local/ns/shop/sa/orders")];
     let many = |(name, id): (&str, &str)| -> String {
         let scope = format!("principal == Workload::\"{id}\", action == Action::\"GET\", resource");
-        (0..70).map(|number| format!("@id(\"{name}{number}\") permit ({scope});")).collect()
+        let when = "when { context.http.method == \"GET\" }";
+        (0..70).map(|number| format!("@id(\"{name}{number}\") permit ({scope}) {when};")).collect()
     };
     let text: String = callers.into_iter().map(many).collect();
     let snapshot = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", &text)]), None).snapshot.unwrap();
@@ -191,6 +193,39 @@ fn a_failure_is_not_remembered() {
     let stats = snapshot.engine().stats();
     let counted = [&stats.decision_hits, &stats.decision_misses, &stats.decision_skips];
     assert_eq!(counted.map(|count| count.load(std::sync::atomic::Ordering::Relaxed)), [0, 0, 2]);
+}
+
+/// What a selection says alone is found without evaluating: scopes, and confinement.
+#[test]
+fn a_policy_without_conditions_is_found_where_its_scope_and_its_namespace_say_so() {
+    let text = r#"@id("all") permit (principal, action in Action::"any", resource in Group::"pci");
+        @id("get") forbid (principal, action == Action::"GET", resource) unless { context.http.headers.hasTag("x-a") };"#;
+    let snapshot = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", text)]), None).snapshot.unwrap();
+    let mut inside = query(&snapshot, &frontend(), &call().service("shop/orders").header("x-a", "1").0);
+    inside.resource.ancestors.insert(Uid::new("Group", "pci"));
+    assert_same(&snapshot, &inside).unwrap();
+    assert_eq!(engine(&snapshot, &inside, Part::Enforced).permits.len(), 1);
+    // Nobody asks a namespace's policies about another's resource; if somebody did, they would have no say.
+    let mut outside = inside.clone();
+    assert!(outside.resource.ancestors.remove(&Uid::new("Namespace", "shop")));
+    outside.bags.iter_mut().for_each(|bag| bag.tags.clear());
+    assert_same(&snapshot, &outside).unwrap();
+    assert_eq!(engine(&snapshot, &outside, Part::Enforced), Findings::default());
+}
+
+#[test]
+fn a_decision_is_remembered_when_it_is_made_again_and_not_before() {
+    let policy = r#"@id("a") permit (principal, action == Action::"GET", resource in Service::"shop/orders")
+        when { context.http.headers.hasTag("x-a") };"#;
+    let snapshot = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", policy)]), None).snapshot.unwrap();
+    let query = query(&snapshot, &frontend(), &call().service("shop/orders").header("x-a", "1").0);
+    let units = judging(&snapshot, &query.namespace).unwrap();
+    let hits = [0, 0, 1, 2].map(|_| {
+        let found = snapshot.engine().find(&units, Part::Enforced, &query, snapshot.types()).unwrap();
+        assert_eq!(found.permits.len(), 1);
+        snapshot.engine().stats().decision_hits.load(std::sync::atomic::Ordering::Relaxed)
+    });
+    assert_eq!(hits, [0, 0, 1, 2]);
 }
 
 #[test]

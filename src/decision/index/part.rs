@@ -79,14 +79,6 @@ impl Tests {
         let all = std::iter::once(scope).chain(self.lead.iter().map(AsRef::as_ref));
         all.min_by_key(width).unwrap_or(scope)
     }
-
-    /// The entity whose members the scope names, which Cedar tests again.
-    pub fn within(&self) -> Option<&Uid> {
-        match &self.scope {
-            Part::In(uid) | Part::IsIn(_, uid) => Some(uid),
-            Part::Any | Part::Is(_) | Part::Eq(_) => None,
-        }
-    }
 }
 
 /// Names that occur in many scopes, each kept once.

@@ -1,6 +1,6 @@
 //! A cut as bytes: everything of it, each part with its length or an end, so that no two cuts read the same.
 //!
-//! Ancestors that only scopes name are left out: which policies were selected fixes those tests.
+//! What only scopes name is left out: which policies were selected fixes those tests.
 
 use super::{Ancestors, Cut, Fields, NodeCut, Seen};
 use crate::query::{Uid, Value};
@@ -32,7 +32,7 @@ fn node(cut: NodeCut<'_>, out: &mut Vec<u8>) {
                 text(&ancestor.id, out);
             }
         }
-        Ancestors::Named { within, .. } => {
+        Ancestors::Named(within) => {
             if shape.itself {
                 text(&uid.id, out);
             }

@@ -3,7 +3,7 @@
 //! Knows: hashes of keys. Must not know: what is remembered under a key.
 //!
 //! Many calls never come again: their paths hold an id, or a header that a policy reads is different each time. To
-//! remember each of them costs more than to judge it, and pushes out those that do come again.
+//! remember each of them costs nearly as much as to judge it, and pushes out those that do come again.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ const SLOTS: usize = 1 << 16;
 
 /// The newest key of each slot, by its hash. Older ones are forgotten, so the table never fills up.
 #[derive(Debug)]
-pub(super) struct Sighted {
+pub(crate) struct Sighted {
     slots: Box<[AtomicU32]>,
     hasher: RandomState,
 }
@@ -27,7 +27,7 @@ impl Default for Sighted {
 impl Sighted {
     /// Whether the key was asked for before; from now on it was. Wrong for one key in 2^32, which is then remembered
     /// one call early.
-    pub(super) fn again(&self, key: &[u8]) -> bool {
+    pub(crate) fn again(&self, key: &[u8]) -> bool {
         let [a, b, c, d, slot @ ..] = self.hasher.hash_one(key).to_le_bytes();
         let (tag, slot) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes(slot));
         let slot = usize::try_from(slot).ok().and_then(|slot| self.slots.get(slot % SLOTS));
