@@ -30,8 +30,8 @@ impl Sighted {
     pub(crate) fn again(&self, key: &[u8]) -> bool {
         let [a, b, c, d, slot @ ..] = self.hasher.hash_one(key).to_le_bytes();
         let (tag, slot) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes(slot));
-        let slot = usize::try_from(slot).ok().and_then(|slot| self.slots.get(slot % SLOTS));
-        slot.is_some_and(|slot| slot.swap(tag, Ordering::Relaxed) == tag)
+        let slot = usize::try_from(slot).map_or(0, |slot| slot % SLOTS);
+        self.slots.get(slot).is_some_and(|slot| slot.swap(tag, Ordering::Relaxed) == tag)
     }
 }
 

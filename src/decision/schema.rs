@@ -8,7 +8,8 @@ use std::sync::Arc;
 use cedar_policy::{
     Context, Entities, Entity, EntityTypeName, EntityUid, EvalResult, Schema, SchemaFragment, Validator,
 };
-use cedar_policy_core::ast;
+use cedar_policy_core::ast::{self, Eid};
+use cedar_policy_core::entities::{self as ast_entities, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::extensions::Extensions;
 
 use super::diagnostics;
@@ -47,6 +48,9 @@ pub struct Types {
     constructors: Constructors,
 }
 
+/// How many entities a call usually brings: principal, resource, and bags.
+const ROOM: usize = 6;
+
 /// An action with its groups. Without them `action in Action::"write"` would silently stop matching, so every
 /// store that is evaluated holds them.
 #[derive(Debug)]
@@ -56,7 +60,7 @@ pub struct Action {
     /// Its name.
     pub(super) uid: Arc<ast::EntityUID>,
     /// A store of just the closure.
-    pub(super) store: cedar_policy_core::entities::Entities,
+    pub(super) store: ast_entities::Entities,
 }
 
 /// Cedar's functions that make an extension value of a text.
@@ -241,12 +245,24 @@ fn action_closures(schema: &Schema) -> Result<Map<String, Action>, String> {
         let closure: Vec<Entity> = std::iter::once(action.clone()).chain(groups).collect();
         // Computed here once, by Cedar's public interface, and not per call.
         let store = Entities::from_entities(closure.iter().cloned(), None).map_err(|error| error.to_string())?;
-        let store: &cedar_policy_core::entities::Entities = store.as_ref();
+        let store: &ast_entities::Entities = store.as_ref();
         let uid: ast::EntityUID = action.uid().into();
         let id = action.uid().id().unescaped().to_owned();
-        closures.insert(id, Action { closure, uid: Arc::new(uid), store: store.clone() });
+        let store = with_room(store.clone(), uid.entity_type())?;
+        closures.insert(id, Action { closure, uid: Arc::new(uid), store });
     }
     Ok(closures)
+}
+
+/// The same store with room for what a call adds, so that a copy of it need not grow: hash tables keep their size when
+/// something is taken out, and when they are copied.
+fn with_room(store: ast_entities::Entities, kind: &ast::EntityType) -> Result<ast_entities::Entities, String> {
+    let named = |number: usize| ast::EntityUID::from_components(kind.clone(), Eid::new(format!("room/{number}")), None);
+    let (schema, closed) = (None::<&NoEntitiesSchema>, TCComputation::AssumeAlreadyComputed);
+    let guests = (0..ROOM).map(|number| Arc::new(ast::Entity::with_uid(named(number))));
+    let full = store.add_entities(guests, schema, closed, Extensions::all_available());
+    let full = full.map_err(|error| error.to_string())?;
+    full.remove_entities((0..ROOM).map(named), closed).map_err(|error| error.to_string())
 }
 
 /// Our name of a Cedar entity.

@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("failure", &[]),
     ("problem", &[]),
     ("query", &[]),
+    ("sighted", &[]),
     // A workload's id has one grammar, and it is identity's; nothing else of identity is known here.
     ("catalog", &["call", "problem", "identity::spiffe_id"]),
     ("reply", &["catalog"]),
@@ -18,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("identity", &["call", "failure", "problem", "query", "catalog"]),
     ("body", &["call", "failure", "problem", "query", "catalog"]),
     ("mapping", &["call", "failure", "problem", "query", "catalog", "identity", "body"]),
-    ("decision", &["call", "failure", "problem", "query", "catalog", "obligation", "identity::spiffe_id"]),
+    ("decision", &["call", "failure", "problem", "query", "catalog", "obligation", "sighted", "identity::spiffe_id"]),
     // L2, ports. Facts are typed by the schema, which is the snapshot's: entity knows decision.
     ("entity", &["call", "failure", "problem", "query", "catalog", "decision"]),
     // An approval is asked for as a fact is, by the same machinery.
@@ -44,6 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "approval",
             "policy",
             "keys",
+            "sighted",
         ],
     ),
     // L4, edges. Telemetry observes judgements, which are check's.
