@@ -17,6 +17,7 @@ pub mod verify;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
 use tokio::time::Instant;
 
 use crate::approval::Approvals;
@@ -32,7 +33,7 @@ use crate::keys::Keys;
 use crate::mapping::{self, Place};
 use crate::obligation::metadata::Document;
 use crate::policy::Store;
-use crate::query::{Node, Query, Reads};
+use crate::query::{Node, Query, Reads, Record};
 use crate::reply::Reply;
 use elicited::{About, Notes};
 pub use judging::{Judging, Pending};
@@ -232,7 +233,7 @@ impl Checker {
             let approval = self.approvals.find(&service.id, query, &reads, known.digest.as_deref(), deadline);
             let (facts, approval) = futures_util::future::try_join(facts, approval).await?;
             if let Some(approval) = &approval {
-                query.context.insert("approval".to_owned(), approval.value.clone());
+                query.context.insert(SmolStr::new_static("approval"), approval.value.clone());
             }
             let decided = decide::decided(snapshot, query, &facts)?;
             used_up.extend(approval.filter(|found| approved::is_used_up(snapshot, query, found, &decided.verdict)));
@@ -386,7 +387,7 @@ fn names_only(query: Query) -> Query {
     Query {
         principal: Node::new(query.principal.uid),
         resource: Node::new(query.resource.uid),
-        context: std::collections::BTreeMap::new(),
+        context: Record::new(),
         bags: Vec::new(),
         ..query
     }

@@ -12,6 +12,8 @@ pub mod resource;
 pub mod service;
 pub mod task;
 
+use smol_str::SmolStr;
+
 use crate::call::Call;
 use crate::catalog::{Catalog, Service};
 use crate::failure::{Code, Failure};
@@ -68,11 +70,11 @@ pub fn query(
     let (context, bags) = context::context(call, identity, asked, reads, place.listener)?;
     Ok(Query {
         principal: principal::principal(identity, place.home, service, place.catalog),
-        action: asked.action().to_owned(),
+        action: SmolStr::new_static(asked.action()),
         resource: resource::resource(service, asked, place.home),
         context,
         bags,
-        namespace: service.namespace().to_owned(),
+        namespace: service.namespace().into(),
     })
 }
 

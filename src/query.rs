@@ -4,21 +4,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smol_str::SmolStr;
+
+/// Values by name: attributes, tags, the context and the records in it.
+///
+/// Names and texts are kept in place up to 23 bytes, so that most take no memory of their own.
+pub type Record = BTreeMap<SmolStr, Value>;
+
+/// A record whose names stand in the program.
+#[must_use]
+pub fn record<const N: usize>(fields: [(&'static str, Value); N]) -> Record {
+    fields.map(|(name, value)| (SmolStr::new_static(name), value)).into()
+}
+
 /// Name of an entity: its type and its id, as in `Path::"shop/orders/v1"`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uid {
     /// Entity type, `Path`.
-    pub kind: String,
+    pub kind: SmolStr,
     /// Entity id, `shop/orders/v1`.
-    pub id: String,
+    pub id: SmolStr,
 }
 
 impl Uid {
-    /// Names an entity.
+    /// Names an entity of a type that is known by name.
     #[must_use]
-    pub fn new(kind: impl Into<String>, id: impl Into<String>) -> Self {
-        Self { kind: kind.into(), id: id.into() }
+    pub fn new(kind: &'static str, id: impl Into<SmolStr>) -> Self {
+        Self { kind: SmolStr::new_static(kind), id: id.into() }
     }
+}
+
+/// Bytes that a text takes beside its place: none up to 23 bytes or where it stands in the program; otherwise itself and
+/// the counts of who shares it.
+#[must_use]
+pub fn bytes_elsewhere(text: &SmolStr) -> usize {
+    if text.is_heap_allocated() { text.len() + 16 } else { 0 }
 }
 
 impl std::fmt::Display for Uid {
@@ -31,7 +51,7 @@ impl std::fmt::Display for Uid {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
     /// Text.
-    String(String),
+    String(SmolStr),
     /// A 64-bit integer.
     Long(i64),
     /// True or false.
@@ -39,34 +59,40 @@ pub enum Value {
     /// A set; order has no meaning.
     Set(BTreeSet<Value>),
     /// A record.
-    Record(BTreeMap<String, Value>),
+    Record(Record),
     /// A reference to an entity.
     Entity(Uid),
     /// A `datetime`, in milliseconds since the Unix epoch.
     Time(i64),
     /// A `duration` as Cedar writes it (`1h30m`).
-    Duration(String),
+    Duration(SmolStr),
     /// An `ipaddr` as Cedar writes it (`10.0.0.1`, `10.0.0.0/8`).
-    Ip(String),
+    Ip(SmolStr),
     /// A `decimal` as Cedar writes it (`1.5`).
-    Decimal(String),
+    Decimal(SmolStr),
 }
 
 impl Value {
     /// A set of texts.
-    pub fn texts<T: Into<String>>(items: impl IntoIterator<Item = T>) -> Self {
+    pub fn texts<T: Into<SmolStr>>(items: impl IntoIterator<Item = T>) -> Self {
         Self::Set(items.into_iter().map(|item| Self::String(item.into())).collect())
     }
 }
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::String(text.to_owned())
+        Self::String(text.into())
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
+        Self::String(text.into())
+    }
+}
+
+impl From<SmolStr> for Value {
+    fn from(text: SmolStr) -> Self {
         Self::String(text)
     }
 }
@@ -77,9 +103,9 @@ pub struct Node {
     /// Its name.
     pub uid: Uid,
     /// Its attributes.
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: Record,
     /// Its tags.
-    pub tags: BTreeMap<String, Value>,
+    pub tags: Record,
     /// Every ancestor, listed flat: policies' `in` sees exactly these.
     pub ancestors: BTreeSet<Uid>,
 }
@@ -88,7 +114,12 @@ impl Node {
     /// An entity about which nothing is known but its name.
     #[must_use]
     pub fn new(uid: Uid) -> Self {
-        Self { uid, attributes: BTreeMap::new(), tags: BTreeMap::new(), ancestors: BTreeSet::new() }
+        Self { uid, attributes: Record::new(), tags: Record::new(), ancestors: BTreeSet::new() }
+    }
+
+    /// Gives an attribute that is known by name.
+    pub fn set(&mut self, name: &'static str, value: impl Into<Value>) {
+        self.attributes.insert(SmolStr::new_static(name), value.into());
     }
 }
 
@@ -98,15 +129,15 @@ pub struct Query {
     /// Who asks: a `Workload` or `Unauthenticated`.
     pub principal: Node,
     /// What is to be done: the id of an `Action`, such as `GET`.
-    pub action: String,
+    pub action: SmolStr,
     /// What it is done to, always inside a `Service`.
     pub resource: Node,
     /// Facts of the call, shaped as the schema says for this action.
-    pub context: BTreeMap<String, Value>,
+    pub context: Record,
     /// Entities the context names (bags).
     pub bags: Vec<Node>,
     /// The called service's namespace: whose policies judge this call, beside the mesh's.
-    pub namespace: String,
+    pub namespace: SmolStr,
 }
 
 /// Which keys of a dynamic map (headers, query) the policies that judge a call can read.
@@ -205,9 +236,9 @@ impl Reads {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Additions {
     /// Attributes, by name.
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: Record,
     /// Tags, by key.
-    pub tags: BTreeMap<String, Value>,
+    pub tags: Record,
     /// Ancestors, listed flat.
     pub ancestors: BTreeSet<Uid>,
 }
@@ -220,5 +251,25 @@ pub struct Facts {
     /// About the resource.
     pub resource: Additions,
     /// Attributes of `context.env.facts`.
-    pub call: BTreeMap<String, Value>,
+    pub call: Record,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_texts_of_more_than_23_bytes_that_a_call_brings_take_memory_of_their_own() {
+        const LONG: &str = "an id of more than twenty-three bytes";
+        for (text, bytes) in [
+            (SmolStr::from("x".repeat(23)), 0),
+            (SmolStr::from("x".repeat(24)), 24 + 16),
+            (SmolStr::from(LONG), LONG.len() + 16),
+            (SmolStr::new_static(LONG), 0),
+            (Uid::new(LONG, "").kind, 0),
+        ] {
+            assert_eq!(bytes_elsewhere(&text), bytes, "{text}");
+        }
+        assert!(record([(LONG, Value::Bool(true))]).keys().all(|name| bytes_elsewhere(name) == 0));
+    }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 
 use super::settings::{Field, Settings};
-use crate::query::{Query, Value};
+use crate::query::{Query, Value, record};
 
 /// A time before every call.
 const EVER_SINCE: i64 = 0;
@@ -126,7 +126,7 @@ impl Record {
     /// As policies see it: the schema's `Approval`.
     #[must_use]
     pub fn value(&self, matches_action: Matches, used: Used) -> Value {
-        let fields = [
+        Value::Record(record([
             ("id", Value::from(self.id.as_str())),
             ("kind", self.kind.as_str().into()),
             ("state", self.state.as_str().into()),
@@ -137,8 +137,7 @@ impl Record {
             ("used", Value::Bool(used == Used::Yes)),
             ("notBefore", Value::Time(self.not_before)),
             ("notAfter", Value::Time(self.not_after)),
-        ];
-        Value::Record(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        ]))
     }
 }
 

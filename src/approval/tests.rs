@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::query::{Node, Uid};
+use crate::query::{Node, Record, Uid, record};
 use tickets::{Tickets, http};
 
 mod tickets;
@@ -54,34 +53,30 @@ pub fn settings() -> Settings {
 
 /// A tool call with these arguments: pointer, text and kind.
 pub fn call(arguments: &[(&str, &str, &str)]) -> Query {
-    let bag = |name: &str, tags: BTreeMap<String, Value>| {
-        let mut bag = Node::new(Uid::new("Bag", name));
-        bag.tags = tags;
-        bag
-    };
+    let bag = |name: &str, tags: Record| Node { tags, ..Node::new(Uid::new("Bag", name)) };
     let tags = |part: fn(&(&str, &str, &str)) -> Value| {
-        arguments.iter().map(|argument| (argument.0.to_owned(), part(argument))).collect()
+        arguments.iter().map(|argument| (argument.0.into(), part(argument))).collect()
     };
     let bags = vec![
         bag("args", tags(|argument| argument.1.into())),
         bag("kinds", tags(|argument| argument.2.into())),
-        bag("headers", [("x-approval".to_owned(), "CHG1".into())].into()),
+        bag("headers", record([("x-approval", "CHG1".into())])),
     ];
-    let http = Value::Record([("headers".to_owned(), Value::Entity(Uid::new("Bag", "headers")))].into());
-    let env = Value::Record([("now".to_owned(), Value::Time(NOW))].into());
-    let context = [
+    let http = Value::Record(record([("headers", Value::Entity(Uid::new("Bag", "headers")))]));
+    let env = Value::Record(record([("now", Value::Time(NOW))]));
+    let context = record([
         ("env", env),
         ("http", http),
         ("args", Value::Entity(Uid::new("Bag", "args"))),
         ("kinds", Value::Entity(Uid::new("Bag", "kinds"))),
-    ];
+    ]);
     Query {
         principal: Node::new(Uid::new("Workload", "spiffe://cluster.local/ns/agents/sa/coder")),
-        action: "mcp.tools.call".to_owned(),
+        action: "mcp.tools.call".into(),
         resource: Node::new(Uid::new("Tool", "agents/deploy/deploy.production")),
-        context: context.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        context,
         bags,
-        namespace: "agents".to_owned(),
+        namespace: "agents".into(),
     }
 }
 
@@ -131,8 +126,7 @@ async fn a_call_that_names_a_ticket_has_its_approval() {
         ("notBefore", Value::Time(1_789_563_600_000)),
         ("notAfter", Value::Time(1_789_574_400_000)),
     ];
-    let expected = expected.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    assert_eq!(found.value, Value::Record(expected));
+    assert_eq!(found.value, Value::Record(record(expected)));
 }
 
 #[tokio::test]
@@ -172,7 +166,7 @@ async fn nothing_is_asked_or_needed_where_no_policy_can_see_an_approval() {
     let unread = Reads::default();
     assert_eq!(approvals.find(SERVICE, &call(&GOOD), &unread, None, soon()).await.unwrap(), None);
     let mut listing = call(&GOOD);
-    listing.action = "mcp.server.use".to_owned();
+    listing.action = "mcp.server.use".into();
     assert_eq!(approvals.find(SERVICE, &listing, &reads(), None, soon()).await.unwrap(), None);
     let mut needed = Reads::default();
     approvals.needs(SERVICE, &unread, &mut needed);

@@ -11,7 +11,7 @@ use crate::call::Call;
 use crate::decision::explain::{self, Line, Match};
 use crate::decision::verdict::Effect;
 use crate::mapping::service;
-use crate::query::{Node, Query, Value};
+use crate::query::{Node, Query, Record, Value};
 
 /// An explanation of one judgement.
 #[derive(Debug)]
@@ -139,16 +139,16 @@ fn query_json(query: &Query) -> Json {
     let bags: Json = query
         .bags
         .iter()
-        .map(|bag| (bag.uid.id.clone(), map_json(&bag.tags)))
+        .map(|bag| (bag.uid.id.to_string(), map_json(&bag.tags)))
         .collect::<serde_json::Map<_, _>>()
         .into();
     json!({
         "principal": node_json(&query.principal),
-        "action": query.action,
+        "action": query.action.as_str(),
         "resource": node_json(&query.resource),
         "context": map_json(&query.context),
         "bags": bags,
-        "namespace": query.namespace,
+        "namespace": query.namespace.as_str(),
     })
 }
 
@@ -157,13 +157,13 @@ fn node_json(node: &Node) -> Json {
     json!({"uid": node.uid.to_string(), "attributes": map_json(&node.attributes), "tags": map_json(&node.tags), "in": ancestors})
 }
 
-fn map_json(map: &std::collections::BTreeMap<String, Value>) -> Json {
-    map.iter().map(|(name, value)| (name.clone(), value_json(value))).collect::<serde_json::Map<_, _>>().into()
+fn map_json(map: &Record) -> Json {
+    map.iter().map(|(name, value)| (name.to_string(), value_json(value))).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn value_json(value: &Value) -> Json {
     match value {
-        Value::String(text) => json!(text),
+        Value::String(text) => json!(text.as_str()),
         Value::Long(number) => json!(number),
         Value::Bool(flag) => json!(flag),
         Value::Set(items) => items.iter().map(value_json).collect(),

@@ -96,7 +96,7 @@ impl Verification {
                     self.stats.mismatches.fetch_add(1, Ordering::Relaxed);
                     let resource = query.resource.uid.to_string();
                     tracing::error!(
-                        action = query.action,
+                        action = query.action.as_str(),
                         resource,
                         "the engine and plain Cedar disagree about a call to {resource}: {difference}"
                     );

@@ -305,11 +305,11 @@ impl form::GivenFacts {
         // As with look-ups, a caller without identity has no facts.
         if let Some(json) = self.principal.as_ref().filter(|_| query.principal.uid.kind == "Workload") {
             let value = known.typed(FactsType::Workload, json).map_err(|why| misfit("principal", why))?;
-            facts.principal.attributes.insert("facts".to_owned(), value);
+            facts.principal.attributes.insert("facts".into(), value);
         }
         if let Some(json) = &self.resource {
             let value = known.typed(FactsType::Service, json).map_err(|why| misfit("resource", why))?;
-            facts.resource.attributes.insert("facts".to_owned(), value);
+            facts.resource.attributes.insert("facts".into(), value);
         }
         if let Some(json) = &self.call {
             let value = known.typed(FactsType::Call, json).map_err(|why| misfit("call", why))?;

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use smol_str::format_smolstr;
+
 use super::evaluate::{Findings, Part};
 use super::remedy;
 use super::snapshot::{Namespace, Snapshot};
@@ -185,7 +187,7 @@ impl Case<'_> {
 pub(super) fn may_log_in(snapshot: &Snapshot, query: &Query) -> bool {
     let mut parts = query.resource.uid.id.splitn(3, '/');
     let service = match (parts.next(), parts.next()) {
-        (Some(namespace), Some(name)) => snapshot.catalog().service(&format!("{namespace}/{name}")),
+        (Some(namespace), Some(name)) => snapshot.catalog().service(&format_smolstr!("{namespace}/{name}")),
         _ => None,
     };
     let has_metadata = service.is_some_and(|service| service.token.is_some());

@@ -207,13 +207,13 @@ fn value_at(path: &[String], query: &Query) -> Option<Value> {
     let (root, rest) = path.split_first()?;
     let (first, below) = rest.split_first()?;
     let mut value = match root.as_str() {
-        "principal" => query.principal.attributes.get(first)?,
-        "resource" => query.resource.attributes.get(first)?,
-        _ => query.context.get(first)?,
+        "principal" => query.principal.attributes.get(first.as_str())?,
+        "resource" => query.resource.attributes.get(first.as_str())?,
+        _ => query.context.get(first.as_str())?,
     };
     for name in below {
         let Value::Record(record) = value else { return None };
-        value = record.get(name)?;
+        value = record.get(name.as_str())?;
     }
     Some(value.clone())
 }

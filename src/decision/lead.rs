@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use cedar_policy::pst::{BinaryOp, Clause, EntityUID, Expr, Literal, Template, UnaryOp, Var};
+use smol_str::ToSmolStr;
 
 use super::index::part::Part;
 use crate::query::Uid;
@@ -137,7 +138,7 @@ fn entities(expr: &Expr) -> Option<Vec<Arc<Uid>>> {
 
 fn entity(expr: &Expr) -> Option<Arc<Uid>> {
     let Expr::Literal(Literal::EntityUID(EntityUID { ty, eid })) = expr else { return None };
-    Some(Arc::new(Uid::new(ty.to_string(), eid.as_str())))
+    Some(Arc::new(Uid { kind: ty.to_smolstr(), id: eid.as_str().into() }))
 }
 
 /// Whether it is true or false for every call: tests of the query's three entities against named ones, and no more.

@@ -13,6 +13,8 @@ use cedar_policy_core::ast::{self, EntityUIDEntry, ExtensionFunction, PartialVal
 use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::extensions::Extensions;
 
+use smol_str::SmolStr;
+
 use super::project::{Cut, Fields, NodeCut, Seen};
 use super::schema::Types;
 use super::values::datetime;
@@ -33,7 +35,7 @@ pub(super) fn build(cut: &Cut<'_>, types: &Types) -> Result<Lean, String> {
     let action = types.action(cut.action()).ok_or_else(|| unknown_action(cut.action()))?;
     let mut context = BTreeMap::new();
     for (name, seen) in cut.context().iter() {
-        context.insert(name.into(), value(seen, types)?);
+        context.insert(name.clone(), value(seen, types)?);
     }
     let entry = |euid| EntityUIDEntry::Known { euid, loc: None };
     let request = ast::Request::new_unchecked(
@@ -88,15 +90,15 @@ fn bags(cut: &Cut<'_>, types: &Types) -> Result<Vec<ast::Entity>, String> {
     reached.into_iter().map(bag).collect()
 }
 
-fn partials<'a, K: From<&'a str>>(fields: Fields<'a>, types: &Types) -> Result<Vec<(K, PartialValue)>, String> {
-    fields.iter().map(|(name, seen)| Ok((name.into(), PartialValue::Value(value(seen, types)?)))).collect()
+fn partials(fields: Fields<'_>, types: &Types) -> Result<Vec<(SmolStr, PartialValue)>, String> {
+    fields.iter().map(|(name, seen)| Ok((name.clone(), PartialValue::Value(value(seen, types)?)))).collect()
 }
 
 fn value(seen: Seen<'_>, types: &Types) -> Result<ast::Value, String> {
     match seen {
         Seen::Whole(Value::Record(fields)) => record(fields.into(), types),
         Seen::Part(fields) => record(fields, types),
-        Seen::Whole(Value::String(text)) => Ok(text.as_str().into()),
+        Seen::Whole(Value::String(text)) => Ok(text.clone().into()),
         Seen::Whole(Value::Long(number)) => Ok((*number).into()),
         Seen::Whole(Value::Bool(flag)) => Ok((*flag).into()),
         Seen::Whole(Value::Entity(uid)) => Ok(types.core_uid(uid)?.into()),
@@ -114,13 +116,13 @@ fn value(seen: Seen<'_>, types: &Types) -> Result<ast::Value, String> {
 fn record(fields: Fields<'_>, types: &Types) -> Result<ast::Value, String> {
     let mut record = BTreeMap::new();
     for (name, seen) in fields.iter() {
-        record.insert(name.into(), value(seen, types)?);
+        record.insert(name.clone(), value(seen, types)?);
     }
     Ok(ast::Value::record_arc(Arc::new(record), None))
 }
 
-fn made(constructor: &ExtensionFunction, text: &str) -> Result<ast::Value, String> {
-    match constructor.call(&[text.into()]) {
+fn made(constructor: &ExtensionFunction, text: &SmolStr) -> Result<ast::Value, String> {
+    match constructor.call(&[text.clone().into()]) {
         Ok(PartialValue::Value(value)) => Ok(value),
         Ok(PartialValue::Residual(_)) => Err(format!("`{text}` is no value")),
         Err(error) => Err(error.to_string()),
@@ -133,22 +135,21 @@ mod tests {
     use super::super::reach::Reach;
     use super::super::values;
     use super::*;
-    use crate::query::Node;
+    use crate::query::{self, Node, Record};
 
-    fn every_kind() -> BTreeMap<String, Value> {
-        let record = Value::Record([("deep".to_owned(), Value::Bool(true))].into());
-        let kinds = [
+    fn every_kind() -> Record {
+        let record = Value::Record(query::record([("deep", Value::Bool(true))]));
+        query::record([
             ("text", Value::from("t")),
             ("long", Value::Long(-1)),
             ("set", Value::texts(["a", "b"])),
             ("record", record),
             ("entity", Value::Entity(Uid::new("Bag", "b"))),
             ("time", Value::Time(1_795_392_000_123)),
-            ("duration", Value::Duration("1h30m".to_owned())),
-            ("ip", Value::Ip("10.0.0.0/8".to_owned())),
-            ("decimal", Value::Decimal("1.5".to_owned())),
-        ];
-        kinds.map(|(name, value)| (name.to_owned(), value)).into()
+            ("duration", Value::Duration("1h30m".into())),
+            ("ip", Value::Ip("10.0.0.0/8".into())),
+            ("decimal", Value::Decimal("1.5".into())),
+        ])
     }
 
     fn query() -> Query {
@@ -160,11 +161,11 @@ mod tests {
         bag.tags = every_kind();
         Query {
             principal,
-            action: "GET".to_owned(),
+            action: "GET".into(),
             resource: Node::new(Uid::new("Path", "n/s/")),
-            context: [("bag".to_owned(), Value::Entity(bag.uid.clone()))].into(),
+            context: query::record([("bag", Value::Entity(bag.uid.clone()))]),
             bags: vec![bag],
-            namespace: "n".to_owned(),
+            namespace: "n".into(),
         }
     }
 
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn two_paths_to_one_bag_give_what_either_reaches() {
         let (types, mut query, mut reach) = (Types::new("").unwrap(), query(), Reach::default());
-        query.context.insert("other".to_owned(), Value::Entity(Uid::new("Bag", "b")));
+        query.context.insert("other".into(), Value::Entity(Uid::new("Bag", "b")));
         for (path, key) in [("bag", "text"), ("other", "long")] {
             let keys = crate::query::Keys::Some([key.to_owned()].into());
             reach.bags.insert(vec![path.to_owned()], keys);

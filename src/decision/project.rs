@@ -7,8 +7,10 @@
 
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
+
 use super::reach::{EntityReach, Path, Reach};
-use crate::query::{Keys, Node, Query, Uid, Value};
+use crate::query::{Keys, Node, Query, Record, Uid, Value, bytes_elsewhere};
 
 mod key;
 
@@ -155,7 +157,8 @@ impl NodeShape {
             Ancestors::All => &[],
             Ancestors::Named(within) => within,
         };
-        let names: usize = names.iter().map(|uid| size_of::<Uid>() + uid.kind.len() + uid.id.len()).sum();
+        let names: usize =
+            names.iter().map(|uid| size_of::<Uid>() + bytes_elsewhere(&uid.kind) + bytes_elsewhere(&uid.id)).sum();
         names + self.attributes.bytes() + self.tags.bytes()
     }
 }
@@ -177,7 +180,7 @@ pub struct NodeCut<'a> {
 /// A record as far as it is reached.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
-    record: &'a BTreeMap<String, Value>,
+    record: &'a Record,
     /// `None` for all of it.
     names: Option<&'a BTreeMap<String, Tree>>,
 }
@@ -239,10 +242,10 @@ impl<'a> Cut<'a> {
 
 fn bag_at<'a>(query: &'a Query, path: &Path) -> Option<&'a Node> {
     let (first, below) = path.split_first()?;
-    let mut value = query.context.get(first)?;
+    let mut value = query.context.get(first.as_str())?;
     for name in below {
         let Value::Record(record) = value else { return None };
-        value = record.get(name)?;
+        value = record.get(name.as_str())?;
     }
     match value {
         Value::Entity(uid) => query.bags.iter().find(|bag| bag.uid == *uid),
@@ -294,7 +297,7 @@ impl<'a> NodeCut<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn new(record: &'a BTreeMap<String, Value>, tree: &'a Tree) -> Self {
+    fn new(record: &'a Record, tree: &'a Tree) -> Self {
         let names = match tree {
             Tree::Whole => None,
             Tree::Names(names) => Some(names),
@@ -303,18 +306,18 @@ impl<'a> Fields<'a> {
     }
 
     /// The fields that are reached, by name.
-    pub fn iter(self) -> impl Iterator<Item = (&'a str, Seen<'a>)> {
+    pub fn iter(self) -> impl Iterator<Item = (&'a SmolStr, Seen<'a>)> {
         let all = self.names.is_none().then_some(self.record).into_iter().flatten();
         let named = self.names.into_iter().flatten().filter_map(move |(name, tree)| {
-            let value = self.record.get(name)?;
-            Some((name.as_str(), Seen::new(value, tree)))
+            let (name, value) = self.record.get_key_value(name.as_str())?;
+            Some((name, Seen::new(value, tree)))
         });
-        all.map(|(name, value)| (name.as_str(), Seen::Whole(value))).chain(named)
+        all.map(|(name, value)| (name, Seen::Whole(value))).chain(named)
     }
 }
 
-impl<'a> From<&'a BTreeMap<String, Value>> for Fields<'a> {
-    fn from(record: &'a BTreeMap<String, Value>) -> Self {
+impl<'a> From<&'a Record> for Fields<'a> {
+    fn from(record: &'a Record) -> Self {
         Self { record, names: None }
     }
 }

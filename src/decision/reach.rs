@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Template, Var};
+use smol_str::ToSmolStr;
 
 use crate::query::{Keys, Uid};
 
@@ -157,7 +158,9 @@ fn path_of(expr: &Expr) -> Option<(Root, Path)> {
 
 fn entity_literal(expr: &Expr) -> Option<Vec<Uid>> {
     match expr {
-        Expr::Literal(Literal::EntityUID(uid)) => Some(vec![Uid::new(uid.ty.to_string(), uid.eid.as_str())]),
+        Expr::Literal(Literal::EntityUID(uid)) => {
+            Some(vec![Uid { kind: uid.ty.to_smolstr(), id: uid.eid.as_str().into() }])
+        }
         Expr::Set(items) => {
             let each = items.iter().map(|item| entity_literal(item)).collect::<Option<Vec<_>>>()?;
             Some(each.into_iter().flatten().collect())

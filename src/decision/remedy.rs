@@ -195,7 +195,7 @@ pub fn texts(query: &Query, attribute: &str) -> Option<BTreeSet<String>> {
         Value::Set(items) => Some(
             items
                 .iter()
-                .filter_map(|item| if let Value::String(text) = item { Some(text.clone()) } else { None })
+                .filter_map(|item| if let Value::String(text) = item { Some(text.to_string()) } else { None })
                 .collect(),
         ),
         _ => None,

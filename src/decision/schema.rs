@@ -2,7 +2,7 @@
 //!
 //! Knows: Cedar's schema and validator. Must not know: policies' meaning, files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cedar_policy::{
@@ -11,6 +11,8 @@ use cedar_policy::{
 use cedar_policy_core::ast::{self, Eid};
 use cedar_policy_core::entities::{self as ast_entities, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::extensions::Extensions;
+
+use smol_str::{SmolStr, ToSmolStr};
 
 use super::diagnostics;
 use super::quick::Map;
@@ -144,8 +146,8 @@ impl Types {
     /// # Errors
     /// As [`Types::uid`].
     pub(super) fn core_uid(&self, uid: &Uid) -> Result<ast::EntityUID, String> {
-        let name = self.names.get(&uid.kind).ok_or_else(|| unknown_type(uid))?;
-        Ok(ast::EntityUID::from_components(name.as_ref().clone(), ast::Eid::new(uid.id.as_str()), None))
+        let name = self.names.get(uid.kind.as_str()).ok_or_else(|| unknown_type(uid))?;
+        Ok(ast::EntityUID::from_components(name.as_ref().clone(), ast::Eid::new(uid.id.clone()), None))
     }
 
     /// Cedar's name of an entity, without parsing where the schema knows the type.
@@ -153,7 +155,7 @@ impl Types {
     /// # Errors
     /// A lower-case fragment where `uid`'s type is not in the schema.
     pub fn uid(&self, uid: &Uid) -> Result<EntityUid, String> {
-        let name = self.names.get(&uid.kind).ok_or_else(|| unknown_type(uid))?;
+        let name = self.names.get(uid.kind.as_str()).ok_or_else(|| unknown_type(uid))?;
         Ok(EntityUid::from_type_name_and_id(name.clone(), cedar_policy::EntityId::new(&uid.id)))
     }
 
@@ -219,10 +221,10 @@ fn unknown_type(uid: &Uid) -> String {
 fn node_of(entity: &Entity, all: &Entities) -> Result<Node, String> {
     let mut node = Node::new(uid_of(&entity.uid()));
     for (name, value) in entity.attrs() {
-        node.attributes.insert(name.to_owned(), value_of(&value.map_err(|error| error.to_string())?)?);
+        node.attributes.insert(name.into(), value_of(&value.map_err(|error| error.to_string())?)?);
     }
     for (name, value) in entity.tags() {
-        node.tags.insert(name.to_owned(), value_of(&value.map_err(|error| error.to_string())?)?);
+        node.tags.insert(name.into(), value_of(&value.map_err(|error| error.to_string())?)?);
     }
     let ancestors = all.ancestors(&entity.uid()).into_iter().flatten();
     node.ancestors = ancestors.map(uid_of).collect();
@@ -268,7 +270,7 @@ fn with_room(store: ast_entities::Entities, kind: &ast::EntityType) -> Result<as
 /// Our name of a Cedar entity.
 #[must_use]
 pub fn uid_of(uid: &EntityUid) -> Uid {
-    Uid::new(uid.type_name().to_string(), uid.id().unescaped())
+    Uid { kind: uid.type_name().to_smolstr(), id: uid.id().unescaped().into() }
 }
 
 /// Cedar's value as ours.
@@ -276,12 +278,12 @@ fn value_of(value: &EvalResult) -> Result<Value, String> {
     Ok(match value {
         EvalResult::Bool(flag) => Value::Bool(*flag),
         EvalResult::Long(number) => Value::Long(*number),
-        EvalResult::String(text) => Value::String(text.clone()),
+        EvalResult::String(text) => Value::String(text.into()),
         EvalResult::EntityUid(uid) => Value::Entity(uid_of(uid)),
         EvalResult::Set(items) => Value::Set(items.iter().map(value_of).collect::<Result<_, _>>()?),
         EvalResult::Record(record) => {
-            let fields = record.iter().map(|(name, value)| Ok((name.clone(), value_of(value)?)));
-            Value::Record(fields.collect::<Result<BTreeMap<_, _>, String>>()?)
+            let fields = record.iter().map(|(name, value)| Ok((SmolStr::from(name), value_of(value)?)));
+            Value::Record(fields.collect::<Result<_, String>>()?)
         }
         EvalResult::ExtensionValue(text) => extension(text)?,
     })
@@ -291,12 +293,12 @@ fn value_of(value: &EvalResult) -> Result<Value, String> {
 fn extension(text: &str) -> Result<Value, String> {
     let unknown = || format!("`{text}` is an extension value that facts cannot hold");
     let (name, rest) = text.split_once("(\"").ok_or_else(unknown)?;
-    let argument = rest.strip_suffix("\")").ok_or_else(unknown)?.to_owned();
+    let argument = rest.strip_suffix("\")").ok_or_else(unknown)?;
     match name {
-        "ip" => Ok(Value::Ip(argument)),
-        "decimal" => Ok(Value::Decimal(argument)),
-        "duration" => Ok(Value::Duration(argument)),
-        "datetime" => milliseconds(&argument).map(Value::Time).ok_or_else(unknown),
+        "ip" => Ok(Value::Ip(argument.into())),
+        "decimal" => Ok(Value::Decimal(argument.into())),
+        "duration" => Ok(Value::Duration(argument.into())),
+        "datetime" => milliseconds(argument).map(Value::Time).ok_or_else(unknown),
         _ => Err(unknown()),
     }
 }
@@ -315,6 +317,7 @@ fn milliseconds(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::record;
 
     #[test]
     fn facts_are_typed_by_the_schema() {
@@ -346,7 +349,7 @@ mod tests {
     fn call_facts_are_typed_by_the_schema() {
         let types = Types::new("type CallFacts = { ticket?: String };").unwrap();
         let typed = types.typed(FactsType::Call, &serde_json::json!({"ticket": "T-1"}));
-        assert_eq!(typed, Ok(Value::Record([("ticket".to_owned(), Value::from("T-1"))].into())));
+        assert_eq!(typed, Ok(Value::Record(record([("ticket", Value::from("T-1"))]))));
         assert!(types.typed(FactsType::Call, &serde_json::json!({"ticket": 1})).is_err());
     }
 

@@ -5,8 +5,10 @@
 
 use cedar_policy::{Context, Entities, Entity, Request, RestrictedExpression};
 
+use smol_str::{SmolStr, format_smolstr};
+
 use super::schema::Types;
-use crate::query::{Facts, Node, Query, Uid, Value};
+use crate::query::{Facts, Node, Query, Record, Uid, Value};
 
 /// What Cedar evaluates.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ pub fn complete(query: &mut Query, facts: &Facts) -> Result<(), String> {
         node.ancestors.extend(more.ancestors.iter().cloned());
     }
     if let (false, Some(Value::Record(env))) = (facts.call.is_empty(), query.context.get_mut("env")) {
-        env.insert("facts".to_owned(), Value::Record(facts.call.clone()));
+        env.insert(SmolStr::new_static("facts"), Value::Record(facts.call.clone()));
     }
     Ok(())
 }
@@ -69,7 +71,7 @@ fn check_value(value: &Value) -> Result<(), String> {
 /// A fragment that says what does not fit the schema.
 pub fn inputs(query: &Query, types: &Types) -> Result<Inputs, String> {
     let action = types.action(&query.action).ok_or_else(|| format!("the schema has no action `{}`", query.action))?;
-    let pairs = query.context.iter().map(|(name, value)| Ok((name.clone(), expression(value, types)?)));
+    let pairs = query.context.iter().map(|(name, value)| Ok((name.to_string(), expression(value, types)?)));
     let context = Context::from_pairs(pairs.collect::<Result<Vec<_>, String>>()?).map_err(|e| e.to_string())?;
     let request = Request::new(
         types.uid(&query.principal.uid)?,
@@ -89,9 +91,9 @@ pub fn inputs(query: &Query, types: &Types) -> Result<Inputs, String> {
 }
 
 pub(super) fn entity(node: &Node, types: &Types) -> Result<Entity, String> {
-    let pairs = |map: &std::collections::BTreeMap<String, Value>| {
+    let pairs = |map: &Record| {
         map.iter()
-            .map(|(name, value)| Ok((name.clone(), expression(value, types)?)))
+            .map(|(name, value)| Ok((name.to_string(), expression(value, types)?)))
             .collect::<Result<Vec<_>, String>>()
     };
     let ancestors = node.ancestors.iter().filter(|uid| **uid != node.uid).map(|uid| types.uid(uid));
@@ -106,7 +108,7 @@ pub(super) fn entity(node: &Node, types: &Types) -> Result<Entity, String> {
 
 fn expression(value: &Value, types: &Types) -> Result<RestrictedExpression, String> {
     Ok(match value {
-        Value::String(text) => RestrictedExpression::new_string(text.clone()),
+        Value::String(text) => RestrictedExpression::new_string(text.to_string()),
         Value::Long(number) => RestrictedExpression::new_long(*number),
         Value::Bool(flag) => RestrictedExpression::new_bool(*flag),
         Value::Entity(uid) => RestrictedExpression::new_entity_uid(types.uid(uid)?),
@@ -114,10 +116,10 @@ fn expression(value: &Value, types: &Types) -> Result<RestrictedExpression, Stri
             RestrictedExpression::new_set(items.iter().map(|v| expression(v, types)).collect::<Result<Vec<_>, _>>()?)
         }
         Value::Record(fields) => {
-            let fields = fields.iter().map(|(name, value)| Ok((name.clone(), expression(value, types)?)));
+            let fields = fields.iter().map(|(name, value)| Ok((name.to_string(), expression(value, types)?)));
             RestrictedExpression::new_record(fields.collect::<Result<Vec<_>, String>>()?).map_err(|e| e.to_string())?
         }
-        Value::Time(milliseconds) => RestrictedExpression::new_datetime(datetime(*milliseconds)?),
+        Value::Time(milliseconds) => RestrictedExpression::new_datetime(datetime(*milliseconds)?.as_str()),
         Value::Duration(text) => RestrictedExpression::new_duration(text),
         Value::Ip(text) => RestrictedExpression::new_ip(text),
         Value::Decimal(text) => RestrictedExpression::new_decimal(text),
@@ -125,8 +127,8 @@ fn expression(value: &Value, types: &Types) -> Result<RestrictedExpression, Stri
 }
 
 /// Cedar's spelling of an instant.
-pub(super) fn datetime(milliseconds: i64) -> Result<String, String> {
+pub(super) fn datetime(milliseconds: i64) -> Result<SmolStr, String> {
     let time = jiff::Timestamp::from_millisecond(milliseconds);
     let time = time.map_err(|_| format!("{milliseconds} ms is no time"))?;
-    Ok(format!("{time:.3}"))
+    Ok(format_smolstr!("{time:.3}"))
 }

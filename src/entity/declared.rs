@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use smol_str::SmolStr;
+
 use super::Knowledge;
 use crate::query::{Additions, Facts, Node, Query, Uid};
 
@@ -36,7 +38,7 @@ fn of_workload(known: &dyn Knowledge, principal: &Node) -> Additions {
     let groups = known.workload_groups(&principal.uid.id).into_iter().flatten();
     additions.ancestors = groups.map(|group| Uid::new("Group", group)).collect();
     if let Some(facts) = known.workload_facts(&principal.uid.id) {
-        additions.attributes.insert("facts".to_owned(), facts.clone());
+        additions.attributes.insert(SmolStr::new_static("facts"), facts.clone());
     }
     additions
 }
@@ -44,7 +46,7 @@ fn of_workload(known: &dyn Knowledge, principal: &Node) -> Additions {
 fn of_service(known: &dyn Knowledge, resource: &Node) -> Additions {
     let mut additions = Additions::default();
     if let Some(facts) = service_id(&resource.uid.id).and_then(|service| known.service_facts(service)) {
-        additions.attributes.insert("facts".to_owned(), facts.clone());
+        additions.attributes.insert(SmolStr::new_static("facts"), facts.clone());
     }
     additions
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value as Json;
+use smol_str::SmolStr;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -207,9 +208,9 @@ impl Lookup {
     fn placed(&self, value: &Value) -> Facts {
         let mut facts = Facts::default();
         match &self.settings.fills {
-            Fills::Principal => drop(facts.principal.attributes.insert("facts".to_owned(), value.clone())),
-            Fills::Resource => drop(facts.resource.attributes.insert("facts".to_owned(), value.clone())),
-            Fills::Call { attribute } => drop(facts.call.insert(attribute.clone(), value.clone())),
+            Fills::Principal => drop(facts.principal.attributes.insert(SmolStr::new_static("facts"), value.clone())),
+            Fills::Resource => drop(facts.resource.attributes.insert(SmolStr::new_static("facts"), value.clone())),
+            Fills::Call { attribute } => drop(facts.call.insert(attribute.into(), value.clone())),
         }
         facts
     }
@@ -258,7 +259,7 @@ async fn ask(settings: &Settings, http: &Http, url: String, known: &dyn Knowledg
             let Value::Record(mut fields) = known.typed(FactsType::Call, &record).map_err(misfit)? else {
                 return Err(misfit("it is no record".to_owned()));
             };
-            fields.remove(attribute).ok_or_else(|| misfit("it lacks the attribute".to_owned()))?
+            fields.remove(attribute.as_str()).ok_or_else(|| misfit("it lacks the attribute".to_owned()))?
         }
     };
     Ok(Some(Arc::new(value)))

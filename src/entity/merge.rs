@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
+
 use super::unavailable;
 use crate::failure::Failure;
-use crate::query::{Additions, Facts, Node, Query, Uid, Value};
+use crate::query::{Additions, Facts, Node, Query, Record, Uid};
 
 /// Entity types whose place is fixed by an entity's id. A source that could add one would move a
 /// resource into another namespace, or a workload into another trust domain.
@@ -22,7 +24,7 @@ const FIXED: [&str; 8] = ["Namespace", "TrustDomain", "Service", "Route", "Path"
 pub fn merge(query: &Query, sources: Vec<(&str, Facts)>) -> Result<Facts, Failure> {
     let mut principal = Merge::new("principal", &query.principal);
     let mut resource = Merge::new("resource", &query.resource);
-    let nothing = BTreeMap::new();
+    let nothing = Record::new();
     let mut call = Fields::new("", "context.env.facts", &nothing);
     for (source, facts) in sources {
         principal.add(source, facts.principal)?;
@@ -75,17 +77,17 @@ struct Fields<'a> {
     /// `tag ` for tags.
     kind: &'static str,
     part: &'static str,
-    of_call: &'a BTreeMap<String, Value>,
-    values: BTreeMap<String, Value>,
-    givers: BTreeMap<String, &'a str>,
+    of_call: &'a Record,
+    values: Record,
+    givers: BTreeMap<SmolStr, &'a str>,
 }
 
 impl<'a> Fields<'a> {
-    fn new(kind: &'static str, part: &'static str, of_call: &'a BTreeMap<String, Value>) -> Self {
-        Self { kind, part, of_call, values: BTreeMap::new(), givers: BTreeMap::new() }
+    fn new(kind: &'static str, part: &'static str, of_call: &'a Record) -> Self {
+        Self { kind, part, of_call, values: Record::new(), givers: BTreeMap::new() }
     }
 
-    fn add(&mut self, source: &'a str, values: BTreeMap<String, Value>) -> Result<(), Failure> {
+    fn add(&mut self, source: &'a str, values: Record) -> Result<(), Failure> {
         for (name, value) in values {
             if let Some(earlier) = self.givers.get(&name) {
                 let Self { kind, part, .. } = self;

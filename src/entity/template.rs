@@ -8,6 +8,7 @@
 //! Scheme, host and port are literal, so that no caller chooses who is asked.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use smol_str::{SmolStr, ToSmolStr};
 
 use crate::query::{Keys, Node, Query, Reads, Value};
 
@@ -214,13 +215,13 @@ impl Variable {
         }
     }
 
-    fn value(&self, query: &Query) -> Result<String, Gap> {
+    fn value(&self, query: &Query) -> Result<SmolStr, Gap> {
         let text = match self.root {
             Root::Principal => of_entity(&query.principal, &self.steps, query),
             Root::Resource => of_entity(&query.resource, &self.steps, query),
             Root::Context => match self.steps.split_first() {
                 Some((Step::Field(name), steps)) => {
-                    query.context.get(name).and_then(|value| inside(value, steps, query))
+                    query.context.get(name.as_str()).and_then(|value| inside(value, steps, query))
                 }
                 Some((Step::Tag(_), _)) | None => None,
             },
@@ -238,22 +239,22 @@ impl Variable {
 /// A value that has no one text.
 struct NoText;
 
-fn of_entity(node: &Node, steps: &[Step], query: &Query) -> Option<Result<String, NoText>> {
+fn of_entity(node: &Node, steps: &[Step], query: &Query) -> Option<Result<SmolStr, NoText>> {
     let (first, rest) = steps.split_first()?;
     match first {
         // Everybody unknown shares one id, which names nobody.
         Step::Field(name) if name == "id" && rest.is_empty() => {
             (node.uid.kind != "Unauthenticated").then(|| Ok(node.uid.id.clone()))
         }
-        Step::Field(name) => inside(node.attributes.get(name)?, rest, query),
-        Step::Tag(key) => inside(node.tags.get(key)?, rest, query),
+        Step::Field(name) => inside(node.attributes.get(name.as_str())?, rest, query),
+        Step::Tag(key) => inside(node.tags.get(key.as_str())?, rest, query),
     }
 }
 
-fn inside(value: &Value, steps: &[Step], query: &Query) -> Option<Result<String, NoText>> {
+fn inside(value: &Value, steps: &[Step], query: &Query) -> Option<Result<SmolStr, NoText>> {
     let Some((first, rest)) = steps.split_first() else { return Some(text(value)) };
     match (value, first) {
-        (Value::Record(fields), Step::Field(name)) => inside(fields.get(name)?, rest, query),
+        (Value::Record(fields), Step::Field(name)) => inside(fields.get(name.as_str())?, rest, query),
         (Value::Entity(uid), _) => {
             let node = query.bags.iter().find(|node| node.uid == *uid)?;
             of_entity(node, steps, query)
@@ -273,11 +274,11 @@ fn inside(value: &Value, steps: &[Step], query: &Query) -> Option<Result<String,
     }
 }
 
-fn text(value: &Value) -> Result<String, NoText> {
+fn text(value: &Value) -> Result<SmolStr, NoText> {
     match value {
         Value::String(text) | Value::Ip(text) | Value::Decimal(text) => Ok(text.clone()),
-        Value::Long(number) => Ok(number.to_string()),
-        Value::Bool(truth) => Ok(truth.to_string()),
+        Value::Long(number) => Ok(number.to_smolstr()),
+        Value::Bool(truth) => Ok(truth.to_smolstr()),
         Value::Entity(uid) => Ok(uid.id.clone()),
         Value::Set(_) | Value::Record(_) | Value::Time(_) | Value::Duration(_) => Err(NoText),
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use super::*;
-use crate::query::Additions;
+use crate::query::{Additions, record};
 
 /// The workload that the tests ask about.
 pub const WEB: &str = "spiffe://cluster.local/ns/web/sa/frontend";
@@ -48,7 +48,7 @@ impl Knowledge for World {
                         serde_json::Value::String(text) => text.as_str().into(),
                         other => self.typed(FactsType::Call, other).unwrap_or_else(|_| other.to_string().into()),
                     };
-                    (name.clone(), value)
+                    (name.into(), value)
                 };
                 Ok(Value::Record(fields.iter().map(typed).collect()))
             }
@@ -60,25 +60,22 @@ impl Knowledge for World {
 /// A call of the frontend to `POST /v1/orders` of `shop/orders`, with a few facts to ask with.
 pub fn query() -> Query {
     let mut principal = Node::new(Uid::new("Workload", WEB));
-    principal.attributes.insert("namespace".to_owned(), "web".into());
-    principal.attributes.insert("proof".to_owned(), "mtls".into());
+    principal.set("namespace", "web");
+    principal.set("proof", "mtls");
     principal.ancestors.insert(Uid::new("Namespace", "web"));
     let mut resource = Node::new(Uid::new("Path", "shop/orders/v1/orders"));
-    resource.tags.insert("id".to_owned(), "42".into());
+    resource.tags.insert("id".into(), "42".into());
     resource.ancestors.extend([Uid::new("Service", "shop/orders"), Uid::new("Namespace", "shop")]);
     let bag = |name: &str, tags: &[(&str, Value)]| {
         let mut bag = Node::new(Uid::new("Bag", name));
-        bag.tags = tags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        bag.tags = tags.iter().map(|(key, value)| ((*key).into(), value.clone())).collect();
         bag
     };
-    let http = BTreeMap::from([
-        ("method".to_owned(), Value::from("POST")),
-        ("headers".to_owned(), Value::Entity(Uid::new("Bag", "headers"))),
-    ]);
-    let context = BTreeMap::from([
-        ("http".to_owned(), Value::Record(http)),
-        ("args".to_owned(), Value::Entity(Uid::new("Bag", "args"))),
-        ("tools".to_owned(), Value::texts(["a"])),
+    let http = record([("method", Value::from("POST")), ("headers", Value::Entity(Uid::new("Bag", "headers")))]);
+    let context = record([
+        ("http", Value::Record(http)),
+        ("args", Value::Entity(Uid::new("Bag", "args"))),
+        ("tools", Value::texts(["a"])),
     ]);
     let args = [
         ("/change", "CHG 7/é?".into()),
@@ -89,11 +86,11 @@ pub fn query() -> Query {
     ];
     Query {
         principal,
-        action: "POST".to_owned(),
+        action: "POST".into(),
         resource,
         context,
         bags: vec![bag("headers", &[("x-change", "CHG-9".into())]), bag("args", &args)],
-        namespace: "shop".to_owned(),
+        namespace: "shop".into(),
     }
 }
 
@@ -119,7 +116,7 @@ impl EntitySource for Slow {
     ) -> BoxFuture<'a, Result<Facts, Failure>> {
         async move {
             tokio::time::sleep(self.2).await;
-            Ok(Facts { call: [(self.1.to_owned(), "x".into())].into(), ..Facts::default() })
+            Ok(Facts { call: record([(self.1, "x".into())]), ..Facts::default() })
         }
         .boxed()
     }

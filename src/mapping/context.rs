@@ -1,11 +1,11 @@
 //! The facts of the call: environment, HTTP, and the maps of headers and query.
 
-use std::collections::BTreeMap;
+use smol_str::{SmolStr, ToSmolStr};
 
 use crate::call::headers::{HeaderProblem, folded, is_credential};
 use crate::call::{Body, Call, Target};
 use crate::failure::{Code, Failure};
-use crate::query::{Keys, Node, Reads, Uid, Value};
+use crate::query::{Keys, Node, Reads, Record, Uid, Value, record};
 
 use super::action::Asked;
 use super::inside;
@@ -15,20 +15,19 @@ use crate::identity::Identity;
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     /// The context's record.
-    pub record: BTreeMap<String, Value>,
+    pub record: Record,
     /// Entities that hold dynamic maps.
     pub bags: Vec<Node>,
 }
 
 impl Parts {
-    pub(super) fn set(&mut self, name: &str, value: impl Into<Value>) {
-        self.record.insert(name.to_owned(), value.into());
+    pub(super) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
+        self.record.insert(SmolStr::new_static(name), value.into());
     }
 
     /// Adds a map under `name`; the bag's id is its name, and it exists for this call only.
-    pub(super) fn set_bag(&mut self, kind: &str, name: &str, tags: BTreeMap<String, Value>) {
-        let mut node = Node::new(Uid::new(kind, name));
-        node.tags = tags;
+    pub(super) fn set_bag(&mut self, kind: &'static str, name: &'static str, tags: Record) {
+        let node = bag(kind, name, tags);
         self.set(name, Value::Entity(node.uid.clone()));
         self.bags.push(node);
     }
@@ -45,56 +44,49 @@ pub fn context(
     asked: &Asked,
     reads: &Reads,
     listener: &str,
-) -> Result<(BTreeMap<String, Value>, Vec<Node>), Failure> {
+) -> Result<(Record, Vec<Node>), Failure> {
     let mut parts = Parts::default();
-    let headers = bag("headers", headers(call, reads)?);
-    let query = bag("query", query(call, &reads.query)?);
-    let mut http: BTreeMap<String, Value> = [
+    let headers = bag("Bag", "headers", headers(call, reads)?);
+    let query = bag("Bag", "query", query(call, &reads.query)?);
+    let mut http = record([
         ("method", Value::from(call.method.as_str())),
         ("host", call.host.name().into()),
         ("path", asked.path.as_str().into()),
         ("headers", Value::Entity(headers.uid.clone())),
         ("query", Value::Entity(query.uid.clone())),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect();
+    ]);
     if let Body::Complete(bytes) = &call.body
         && let Ok(length) = i64::try_from(bytes.len())
     {
-        http.insert("bodyBytes".to_owned(), Value::Long(length));
+        http.insert(SmolStr::new_static("bodyBytes"), Value::Long(length));
     }
     parts.set("env", Value::Record(env(call, listener)));
     parts.set("http", Value::Record(http));
     parts.bags.extend([headers, query]);
     inside::add(asked, reads, &mut parts)?;
     if let Some(task) = &identity.task {
-        let params = task.params.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect();
+        let params = task.params.iter().map(|(name, text)| (name.into(), text.as_str().into())).collect();
         parts.set_bag("Bag", "taskParams", params);
     }
     Ok((parts.record, parts.bags))
 }
 
-fn env(call: &Call, listener: &str) -> BTreeMap<String, Value> {
-    let mut env = BTreeMap::new();
-    env.insert("now".to_owned(), Value::Time(call.received_at.0));
-    env.insert("listener".to_owned(), listener.into());
+fn env(call: &Call, listener: &str) -> Record {
+    let mut env = record([("now", Value::Time(call.received_at.0)), ("listener", listener.into())]);
     if let Some(address) = call.peer.address {
-        env.insert("sourceIp".to_owned(), Value::Ip(address.to_canonical().to_string()));
+        env.insert(SmolStr::new_static("sourceIp"), Value::Ip(address.to_canonical().to_smolstr()));
     }
     env
 }
 
 /// A map as an entity. The name says what it is; it exists for this call only.
-fn bag(name: &str, entries: BTreeMap<String, String>) -> Node {
-    let mut node = Node::new(Uid::new("Bag", name));
-    node.tags = entries.into_iter().map(|(key, text)| (key, Value::String(text))).collect();
-    node
+fn bag(kind: &'static str, name: &'static str, tags: Record) -> Node {
+    Node { tags, ..Node::new(Uid::new(kind, SmolStr::new_static(name))) }
 }
 
 /// The headers that a policy judging this call can read; credentials never.
-fn headers(call: &Call, reads: &Reads) -> Result<BTreeMap<String, String>, Failure> {
-    let mut entries = BTreeMap::new();
+fn headers(call: &Call, reads: &Reads) -> Result<Record, Failure> {
+    let mut entries = Record::new();
     let names: Vec<&str> = match &reads.headers {
         Keys::All => call.headers.iter().map(|(name, _)| name).collect(),
         Keys::Some(names) => names.iter().map(String::as_str).collect(),
@@ -118,7 +110,7 @@ fn headers(call: &Call, reads: &Reads) -> Result<BTreeMap<String, String>, Failu
             let detail = format!("header `{name}` may be two headers that the proxy joined");
             return Err(Failure::new(Code::HeaderDuplicated, detail));
         }
-        entries.insert(name.to_owned(), value.to_owned());
+        entries.insert(name.into(), value.into());
     }
     Ok(entries)
 }
@@ -146,8 +138,8 @@ fn other_spelling<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
 }
 
 /// The query's keys that a policy judging this call can read.
-fn query(call: &Call, reads: &Keys) -> Result<BTreeMap<String, String>, Failure> {
-    let mut entries = BTreeMap::new();
+fn query(call: &Call, reads: &Keys) -> Result<Record, Failure> {
+    let mut entries = Record::new();
     let nothing_read = matches!(reads, Keys::Some(keys) if keys.is_empty());
     let raw = match &call.target {
         Target::Path { query: Some(raw), .. } if !nothing_read => raw,
@@ -159,7 +151,7 @@ fn query(call: &Call, reads: &Keys) -> Result<BTreeMap<String, String>, Failure>
         if !reads.contains(&key) {
             continue;
         }
-        if entries.insert(key.clone(), value).is_some() {
+        if entries.insert(key.clone(), value.into()).is_some() {
             return Err(Failure::new(Code::QueryRefused, format!("query key `{}` occurs twice", key.escape_debug())));
         }
     }
@@ -167,7 +159,7 @@ fn query(call: &Call, reads: &Keys) -> Result<BTreeMap<String, String>, Failure>
 }
 
 /// One reading of a query's text, or refusal: servers differ about `;`, broken escapes and other encodings.
-fn decoded(text: &str) -> Result<String, Failure> {
+fn decoded(text: &str) -> Result<SmolStr, Failure> {
     let refuse = |detail: &str| Err(Failure::new(Code::QueryRefused, detail));
     if text.contains([';', '#']) {
         return refuse("the query holds a separator that servers read differently");
@@ -178,7 +170,7 @@ fn decoded(text: &str) -> Result<String, Failure> {
     }
     let plain = text.replace('+', " ");
     match percent_encoding::percent_decode_str(&plain).decode_utf8() {
-        Ok(text) if !text.chars().any(char::is_control) => Ok(text.into_owned()),
+        Ok(text) if !text.chars().any(char::is_control) => Ok(text.into()),
         Ok(_) => refuse("the query holds a control character"),
         Err(_) => refuse("the query is not UTF-8"),
     }

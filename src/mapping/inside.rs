@@ -3,12 +3,12 @@
 //! Only values that a policy judging the call can read are looked at; what they read has one exact value or the
 //! call is refused.
 
-use std::collections::BTreeMap;
+use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 use crate::body::json::{Node, Number, Value as Inner};
 use crate::body::{a2a, llm, mcp, shown, spelling};
 use crate::failure::{Code, Failure};
-use crate::query::{ANYWHERE, Keys, Reads, Value};
+use crate::query::{ANYWHERE, Keys, Reads, Record, Value};
 
 use super::action::{Asked, What};
 use super::context::Parts;
@@ -87,7 +87,7 @@ fn llm(request: &llm::Request, parts: &mut Parts) {
         ("hostedServers", &request.hosted_servers),
         ("hostedOrigins", &request.hosted_origins),
     ] {
-        parts.set(name, Value::texts(set.iter().cloned()));
+        parts.set(name, Value::texts(set));
     }
 }
 
@@ -99,10 +99,10 @@ fn in_another_case(key: &str) -> Failure {
 /// The values of a body that are read, by JSON pointer.
 #[derive(Debug, Default)]
 struct Values {
-    args: BTreeMap<String, Value>,
-    numbers: BTreeMap<String, Value>,
-    decimals: BTreeMap<String, Value>,
-    kinds: BTreeMap<String, Value>,
+    args: Record,
+    numbers: Record,
+    decimals: Record,
+    kinds: Record,
 }
 
 impl Values {
@@ -118,7 +118,7 @@ impl Values {
                         return Err(in_another_case(key));
                     }
                     if let Some(value) = document.pointer(pointer) {
-                        values.add(pointer, value, numbers)?;
+                        values.add(&pointer.into(), value, numbers)?;
                     }
                 }
             }
@@ -131,7 +131,7 @@ impl Values {
                     Failure::new(Code::BodyRefused, detail)
                 })?;
                 for (pointer, value) in all {
-                    values.add(&pointer, value, numbers)?;
+                    values.add(&pointer.into(), value, numbers)?;
                 }
             }
         }
@@ -147,7 +147,7 @@ impl Values {
         let mut found = Vec::new();
         named(name, document, &mut found);
         let Some((first, others)) = found.split_first() else { return Ok(()) };
-        let key = format!("{ANYWHERE}{name}");
+        let key = format_smolstr!("{ANYWHERE}{name}");
         if others.iter().all(|other| other == first) {
             return self.add(&key, *first, numbers);
         }
@@ -155,35 +155,35 @@ impl Values {
         Ok(())
     }
 
-    fn add(&mut self, pointer: &str, value: Node<'_>, numbers: bool) -> Result<(), Failure> {
+    fn add(&mut self, pointer: &SmolStr, value: Node<'_>, numbers: bool) -> Result<(), Failure> {
         let (kind, text) = match value.value() {
-            Inner::Null => ("null", Some("null".to_owned())),
-            Inner::Bool(flag) => ("boolean", Some(flag.to_string())),
+            Inner::Null => ("null", Some(SmolStr::new_static("null"))),
+            Inner::Bool(flag) => ("boolean", Some(flag.to_smolstr())),
             Inner::Number(number) => ("number", Some(self.number(pointer, number, numbers)?)),
-            Inner::Text(text) => ("string", Some(text.to_owned())),
+            Inner::Text(text) => ("string", Some(text.into())),
             Inner::List(_) => ("list", None),
             Inner::Object(_) => ("object", None),
         };
-        self.kinds.insert(pointer.to_owned(), kind.into());
+        self.kinds.insert(pointer.clone(), kind.into());
         if let Some(text) = text {
-            self.args.insert(pointer.to_owned(), Value::String(text));
+            self.args.insert(pointer.clone(), Value::String(text));
         }
         Ok(())
     }
 
     /// The number's canonical text; by value, so that `1e3` and `1000.0` are the same number.
-    fn number(&mut self, pointer: &str, number: Number<'_>, is_read: bool) -> Result<String, Failure> {
+    fn number(&mut self, pointer: &SmolStr, number: Number<'_>, is_read: bool) -> Result<SmolStr, Failure> {
         if let Some(integer) = number.to_i64() {
-            self.numbers.insert(pointer.to_owned(), Value::Long(integer));
+            self.numbers.insert(pointer.clone(), Value::Long(integer));
         } else if let Some(decimal) = number.to_decimal() {
-            self.decimals.insert(pointer.to_owned(), Value::Decimal(decimal));
+            self.decimals.insert(pointer.clone(), Value::Decimal(decimal.into()));
         } else if is_read {
             // A forbid that compares it would silently not apply.
             let detail =
                 format!("the number at `{}` fits neither a 64-bit integer nor a decimal", pointer.escape_debug());
             return Err(Failure::new(Code::NumberRefused, detail));
         }
-        Ok(number.canonical())
+        Ok(number.canonical().into())
     }
 }
 
@@ -226,7 +226,7 @@ mod tests {
             let values =
                 Values::of(parse(text.as_bytes(), Limits::default()).unwrap().node(), &Keys::default(), &reads)
                     .unwrap();
-            let tag = |tags: &BTreeMap<String, Value>| tags.get("**/id").cloned();
+            let tag = |tags: &Record| tags.get("**/id").cloned();
             assert_eq!(tag(&values.kinds), kind.map(Value::from), "{text}");
             assert_eq!(tag(&values.args), value.map(Value::from), "{text}");
         }

@@ -1,11 +1,11 @@
 //! Who asks, as an entity.
 
-use std::collections::BTreeMap;
+use smol_str::{SmolStr, format_smolstr};
 
 use super::task::task_record;
 use crate::catalog::{Catalog, Service};
 use crate::identity::{Identity, Token, Workload};
-use crate::query::{Node, Uid, Value};
+use crate::query::{Node, Uid, Value, record};
 
 /// The principal of a query. What its task lists is said in terms of the called service and of the catalogue.
 #[must_use]
@@ -16,10 +16,10 @@ pub fn principal(identity: &Identity, home: &str, service: &Service, catalog: &C
     };
     // A task is one workload's: without a workload there is none.
     if let (Some(_), Some(task)) = (&identity.workload, &identity.task) {
-        node.attributes.insert("task".to_owned(), task_record(task, service, catalog));
+        node.set("task", task_record(task, service, catalog));
     }
     if let Some(token) = &identity.token {
-        node.attributes.insert("token".to_owned(), token_record(token));
+        node.set("token", token_record(token));
     }
     node
 }
@@ -27,16 +27,17 @@ pub fn principal(identity: &Identity, home: &str, service: &Service, catalog: &C
 fn workload_node(workload: &Workload, home: &str) -> Node {
     let id = &workload.id;
     let domain = id.trust_domain();
-    let mut node = Node::new(Uid::new("Workload", id.as_str()));
-    node.attributes.insert("spiffeId".to_owned(), id.as_str().into());
-    node.attributes.insert("trustDomain".to_owned(), domain.into());
-    node.attributes.insert("proof".to_owned(), workload.proof.as_str().into());
+    let uid = Uid::new("Workload", id.as_str());
+    let mut node = Node::new(uid.clone());
+    node.set("spiffeId", uid.id);
+    node.set("trustDomain", domain);
+    node.set("proof", workload.proof.as_str());
     node.ancestors.insert(Uid::new("TrustDomain", domain));
     if let Some((namespace, account)) = id.account() {
         // A federated domain inherits nothing: its namespaces carry its name.
-        let namespace = if domain == home { namespace.to_owned() } else { format!("{domain}/{namespace}") };
-        node.attributes.insert("namespace".to_owned(), namespace.clone().into());
-        node.attributes.insert("serviceAccount".to_owned(), account.into());
+        let namespace = if domain == home { namespace.into() } else { format_smolstr!("{domain}/{namespace}") };
+        node.set("namespace", namespace.clone());
+        node.set("serviceAccount", account);
         node.ancestors.insert(Uid::new("Namespace", namespace));
     }
     node
@@ -45,37 +46,34 @@ fn workload_node(workload: &Workload, home: &str) -> Node {
 /// The schema's `Token`.
 fn token_record(token: &Token) -> Value {
     let issued = token.issued_at.map(|issued| token.expires_at.seconds().saturating_sub(issued.seconds()));
-    let mut record: BTreeMap<String, Value> = [
+    let mut record = record([
         ("issuer", token.issuer.as_str().into()),
         ("subject", token.subject.as_str().into()),
         ("kind", token.kind.as_str().into()),
-        ("audiences", Value::texts(token.audiences.iter().cloned())),
-        ("scopesClaimed", Value::texts(token.scopes_claimed.iter().cloned())),
-        ("scopesProven", Value::texts(token.scopes_proven.iter().cloned())),
-        ("roles", Value::texts(token.roles.iter().cloned())),
+        ("audiences", Value::texts(&token.audiences)),
+        ("scopesClaimed", Value::texts(&token.scopes_claimed)),
+        ("scopesProven", Value::texts(&token.scopes_proven)),
+        ("roles", Value::texts(&token.roles)),
         ("binding", token.binding.as_str().into()),
         ("isUser", Value::Bool(token.is_user)),
         ("expiresAt", Value::Time(token.expires_at.0)),
         // Without `iat` nobody knows how long it lives; the longest reading is the careful one.
         ("lifetimeSeconds", Value::Long(issued.unwrap_or(i64::MAX))),
         ("actorDepth", Value::Long(i64::from(token.actor_depth))),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect();
+    ]);
     let texts =
         [("clientId", &token.client_id), ("tokenId", &token.token_id), ("acr", &token.acr), ("actor", &token.actor)];
     for (name, text) in texts {
         if let Some(text) = text {
-            record.insert(name.to_owned(), text.as_str().into());
+            record.insert(SmolStr::new_static(name), text.as_str().into());
         }
     }
     if let Some(amr) = &token.amr {
-        record.insert("amr".to_owned(), Value::texts(amr.iter().cloned()));
+        record.insert(SmolStr::new_static("amr"), Value::texts(amr));
     }
     for (name, time) in [("authTime", token.auth_time), ("issuedAt", token.issued_at)] {
         if let Some(time) = time {
-            record.insert(name.to_owned(), Value::Time(time.0));
+            record.insert(SmolStr::new_static(name), Value::Time(time.0));
         }
     }
     Value::Record(record)

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use smol_str::{SmolStr, format_smolstr};
+
 use crate::call::CanonicalPath;
 use crate::catalog::Service;
 use crate::catalog::routes::{self, Scopes};
@@ -31,32 +33,41 @@ fn groups(names: &BTreeSet<String>) -> impl Iterator<Item = Uid> + '_ {
     names.iter().map(|name| Uid::new("Group", name.as_str()))
 }
 
+/// Id of what a service has under this name.
+pub(super) fn within(service: &Service, name: &str) -> SmolStr {
+    format_smolstr!("{}/{name}", service.id)
+}
+
+/// An `id` that ends with `name`, cut so that it ends with this `prefix` of the name.
+fn cut_to<'a>(prefix: &str, name: &str, id: &'a str) -> &'a str {
+    name.strip_prefix(prefix).and_then(|rest| id.strip_suffix(rest)).unwrap_or(id)
+}
+
 /// `Path::"shop/orders/v1/orders/42"`: inside its prefixes, the routes that match, and their groups.
 fn path_node(service: &Service, method: &str, path: &CanonicalPath) -> Node {
-    let id = |prefix: &str| Uid::new("Path", format!("{}{prefix}", service.id));
-    let mut node = Node::new(id(path.as_str()));
+    let id = format_smolstr!("{}{path}", service.id);
+    let mut node = Node::new(Uid::new("Path", id.clone()));
     let prefixes = path.prefixes().filter(|prefix| *prefix != path.as_str());
-    node.ancestors.extend(prefixes.map(id));
+    node.ancestors.extend(prefixes.map(|prefix| Uid::new("Path", cut_to(prefix, path.as_str(), &id))));
     let found = routes::matching(&service.routes, method, path);
-    node.ancestors.extend(found.routes.iter().map(|name| Uid::new("Route", format!("{}/{name}", service.id))));
+    node.ancestors.extend(found.routes.iter().map(|name| Uid::new("Route", within(service, name))));
     node.ancestors.extend(groups(&found.groups));
-    let labels = service.labels.union(&found.labels).cloned();
-    node.attributes.insert("labels".to_owned(), Value::texts(labels));
+    node.set("labels", Value::texts(service.labels.union(&found.labels)));
     for (name, scopes) in [("requiredScopes", found.required), ("acceptableScopes", found.acceptable)] {
         if let Some(scopes) = scopes {
-            node.attributes.insert(name.to_owned(), Value::texts(scopes));
+            node.set(name, Value::texts(scopes));
         }
     }
-    node.tags = found.captures.into_iter().map(|(name, text)| (name, Value::String(text))).collect();
+    node.tags = found.captures.into_iter().map(|(name, text)| (name.into(), text.into())).collect();
     node
 }
 
 /// `Method::"shop/inventory/shop.v1.Inventory/Get"` inside `Method::"shop/inventory/shop.v1.Inventory"`.
 fn method_node(service: &Service, grpc_service: &str, method: &str) -> Node {
-    let whole = format!("{}/{grpc_service}", service.id);
-    let mut node = Node::new(Uid::new("Method", format!("{whole}/{method}")));
+    let whole = within(service, grpc_service);
+    let mut node = Node::new(Uid::new("Method", format_smolstr!("{whole}/{method}")));
     node.ancestors.insert(Uid::new("Method", whole));
-    node.attributes.insert("labels".to_owned(), Value::texts(service.labels.iter().cloned()));
+    node.set("labels", Value::texts(&service.labels));
     let exact = service.methods.get(&format!("{grpc_service}/{method}"));
     let scopes: Option<&Scopes> = exact.or_else(|| service.methods.get(grpc_service));
     node.attributes.extend(scopes.into_iter().flat_map(scope_facts));
@@ -64,10 +75,10 @@ fn method_node(service: &Service, grpc_service: &str, method: &str) -> Node {
 }
 
 /// What is needed, and what may be there beside it; as far as the catalogue says.
-fn scope_facts(scopes: &Scopes) -> impl Iterator<Item = (String, Value)> {
-    let needed = scopes.required.iter().map(|required| ("requiredScopes", Value::texts(required.iter().cloned())));
+fn scope_facts(scopes: &Scopes) -> impl Iterator<Item = (SmolStr, Value)> {
+    let needed = scopes.required.iter().map(|required| ("requiredScopes", Value::texts(required)));
     let tolerated = scopes.acceptable().map(|scopes| ("acceptableScopes", Value::texts(scopes)));
-    needed.chain(tolerated).map(|(name, scopes)| (name.to_owned(), scopes))
+    needed.chain(tolerated).map(|(name, scopes)| (SmolStr::new_static(name), scopes))
 }
 
 fn mcp_node(service: &Service, ask: &mcp::Ask) -> Node {
@@ -76,8 +87,8 @@ fn mcp_node(service: &Service, ask: &mcp::Ask) -> Node {
         mcp::Ask::CallTool { name, .. } => tool_node(service, name),
         mcp::Ask::ReadResource { uri } | mcp::Ask::SubscribeResource { uri } => resource_node(service, uri),
         mcp::Ask::GetPrompt { name, .. } => {
-            let mut node = Node::new(Uid::new("Prompt", format!("{}/{name}", service.id)));
-            node.attributes.insert("name".to_owned(), name.as_str().into());
+            let mut node = Node::new(Uid::new("Prompt", within(service, name)));
+            node.set("name", name.as_str());
             node
         }
         mcp::Ask::UseServer { .. } => return Node::new(server),
@@ -91,13 +102,14 @@ fn mcp_node(service: &Service, ask: &mcp::Ask) -> Node {
 /// About a tool that the catalogue does not list nothing is known: its effect is `unknown`, and it may reach
 /// anywhere, so it counts as external.
 fn tool_node(service: &Service, name: &str) -> Node {
-    let mut node = Node::new(Uid::new("Tool", format!("{}/{name}", service.id)));
+    let mut node = Node::new(Uid::new("Tool", within(service, name)));
     let known = service.tools.get(name);
-    let tool = known.cloned().unwrap_or_default();
-    node.attributes.insert("name".to_owned(), name.into());
-    node.attributes.insert("effect".to_owned(), tool.effect.as_str().into());
-    node.attributes.insert("external".to_owned(), Value::Bool(tool.external || known.is_none()));
-    node.attributes.insert("labels".to_owned(), Value::texts(service.labels.union(&tool.labels).cloned()));
+    let unknown = Default::default();
+    let tool = known.unwrap_or(&unknown);
+    node.set("name", name);
+    node.set("effect", tool.effect.as_str());
+    node.set("external", Value::Bool(tool.external || known.is_none()));
+    node.set("labels", Value::texts(service.labels.union(&tool.labels)));
     node.attributes.extend(tool.scopes.iter().flat_map(scope_facts));
     node.ancestors.extend(groups(&tool.groups));
     node
@@ -105,11 +117,11 @@ fn tool_node(service: &Service, name: &str) -> Node {
 
 /// `McpResource::"agents/tickets/ticket://4711/notes"` inside its prefixes by whole segments.
 fn resource_node(service: &Service, uri: &str) -> Node {
-    let id = |uri: &str| Uid::new("McpResource", format!("{}/{uri}", service.id));
-    let mut node = Node::new(id(uri));
-    node.attributes.insert("uri".to_owned(), uri.into());
-    node.attributes.insert("labels".to_owned(), Value::texts(service.labels.iter().cloned()));
-    node.ancestors.extend(uri_prefixes(uri).map(id));
+    let id = within(service, uri);
+    let mut node = Node::new(Uid::new("McpResource", id.clone()));
+    node.set("uri", uri);
+    node.set("labels", Value::texts(&service.labels));
+    node.ancestors.extend(uri_prefixes(uri).map(|prefix| Uid::new("McpResource", cut_to(prefix, uri, &id))));
     node
 }
 
@@ -126,10 +138,11 @@ pub fn uri_prefixes(uri: &str) -> impl Iterator<Item = &str> {
 }
 
 fn model_node(service: &Service, name: &str) -> Node {
-    let mut node = Node::new(Uid::new("Model", format!("{}/{name}", service.id)));
-    let model = service.models.get(name).cloned().unwrap_or_default();
-    node.attributes.insert("name".to_owned(), name.into());
-    node.attributes.insert("labels".to_owned(), Value::texts(service.labels.union(&model.labels).cloned()));
+    let mut node = Node::new(Uid::new("Model", within(service, name)));
+    let unknown = Default::default();
+    let model = service.models.get(name).unwrap_or(&unknown);
+    node.set("name", name);
+    node.set("labels", Value::texts(service.labels.union(&model.labels)));
     node.ancestors.extend(groups(&model.groups));
     node
 }
@@ -160,6 +173,29 @@ mod tests {
                 assert_eq!(found("requiredScopes"), required.clone().map(Value::texts));
                 assert_eq!(found("acceptableScopes"), tolerated.clone().map(Value::texts));
             }
+        }
+    }
+
+    #[test]
+    fn a_path_and_a_uri_lie_in_what_the_beginnings_of_their_ids_name() {
+        let service = Service { id: "a/b".to_owned(), ..Service::default() };
+        let path = |path: &str| path_node(&service, "GET", &CanonicalPath::parse(path).unwrap());
+        let beyond_23_bytes = ["a/b/", "a/b/v1", "a/b/v1/orders", "a/b/v1/orders/4711-4712"];
+        for (node, kind, id, above) in [
+            (path("/"), "Path", "a/b/", &[][..]),
+            (path("/v1"), "Path", "a/b/v1", &["a/b/"]),
+            (path("/v1/v1"), "Path", "a/b/v1/v1", &["a/b/", "a/b/v1"]),
+            (path("/v1/orders/4711-4712/v1"), "Path", "a/b/v1/orders/4711-4712/v1", &beyond_23_bytes),
+            (
+                resource_node(&service, "crm://a/b?c"),
+                "McpResource",
+                "a/b/crm://a/b?c",
+                &["a/b/crm://a", "a/b/crm://a/b"],
+            ),
+            (resource_node(&service, "urn:1/2"), "McpResource", "a/b/urn:1/2", &[]),
+        ] {
+            assert_eq!(node.uid, Uid::new(kind, id));
+            assert_eq!(node.ancestors, above.iter().map(|id| Uid::new(kind, *id)).collect(), "{id}");
         }
     }
 

@@ -5,20 +5,23 @@
 //! A name that is not understood, or that names nothing catalogued, is left out: a list that is shorter than
 //! its issuer meant narrows the task, and never widens it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use smol_str::{SmolStr, format_smolstr};
 
 use super::address::Address;
+use super::resource::within;
 use crate::call::CanonicalPath;
 use crate::catalog::{Catalog, Protocol, Service};
 use crate::identity::Task;
-use crate::query::{Uid, Value};
+use crate::query::{Uid, Value, record};
 
 /// The schema's `Task`.
 ///
 /// It is `active` as far as its token says; whether it was ended since, a look-up says (`context.env.facts`).
 #[must_use]
 pub fn task_record(task: &Task, service: &Service, catalog: &Catalog) -> Value {
-    let record: BTreeMap<String, Value> = [
+    Value::Record(record([
         ("id", task.id.as_str().into()),
         ("active", Value::Bool(true)),
         ("expiresAt", Value::Time(task.expires_at.0)),
@@ -27,16 +30,12 @@ pub fn task_record(task: &Task, service: &Service, catalog: &Catalog) -> Value {
         ("resources", entities("McpResource", &task.resources, |uri| resource(uri, service))),
         ("paths", entities("Path", &task.paths, |text| path(text, catalog))),
         ("peers", entities("Peer", &task.peers, |text| peer(text, catalog))),
-        ("models", entities("Model", &task.models, |name| Some(format!("{}/{name}", service.id)))),
+        ("models", entities("Model", &task.models, |name| Some(within(service, name)))),
         ("servers", Value::texts(servers(task))),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect();
-    Value::Record(record)
+    ]))
 }
 
-fn entities(kind: &str, names: &BTreeSet<String>, id: impl Fn(&str) -> Option<String>) -> Value {
+fn entities(kind: &'static str, names: &BTreeSet<String>, id: impl Fn(&str) -> Option<SmolStr>) -> Value {
     let named = names.iter().filter(|name| !name.is_empty());
     Value::Set(named.filter_map(|name| id(name)).map(|id| Value::Entity(Uid::new(kind, id))).collect())
 }
@@ -45,13 +44,13 @@ fn entities(kind: &str, names: &BTreeSet<String>, id: impl Fn(&str) -> Option<St
 /// `https://tickets.example/mcp/tickets.get` or `tickets.example/tickets.get`, for a host of an MCP server.
 ///
 /// A name with `/` is never the called service's own: it could be meant for a service that the catalogue no longer has.
-fn tool(name: &str, called: &Service, catalog: &Catalog) -> Option<String> {
+fn tool(name: &str, called: &Service, catalog: &Catalog) -> Option<SmolStr> {
     if !name.contains('/') {
-        return Some(format!("{}/{name}", called.id));
+        return Some(within(called, name));
     }
     if let Some((service, tool)) = of_service(name, catalog) {
         let tool = tool.strip_prefix('/').filter(|tool| !tool.is_empty())?;
-        return Some(format!("{}/{tool}", service.id));
+        return Some(within(service, tool));
     }
     let address = Address::read(name)?;
     let service = catalog.service_by_host(address.host()).filter(|service| service.protocol == Protocol::Mcp)?;
@@ -61,7 +60,7 @@ fn tool(name: &str, called: &Service, catalog: &Catalog) -> Option<String> {
     // The endpoint or the host alone is a server, and no tool.
     let tool = if path == endpoint { None } else { below(endpoint.trim_end_matches('/')).or_else(|| below("")) };
     let tool = tool.filter(|tool| !tool.is_empty())?;
-    Some(format!("{}/{tool}", service.id))
+    Some(within(service, tool))
 }
 
 /// The service whose id the text begins with, and what follows it: nothing, or `/` and more.
@@ -72,16 +71,16 @@ fn of_service<'a, 'c>(text: &'a str, catalog: &'c Catalog) -> Option<(&'c Servic
 }
 
 /// A URI with everything below it, spelt as the ancestors of a resource are: without the slash at its end.
-fn resource(uri: &str, called: &Service) -> Option<String> {
+fn resource(uri: &str, called: &Service) -> Option<SmolStr> {
     let uri = uri.strip_suffix('/').unwrap_or(uri);
     let (scheme, rest) = uri.split_once(':')?;
     // `ticket://` alone would be every ticket.
     let names_something = !scheme.is_empty() && !rest.trim_start_matches('/').is_empty();
-    names_something.then(|| format!("{}/{uri}", called.id))
+    names_something.then(|| within(called, uri))
 }
 
 /// `shop/orders/v1` or `https://orders.example/v1`, with everything below it. A path alone names no service.
-fn path(text: &str, catalog: &Catalog) -> Option<String> {
+fn path(text: &str, catalog: &Catalog) -> Option<SmolStr> {
     let (service, path) = match of_service(text, catalog) {
         Some((service, "")) => (service, CanonicalPath::parse("/")),
         Some((_, rest)) if rest.contains(['?', '#']) => return None,
@@ -93,19 +92,19 @@ fn path(text: &str, catalog: &Catalog) -> Option<String> {
         }
     };
     match path {
-        Ok(path) => Some(format!("{}{path}", service.id)),
+        Ok(path) => Some(format_smolstr!("{}{path}", service.id)),
         Err(_) => None,
     }
 }
 
 /// An agent by its service's id, its host or any URL of that host.
-fn peer(text: &str, catalog: &Catalog) -> Option<String> {
+fn peer(text: &str, catalog: &Catalog) -> Option<SmolStr> {
     let service = match of_service(text, catalog) {
         Some((service, "")) => Some(service),
         Some(_) => None,
         None => catalog.service_by_host(Address::read(text)?.host()),
     };
-    service.map(|service| service.id.clone())
+    service.map(|service| service.id.as_str().into())
 }
 
 /// Canonical URLs of servers; the origin of each agent, and of each server that is named by its origin alone;

@@ -3,6 +3,8 @@
 //! Split at load, before any value exists, so that no value can add an item or a variable.
 //! `$$` is a dollar sign, `\,` a comma and `\\` a backslash.
 
+use smol_str::{SmolStr, ToSmolStr};
+
 use crate::query::{Query, Value};
 
 /// A text with variables.
@@ -174,14 +176,14 @@ impl Variable {
             }));
         }
         let mut value = match self.root {
-            Root::Principal => query.principal.attributes.get(first)?,
-            Root::Resource => query.resource.attributes.get(first)?,
-            Root::Context => query.context.get(first)?,
+            Root::Principal => query.principal.attributes.get(first.as_str())?,
+            Root::Resource => query.resource.attributes.get(first.as_str())?,
+            Root::Context => query.context.get(first.as_str())?,
             Root::Action => return None,
         };
         for name in below {
             value = match value {
-                Value::Record(record) => record.get(name)?,
+                Value::Record(record) => record.get(name.as_str())?,
                 Value::Entity(uid) if name == "id" => return Some(Value::String(uid.id.clone())),
                 Value::Entity(_) | Value::String(_) | Value::Long(_) | Value::Bool(_) | Value::Set(_) => return None,
                 Value::Time(_) | Value::Duration(_) | Value::Ip(_) | Value::Decimal(_) => return None,
@@ -192,16 +194,16 @@ impl Variable {
 }
 
 /// A value as text: sets sorted and joined by a blank.
-fn text_of(value: &Value) -> Option<String> {
+fn text_of(value: &Value) -> Option<SmolStr> {
     match value {
         Value::String(text) | Value::Ip(text) | Value::Decimal(text) | Value::Duration(text) => Some(text.clone()),
-        Value::Long(number) | Value::Time(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Long(number) | Value::Time(number) => Some(number.to_smolstr()),
+        Value::Bool(flag) => Some(flag.to_smolstr()),
         Value::Entity(uid) => Some(uid.id.clone()),
         Value::Set(items) => {
             let mut texts = items.iter().map(text_of).collect::<Option<Vec<_>>>()?;
             texts.sort();
-            Some(texts.join(" "))
+            Some(texts.join(" ").into())
         }
         Value::Record(_) => None,
     }
@@ -248,18 +250,18 @@ pub fn assignments(text: &str) -> Result<Vec<(String, Template)>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::{Node, Uid};
+    use crate::query::{Node, Uid, record};
 
     fn query() -> Query {
         let mut principal = Node::new(Uid::new("Workload", "spiffe://a/b"));
-        let facts = [("team".to_owned(), Value::from("blue\r\nx: y"))].into();
-        principal.attributes.insert("facts".into(), Value::Record(facts));
-        principal.attributes.insert("roles".into(), Value::texts(["b", "a"]));
+        let facts = record([("team", Value::from("blue\r\nx: y"))]);
+        principal.set("facts", Value::Record(facts));
+        principal.set("roles", Value::texts(["b", "a"]));
         Query {
             principal,
             action: "GET".into(),
             resource: Node::new(Uid::new("Path", "shop/orders/")),
-            context: [("n".to_owned(), Value::Long(7))].into(),
+            context: record([("n", Value::Long(7))]),
             bags: vec![],
             namespace: "shop".into(),
         }

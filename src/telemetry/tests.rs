@@ -10,7 +10,7 @@ use crate::decision::verdict::{Denial, Effect, Reason, Verdict, WouldBe};
 use crate::failure::{Code, Failure};
 use crate::identity::Identity;
 use crate::obligation::Mutations;
-use crate::query::{Node, Query, Uid};
+use crate::query::{Node, Query, Record, Uid};
 
 /// One call with its judgement; boring and denied until told otherwise.
 pub(in crate::telemetry) struct Scene {
@@ -27,11 +27,11 @@ impl Scene {
         let resource = Node::new(Uid::new("Path", "shop/orders/v1"));
         let query = Query {
             principal: Node::new(Uid::new("Workload", "spiffe://cluster.local/ns/web/sa/frontend")),
-            action: "GET".to_owned(),
+            action: "GET".into(),
             resource,
-            context: BTreeMap::new(),
+            context: Record::new(),
             bags: Vec::new(),
-            namespace: "shop".to_owned(),
+            namespace: "shop".into(),
         };
         Self {
             decision_id: uuid::Uuid::from_u128(7),
@@ -173,7 +173,7 @@ fn p46_nothing_a_caller_sends_adds_a_series() {
     );
     let mut known = Scene::denied();
     telemetry.finish(&known.seen());
-    known.query().namespace = "unheard-of".to_owned();
+    known.query().namespace = "unheard-of".into();
     known.verdict().determining = vec!["unheard-of/policy".to_owned()];
     known.verdict().errors =
         vec![crate::decision::verdict::PolicyError { policy: "unheard-of/p".to_owned(), message: String::new() }];
@@ -192,9 +192,9 @@ fn p46_nothing_a_caller_sends_adds_a_series() {
         scene.call.method = text.clone();
         scene.request_id = Some(text.clone());
         let query = scene.query();
-        query.namespace = text.clone();
-        query.principal.uid.id = text.clone();
-        query.resource.uid.id = text.clone();
+        query.namespace = text.as_str().into();
+        query.principal.uid.id = text.as_str().into();
+        query.resource.uid.id = text.as_str().into();
         scene.judgement.service = Some(format!("{text}/x"));
         if let Ok(verdict) = &mut scene.judgement.result {
             verdict.determining = vec![text.clone()];

@@ -120,7 +120,7 @@ async fn who_may_do_what_is_what_is_written_down() {
             for caller in &callers {
                 let (_, seen) = direct.judged(request(service, method, path, caller).0).await;
                 oracle::assert_proven(&seen);
-                covered.extend(seen.query.as_ref().map(|query| query.action.clone()));
+                covered.extend(seen.query.as_ref().map(|query| query.action.to_string()));
                 write!(row, " {:16}", cell(&seen)).unwrap();
             }
             writeln!(table, "{}", row.trim_end()).unwrap();

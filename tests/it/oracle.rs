@@ -14,7 +14,7 @@ use picket::decision::unit::Unit;
 use picket::decision::verdict::Reason;
 use picket::decision::{Snapshot, Verdict};
 use picket::failure::Code;
-use picket::query::{Node, Query, Uid, Value};
+use picket::query::{Node, Query, Record, Uid, Value};
 use serde_json::{Value as Json, json};
 
 use crate::harness::direct::Seen;
@@ -100,7 +100,7 @@ pub fn inputs(snapshot: &Snapshot, query: &Query) -> (Request, Entities) {
     let entities = Entities::from_json_value(Json::Array(nodes), Some(schema));
     let entities = entities.unwrap_or_else(|error| panic!("{:?}: {query:?}", miette::Report::new(error)));
     let action = uid(&Uid::new("Action", query.action.clone()));
-    let context = Json::Object(query.context.iter().map(|(name, value)| (name.clone(), json(value))).collect());
+    let context = Json::Object(query.context.iter().map(|(name, value)| (name.to_string(), json(value))).collect());
     let context = Context::from_json_value(context, Some((schema, &action)));
     let context = context.unwrap_or_else(|error| panic!("{:?}: {query:?}", miette::Report::new(error)));
     let request = Request::new(uid(&query.principal.uid), action, uid(&query.resource.uid), context, Some(schema));
@@ -108,14 +108,14 @@ pub fn inputs(snapshot: &Snapshot, query: &Query) -> (Request, Entities) {
 }
 
 fn uid(uid: &Uid) -> EntityUid {
-    EntityUid::from_json(json!({"type": uid.kind, "id": uid.id})).unwrap()
+    EntityUid::from_json(json!({"type": uid.kind.as_str(), "id": uid.id.as_str()})).unwrap()
 }
 
 fn node(node: &Node) -> Json {
-    let map = |map: &std::collections::BTreeMap<String, Value>| -> Json {
-        Json::Object(map.iter().map(|(name, value)| (name.clone(), json(value))).collect())
+    let map = |map: &Record| -> Json {
+        Json::Object(map.iter().map(|(name, value)| (name.to_string(), json(value))).collect())
     };
-    let name = |uid: &Uid| json!({"type": uid.kind, "id": uid.id});
+    let name = |uid: &Uid| json!({"type": uid.kind.as_str(), "id": uid.id.as_str()});
     let parents: Vec<Json> = node.ancestors.iter().filter(|uid| **uid != node.uid).map(name).collect();
     json!({"uid": name(&node.uid), "attrs": map(&node.attributes), "tags": map(&node.tags), "parents": parents})
 }
@@ -123,12 +123,14 @@ fn node(node: &Node) -> Json {
 fn json(value: &Value) -> Json {
     let extension = |name: &str, text: &str| json!({"__extn": {"fn": name, "arg": text}});
     match value {
-        Value::String(text) => json!(text),
+        Value::String(text) => json!(text.as_str()),
         Value::Long(number) => json!(number),
         Value::Bool(flag) => json!(flag),
         Value::Set(items) => items.iter().map(json).collect(),
-        Value::Record(fields) => Json::Object(fields.iter().map(|(name, value)| (name.clone(), json(value))).collect()),
-        Value::Entity(uid) => json!({"__entity": {"type": uid.kind, "id": uid.id}}),
+        Value::Record(fields) => {
+            Json::Object(fields.iter().map(|(name, value)| (name.to_string(), json(value))).collect())
+        }
+        Value::Entity(uid) => json!({"__entity": {"type": uid.kind.as_str(), "id": uid.id.as_str()}}),
         Value::Time(milliseconds) => {
             let time = jiff::Timestamp::from_millisecond(*milliseconds).unwrap();
             extension("datetime", &time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())

@@ -6,6 +6,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use smol_str::format_smolstr;
 use tokio::time::Instant;
 
 use crate::decision::{self, Snapshot};
@@ -73,12 +74,12 @@ pub(super) fn round(snapshot: &Snapshot, queries: &[Query], mix: Mix, lasting: D
 /// The query with headers that no call had before.
 fn varied(snapshot: &Snapshot, query: &Query, number: u64) -> Query {
     let mut query = query.clone();
-    let value = Value::String(format!("bench-{number}"));
+    let value = Value::String(format_smolstr!("bench-{number}"));
     let bag = query.bags.iter_mut().find(|bag| bag.uid.id == "headers");
     if let Some(headers) = bag {
         match &snapshot.reads(&query.namespace).headers {
-            Keys::All => drop(headers.tags.insert("x-picket-bench".to_owned(), value)),
-            Keys::Some(names) => headers.tags.extend(names.iter().map(|name| (name.clone(), value.clone()))),
+            Keys::All => drop(headers.tags.insert("x-picket-bench".into(), value)),
+            Keys::Some(names) => headers.tags.extend(names.iter().map(|name| (name.into(), value.clone()))),
         }
     }
     query

@@ -42,7 +42,7 @@ impl Coverage {
     /// Counts one call.
     pub fn add(&mut self, judged: &Judged) {
         if let Some(query) = &judged.answer.judgement.query {
-            self.untested.remove(&query.action);
+            self.untested.remove(query.action.as_str());
         }
         for line in judged.explanation().lines() {
             let Some(count) = self.policies.get_mut(&line.entry.id) else { continue };

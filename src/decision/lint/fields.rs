@@ -1,6 +1,7 @@
 //! Policies that read fields of gRPC messages: whether anything describes those messages.
 
 use cedar_policy::{ActionConstraint, EntityUid, Policy, ResourceConstraint};
+use smol_str::SmolStr;
 
 use super::super::footprint::KeyUse;
 use super::super::schema::{Types, uid_of};
@@ -84,8 +85,8 @@ pub fn check(policy: &Policy, keys: &[KeyUse], unit: &str, catalog: &Catalog) ->
 struct Scope<'a> {
     /// The namespace, where the unit is one's.
     namespace: Option<&'a str>,
-    kind: String,
-    id: String,
+    kind: SmolStr,
+    id: SmolStr,
 }
 
 impl<'a> Scope<'a> {
@@ -111,7 +112,7 @@ impl<'a> Scope<'a> {
                 "Service" => service.id == self.id,
                 "Method" => self.method(service).is_some(),
                 "Namespace" => service.namespace() == self.id,
-                "Group" => service.groups.contains(&self.id),
+                "Group" => service.groups.contains(self.id.as_str()),
                 _ => true,
             }
     }

@@ -20,7 +20,7 @@ fn a_caller_without_an_identity_gets_no_workload_s_facts() {
     let mut world = World::default();
     world.groups.insert(WEB.to_owned(), ["storefront".to_owned()].into());
     let mut query = query();
-    query.principal.uid.kind = "Unauthenticated".to_owned();
+    query.principal.uid.kind = "Unauthenticated".into();
     assert_eq!(facts(&world, &query)[0].1, Facts::default());
 }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::entity::tests::{World, all, query};
 use crate::failure::Code;
-use crate::query::Keys;
+use crate::query::{Keys, record};
 
 /// What the fake source does with a connection. These tests use the real clock: a paused one would run
 /// out while a socket is waited for.
@@ -124,7 +124,7 @@ fn state(facts: &Facts) -> &Value {
 async fn an_answer_becomes_the_mapped_attributes_and_no_others() {
     let source = Source::start(vec![Reply::Bytes(json(TICKET))]).await;
     let facts = fetch(&source.lookup(PATIENT)).await.unwrap();
-    assert_eq!(facts.call["change"], Value::Record([("state".to_owned(), "approved".into())].into()));
+    assert_eq!(facts.call["change"], Value::Record(record([("state", "approved".into())])));
     assert!(source.requests()[0].starts_with("GET /tickets/CHG%207%2F%C3%A9%3F HTTP/1.1\r\n"));
 }
 
@@ -279,7 +279,7 @@ async fn principal_and_resource_get_their_facts_as_one_attribute() {
         let yaml = format!("name: teams\nfills: {fills}\nurl: '{url}'\nwhole: true\ntimeout: 5s");
         Lookup::new(&serde_saphyr::from_str(&yaml).unwrap(), &source.tasks).unwrap()
     };
-    let team = Value::Record([("team".to_owned(), "web".into())].into());
+    let team = Value::Record(record([("team", "web".into())]));
     assert_eq!(fetch(&lookup("principal")).await.unwrap().principal.attributes["facts"], team);
     assert_eq!(fetch(&lookup("resource")).await.unwrap().resource.attributes["facts"], team);
     // The schema gives callers without an identity no facts.

@@ -1,16 +1,17 @@
 use super::*;
 use crate::entity::tests::query;
 use crate::failure::Code;
+use crate::query::record;
 
-fn attribute(name: &str, value: &str) -> Additions {
-    Additions { attributes: [(name.to_owned(), value.into())].into(), ..Additions::default() }
+fn attribute(name: &'static str, value: &str) -> Additions {
+    Additions { attributes: record([(name, value.into())]), ..Additions::default() }
 }
 
-fn tag(key: &str) -> Additions {
-    Additions { tags: [(key.to_owned(), "x".into())].into(), ..Additions::default() }
+fn tag(key: &'static str) -> Additions {
+    Additions { tags: record([(key, "x".into())]), ..Additions::default() }
 }
 
-fn ancestor(kind: &str, id: &str) -> Additions {
+fn ancestor(kind: &'static str, id: &str) -> Additions {
     Additions { ancestors: [Uid::new(kind, id)].into(), ..Additions::default() }
 }
 
@@ -51,7 +52,7 @@ fn principal_resource_and_call_are_kept_apart() {
     let one = Facts {
         principal: attribute("facts", "p"),
         resource: attribute("facts", "r"),
-        call: [("facts".to_owned(), "c".into())].into(),
+        call: record([("facts", "c".into())]),
     };
     assert_eq!(merge(&query(), vec![("one", one.clone())]).unwrap(), one);
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::entity::tests::query;
+use crate::query::record;
 
 fn render(text: &str) -> Result<String, Gap> {
     Template::parse(text).unwrap().render(&query())
@@ -94,7 +95,7 @@ fn a_template_that_lets_a_caller_choose_the_host_is_refused() {
 fn any_value_stays_within_its_segment() {
     proptest::proptest!(|(value in ".*")| {
         let mut query = query();
-        query.principal.attributes.insert("namespace".to_owned(), value.as_str().into());
+        query.principal.set("namespace", value.as_str());
         if let Ok(url) = Template::parse("http://h:1/a/${principal.namespace}/b?c").unwrap().render(&query) {
             let url = reqwest::Url::parse(&url).unwrap();
             let segments: Vec<&str> = url.path_segments().unwrap().collect();
@@ -128,7 +129,7 @@ fn a_task_is_asked_about_by_its_id_and_never_where_there_is_none() {
     let mut query = query();
     let template = Template::parse("http://h/tasks/${principal.task.id}").unwrap();
     assert_eq!(template.render(&query), Err(Gap::Absent("principal.task.id".to_owned())));
-    let task = Value::Record([("id".to_owned(), "TASK-7781".into())].into());
-    query.principal.attributes.insert("task".to_owned(), task);
+    let task = Value::Record(record([("id", "TASK-7781".into())]));
+    query.principal.set("task", task);
     assert_eq!(template.render(&query).as_deref(), Ok("http://h/tasks/TASK-7781"));
 }

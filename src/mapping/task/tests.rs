@@ -44,7 +44,7 @@ fn said(task: &Task, name: &str) -> Vec<String> {
     let Value::Set(items) = &record[name] else { panic!("not a set") };
     let text = |item: &Value| match item {
         Value::Entity(uid) => uid.to_string(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.to_string(),
         other => panic!("{other:?}"),
     };
     items.iter().map(text).collect()

@@ -58,7 +58,7 @@ fn a_call_is_counted_under_its_namespace_only_if_that_is_loaded() {
     let metrics = metrics(&[("shop", &["shop/read"])]);
     let mut scene = Scene::denied();
     metrics.observe(&scene.seen());
-    scene.query().namespace = "elsewhere".to_owned();
+    scene.query().namespace = "elsewhere".into();
     metrics.observe(&scene.seen());
     let mut failed = Scene::failed(Code::TokenExpired);
     metrics.observe(&failed.seen());

@@ -1,13 +1,11 @@
 //! The reach of policies: what is outside of it does not matter, and nothing in it can be left out.
 
-use std::collections::BTreeMap;
-
 use picket::decision::Snapshot;
 use picket::decision::decide::{judging, plain};
 use picket::decision::engine::find_within;
 use picket::decision::evaluate::{Findings, Part};
 use picket::decision::reach::{EntityReach, Path, Reach};
-use picket::query::{Keys, Node, Query, Uid, Value};
+use picket::query::{Keys, Node, Query, Record, Uid, Value};
 use proptest::prelude::*;
 
 use super::drawn::{CONDITIONS, FACTS, pairs, policies, query};
@@ -26,22 +24,22 @@ fn reach(snapshot: &Snapshot) -> Reach {
 /// Another value of the same type.
 fn other(value: &Value) -> Value {
     match value {
-        Value::String(text) => Value::String(format!("{text}-other")),
+        Value::String(text) => format!("{text}-other").into(),
         Value::Long(number) => Value::Long(number.wrapping_add(1)),
         Value::Bool(flag) => Value::Bool(!flag),
         Value::Set(items) => Value::Set(items.iter().cloned().chain([Value::from("other")]).collect()),
         Value::Time(milliseconds) => Value::Time(milliseconds + 1_000_000),
-        Value::Ip(_) => Value::Ip("192.0.2.77".to_owned()),
+        Value::Ip(_) => Value::Ip("192.0.2.77".into()),
         // The id of a bag says nothing, and the others do not occur here.
         Value::Record(_) | Value::Entity(_) | Value::Duration(_) | Value::Decimal(_) => value.clone(),
     }
 }
 
 /// Changes every value that none of the paths leads to, past, or into.
-fn vary(record: &mut BTreeMap<String, Value>, above: &[String], reached: &dyn Fn(&[String]) -> bool) -> usize {
+fn vary(record: &mut Record, above: &[String], reached: &dyn Fn(&[String]) -> bool) -> usize {
     let mut varied = 0;
     for (name, value) in record {
-        let path: Vec<String> = above.iter().chain([name]).cloned().collect();
+        let path: Vec<String> = above.iter().cloned().chain([name.to_string()]).collect();
         match value {
             Value::Record(fields) => varied += vary(fields, &path, reached),
             _ if !reached(&path) => {
@@ -54,7 +52,7 @@ fn vary(record: &mut BTreeMap<String, Value>, above: &[String], reached: &dyn Fn
     varied
 }
 
-fn vary_tags(tags: &mut BTreeMap<String, Value>, keys: Option<&Keys>) -> usize {
+fn vary_tags(tags: &mut Record, keys: Option<&Keys>) -> usize {
     let free = |key: &str| keys.is_none_or(|keys| !keys.contains(key));
     let mut varied = 0;
     for (_, value) in tags.iter_mut().filter(|(key, _)| free(key)) {
@@ -62,7 +60,7 @@ fn vary_tags(tags: &mut BTreeMap<String, Value>, keys: Option<&Keys>) -> usize {
         varied += 1;
     }
     if free("x-added") {
-        tags.insert("x-added".to_owned(), Value::from("1"));
+        tags.insert("x-added".into(), Value::from("1"));
     }
     varied
 }

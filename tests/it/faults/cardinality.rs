@@ -69,11 +69,11 @@ impl Names {
 fn judgement(names: &mut Names, number: u64, known: &Arc<picket::decision::Snapshot>) -> Judgement {
     let query = Query {
         principal: Node::new(Uid::new("Workload", format!("spiffe://{}/w", names.next()))),
-        action: names.next(),
+        action: names.next().into(),
         resource: Node::new(Uid::new("Path", format!("{}/x", names.next()))),
         context: Default::default(),
         bags: Vec::new(),
-        namespace: names.next(),
+        namespace: names.next().into(),
     };
     let result = match number % 4 {
         0 => Err(Failure::new(Code::Unmapped, names.next())),

@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
+use smol_str::SmolStr;
 
 use super::Shape;
 use super::text::{ID_BYTES_MAX, ITEMS_MAX, TEXT_BYTES_MAX, cut, time};
 use crate::call::{Call, UnixMillis};
 use crate::check::Judgement;
-use crate::query::{Node, Value};
+use crate::query::{Node, Record, Value};
 use crate::telemetry::decision_log::mask::{MASKED, Mask};
 
 /// Allowed headers, and the query but for its bags: arguments, headers and query stay unwritten.
@@ -52,8 +53,8 @@ fn attributes<'a>(node: &'a Node, mask: &'a Mask) -> BTreeMap<&'a str, Logged<'a
     attributes
 }
 
-fn masked<'a>(record: &'a BTreeMap<String, Value>, mask: &'a Mask) -> BTreeMap<&'a str, Logged<'a>> {
-    let logged = |(key, value): (&'a String, &'a Value)| {
+fn masked<'a>(record: &'a Record, mask: &'a Mask) -> BTreeMap<&'a str, Logged<'a>> {
+    let logged = |(key, value): (&'a SmolStr, &'a Value)| {
         (key.as_str(), Logged { value: (!mask.hides(key)).then_some(value), mask })
     };
     record.iter().take(ITEMS_MAX).map(logged).collect()

@@ -9,7 +9,7 @@ use super::*;
 use crate::call::Headers;
 use crate::decision::verdict::{Denial, PolicyError, Reason, WouldBe};
 use crate::failure::Code;
-use crate::query::Value;
+use crate::query::{Value, record};
 use crate::telemetry::tests::{Scene, would_be};
 
 fn shape() -> Shape {
@@ -38,9 +38,9 @@ fn hostile(text: &str) -> Scene {
     scene.trace_parent = Some(text.to_owned());
     scene.judgement.service = Some(text.to_owned());
     let query = scene.query();
-    query.principal.uid.id = text.to_owned();
-    query.resource.uid = Uid::new(text, text);
-    query.action = text.to_owned();
+    query.principal.uid.id = text.into();
+    query.resource.uid = Uid { kind: text.into(), id: text.into() };
+    query.action = text.into();
     let verdict = scene.verdict();
     verdict.determining = vec![text.to_owned(); 100];
     verdict.errors = vec![PolicyError { policy: text.to_owned(), message: text.to_owned() }; 100];
@@ -148,16 +148,15 @@ fn secretive() -> Scene {
         ("x-session-token".to_owned(), b"abc".to_vec()),
         ("x-other".to_owned(), b"abc".to_vec()),
     ]);
-    let claims =
-        Value::Record(BTreeMap::from([("subject".to_owned(), "ann".into()), ("tokenId".to_owned(), "jti".into())]));
-    let facts = Value::Record(BTreeMap::from([
-        ("team".to_owned(), "web".into()),
-        ("x_ticket".to_owned(), "hidden".into()),
-        ("secret".to_owned(), Value::Record(BTreeMap::from([("innocent".to_owned(), "hidden".into())]))),
+    let claims = Value::Record(record([("subject", "ann".into()), ("tokenId", "jti".into())]));
+    let facts = Value::Record(record([
+        ("team", "web".into()),
+        ("x_ticket", "hidden".into()),
+        ("secret", Value::Record(record([("innocent", "hidden".into())]))),
     ]));
     let query = scene.query();
-    query.principal.attributes = BTreeMap::from([("token".to_owned(), claims), ("facts".to_owned(), facts)]);
-    query.context = BTreeMap::from([("now".to_owned(), Value::Time(1000)), ("sizes".to_owned(), Value::texts(["s"]))]);
+    query.principal.attributes = record([("token", claims), ("facts", facts)]);
+    query.context = record([("now", Value::Time(1000)), ("sizes", Value::texts(["s"]))]);
     scene
 }
 
@@ -236,7 +235,7 @@ fn the_full_record_adds_allowed_headers_and_masked_attributes() {
 fn without_the_policys_word_no_header_and_no_attribute_is_written() {
     let mut scene = Scene::allowed(Mutations::default());
     scene.call.headers = Headers::raw(vec![("user-agent".to_owned(), b"curl".to_vec())]);
-    scene.query().principal.attributes = BTreeMap::from([("team".to_owned(), "web".into())]);
+    scene.query().principal.attributes = record([("team", "web".into())]);
     let text = text(&scene);
     assert!(!text.contains("curl") && !text.contains("\"web\""), "{text}");
 }
@@ -274,7 +273,7 @@ fn p33_a_megabyte_of_name_stays_within_the_bounds() {
         assert_eq!(record["decision_id"], scene.decision_id.to_string());
 
         scene.verdict().effect = Effect::Allow(Mutations { log_full: true, ..Mutations::default() });
-        let many = (0..1000).map(|at| (format!("{at}{}", unit.repeat(100_000)), Value::from("x".repeat(5000))));
+        let many = (0..1000).map(|at| (format!("{at}{}", unit.repeat(100_000)).into(), Value::from("x".repeat(5000))));
         scene.query().context = many.take(100).collect();
         let record: serde_json::Value = serde_json::from_str(&text(&scene)).unwrap();
         assert_eq!(record["truncated"], true);
