@@ -6,7 +6,7 @@
 //! read in two ways; and `Name` alone is a name to them and nothing to others.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use super::json::{Node, Object, keys};
 use super::members::same_but_for_spelling;
@@ -41,12 +41,7 @@ pub(super) fn misspelt<'a>(names: impl Iterator<Item = &'a str>, known: &[&str])
         return Some(found);
     }
     let first = others.next()?;
-    let mut letters = String::new();
-    let mut print = |name: &str| {
-        letters.clear();
-        name.chars().filter(|c| !matches!(c, '_' | '-')).for_each(|c| fold(c, &mut letters));
-        keys::print(&letters)
-    };
+    let print = |name: &str| print(name.chars().filter(|c| !matches!(c, '_' | '-')));
     let mut prints: Vec<u64> = known.iter().map(|known| print(known)).collect();
     prints.sort_unstable();
     std::iter::once(first).chain(others).find(|name| prints.binary_search(&print(name)).is_ok() && is_known(name))
@@ -68,18 +63,19 @@ pub fn is_caseless(key: &str, name: &str) -> bool {
 /// A key that another member of the same object has in another case, at any depth.
 #[must_use]
 pub fn doubled(json: Node<'_>) -> Option<&str> {
-    let (mut letters, mut own) = (String::new(), Vec::new());
+    let mut own = Vec::new();
     json.mixed_objects().find_map(|object| {
-        letters.clear();
         own.clear();
-        for (key, _) in object.iter() {
-            let from = letters.len();
-            key.chars().for_each(|c| fold(c, &mut letters));
-            let folded = letters.get(from..).unwrap_or_default();
-            own.push((keys::print(folded), (key, from, letters.len())));
-        }
-        keys::repeated(&mut own, |(_, from, to)| letters.get(from..to)).map(|(key, ..)| key)
+        own.extend(object.iter().map(|(key, _)| (print(key.chars()), key)));
+        keys::repeated(&mut own, |key| folded(key).to_ascii_lowercase())
     })
+}
+
+/// A number that keys share which are one in one case.
+fn print(key: impl Iterator<Item = char>) -> u64 {
+    let mut print = keys::Print::new();
+    key.for_each(|character| fold(character, |folded| print.add(folded)));
+    print.finish()
 }
 
 /// The key with all but ASCII folded, in which keys of readers that fold all of Unicode are one.
@@ -88,21 +84,23 @@ fn folded(key: &str) -> Cow<'_, str> {
         return Cow::Borrowed(key);
     }
     let mut folded = String::with_capacity(key.len());
-    key.chars().for_each(|c| fold(c, &mut folded));
+    key.chars().for_each(|character| fold(character, |character| folded.push(character)));
     Cow::Owned(folded)
 }
 
-/// Appends a character in one case. Up and down again: the long s and the Kelvin sign are letters to readers that
-/// fold all of Unicode.
-fn fold(character: char, out: &mut String) {
-    match character {
-        '\0'..='\x7f' => out.push(character.to_ascii_lowercase()),
-        // Han, kana, Yi and Hangul have no case; the test below holds every character of the two ranges to that.
-        '\u{2e80}'..='\u{a63f}' | '\u{ac00}'..='\u{d7ff}' => out.push(character),
-        _ => match FOLDED.get(character as usize - 0x80).copied().flatten() {
-            Some(folded) => out.push(folded),
-            None => out.extend(folds(character)),
-        },
+/// Says the characters that one becomes in one case. Up and down again: the long s and the Kelvin sign are letters to
+/// readers that fold all of Unicode.
+fn fold(character: char, mut say: impl FnMut(char)) {
+    let at = character as usize;
+    if at < 0x80 {
+        return say(character.to_ascii_lowercase());
+    }
+    // Beyond the blocks nothing has a case, and the test below holds every character to that.
+    let Some(block) = FOLDED.get(at / BLOCK) else { return say(character) };
+    let block = block.get_or_init(|| std::array::from_fn(|offset| single(at - at % BLOCK + offset)));
+    match block.get(at % BLOCK).copied().flatten() {
+        Some(folded) => say(folded),
+        None => folds(character).for_each(say),
     }
 }
 
@@ -110,15 +108,18 @@ fn folds(character: char) -> impl Iterator<Item = char> {
     character.to_uppercase().flat_map(char::to_lowercase)
 }
 
-/// What the characters from U+0080 on fold to, where that is one character: Unicode's own tables are searched, which
-/// takes ten times as long.
-static FOLDED: LazyLock<Vec<Option<char>>> = LazyLock::new(|| {
-    let single = |character: char| {
-        let mut folded = folds(character);
-        folded.next().filter(|_| folded.next().is_none())
-    };
-    ('\u{80}'..'\u{2e80}').map(single).collect()
-});
+/// What a code point folds to, where that is one character.
+fn single(code: usize) -> Option<char> {
+    let mut folded = folds(u32::try_from(code).map_or(None, char::from_u32)?);
+    folded.next().filter(|_| folded.next().is_none())
+}
+
+/// Code points of one table.
+const BLOCK: usize = 256;
+
+/// What the characters of the first two planes fold to, each block made when one of it is met: to search Unicode's own
+/// tables takes ten times as long.
+static FOLDED: [OnceLock<[Option<char>; BLOCK]>; 0x2_0000 / BLOCK] = [const { OnceLock::new() }; 0x2_0000 / BLOCK];
 
 #[cfg(test)]
 mod tests {
@@ -173,23 +174,10 @@ mod tests {
     }
 
     #[test]
-    fn characters_that_are_taken_for_caseless_are() {
-        for c in ('\u{2e80}'..='\u{a63f}').chain('\u{ac00}'..='\u{d7ff}') {
-            assert!(c.to_uppercase().eq([c]) && c.to_lowercase().eq([c]), "{c:?}");
-        }
-        // Nothing folds into them either, so that they are equal to themselves only.
-        let others = ('\0'..='\u{2e7f}').chain('\u{a640}'..='\u{abff}').chain('\u{e000}'..='\u{10ffff}');
-        for c in others {
-            let is_foreign = |c: char| ('\u{2e80}'..='\u{a63f}').contains(&c) || ('\u{ac00}'..='\u{d7ff}').contains(&c);
-            assert!(!folds(c).any(is_foreign), "{c:?}");
-        }
-    }
-
-    #[test]
     fn every_character_folds_as_unicode_says() {
         for c in '\0'..=char::MAX {
             let mut folded = String::new();
-            fold(c, &mut folded);
+            fold(c, |character| folded.push(character));
             assert!(folded.chars().eq(folds(c)), "{c:?} became {folded}");
         }
     }

@@ -5,8 +5,10 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 
-/// Up to this many are compared pair by pair, more by sorting.
+/// Up to this many are compared pair by pair, more by a table.
 const PAIRWISE_MAX: usize = 16;
+/// How far a print may stand from its place in the table. It is there to bound the time, whatever the prints.
+const STEPS_MAX: usize = 32;
 
 /// Nobody outside knows it, so nobody can choose keys whose prints are alike. That costs time only: texts decide.
 static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u8));
@@ -22,6 +24,26 @@ pub(crate) fn print(key: &str) -> u64 {
 /// As [`print`], shared by keys of ASCII that differ by case only.
 pub(crate) fn caseless_print(key: &str) -> u64 {
     prints(key.as_bytes(), lower)
+}
+
+/// A number that equal keys share, and others hardly ever, made character by character; not that of [`print`].
+pub(crate) struct Print(u64);
+
+impl Print {
+    /// Of no character.
+    pub(crate) fn new() -> Self {
+        Self(*SEED)
+    }
+
+    /// Goes on.
+    pub(crate) fn add(&mut self, character: char) {
+        self.0 = mixed(self.0 ^ u64::from(character));
+    }
+
+    /// The number.
+    pub(crate) fn finish(self) -> u64 {
+        mixed(self.0)
+    }
 }
 
 fn prints(key: &[u8], fold: impl Fn(u64) -> u64) -> u64 {
@@ -64,7 +86,7 @@ pub(crate) enum Alike<K> {
 
 /// How keys of one object are alike that come with their caseless prints.
 pub(crate) fn alike<'a, K: Copy>(keys: &mut [(u64, K)], text: impl Fn(K) -> &'a str) -> Alike<K> {
-    if keys.len() <= PAIRWISE_MAX && !is_shared(keys) {
+    if !is_shared(keys) {
         return Alike::No;
     }
     keys.sort_unstable_by_key(|(print, _)| *print);
@@ -79,8 +101,11 @@ pub(crate) fn alike<'a, K: Copy>(keys: &mut [(u64, K)], text: impl Fn(K) -> &'a 
     found
 }
 
-/// Whether two of a few keys share a print.
+/// Whether two keys may share a print: never `false` where two do, and hardly ever `true` where none do.
 fn is_shared<K>(keys: &[(u64, K)]) -> bool {
+    if keys.len() > PAIRWISE_MAX {
+        return is_in_table_twice(keys.iter().map(|(print, _)| *print), keys.len());
+    }
     let mut rest = keys;
     while let [(print, _), later @ ..] = rest {
         if later.iter().any(|(other, _)| other == print) {
@@ -91,9 +116,28 @@ fn is_shared<K>(keys: &[(u64, K)]) -> bool {
     false
 }
 
+/// [`is_shared`] in a time that grows as the number of keys.
+fn is_in_table_twice(mut prints: impl Iterator<Item = u64>, count: usize) -> bool {
+    // Half of it stays empty, so that a print finds a place near its own. Zero stands for an empty place.
+    let mut table = vec![0_u64; 2 * count.next_power_of_two()];
+    let places = table.len() as u64;
+    prints.any(|print| {
+        let place = usize::try_from(print % places).unwrap_or_default();
+        let (before, from) = table.split_at_mut(place);
+        let mut near = from.iter_mut().chain(before).take(STEPS_MAX);
+        match near.find(|seen| **seen == 0 || **seen == print) {
+            Some(empty) if *empty != print => {
+                *empty = print;
+                false
+            }
+            Some(_) | None => true,
+        }
+    })
+}
+
 /// Of keys with their prints, one whose text occurs twice. Takes n log n steps at most, whatever the prints.
 pub(crate) fn repeated<K: Copy, T: Ord>(keys: &mut [(u64, K)], text: impl Fn(K) -> T) -> Option<K> {
-    if keys.len() <= PAIRWISE_MAX && !is_shared(keys) {
+    if !is_shared(keys) {
         return None;
     }
     keys.sort_unstable_by_key(|(print, _)| *print);
@@ -119,6 +163,21 @@ mod tests {
             assert_eq!(repeated(&mut keys, |key| key), None, "{size}");
             keys.push((7, "k1"));
             assert_eq!(repeated(&mut keys, |key| key), Some("k1"), "{size}");
+        }
+    }
+
+    /// Prints that all belong to one place of the table, and prints of nothing.
+    #[test]
+    fn prints_that_crowd_hide_nothing_and_find_nothing() {
+        for size in [17, 40, 300] {
+            let texts: Vec<String> = (0..size).map(|n| format!("k{n}")).collect();
+            for step in [0, 1 << 32, 1] {
+                let mut keys: Vec<(u64, &str)> =
+                    (0_u64..).map(|n| n * step).zip(texts.iter().map(String::as_str)).collect();
+                assert_eq!(repeated(&mut keys.clone(), |key| key), None, "{size} by {step}");
+                keys.push(keys[size - 2]);
+                assert_eq!(repeated(&mut keys, |key| key), Some(texts[size - 2].as_str()), "{size} by {step}");
+            }
         }
     }
 
