@@ -18,12 +18,14 @@ pub fn record<const N: usize>(fields: [(&'static str, Value); N]) -> Record {
 }
 
 /// Name of an entity: its type and its id, as in `Path::"shop/orders/v1"`.
+///
+/// Names are compared and sorted by their ids first: among many, such as a caller's groups, the types are alike.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uid {
-    /// Entity type, `Path`.
-    pub kind: SmolStr,
     /// Entity id, `shop/orders/v1`.
     pub id: SmolStr,
+    /// Entity type, `Path`.
+    pub kind: SmolStr,
 }
 
 impl Uid {

@@ -161,7 +161,8 @@ const KEYS: &[Key] = &[
         "Issuers whose tokens Picket verifies: `{name, jwks: {file: path} or {url: {address, ca_file}}, algorithms, \
          allow_untyped, claims: {issuer, audiences, kind, users, leeway, trust_domain, lifetime_max, actors}}`. `kind` is \
          `access`, `jwt_svid`, `kubernetes` or `transaction`; `lifetime_max` bounds `exp - iat` (`transaction`: 10m); \
-         `actors: {name: spiffe-id}` says which workload a name in `act.sub` means.",
+         `actors: {name: spiffe-id}` says which workload a name in `act.sub` means. `users: true` says that the issuer \
+         logs people in: only then is a subject a user, and do `acr`, `amr` and `auth_time` count.",
     ),
 ];
 

@@ -68,7 +68,7 @@ now: 2026-01-01T00:00:00Z
         ALLOW  policy_permit
 
           principal  Workload::"spiffe://cluster.local/ns/pay/sa/backoffice"
-                     in Group::"refund-desk", Namespace::"pay"
+                     in Namespace::"pay", Group::"refund-desk"
           action     Action::"GET"
           resource   Path::"pay/billing/v1/refunds/7"
                      in Group::"cardholder-data", Namespace::"pay", Route::"pay/billing/one-refund"
