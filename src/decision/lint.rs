@@ -3,6 +3,7 @@
 pub mod absence;
 pub mod fields;
 pub mod index;
+pub mod keys;
 
 use std::collections::BTreeMap;
 

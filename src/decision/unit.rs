@@ -21,7 +21,7 @@ use super::{confine, footprint, lint, template_types};
 use crate::call::headers;
 use crate::obligation::permit;
 use crate::problem::Problem;
-use crate::query::{ANYWHERE, Node, Reads, Uid};
+use crate::query::{Node, Reads, Uid};
 use shared::Shared;
 use written::Written;
 
@@ -277,7 +277,7 @@ fn entry(
         footprint.forget_messages();
     }
     faults.extend(check_literals(context, written, problems));
-    faults.extend(footprint.keys.iter().filter_map(check_key).map(&fault));
+    faults.extend(footprint.keys.iter().filter_map(lint::keys::check).map(&fault));
     faults.extend(lint::inapplicable_actions(policy, context.against.types).into_iter().map(&fault));
     let warning = |message| Problem::warning(context.file, message).at(Some(written.span.clone()));
     problems.extend(lint::warnings(policy, pst.body()).into_iter().map(&warning));
@@ -344,31 +344,6 @@ fn check_literals(context: &Context<'_>, written: &Written<'_>, problems: &mut V
         }
     }
     faults
-}
-
-/// `**/ticket_id`: a member's name, wherever it stands.
-fn is_name(key: &str) -> bool {
-    key.strip_prefix(ANYWHERE).is_some_and(|name| !name.is_empty() && !name.contains('/'))
-}
-
-/// A key that no call can have, or must not be read.
-fn check_key(used: &footprint::KeyUse) -> Option<String> {
-    let key = &used.key;
-    match used.bag.as_str() {
-        "headers" if headers::is_credential(key) => {
-            Some(format!("header `{key}` carries a credential or is Picket's own; policies cannot read it"))
-        }
-        "headers" if *key != key.to_ascii_lowercase() => {
-            Some(format!("header names are in lower case; write `{}`", key.to_ascii_lowercase()))
-        }
-        "args" | "numbers" | "decimals" | "kinds" if !key.is_empty() && !key.starts_with('/') && !is_name(key) => Some(
-            format!("arguments are named by JSON pointer; write `/{key}`, or `{ANYWHERE}{key}` wherever it stands"),
-        ),
-        "fields" if !key.is_empty() && !key.starts_with('/') => {
-            Some(format!("fields are named by JSON pointer; write `/{key}`"))
-        }
-        _ => None,
-    }
 }
 
 fn enforced(
