@@ -11,6 +11,7 @@ pub mod principal;
 pub mod resource;
 pub mod service;
 pub mod task;
+mod typed;
 
 use crate::call::Call;
 use crate::catalog::{Catalog, Service};
@@ -56,7 +57,8 @@ pub struct Place<'a> {
 /// `asked` is what [`action::asked`] made of the call; `reads` is what the policies that judge it can read.
 ///
 /// # Errors
-/// `header_duplicated`, `header_refused` or `query_refused` where a value that can be read has no single reading.
+/// `header_duplicated`, `header_refused` or `query_refused` where a value that can be read has no single reading;
+/// `message_refused` or `body_refused` for arguments that do not fit the schema of their tool.
 pub fn query(
     call: &Call,
     identity: &Identity,
@@ -66,14 +68,16 @@ pub fn query(
     place: Place<'_>,
 ) -> Result<Query, Failure> {
     let (context, bags) = context::context(call, identity, asked, reads, place.listener)?;
-    Ok(Query {
+    let mut query = Query {
         principal: principal::principal(identity, place.home, service, place.catalog),
         action: asked.action().to_owned(),
         resource: resource::resource(service, asked, place.home),
         context,
         bags,
         namespace: service.namespace().to_owned(),
-    })
+    };
+    typed::add(&mut query, service, asked)?;
+    Ok(query)
 }
 
 /// Finds the called service; see [`service::find`].

@@ -6,15 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::{
-    Context, Entities, Entity, EntityTypeName, EntityUid, EvalResult, Schema, SchemaFragment, Validator,
+    Context, Entities, Entity, EntityTypeName, EntityUid, EvalResult, Policy, Schema, SchemaFragment, Validator,
 };
 use cedar_policy_core::ast;
 use cedar_policy_core::extensions::Extensions;
 
-use super::diagnostics;
 use super::quick::Map;
+use super::unit::MESH;
+use super::{diagnostics, typed};
+use crate::catalog::Catalog;
 use crate::problem::Problem;
-use crate::query::{Node, Uid, Value};
+use crate::query::{Node, Uid, Value, action};
 
 /// The built-in types, from the very file that is shipped.
 pub const BUILT_IN: &str = include_str!("../../policies/schema.cedarschema");
@@ -22,6 +24,8 @@ pub const BUILT_IN: &str = include_str!("../../policies/schema.cedarschema");
 pub const BUILT_IN_FILE: &str = "schema.cedarschema";
 /// Name of the platform's additions.
 pub const FACTS_FILE: &str = "facts.cedarschema";
+/// Name of the catalogue, whose tools add to the schema.
+const CATALOG_FILE: &str = "catalog.yaml";
 
 /// Record types that the platform may define; empty records otherwise.
 const FACT_TYPES: [&str; 3] = ["WorkloadFacts", "ServiceFacts", "CallFacts"];
@@ -42,9 +46,13 @@ pub enum FactsType {
 pub struct Types {
     schema: Schema,
     validator: Validator,
+    /// Without the actions of single tools; `None` where there are none.
+    without_tools: Option<Validator>,
     actions: Map<String, Action>,
     names: Map<String, EntityTypeName>,
     constructors: Constructors,
+    /// Namespaces with tools whose arguments have types.
+    typed: BTreeSet<String>,
 }
 
 /// An action with its groups. Without them `action in Action::"write"` would silently stop matching, so every
@@ -89,6 +97,14 @@ impl Types {
     /// # Errors
     /// What Cedar finds wrong with `facts`.
     pub fn new(facts: &str) -> Result<Self, Vec<Problem>> {
+        Self::of(facts, &Catalog::default())
+    }
+
+    /// As [`Types::new`], with an action for each tool of the catalogue whose arguments have types.
+    ///
+    /// # Errors
+    /// As [`Types::new`].
+    pub fn of(facts: &str, catalog: &Catalog) -> Result<Self, Vec<Problem>> {
         let fault = |error: &dyn miette::Diagnostic| vec![diagnostics::problem(FACTS_FILE, 0, error)];
         let (built_in, _) = SchemaFragment::from_cedarschema_str(BUILT_IN).map_err(|e| fault(&e))?;
         let (additions, _) = SchemaFragment::from_cedarschema_str(facts).map_err(|e| fault(&e))?;
@@ -96,7 +112,15 @@ impl Types {
         let missing: String =
             FACT_TYPES.iter().filter(|t| !defined.contains(**t)).map(|t| format!("type {t} = {{}};\n")).collect();
         let (missing, _) = SchemaFragment::from_cedarschema_str(&missing).map_err(|e| fault(&e))?;
-        let schema = Schema::from_schema_fragments([built_in, additions, missing]).map_err(|e| fault(&e))?;
+        let tools =
+            typed::fragment(catalog, &built_in).map_err(|message| vec![Problem::error(CATALOG_FILE, message)])?;
+        let shared = [built_in, additions, missing];
+        let without_tools = match &tools {
+            Some(_) => Some(Validator::new(Schema::from_schema_fragments(shared.clone()).map_err(|e| fault(&e))?)),
+            None => None,
+        };
+        let fragments = shared.into_iter().chain(tools);
+        let schema = Schema::from_schema_fragments(fragments).map_err(|e| fault(&e))?;
         let actions = action_closures(&schema).map_err(|message| vec![Problem::error(FACTS_FILE, message)])?;
         let constructors = Constructors::new().map_err(|message| vec![Problem::error(BUILT_IN_FILE, message)])?;
         // A name without its place in the schema's text is cheaper to copy.
@@ -105,7 +129,10 @@ impl Types {
         if let Ok(action) = "Action".parse() {
             names.insert("Action".to_owned(), bare(&action));
         }
-        Ok(Self { validator: Validator::new(schema.clone()), schema, actions, names, constructors })
+        let namespaces = actions.keys().filter_map(|id| action::tool(id)?.split('/').next());
+        let typed = namespaces.map(str::to_owned).collect();
+        let validator = Validator::new(schema.clone());
+        Ok(Self { schema, validator, without_tools, actions, names, constructors, typed })
     }
 
     /// Cedar's schema.
@@ -114,10 +141,14 @@ impl Types {
         &self.schema
     }
 
-    /// Cedar's validator over this schema.
+    /// Cedar's validator for a policy. One that cannot tell the actions of single tools from that of all is checked
+    /// against the latter alone: checking takes as long as there are actions.
     #[must_use]
-    pub fn validator(&self) -> &Validator {
-        &self.validator
+    pub fn validator(&self, policy: &Policy) -> &Validator {
+        match &self.without_tools {
+            Some(validator) if !typed::scope::sees_tools(policy) => validator,
+            Some(_) | None => &self.validator,
+        }
     }
 
     /// An action with its groups.
@@ -129,6 +160,12 @@ impl Types {
     /// Every action by its id.
     pub fn actions(&self) -> impl Iterator<Item = (&str, &Action)> {
         self.actions.iter().map(|(id, action)| (id.as_str(), action))
+    }
+
+    /// Whether a call that `unit` judges may be of a tool whose arguments have types.
+    #[must_use]
+    pub fn has_typed_tools(&self, unit: &str) -> bool {
+        self.typed.contains(unit) || (unit == MESH && !self.typed.is_empty())
     }
 
     pub(super) fn constructors(&self) -> Constructors {

@@ -17,6 +17,7 @@ use super::manifest::{Manifest, Mode};
 use super::reach::Reach;
 use super::remedy::Remedy;
 use super::schema::Types;
+use super::typed::scope;
 use super::{confine, footprint, lint, template_types};
 use crate::call::headers;
 use crate::obligation::permit;
@@ -89,7 +90,7 @@ impl Entry {
         let written = Policy::parse(None, source).map_err(|error| error.to_string())?;
         let written = written.to_pst().map_err(|error| error.to_string())?;
         let (unit, _) = self.id.split_once('/').unwrap_or((&self.id, ""));
-        rewritten(unit, written.body(), &self.id)
+        rewritten(unit, &scope::as_enforced(written.body(), &self.policy), &self.id)
     }
 }
 
@@ -294,7 +295,8 @@ fn entry(
         }
     };
     let id = format!("{}/{name}", context.unit);
-    let rewritten = rewritten(context.unit, pst.body(), &id);
+    faults.extend(scope::faults(pst.body(), context.unit, context.against.types).into_iter().map(&fault));
+    let rewritten = rewritten(context.unit, &scope::enforced(pst.body(), context.unit, context.against.types), &id);
     let mut reads = footprint.reads;
     match (rewritten, annotated) {
         (Ok(rewritten), Some(annotated)) if faults.is_empty() => {

@@ -3,7 +3,7 @@
 //! Split at load, before any value exists, so that no value can add an item or a variable.
 //! `$$` is a dollar sign, `\,` a comma and `\\` a backslash.
 
-use crate::query::{Query, Value};
+use crate::query::{Query, Value, action};
 
 /// A text with variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,7 +169,7 @@ impl Variable {
             return Some(Value::String(match self.root {
                 Root::Principal => query.principal.uid.id.clone(),
                 Root::Resource => query.resource.uid.id.clone(),
-                Root::Action => query.action.clone(),
+                Root::Action => action::bare(&query.action).to_owned(),
                 Root::Context => return None,
             }));
         }
