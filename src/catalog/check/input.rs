@@ -9,8 +9,8 @@ use super::super::mcp::input::Input;
 use super::Checker;
 use crate::problem::Problem;
 
-/// Most tools of a catalogue that may have a schema. Each is an action, and a policy that is for all actions is checked
-/// against every one of them.
+/// Most tools of a catalogue that may have a schema. Each is an action, and a policy that reads what the actions of all
+/// tools have is checked against every one of them.
 pub const TYPED_TOOLS_MAX: usize = 256;
 
 impl Checker<'_> {

@@ -96,6 +96,24 @@ fn an_action_that_no_call_has_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_schema_loses_nothing_that_a_policy_in_force_reads() {
+    let policy =
+        format!("permit (principal, action == Action::\"{OWN}\", resource) when {{ context.input.amount < 5 }};");
+    let file = "namespaces/agents/a.cedar";
+    let first = loaded(CATALOG, file, &policy).snapshot.unwrap();
+    for without in
+        [CATALOG.replace("amount: {type: integer}", "amount: {type: string}"), CATALOG.replace("      t:", "      s:")]
+    {
+        let next = Snapshot::load(&tree(&[("catalog.yaml", &without), (file, &policy)]), Some(&first));
+        let text = problems(&next);
+        assert!(text.contains("namespace `agents` in force would no longer be valid; nothing was changed"), "{text}");
+        assert_eq!(next.refused, ["mesh"], "{text}");
+        let kept = next.snapshot.unwrap();
+        assert!(kept.types().action(OWN).is_some());
+    }
+}
+
+#[test]
 fn what_has_no_type_is_noted_with_the_reason() {
     let loaded = loaded(CATALOG, "namespaces/agents/a.cedar", "");
     let problem = only(&loaded, Severity::Note);
