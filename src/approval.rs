@@ -23,7 +23,7 @@ use crate::entity::http::{Answer, Http};
 use crate::entity::template::Template;
 use crate::failure::{Code, Failure};
 use crate::problem::{Problem, Severity};
-use crate::query::{Keys, Query, Reads, Value};
+use crate::query::{Keys, Query, Reads, Value, action};
 use once::{Embedded, OneUse};
 use record::{Kind, Matches, Record, Used};
 pub use settings::{Settings, Store};
@@ -166,7 +166,7 @@ impl Approvals {
         digest: Option<&str>,
         deadline: Instant,
     ) -> Result<Option<Found>, Failure> {
-        if !reads.approval || !has_place(&query.action) {
+        if !reads.approval || !has_place(action::bare(&query.action)) {
             return Ok(None);
         }
         if let Sources::Given(given) = &self.sources {

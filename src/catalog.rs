@@ -250,7 +250,7 @@ impl Catalog {
         &self.groups
     }
 
-    /// What is probably not meant as it is written; nothing is refused for it.
+    /// What is probably not meant as it is written, or worth knowing; nothing is refused for it.
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings

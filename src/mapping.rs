@@ -11,6 +11,7 @@ pub mod principal;
 pub mod resource;
 pub mod service;
 pub mod task;
+mod typed;
 
 use smol_str::SmolStr;
 
@@ -58,7 +59,8 @@ pub struct Place<'a> {
 /// `asked` is what [`action::asked`] made of the call; `reads` is what the policies that judge it can read.
 ///
 /// # Errors
-/// `header_duplicated`, `header_refused` or `query_refused` where a value that can be read has no single reading.
+/// `header_duplicated`, `header_refused` or `query_refused` where a value that can be read has no single reading;
+/// `message_refused` or `body_refused` for arguments that do not fit the schema of their tool.
 pub fn query(
     call: &Call,
     identity: &Identity,
@@ -68,14 +70,16 @@ pub fn query(
     place: Place<'_>,
 ) -> Result<Query, Failure> {
     let (context, bags) = context::context(call, identity, asked, reads, place.listener)?;
-    Ok(Query {
+    let mut query = Query {
         principal: principal::principal(identity, place.home, service, place.catalog),
         action: SmolStr::new_static(asked.action()),
         resource: resource::resource(service, asked, place.home),
         context,
         bags,
         namespace: service.namespace().into(),
-    })
+    };
+    typed::add(&mut query, service, asked)?;
+    Ok(query)
 }
 
 /// Finds the called service; see [`service::find`].

@@ -2,6 +2,8 @@
 //!
 //! Must not know: HTTP, Cedar. A noun: built by `mapping`, completed by `entity`, read by `decision`.
 
+pub mod action;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
@@ -130,7 +132,7 @@ impl Node {
 pub struct Query {
     /// Who asks: a `Workload` or `Unauthenticated`.
     pub principal: Node,
-    /// What is to be done: the id of an `Action`, such as `GET`.
+    /// What is to be done: the id of an `Action`, such as `GET`; see [`action::bare`] for its name elsewhere.
     pub action: SmolStr,
     /// What it is done to, always inside a `Service`.
     pub resource: Node,

@@ -4,7 +4,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::query::Query;
+use crate::query::{Query, action};
 
 /// What digests begin with.
 const PREFIX: &str = "sha256:";
@@ -45,7 +45,8 @@ pub fn of(principal: &str, action: &str, resource: &str, arguments: &str) -> Str
 /// can be said, since what was not read could be anything.
 #[must_use]
 pub fn of_query(query: &Query, arguments: Option<&str>) -> Option<String> {
-    arguments.map(|arguments| of(&query.principal.uid.id, &query.action, &query.resource.uid.id, arguments))
+    arguments
+        .map(|arguments| of(&query.principal.uid.id, action::bare(&query.action), &query.resource.uid.id, arguments))
 }
 
 /// A text as RFC 8785 spells it, which is how serde_json spells it too: the test below holds it to that.

@@ -5,6 +5,7 @@
 //! One call may hold several messages: a batch, or a subscription to several resources. Each of them is judged.
 
 mod ask;
+pub mod input;
 mod methods;
 mod mirrored;
 mod read;

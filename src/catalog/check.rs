@@ -4,6 +4,7 @@
 
 mod agents;
 mod grpc;
+mod input;
 mod service;
 mod text;
 mod token;
@@ -25,6 +26,7 @@ struct Checker<'a> {
     file: &'a str,
     sets: &'a Sets,
     named_sets: BTreeSet<String>,
+    typed_tools: usize,
     catalog: Catalog,
     problems: Vec<Problem>,
 }
@@ -35,7 +37,7 @@ struct Checker<'a> {
 /// Every problem found.
 pub(super) fn catalog(file: &str, written: Written, sets: &Sets) -> Result<Catalog, Vec<Problem>> {
     let (catalog, named_sets) = (Catalog::default(), BTreeSet::new());
-    let mut checker = Checker { file, sets, named_sets, catalog, problems: Vec::new() };
+    let mut checker = Checker { file, sets, named_sets, typed_tools: 0, catalog, problems: Vec::new() };
     checker.bound("services", written.services.len());
     checker.bound("workloads", written.workloads.len());
     checker.bound("namespaces", written.namespaces.len());

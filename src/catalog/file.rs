@@ -143,6 +143,7 @@ pub(super) struct Tool {
     pub external: bool,
     pub scopes: Option<Spanned<Scopes>>,
     pub headers: BTreeMap<String, String>,
+    pub input_schema: Option<Spanned<serde_json::Value>>,
 }
 
 /// A service's `a2a:`.

@@ -1,9 +1,13 @@
 //! What the catalogue says about an MCP server and its tools.
 
+pub mod input;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::routes::Scopes;
 use crate::call::CanonicalPath;
+use input::Input;
 
 /// A revision of MCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -111,6 +115,8 @@ pub struct Tool {
     /// Arguments that revision 2026-07-28 mirrors in a header: argument name to header suffix
     /// (`ticket_id` to `Ticket` for `Mcp-Param-Ticket`).
     pub headers: BTreeMap<String, String>,
+    /// Its arguments' types, where its schema is known: then calls of it are asked about by an action of its own.
+    pub input: Option<Arc<Input>>,
 }
 
 /// What a tool does to the world.

@@ -11,7 +11,7 @@ use super::Judgement;
 use crate::decision::Snapshot;
 use crate::decision::decide::{judging, plain};
 use crate::decision::evaluate::{Findings, Part};
-use crate::query::Query;
+use crate::query::{Query, action};
 
 /// Queries that wait to be verified; more are skipped, since verifying must never cost a call its answer.
 const WAITING_MAX: usize = 64;
@@ -96,7 +96,7 @@ impl Verification {
                     self.stats.mismatches.fetch_add(1, Ordering::Relaxed);
                     let resource = query.resource.uid.to_string();
                     tracing::error!(
-                        action = query.action.as_str(),
+                        action = action::bare(&query.action),
                         resource,
                         "the engine and plain Cedar disagree about a call to {resource}: {difference}"
                     );

@@ -8,12 +8,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::offline::{Policies, block_on};
 use super::{Exit, Output};
-use crate::body::json::{self, Node, Object};
+use crate::body::json::{self, List, Node, Object};
+use crate::catalog::mcp::input::Input;
 use crate::catalog::mcp::{Effect, Tool};
 
 /// Arguments of `picket catalog`.
@@ -46,6 +48,9 @@ struct ImportMcp {
     /// Takes effects from the server's annotations. Without it a new tool's effect is `unknown`.
     #[arg(long)]
     trust_annotations: bool,
+    /// Takes the schemas of arguments: policies then read them as `context.input`, and what does not fit is refused.
+    #[arg(long)]
+    schemas: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -57,6 +62,7 @@ const IMPORT_HELP: &str = "\
 Examples:
   picket catalog import-mcp tools.json
   picket catalog import-mcp tools.json --trust-annotations
+  picket catalog import-mcp tools.json --schemas
   picket catalog import-mcp - --service agents/deploy-mcp --policies policies
 
 Prints YAML to put under the service; nothing is written. What is new, and what the
@@ -87,10 +93,19 @@ fn import_mcp(args: &ImportMcp, output: Output) -> Result<(), String> {
     let json = json::parse(&read(args)?, json::Limits::default()).map_err(|refused| refused.to_string())?;
     let document = json.node();
     let mut tools = tools(document, args.trust_annotations)?;
+    if args.schemas {
+        schemas(document, &mut tools)?;
+    }
     for (name, tool) in &mut tools {
         match known.get(name) {
             // The operator's word stands; only what the server mirrors is the server's to say.
-            Some(known) => *tool = Tool { headers: std::mem::take(&mut tool.headers), ..known.clone() },
+            Some(known) => {
+                let (headers, input) = (std::mem::take(&mut tool.headers), tool.input.take());
+                *tool = Tool { headers, ..known.clone() };
+                if args.schemas {
+                    tool.input = input;
+                }
+            }
             None if args.service.is_some() => eprintln!("new: {name}"),
             None => {}
         }
@@ -102,7 +117,13 @@ fn import_mcp(args: &ImportMcp, output: Output) -> Result<(), String> {
     match output {
         Output::Text | Output::Junit => print!("{}", yaml(&tools)),
         Output::Json => {
-            let tool = |tool: &Tool| json!({"effect": tool.effect, "external": tool.external, "headers": tool.headers});
+            let tool = |tool: &Tool| {
+                let mut said = json!({"effect": tool.effect, "external": tool.external, "headers": tool.headers});
+                if let (Some(input), Some(said)) = (&tool.input, said.as_object_mut()) {
+                    said.insert("input_schema".to_owned(), input.written.clone());
+                }
+                said
+            };
             let tools: BTreeMap<&String, _> = tools.iter().map(|(name, found)| (name, tool(found))).collect();
             println!("{}", json!({"v": 1, "tools": tools}));
         }
@@ -133,11 +154,15 @@ fn known_tools(service: &str, dir: &std::path::Path) -> Result<BTreeMap<String, 
     found.map(|found| found.tools.clone()).ok_or_else(|| format!("the catalogue has no service `{service}`"))
 }
 
-/// The tools of a list, by name.
-fn tools(document: Node<'_>, trust: bool) -> Result<BTreeMap<String, Tool>, String> {
+fn list(document: Node<'_>) -> Result<List<'_>, String> {
     let result = document.get("result").unwrap_or(document);
     let list = result.get("tools").unwrap_or(result).as_list();
-    let list = list.ok_or_else(|| "is no answer to `tools/list`: expected `{\"tools\": [...]}`".to_owned())?;
+    list.ok_or_else(|| "is no answer to `tools/list`: expected `{\"tools\": [...]}`".to_owned())
+}
+
+/// The tools of a list, by name.
+fn tools(document: Node<'_>, trust: bool) -> Result<BTreeMap<String, Tool>, String> {
+    let list = list(document)?;
     let mut tools = BTreeMap::new();
     for (index, tool) in list.iter().enumerate() {
         let name = tool.get("name").and_then(Node::as_text).ok_or_else(|| format!("tool {index} has no name"))?;
@@ -156,6 +181,21 @@ fn tools(document: Node<'_>, trust: bool) -> Result<BTreeMap<String, Tool>, Stri
         }
     }
     Ok(tools)
+}
+
+/// Adds the schemas of a list's tools; one that a catalogue would refuse is left out and said.
+fn schemas(document: Node<'_>, tools: &mut BTreeMap<String, Tool>) -> Result<(), String> {
+    for listed in list(document)?.iter() {
+        let named = listed.get("name").and_then(Node::as_text).and_then(|name| Some((name, tools.get_mut(name)?)));
+        let (Some((name, tool)), Some(schema)) = (named, listed.get("inputSchema")) else { continue };
+        let schema: serde_json::Value =
+            serde_json::from_str(&schema.canonical()).map_err(|error| format!("the schema of `{name}`: {error}"))?;
+        match Input::read(&schema) {
+            Ok(input) => tool.input = Some(Arc::new(input)),
+            Err(why) => eprintln!("left out: the schema of {name} {why}"),
+        }
+    }
+    Ok(())
 }
 
 fn annotation(tool: Node<'_>, name: &str) -> Option<bool> {
@@ -204,6 +244,10 @@ fn yaml(tools: &BTreeMap<String, Tool>) -> String {
             let pairs: Vec<_> = tool.headers.iter().map(|(k, v)| format!("{}: {}", quoted(k), quoted(v))).collect();
             parts.push(format!("headers: {{{}}}", pairs.join(", ")));
         }
+        if let Some(input) = &tool.input {
+            // JSON is YAML.
+            parts.push(format!("input_schema: {}", input.written));
+        }
         let _ = writeln!(text, "  {}: {{{}}}", quoted(name), parts.join(", "));
     }
     text
@@ -250,6 +294,29 @@ mod tests {
         let catalog = format!("services:\n  - id: a/b\n    protocol: mcp\n    {text}");
         let catalog = crate::catalog::Catalog::parse("catalog.yaml", &catalog).unwrap();
         assert_eq!(catalog.service("a/b").unwrap().tools.len(), 3);
+    }
+
+    #[test]
+    fn schemas_are_written_as_the_server_sent_them_and_read_again() {
+        let schema = r#"{"type":"object","description":"a: b # \"c\" \u00fc\n \ud83d\ude00 \u0007","properties":
+            {"on":{"type":"integer","maximum":1000},"no: #":{"enum":["yes","~"]}},"required":["on"],"additionalProperties":false}"#;
+        let list = format!(
+            r#"[{{"name":"a","inputSchema":{schema}}},{{"name":"b","inputSchema":{{"type":"string"}}}},{{"name":"c"}}]"#
+        );
+        let document = json::parse(list.as_bytes(), json::Limits::default()).unwrap();
+        let mut found = tools(document.node(), false).unwrap();
+        schemas(document.node(), &mut found).unwrap();
+        let text = yaml(&found).replace('\n', "\n    ");
+        let catalog = format!("services:\n  - id: a/b\n    protocol: mcp\n    {text}");
+        let catalog =
+            crate::catalog::Catalog::parse("catalog.yaml", &catalog).unwrap_or_else(|e| panic!("{text}\n{e:?}"));
+        let read = &catalog.service("a/b").unwrap().tools;
+        assert_eq!((read["b"].input.as_ref(), read["c"].input.as_ref()), (None, None));
+        assert_eq!(read["a"].input, found["a"].input);
+        assert_eq!(
+            read["a"].input.as_ref().unwrap().written,
+            serde_json::from_str::<serde_json::Value>(schema).unwrap()
+        );
     }
 
     #[test]

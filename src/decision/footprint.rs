@@ -180,7 +180,7 @@ fn note_path(path: &[&str], attr: &str, found: &RefCell<Footprint>) {
         (["resource"], "facts") => found.reads.resource_facts = true,
         (["context", "env"], "sourceIp") => found.reads.source_ip = true,
         (["context", "env", "facts"], name) => found.reads.call_facts.merge(&Keys::Some([name.to_owned()].into())),
-        (["context"], "args" | "kinds") => found.reads.body = true,
+        (["context"], "args" | "kinds" | "input") => found.reads.body = true,
         (["context"], "numbers" | "decimals" | "fields") => {
             found.reads.body = true;
             found.reads.message = true;
@@ -329,6 +329,7 @@ mod tests {
         assert_eq!((r.args, r.numbers), (keys(&["/n"]), true));
         assert_eq!(reads("context.args == context.kinds").reads.args, Keys::All);
         assert!(reads("context.decimals == context.decimals").reads.numbers);
+        assert!(reads("context has input.amount").reads.body && reads("context.input.tags.isEmpty()").reads.body);
         assert!(reads("context has approval").reads.approval);
         assert!(reads(r#"context.approval.state == "approved""#).reads.approval);
         assert!(reads("context == context").reads.approval);

@@ -3,6 +3,7 @@
 pub mod absence;
 pub mod fields;
 pub mod index;
+pub mod keys;
 
 use std::collections::BTreeMap;
 
@@ -136,7 +137,10 @@ pub fn inapplicable_actions(policy: &Policy, types: &Types) -> Vec<String> {
 pub fn passes(policy: &Policy, types: &Types) -> bool {
     let mut set = PolicySet::new();
     set.add(policy.new_id(PolicyId::new("alone"))).is_ok()
-        && types.validator().validate_with_level(&set, ValidationMode::Strict, 1).validation_passed_without_warnings()
+        && types
+            .validator(policy)
+            .validate_with_level(&set, ValidationMode::Strict, 1)
+            .validation_passed_without_warnings()
 }
 
 /// What is legal but probably not meant.

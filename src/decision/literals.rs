@@ -8,6 +8,7 @@ use crate::call::CanonicalPath;
 use crate::catalog::{Catalog, Service};
 use crate::identity::spiffe_id::{SpiffeId, is_trust_domain};
 use crate::problem::nearest;
+use crate::query::action;
 
 /// What is known to exist, for checking literals.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +54,8 @@ impl Known<'_> {
                 Err(Unknown::Impossible(format!("a `{}` is made for each call and has no name", uid.kind)))
             }
             kind if INSIDE_SERVICES.contains(&kind) => self.inside_service(kind, &uid.id),
-            // Actions are Cedar's to check; the platform's own types are open unless declared.
+            "Action" => self.action(&uid.id),
+            // The platform's own types are open unless declared.
             _ => Ok(()),
         }
     }
@@ -81,6 +83,24 @@ impl Known<'_> {
         }
         let known = self.catalog.groups().iter().map(String::as_str);
         Err(Unknown::Uncatalogued(format!("nothing is in group `{id}`{}", did_you_mean(id, known))))
+    }
+
+    /// Cedar knows which actions there are; of one that names a tool it cannot say why there is none.
+    fn action(&self, id: &str) -> Result<(), Unknown> {
+        let Some((tool_id, mut parts)) = action::tool(id).map(|tool| (tool, tool.splitn(3, '/'))) else {
+            return Ok(());
+        };
+        let (Some(namespace), Some(name), Some(tool)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(Unknown::Impossible(format!("`{tool_id}` does not end in `<namespace>/<service>/<tool>`")));
+        };
+        let service = self.catalog.service(&format!("{namespace}/{name}"));
+        match service.and_then(|service| service.tools.get(tool)) {
+            Some(known) if known.input.is_some() => Ok(()),
+            Some(_) => Err(Unknown::Uncatalogued(format!(
+                "tool `{tool}` of `{namespace}/{name}` has no `input_schema` in the catalogue, so no action of its own"
+            ))),
+            None => self.inside_service("Tool", tool_id),
+        }
     }
 
     fn inside_service(&self, kind: &str, id: &str) -> Result<(), Unknown> {

@@ -104,13 +104,12 @@ fn sort(tree: &Tree, report: &mut Report) -> Sorted {
 /// validates sees all problems at once.
 fn check_alone(sorted: &Sorted, report: &mut Report) {
     let text = |name: &str| sorted.platform.get(name).map_or("", AsRef::as_ref);
-    let (Ok(manifest), Ok(catalog), Ok(types)) = (
-        Manifest::parse(text(manifest::FILE)),
-        platform::catalog(&sorted.platform, &mut Vec::new()),
-        Types::new(text(schema::FACTS_FILE)),
-    ) else {
+    let (Ok(manifest), Ok(catalog)) =
+        (Manifest::parse(text(manifest::FILE)), platform::catalog(&sorted.platform, &mut Vec::new()))
+    else {
         return;
     };
+    let Ok(types) = Types::of(text(schema::FACTS_FILE), &catalog) else { return };
     let declared = platform::declared(text("entities.json"), &types, &mut Vec::new()).into_keys().collect();
     let folders: Vec<String> = sorted.namespaces.keys().cloned().collect();
     let known = Known { catalog: &catalog, folders: &folders, declared: &declared };

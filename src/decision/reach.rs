@@ -333,6 +333,8 @@ mod tests {
             "context.http.bodyBytes < 5",
             "context has approval",
             "context.args.hasTag(\"/a\")",
+            "context.input.amount < 5",
+            "context has input.amount",
             "context.http == context.http",
             "context == context",
             "context has http.bodyBytes",

@@ -3,21 +3,24 @@
 //! Knows: Cedar's schema and validator. Must not know: policies' meaning, files.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use cedar_policy::{
-    Context, Entities, Entity, EntityTypeName, EntityUid, EvalResult, Schema, SchemaFragment, Validator,
+    Context, Entities, Entity, EntityTypeName, EntityUid, EvalResult, Policy, Schema, SchemaFragment, Validator,
 };
-use cedar_policy_core::ast::{self, Eid};
-use cedar_policy_core::entities::{self as ast_entities, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::ast;
 use cedar_policy_core::extensions::Extensions;
-
 use smol_str::{SmolStr, ToSmolStr};
 
-use super::diagnostics;
 use super::quick::Map;
+use super::unit::MESH;
+use super::{diagnostics, typed};
+use crate::catalog::Catalog;
 use crate::problem::Problem;
-use crate::query::{Node, Uid, Value};
+use crate::query::{Node, Uid, Value, action};
+
+pub use actions::Action;
+
+mod actions;
 
 /// The built-in types, from the very file that is shipped.
 pub const BUILT_IN: &str = include_str!("../../policies/schema.cedarschema");
@@ -25,6 +28,8 @@ pub const BUILT_IN: &str = include_str!("../../policies/schema.cedarschema");
 pub const BUILT_IN_FILE: &str = "schema.cedarschema";
 /// Name of the platform's additions.
 pub const FACTS_FILE: &str = "facts.cedarschema";
+/// Name of the catalogue, whose tools add to the schema.
+const CATALOG_FILE: &str = "catalog.yaml";
 
 /// Record types that the platform may define; empty records otherwise.
 const FACT_TYPES: [&str; 3] = ["WorkloadFacts", "ServiceFacts", "CallFacts"];
@@ -45,24 +50,13 @@ pub enum FactsType {
 pub struct Types {
     schema: Schema,
     validator: Validator,
+    /// Without the actions of single tools; `None` where there are none.
+    without_tools: Option<Validator>,
     actions: Map<String, Action>,
     names: Map<String, EntityTypeName>,
     constructors: Constructors,
-}
-
-/// How many entities a call usually brings: principal, resource, and bags.
-const ROOM: usize = 6;
-
-/// An action with its groups. Without them `action in Action::"write"` would silently stop matching, so every
-/// store that is evaluated holds them.
-#[derive(Debug)]
-pub struct Action {
-    /// Its own entity and those of all groups above it.
-    pub closure: Vec<Entity>,
-    /// Its name.
-    pub(super) uid: Arc<ast::EntityUID>,
-    /// A store of just the closure.
-    pub(super) store: ast_entities::Entities,
+    /// Namespaces with tools whose arguments have types.
+    typed: BTreeSet<String>,
 }
 
 /// Cedar's functions that make an extension value of a text.
@@ -95,6 +89,14 @@ impl Types {
     /// # Errors
     /// What Cedar finds wrong with `facts`.
     pub fn new(facts: &str) -> Result<Self, Vec<Problem>> {
+        Self::of(facts, &Catalog::default())
+    }
+
+    /// As [`Types::new`], with an action for each tool of the catalogue whose arguments have types.
+    ///
+    /// # Errors
+    /// As [`Types::new`].
+    pub fn of(facts: &str, catalog: &Catalog) -> Result<Self, Vec<Problem>> {
         let fault = |error: &dyn miette::Diagnostic| vec![diagnostics::problem(FACTS_FILE, 0, error)];
         let (built_in, _) = SchemaFragment::from_cedarschema_str(BUILT_IN).map_err(|e| fault(&e))?;
         let (additions, _) = SchemaFragment::from_cedarschema_str(facts).map_err(|e| fault(&e))?;
@@ -102,8 +104,16 @@ impl Types {
         let missing: String =
             FACT_TYPES.iter().filter(|t| !defined.contains(**t)).map(|t| format!("type {t} = {{}};\n")).collect();
         let (missing, _) = SchemaFragment::from_cedarschema_str(&missing).map_err(|e| fault(&e))?;
-        let schema = Schema::from_schema_fragments([built_in, additions, missing]).map_err(|e| fault(&e))?;
-        let actions = action_closures(&schema).map_err(|message| vec![Problem::error(FACTS_FILE, message)])?;
+        let tools =
+            typed::fragment(catalog, &built_in).map_err(|message| vec![Problem::error(CATALOG_FILE, message)])?;
+        let shared = [built_in, additions, missing];
+        let without_tools = match &tools {
+            Some(_) => Some(Validator::new(Schema::from_schema_fragments(shared.clone()).map_err(|e| fault(&e))?)),
+            None => None,
+        };
+        let fragments = shared.into_iter().chain(tools);
+        let schema = Schema::from_schema_fragments(fragments).map_err(|e| fault(&e))?;
+        let actions = actions::closures(&schema).map_err(|message| vec![Problem::error(FACTS_FILE, message)])?;
         let constructors = Constructors::new().map_err(|message| vec![Problem::error(BUILT_IN_FILE, message)])?;
         // A name without its place in the schema's text is cheaper to copy.
         let bare = |name: &EntityTypeName| EntityTypeName::from(name.as_ref().with_loc(None));
@@ -111,7 +121,10 @@ impl Types {
         if let Ok(action) = "Action".parse() {
             names.insert("Action".to_owned(), bare(&action));
         }
-        Ok(Self { validator: Validator::new(schema.clone()), schema, actions, names, constructors })
+        let namespaces = actions.keys().filter_map(|id| action::tool(id)?.split('/').next());
+        let typed = namespaces.map(str::to_owned).collect();
+        let validator = Validator::new(schema.clone());
+        Ok(Self { schema, validator, without_tools, actions, names, constructors, typed })
     }
 
     /// Cedar's schema.
@@ -120,10 +133,14 @@ impl Types {
         &self.schema
     }
 
-    /// Cedar's validator over this schema.
+    /// Cedar's validator for a policy. One that cannot tell the actions of single tools from that of all is checked
+    /// against the latter alone: checking takes as long as there are actions.
     #[must_use]
-    pub fn validator(&self) -> &Validator {
-        &self.validator
+    pub fn validator(&self, policy: &Policy) -> &Validator {
+        match &self.without_tools {
+            Some(validator) if !typed::scope::sees_tools(policy) => validator,
+            Some(_) | None => &self.validator,
+        }
     }
 
     /// An action with its groups.
@@ -135,6 +152,12 @@ impl Types {
     /// Every action by its id.
     pub fn actions(&self) -> impl Iterator<Item = (&str, &Action)> {
         self.actions.iter().map(|(id, action)| (id.as_str(), action))
+    }
+
+    /// Whether a call that `unit` judges may be of a tool whose arguments have types.
+    #[must_use]
+    pub fn has_typed_tools(&self, unit: &str) -> bool {
+        self.typed.contains(unit) || (unit == MESH && !self.typed.is_empty())
     }
 
     pub(super) fn constructors(&self) -> Constructors {
@@ -236,35 +259,6 @@ fn defined_types(fragment: &SchemaFragment) -> BTreeSet<String> {
     let json = fragment.clone().to_json_value().unwrap_or_default();
     let types = json.get("").and_then(|root| root.get("commonTypes")).and_then(serde_json::Value::as_object);
     types.into_iter().flatten().map(|(name, _)| name.clone()).collect()
-}
-
-/// For each action, its own entity and those of all groups above it.
-fn action_closures(schema: &Schema) -> Result<Map<String, Action>, String> {
-    let all = schema.action_entities().map_err(|error| error.to_string())?;
-    let mut closures = Map::default();
-    for action in all.iter() {
-        let groups = all.ancestors(&action.uid()).into_iter().flatten().filter_map(|uid| all.get(uid)).cloned();
-        let closure: Vec<Entity> = std::iter::once(action.clone()).chain(groups).collect();
-        // Computed here once, by Cedar's public interface, and not per call.
-        let store = Entities::from_entities(closure.iter().cloned(), None).map_err(|error| error.to_string())?;
-        let store: &ast_entities::Entities = store.as_ref();
-        let uid: ast::EntityUID = action.uid().into();
-        let id = action.uid().id().unescaped().to_owned();
-        let store = with_room(store.clone(), uid.entity_type())?;
-        closures.insert(id, Action { closure, uid: Arc::new(uid), store });
-    }
-    Ok(closures)
-}
-
-/// The same store with room for what a call adds, so that a copy of it need not grow: hash tables keep their size when
-/// something is taken out, and when they are copied.
-fn with_room(store: ast_entities::Entities, kind: &ast::EntityType) -> Result<ast_entities::Entities, String> {
-    let named = |number: usize| ast::EntityUID::from_components(kind.clone(), Eid::new(format!("room/{number}")), None);
-    let (schema, closed) = (None::<&NoEntitiesSchema>, TCComputation::AssumeAlreadyComputed);
-    let guests = (0..ROOM).map(|number| Arc::new(ast::Entity::with_uid(named(number))));
-    let full = store.add_entities(guests, schema, closed, Extensions::all_available());
-    let full = full.map_err(|error| error.to_string())?;
-    full.remove_entities((0..ROOM).map(named), closed).map_err(|error| error.to_string())
 }
 
 /// Our name of a Cedar entity.

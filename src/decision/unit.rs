@@ -17,11 +17,12 @@ use super::manifest::{Manifest, Mode};
 use super::reach::Reach;
 use super::remedy::Remedy;
 use super::schema::Types;
+use super::typed::scope;
 use super::{confine, footprint, lint, template_types};
 use crate::call::headers;
 use crate::obligation::permit;
 use crate::problem::Problem;
-use crate::query::{ANYWHERE, Node, Reads, Uid};
+use crate::query::{Node, Reads, Uid};
 use shared::Shared;
 use written::Written;
 
@@ -89,7 +90,7 @@ impl Entry {
         let written = Policy::parse(None, source).map_err(|error| error.to_string())?;
         let written = written.to_pst().map_err(|error| error.to_string())?;
         let (unit, _) = self.id.split_once('/').unwrap_or((&self.id, ""));
-        rewritten(unit, written.body(), &self.id)
+        rewritten(unit, &scope::as_enforced(written.body(), &self.policy), &self.id)
     }
 }
 
@@ -277,7 +278,7 @@ fn entry(
         footprint.forget_messages();
     }
     faults.extend(check_literals(context, written, problems));
-    faults.extend(footprint.keys.iter().filter_map(check_key).map(&fault));
+    faults.extend(footprint.keys.iter().filter_map(lint::keys::check).map(&fault));
     faults.extend(lint::inapplicable_actions(policy, context.against.types).into_iter().map(&fault));
     let warning = |message| Problem::warning(context.file, message).at(Some(written.span.clone()));
     problems.extend(lint::warnings(policy, pst.body()).into_iter().map(&warning));
@@ -294,7 +295,8 @@ fn entry(
         }
     };
     let id = format!("{}/{name}", context.unit);
-    let rewritten = rewritten(context.unit, pst.body(), &id);
+    faults.extend(scope::faults(pst.body(), context.unit, context.against.types).into_iter().map(&fault));
+    let rewritten = rewritten(context.unit, &scope::enforced(pst.body(), context.unit, context.against.types), &id);
     let mut reads = footprint.reads;
     match (rewritten, annotated) {
         (Ok(rewritten), Some(annotated)) if faults.is_empty() => {
@@ -344,31 +346,6 @@ fn check_literals(context: &Context<'_>, written: &Written<'_>, problems: &mut V
         }
     }
     faults
-}
-
-/// `**/ticket_id`: a member's name, wherever it stands.
-fn is_name(key: &str) -> bool {
-    key.strip_prefix(ANYWHERE).is_some_and(|name| !name.is_empty() && !name.contains('/'))
-}
-
-/// A key that no call can have, or must not be read.
-fn check_key(used: &footprint::KeyUse) -> Option<String> {
-    let key = &used.key;
-    match used.bag.as_str() {
-        "headers" if headers::is_credential(key) => {
-            Some(format!("header `{key}` carries a credential or is Picket's own; policies cannot read it"))
-        }
-        "headers" if *key != key.to_ascii_lowercase() => {
-            Some(format!("header names are in lower case; write `{}`", key.to_ascii_lowercase()))
-        }
-        "args" | "numbers" | "decimals" | "kinds" if !key.is_empty() && !key.starts_with('/') && !is_name(key) => Some(
-            format!("arguments are named by JSON pointer; write `/{key}`, or `{ANYWHERE}{key}` wherever it stands"),
-        ),
-        "fields" if !key.is_empty() && !key.starts_with('/') => {
-            Some(format!("fields are named by JSON pointer; write `/{key}`"))
-        }
-        _ => None,
-    }
 }
 
 fn enforced(

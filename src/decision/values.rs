@@ -59,7 +59,7 @@ fn check_value(value: &Value) -> Result<(), String> {
             if range.contains(milliseconds) { Ok(()) } else { Err(format!("{milliseconds} ms is no time")) }
         }
         Value::Record(fields) => fields.values().try_for_each(check_value),
-        // Sets hold texts and entities only.
+        // Sets hold texts, entities, and what a tool's schema types; none of it has bounds.
         Value::Set(_) | Value::String(_) | Value::Long(_) | Value::Bool(_) | Value::Entity(_) => Ok(()),
         Value::Duration(_) | Value::Ip(_) | Value::Decimal(_) => Ok(()),
     }

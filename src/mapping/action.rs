@@ -4,6 +4,7 @@ use crate::body::{Inside, a2a, grpc, json::Json, llm, mcp};
 use crate::call::{Body, Call, CanonicalPath, Target};
 use crate::catalog::{Protocol, Service};
 use crate::failure::{Code, Failure};
+use crate::query::action::CALL_TOOL;
 
 use super::Settings;
 
@@ -46,13 +47,13 @@ pub enum What {
 }
 
 impl Asked {
-    /// The id of the schema's action.
+    /// The id of the schema's action; a tool whose arguments have types has one of its own below it.
     #[must_use]
     pub fn action(&self) -> &'static str {
         match &self.what {
             What::Http { action, .. } => action,
             What::Grpc { .. } => "grpc.call",
-            What::Mcp(mcp::Ask::CallTool { .. }) => "mcp.tools.call",
+            What::Mcp(mcp::Ask::CallTool { .. }) => CALL_TOOL,
             What::Mcp(mcp::Ask::ReadResource { .. }) => "mcp.resources.read",
             What::Mcp(mcp::Ask::SubscribeResource { .. }) => "mcp.resources.subscribe",
             What::Mcp(mcp::Ask::GetPrompt { .. }) => "mcp.prompts.get",

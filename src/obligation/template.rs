@@ -5,7 +5,7 @@
 
 use smol_str::{SmolStr, ToSmolStr};
 
-use crate::query::{Query, Value};
+use crate::query::{Query, Value, action};
 
 /// A text with variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +171,7 @@ impl Variable {
             return Some(Value::String(match self.root {
                 Root::Principal => query.principal.uid.id.clone(),
                 Root::Resource => query.resource.uid.id.clone(),
-                Root::Action => query.action.clone(),
+                Root::Action => action::bare(&query.action).into(),
                 Root::Context => return None,
             }));
         }

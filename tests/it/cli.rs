@@ -3,6 +3,7 @@
 //! The binary is run as it ships. Goldens: `UPDATE_EXPECT=1 cargo test --test it cli` rewrites them.
 
 mod bench;
+mod catalog;
 mod explain;
 mod help;
 mod test;

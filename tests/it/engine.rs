@@ -2,7 +2,8 @@
 //!
 //! Compared are always three sets: satisfied permits, satisfied forbids, and policies that failed. `machine` edits a tree
 //! step by step, `metamorphic` says it in other words, `footprint` varies what is not read, `lead` draws conditions that are
-//! indexed as scopes are, `could` compares verdicts with what was said to be possible.
+//! indexed as scopes are, `could` compares verdicts with what was said to be possible,
+//! `typed` gives tools actions of their own.
 
 mod could;
 pub(crate) mod drawn;
@@ -10,6 +11,7 @@ mod footprint;
 mod lead;
 mod machine;
 mod metamorphic;
+mod typed;
 
 use std::sync::Arc;
 

@@ -9,4 +9,4 @@ mod files;
 mod reload;
 mod sources;
 
-pub use codes::lookup;
+pub use codes::{lookup, tool_call};

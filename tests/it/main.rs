@@ -47,4 +47,6 @@ mod support;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod typed;
+#[cfg(test)]
 mod wire;

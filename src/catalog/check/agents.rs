@@ -94,6 +94,7 @@ impl Checker<'_> {
             external: tool.external,
             scopes: tool.scopes.map(|scopes| self.scopes(scopes)),
             headers: tool.headers,
+            input: tool.input_schema.and_then(|schema| self.input(name, &schema)),
         }
     }
 

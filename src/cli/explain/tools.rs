@@ -54,11 +54,21 @@ pub(super) async fn list(
 fn call(service: &Service, tool: &str) -> Mcp {
     let spoken: Option<&mcp::Mcp> = service.mcp.as_ref();
     let plain = Mcp::default();
+    let known = service.tools.get(tool);
+    // What does not fit the tool's schema is refused before a policy is asked.
+    let arguments = known.and_then(|tool| tool.input.as_ref()).map(|input| input.sample()).unwrap_or_default();
+    let mirrored = known.into_iter().flat_map(|tool| &tool.headers).filter_map(|(argument, header)| {
+        let value = arguments.get(argument)?;
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Some((format!("mcp-param-{header}"), text.into()))
+    });
     Mcp {
         service: Some(service.id.clone()),
         tool: Some(tool.to_owned()),
+        headers: mirrored.collect(),
         era: spoken.and_then(|mcp| mcp.eras.last().copied()).unwrap_or(plain.era),
         path: spoken.map(|mcp| mcp.endpoint.to_string()),
+        arguments: arguments.clone().into(),
         ..plain
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::cli::offline::Judged;
 use crate::decision::Snapshot;
 use crate::decision::explain::Match;
+use crate::query::action;
 
 /// How often each policy was reached and held, and which actions were asked for.
 #[derive(Debug, Clone, Default)]
@@ -32,17 +33,20 @@ impl Coverage {
         let ids = snapshot.policy_ids().into_values().flatten();
         let schema = snapshot.types().schema();
         let groups: BTreeSet<String> = schema.action_groups().map(|uid| uid.id().unescaped().to_owned()).collect();
-        let actions = schema.actions().map(|uid| uid.id().unescaped().to_owned());
+        let actions: BTreeSet<String> =
+            schema.actions().map(|uid| action::bare(uid.id().unescaped()).to_owned()).collect();
+        // Tools with actions of their own make a group of it; it is asked for all the same.
+        let is_asked = |action: &String| action == action::CALL_TOOL || !groups.contains(action);
         Self {
             policies: ids.map(|id| (id, Count::default())).collect(),
-            untested: actions.filter(|action| !groups.contains(action)).collect(),
+            untested: actions.into_iter().filter(is_asked).collect(),
         }
     }
 
     /// Counts one call.
     pub fn add(&mut self, judged: &Judged) {
         if let Some(query) = &judged.answer.judgement.query {
-            self.untested.remove(query.action.as_str());
+            self.untested.remove(action::bare(&query.action));
         }
         for line in judged.explanation().lines() {
             let Some(count) = self.policies.get_mut(&line.entry.id) else { continue };

@@ -32,7 +32,9 @@ pub(super) fn check(
     let manifest = keep(Manifest::parse(text(manifest::FILE)), &mut problems);
     let catalog = catalog(files, &mut problems);
     let catalog = keep(catalog, &mut problems);
-    let types = keep(Types::new(text(schema::FACTS_FILE)), &mut problems);
+    // Without a catalogue what is wrong with the facts is still said.
+    let types = Types::of(text(schema::FACTS_FILE), catalog.as_ref().unwrap_or(&Catalog::default()));
+    let types = keep(types, &mut problems);
     let (Some(manifest), Some(catalog), Some(types)) = (manifest, catalog, types) else { return Err(problems) };
     let declared = declared(text("entities.json"), &types, &mut problems);
     let workload_facts = catalog.workloads().filter_map(|w| Some((&w.id, w.facts.as_ref()?)));

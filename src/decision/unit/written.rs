@@ -2,13 +2,15 @@
 //!
 //! Knows: Cedar's parser and validator. Must not know: units, rewriting, what policies mean to Picket.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use cedar_policy::{Policy, PolicySet, ValidationMode};
 
 use super::super::schema::Types;
+use super::super::typed::scope;
 use super::super::{diagnostics, lint};
-use super::{NESTING_MAX, OPERATORS_MAX, POLICY_BYTES_MAX};
+use super::{MESH, NESTING_MAX, OPERATORS_MAX, POLICY_BYTES_MAX};
 use crate::problem::Problem;
 
 /// Most policies that are read at once. What is parsed takes several times the memory of what is kept of it, and a
@@ -112,10 +114,29 @@ fn batch<'t>(
 impl Batch<'_> {
     /// Strict validation at level 1, as written; Cedar's warnings (such as an inapplicable action) are errors.
     pub(super) fn validate(&self, types: &Types) -> Vec<Problem> {
-        let result = types.validator().validate_with_level(&self.set, ValidationMode::Strict, 1);
-        let errors = result.validation_errors().map(|error| diagnostics::problem(self.file, self.offset, error));
-        let warnings = result.validation_warnings().map(|error| diagnostics::problem(self.file, self.offset, error));
-        errors.chain(warnings).map(|problem| readable(problem, &self.policies)).collect()
+        let mut problems = Vec::new();
+        for policies in self.by_validator(types) {
+            let Some(first) = policies.policies().next() else { continue };
+            let result = types.validator(first).validate_with_level(&policies, ValidationMode::Strict, 1);
+            let errors = result.validation_errors().map(|error| diagnostics::problem(self.file, self.offset, error));
+            problems.extend(errors);
+            let warnings = result.validation_warnings().map(|e| diagnostics::problem(self.file, self.offset, e));
+            problems.extend(warnings);
+        }
+        problems.into_iter().map(|problem| readable(problem, &self.policies)).collect()
+    }
+
+    /// The policies, those that one validator checks together.
+    fn by_validator(&self, types: &Types) -> Vec<Cow<'_, PolicySet>> {
+        if !types.has_typed_tools(MESH) {
+            return vec![Cow::Borrowed(&self.set)];
+        }
+        let (seeing, others): (Vec<Policy>, Vec<Policy>) = self.set.policies().cloned().partition(scope::sees_tools);
+        let sets: Result<Vec<_>, _> = [seeing, others].into_iter().map(PolicySet::from_policies).collect();
+        match sets {
+            Ok(sets) => sets.into_iter().map(Cow::Owned).collect(),
+            Err(_) => vec![Cow::Borrowed(&self.set)],
+        }
     }
 }
 

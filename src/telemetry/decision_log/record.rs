@@ -17,7 +17,7 @@ use crate::check::Judgement;
 use crate::decision::verdict::{Decision, Effect, Verdict};
 use crate::obligation::Mutations;
 use crate::obligation::challenge::Challenge;
-use crate::query::Uid;
+use crate::query::{Uid, action};
 use crate::telemetry::Observed;
 use crate::telemetry::metrics::namespace;
 use crate::telemetry::spans::traceparent;
@@ -245,7 +245,7 @@ impl<'a> Subject<'a> {
             principal: query.map(|query| entity(&query.principal.uid)).or_else(|| {
                 workload(judgement).map(|id| Entity { r#type: name("Workload"), id: Text(id, ID_BYTES_MAX) })
             }),
-            action: query.map(|query| name(&query.action)),
+            action: query.map(|query| name(action::bare(&query.action))),
             resource: query.map(|query| entity(&query.resource.uid)),
             service: judgement.service.as_deref().map(name),
             determining: verdict.map(|verdict| names(&verdict.determining)).unwrap_or_default(),

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use super::drawn::{self, Drawn, FACTS, pairs, policies};
 use crate::support::{NOW, call, frontend, problems, token, tree, workload};
 
-const CATALOG: &str = r"
+pub(super) const CATALOG: &str = r"
 services:
   - id: agents/tools
     protocol: mcp
@@ -28,7 +28,7 @@ services:
 workloads:
   - {id: 'spiffe://cluster.local/ns/web/sa/frontend', groups: [storefront]}
 ";
-const TOOLS: [&str; 3] = ["notes.read", "notes.write", "db.drop"];
+pub(super) const TOOLS: [&str; 3] = ["notes.read", "notes.write", "db.drop"];
 
 const SCOPES: &[&str] = &[
     "principal, action, resource is Tool",
@@ -37,7 +37,7 @@ const SCOPES: &[&str] = &[
     r#"principal, action in Action::"mcp.any", resource is Tool in Group::"safe""#,
     r#"principal is Workload, action, resource == Tool::"agents/tools/db.drop""#,
 ];
-const CONDITIONS: &[&str] = &[
+pub(super) const CONDITIONS: &[&str] = &[
     "",
     r#"when { principal in Group::"storefront" }"#,
     r#"when { resource.effect == "read" }"#,
@@ -63,7 +63,7 @@ fn rule() -> impl Strategy<Value = (&'static str, &'static str, &'static str)> {
     (effects, scopes, conditions)
 }
 
-fn load(catalog: &str, policies: &str) -> Arc<Snapshot> {
+pub(super) fn load(catalog: &str, policies: &str) -> Arc<Snapshot> {
     let loaded =
         Snapshot::load(&tree(&[FACTS, ("catalog.yaml", catalog), ("namespaces/agents/a.cedar", policies)]), None);
     assert!(loaded.refused.is_empty(), "{}", problems(&loaded));
@@ -88,14 +88,14 @@ fn with_task(tools: &[&str]) -> Identity {
     Identity { task: Some(task), ..frontend() }
 }
 
-fn callers() -> Vec<Identity> {
+pub(super) fn callers() -> Vec<Identity> {
     let with_token = Identity { token: Some(token(&["notes"])), ..frontend() };
     let other = workload("spiffe://cluster.local/ns/shop/sa/orders");
     vec![frontend(), with_token, with_task(&["notes.write"]), other, Identity::default()]
 }
 
 /// The query of one call of a tool.
-fn query(snapshot: &Snapshot, identity: &Identity, tool: &str, arguments: &str, headers: &[&str]) -> Query {
+pub(super) fn query(snapshot: &Snapshot, identity: &Identity, tool: &str, arguments: &str, headers: &[&str]) -> Query {
     let call =
         headers.iter().fold(call().service("agents/tools").method("POST"), |call, name| call.header(name, "1")).0;
     let place = Place { listener: "test", home: "cluster.local", catalog: snapshot.catalog() };

@@ -53,6 +53,15 @@ fn hostile(text: &str) -> Scene {
     scene
 }
 
+/// Tools come and go with a catalogue: as a label they would have no bound.
+#[test]
+fn a_tools_own_action_is_recorded_as_a_call_of_a_tool() {
+    let mut scene = Scene::denied();
+    scene.query().action = crate::query::action::of_tool("agents/money", "refund").into();
+    let record: serde_json::Value = serde_json::from_str(&text(&scene)).unwrap();
+    assert_eq!(record.pointer("/action"), Some(&"mcp.tools.call".into()), "{record:#}");
+}
+
 #[test]
 fn a_deny_says_who_asked_what_and_why_not() {
     let mut scene = Scene::denied();

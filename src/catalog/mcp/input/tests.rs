@@ -1,0 +1,165 @@
+use super::*;
+
+fn read(schema: Value) -> Result<Input, String> {
+    Input::read(&schema)
+}
+
+/// Types of the members, then what is left out; `?` marks what need not be sent.
+fn shown(schema: Value) -> String {
+    match read(schema) {
+        Ok(input) => {
+            let left: Vec<String> =
+                input.left_out.iter().map(|left| format!("{}: {}", left.pointer, left.why)).collect();
+            [record(&input.record)].into_iter().chain(left).collect::<Vec<_>>().join("; ")
+        }
+        Err(message) => format!("refused: {message}"),
+    }
+}
+
+fn record(record: &Record) -> String {
+    let field = |(name, of): (&String, &Type)| {
+        format!("{name}{}: {}", if record.required.contains(name) { "" } else { "?" }, kind(of))
+    };
+    let fields: Vec<String> = record.fields.iter().map(field).collect();
+    format!("{{{}}}{}", fields.join(", "), if record.is_closed { "!" } else { "" })
+}
+
+fn kind(of: &Type) -> String {
+    match of {
+        Type::Text => "text".to_owned(),
+        Type::Integer => "integer".to_owned(),
+        Type::Boolean => "boolean".to_owned(),
+        Type::List(items) => format!("[{}]", kind(items)),
+        Type::Object(members) => record(members),
+    }
+}
+
+fn of(properties: Value) -> Value {
+    json!({"type": "object", "properties": properties})
+}
+
+#[test]
+fn a_schema_types_what_has_one_type() {
+    for (schema, expected) in [
+        (json!({"type": "object"}), "{}"),
+        (json!({"type": "object", "additionalProperties": false}), "{}!"),
+        (of(json!({"a": {"type": "string", "pattern": "x"}, "b": {"type": ["boolean"]}})), "{a?: text, b?: boolean}"),
+        (of(json!({"a": {"enum": ["x", "y"]}, "b": {"const": 1}})), "{a?: text, b?: integer}"),
+        (
+            of(json!({"a": {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}})),
+            "{a?: [[integer]]}",
+        ),
+        (
+            json!({"type": "object", "properties": {"o": {"type": "object", "properties": {"n": {"type": "integer"}},
+                "required": ["n"], "additionalProperties": false}}, "required": ["o", "other"]}),
+            "{o: {n: integer}!}",
+        ),
+        (
+            json!({"$ref": "#/$defs/args", "$defs": {"args": {"type": "object", "properties": {"a": {"$ref": "#/$defs/t"}}},
+                "t": {"$ref": "#/$defs/u"}, "u": {"type": "string"}}}),
+            "{a?: text}",
+        ),
+        // What stands beside a type can only forbid more.
+        (
+            json!({"type": "object", "properties": {"a": {"type": "string", "anyOf": [{"maxLength": 3}]}}, "anyOf": [{"required": ["a"]}]}),
+            "{a?: text}",
+        ),
+        // A pattern names members too.
+        (json!({"type": "object", "patternProperties": {"^x": {}}, "additionalProperties": false}), "{}"),
+    ] {
+        assert_eq!(shown(schema.clone()), expected, "{schema}");
+    }
+}
+
+#[test]
+fn what_has_no_one_type_is_left_out_and_said() {
+    for (schema, why) in [
+        (json!({"type": "number"}), "a `number` is no 64-bit integer"),
+        (json!({"type": "null"}), "`null` is no value for policies"),
+        (json!({"type": ["string", "null"]}), "it may have several types"),
+        (json!({"anyOf": [{"type": "string"}, {"type": "null"}]}), "it may have several types"),
+        (json!({"oneOf": [{"type": "string"}]}), "it may have several types"),
+        (json!({"enum": ["a", 1]}), "it may have several types"),
+        (json!({"enum": []}), "it may have several types"),
+        (json!({"const": 1.5}), "it may have several types"),
+        (json!({}), "nothing says its type"),
+        (json!(true), "nothing says its type"),
+        (json!({"type": "array"}), "its items are of no one type"),
+        (json!({"type": "array", "items": {"type": "number"}}), "its items are of no one type"),
+        (json!({"type": "array", "items": [{"type": "string"}]}), "its items are of no one type"),
+        (
+            json!({"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "string"}}),
+            "its items are of no one type",
+        ),
+        (json!({"type": "object"}), "an object whose members are not named"),
+        (
+            json!({"type": "object", "additionalProperties": {"type": "string"}}),
+            "an object whose members are not named",
+        ),
+        (json!({"$ref": "https://schemas.example/x"}), "its `$ref` leads out of the schema"),
+        (json!({"$ref": "#/nowhere"}), "its `$ref` leads out of the schema"),
+        (json!({"$ref": "#/properties/a"}), "its `$ref` leads to itself"),
+    ] {
+        assert_eq!(shown(of(json!({"a": schema}))), format!("{{}}; /a: {why}"), "{schema}");
+    }
+    for name in ["", "__entity", "größe", "a\tb"] {
+        let input = read(of(json!({name: {"type": "string"}}))).unwrap();
+        assert_eq!((input.record.fields.len(), input.record.untyped.len()), (0, 1), "{name}");
+    }
+    let nested = of(json!({"a": {"type": "object", "properties": {"b/~": {"type": "number"}}}}));
+    assert_eq!(shown(nested), "{a?: {}}; /a/b~1~0: a `number` is no 64-bit integer");
+}
+
+#[test]
+fn a_schema_that_names_itself_ends() {
+    let node = json!({"type": "object", "properties": {"n": {"type": "integer"}, "next": {"$ref": "#/$defs/node"},
+        "all": {"type": "array", "items": {"$ref": "#/$defs/node"}}}});
+    let schema = json!({"type": "object", "properties": {"first": {"$ref": "#/$defs/node"}}, "$defs": {"node": node}});
+    assert_eq!(
+        shown(schema),
+        "{first?: {n?: integer}}; /first/next: its `$ref` leads to itself; /first/all: its items are of no one type"
+    );
+}
+
+#[test]
+fn what_is_no_schema_of_arguments_is_refused() {
+    let many: Map<String, Value> = (0..=VALUES_MAX).map(|n| (format!("p{n}"), json!({"type": "string"}))).collect();
+    let deep = (0..NESTING_MAX).fold(json!({}), |inner, _| json!({"x": inner}));
+    // Each level names the next one twice: two hundred values by eight definitions.
+    let doubling: Map<String, Value> = (0..12)
+        .map(|n| {
+            let next = json!({"$ref": format!("#/$defs/d{}", n + 1)});
+            (format!("d{n}"), of(json!({"a": next, "b": next})))
+        })
+        .collect();
+    let doubling = json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": doubling});
+    for (schema, why) in [
+        (json!({"type": "string"}), "types no object: it has not `type: object`"),
+        (json!({}), "types no object: it has not `type: object`"),
+        (json!([]), "types no object: nothing says its type"),
+        (json!({"type": "object", "properties": []}), "has `properties` that are no mapping, at ``"),
+        (json!({"type": "object", "required": "a"}), "has a `required` that is no list of names, at ``"),
+        (
+            of(json!({"a": {"type": "object", "properties": {"b": {}}, "required": [1]}})),
+            "has a `required` that is no list of names, at `/a`",
+        ),
+        (of(json!({"a": {"type": "strnig"}})), "has the unknown type `strnig`, at `/a`"),
+        (of(json!({"a": {"type": 1}})), "has a `type` that is no text, at `/a`"),
+        (of(Value::Object(many)), "types more than 256 values"),
+        (doubling, "types more than 256 values"),
+        (json!({"type": "object", "x": deep}), "nests deeper than 20 levels"),
+        (json!({"type": "object", "x": "x".repeat(BYTES_MAX)}), "has 65560 bytes, at most 65536 are read"),
+    ] {
+        assert_eq!(read(schema).map(|_| ()), Err(why.to_owned()));
+    }
+}
+
+#[test]
+fn what_lies_too_deep_is_left_out() {
+    let deep = (0..DEPTH_MAX).fold(json!({"type": "string"}), |inner, _| of(json!({"x": inner})));
+    let deeper = of(json!({"x": deep}));
+    let whole = read(deep).unwrap();
+    assert!(whole.left_out.is_empty(), "{:?}", whole.left_out);
+    let cut = read(deeper).unwrap();
+    assert_eq!(cut.left_out, [LeftOut { pointer: "/x".repeat(DEPTH_MAX + 1), why: "it lies too deep" }]);
+}

@@ -1,0 +1,140 @@
+//! What is said of trees with typed tools: where, what, and what would be right.
+
+use picket::decision::Snapshot;
+use picket::decision::snapshot::Loaded;
+use picket::problem::{Problem, Severity};
+
+use super::CATALOG;
+use crate::support::{problems, tree};
+
+fn loaded(catalog: &str, file: &str, policy: &str) -> Loaded {
+    Snapshot::load(&tree(&[("catalog.yaml", catalog), (file, policy)]), None)
+}
+
+#[track_caller]
+fn only(loaded: &Loaded, severity: Severity) -> &Problem {
+    let found: Vec<&Problem> = loaded.problems.iter().filter(|problem| problem.severity == severity).collect();
+    assert_eq!(found.len(), 1, "{}", problems(loaded));
+    found[0]
+}
+
+const OWN: &str = "mcp.tools.call/agents/tools/t";
+
+#[test]
+fn a_condition_that_tells_typed_calls_from_others_is_an_error_with_what_would_be_right() {
+    let telling = r#"permit (principal, action in Action::"mcp.any", resource)
+        when { action == Action::"mcp.tools.call" };"#;
+    let plain = CATALOG.replace("input_schema", "x").split("        x:").next().unwrap().to_owned();
+    for (file, catalog, is_refused) in [
+        ("namespaces/agents/a.cedar", CATALOG, true),
+        ("mesh/a.cedar", CATALOG, true),
+        ("namespaces/agents/a.cedar", plain.as_str(), false),
+        // No call that this namespace judges is of a typed tool.
+        ("namespaces/shop/a.cedar", CATALOG, false),
+    ] {
+        let loaded = loaded(catalog, file, telling);
+        assert_eq!(!loaded.refused.is_empty(), is_refused, "{file}: {}", problems(&loaded));
+        if is_refused {
+            let problem = only(&loaded, Severity::Error);
+            assert_eq!((problem.file.as_str(), problem.span.clone()), (file, Some(0..telling.len())));
+            let message = &problem.message;
+            assert!(message.contains("tools with an `input_schema` may be told apart"), "{message}");
+            assert!(message.contains("write `action in Action::\"mcp.tools.call\"`"), "{message}");
+        }
+    }
+    let right = telling.replace("action ==", "action in");
+    assert!(loaded(CATALOG, "mesh/a.cedar", &right).refused.is_empty());
+}
+
+#[test]
+fn a_policy_that_does_not_fit_the_types_is_refused() {
+    for (condition, what) in [
+        (r#"context.input.amount == "1""#, "String"),
+        (r#"context.input.note == "a""#, "note"),
+        (r#"context.input.rate == "a""#, "rate"),
+        (r#"context.input.tags == "a""#, "String"),
+        (r#"context.input.item.more == "a""#, "more"),
+    ] {
+        let policy = format!("permit (principal, action == Action::\"{OWN}\", resource) when {{ {condition} }};");
+        let loaded = loaded(CATALOG, "namespaces/agents/a.cedar", &policy);
+        let text = problems(&loaded);
+        assert_eq!(loaded.refused, ["agents"], "{condition}: {text}");
+        assert!(text.contains("namespaces/agents/a.cedar") && text.contains(what), "{condition}: {text}");
+    }
+    // As written it is for untyped tools only, whose context has no `input`; as it is enforced it is for typed ones too.
+    let hidden = r#"permit (principal, action == Action::"mcp.tools.call", resource)
+        unless { context has input && context.input.nothing == 1 };"#;
+    let refused = loaded(CATALOG, "namespaces/agents/a.cedar", hidden);
+    let message = &only(&refused, Severity::Error).message;
+    assert!(message.contains("for tools with an `input_schema`") && message.contains("nothing"), "{message}");
+    let fitting = hidden.replace("input.nothing", "input.amount");
+    let loaded = loaded(CATALOG, "namespaces/agents/a.cedar", &fitting);
+    assert!(loaded.refused.is_empty(), "{}", problems(&loaded));
+}
+
+#[test]
+fn an_action_that_no_call_has_is_refused_with_the_reason() {
+    for (file, id, what) in [
+        (
+            "mesh/a.cedar",
+            "mcp.tools.call/agents/tools/u",
+            "tool `u` of `agents/tools` has no `input_schema` in the catalogue",
+        ),
+        ("mesh/a.cedar", "mcp.tools.call/agents/tools/v", "service `agents/tools` has no tool `v`"),
+        ("mesh/a.cedar", "mcp.tools.call/agents/tool/t", "unknown service `agents/tool`; did you mean `agents/tools`?"),
+        ("mesh/a.cedar", "mcp.tools.call/t", "`t` does not end in `<namespace>/<service>/<tool>`"),
+        ("namespaces/shop/a.cedar", OWN, "lies outside namespace `shop`"),
+    ] {
+        let policy = format!("permit (principal, action == Action::\"{id}\", resource);");
+        let loaded = loaded(CATALOG, file, &policy);
+        let text = problems(&loaded);
+        assert!(!loaded.refused.is_empty() && text.contains(what) && text.contains(file), "{id}: {text}");
+    }
+    let list = format!("permit (principal, action in [Action::\"GET\", Action::\"{OWN}\"], resource);");
+    let text = problems(&loaded(CATALOG, "namespaces/shop/a.cedar", &list));
+    assert!(text.contains("lies outside namespace `shop`"), "{text}");
+}
+
+#[test]
+fn a_schema_loses_nothing_that_a_policy_in_force_reads() {
+    let policy =
+        format!("permit (principal, action == Action::\"{OWN}\", resource) when {{ context.input.amount < 5 }};");
+    let file = "namespaces/agents/a.cedar";
+    let first = loaded(CATALOG, file, &policy).snapshot.unwrap();
+    for without in
+        [CATALOG.replace("amount: {type: integer}", "amount: {type: string}"), CATALOG.replace("      t:", "      s:")]
+    {
+        let next = Snapshot::load(&tree(&[("catalog.yaml", &without), (file, &policy)]), Some(&first));
+        let text = problems(&next);
+        assert!(text.contains("namespace `agents` in force would no longer be valid; nothing was changed"), "{text}");
+        assert_eq!(next.refused, ["mesh"], "{text}");
+        let kept = next.snapshot.unwrap();
+        assert!(kept.types().action(OWN).is_some());
+    }
+}
+
+#[test]
+fn what_has_no_type_is_noted_with_the_reason() {
+    let loaded = loaded(CATALOG, "namespaces/agents/a.cedar", "");
+    let problem = only(&loaded, Severity::Note);
+    assert_eq!(problem.message, "`context.input` of tool `t` leaves out `/rate` (a `number` is no 64-bit integer)");
+    assert_eq!(problem.file, "catalog.yaml");
+    let at = problem.span.clone().unwrap();
+    assert!(CATALOG[at.start..].starts_with("type: object"), "{at:?}: {}", &CATALOG[at.start..]);
+    assert!(problem.help.as_ref().unwrap().contains("context.args"), "{:?}", problem.help);
+}
+
+#[test]
+fn a_schema_that_is_none_and_too_many_of_them_are_refused_with_their_place() {
+    let service = |tools: &str| format!("services: [{{id: agents/tools, protocol: mcp, tools: {{{tools}}}}}]");
+    let refused = loaded(&service("t: {input_schema: {type: string}}"), "mesh/a.cedar", "");
+    let problem = only(&refused, Severity::Error);
+    assert_eq!(problem.message, "the `input_schema` of tool `t` types no object: it has not `type: object`");
+    assert!(problem.span.is_some() && problem.help.as_ref().unwrap().contains("tools/list"), "{problem:?}");
+    let many = |count: usize| -> String {
+        (0..count).map(|number| format!("t{number}: {{input_schema: {{type: object}}}}, ")).collect()
+    };
+    assert!(loaded(&service(&many(256)), "mesh/a.cedar", "").refused.is_empty());
+    let refused = loaded(&service(&many(257)), "mesh/a.cedar", "");
+    assert_eq!(only(&refused, Severity::Error).message, "more than 256 tools have an `input_schema`");
+}
