@@ -10,6 +10,7 @@
 pub mod accept;
 pub mod admin;
 pub mod admin_grpc;
+mod aside;
 pub mod backend;
 pub mod compose;
 pub mod connection;

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
 
+use super::aside::aside;
 use super::backend::Backend;
 use super::settings::Listener;
 use super::stats::ConnStats;
@@ -182,7 +183,7 @@ fn report(policies: &Store) {
 fn start(tasks: &Tasks, policies: &Arc<Store>, keys: &Arc<Keys>, no_issuers: bool) {
     let stop = tasks.stop_token();
     let store = Arc::clone(policies);
-    tasks.spawn("policies", async move { store.run(stop).await });
+    tasks.spawn("policies", aside("policies", async move { store.run(stop).await }));
     if !no_issuers {
         let (keys, stop) = (Arc::clone(keys), tasks.stop_token());
         tasks.spawn("keys", async move { keys.run(stop).await });

@@ -142,6 +142,12 @@ pub(crate) fn repeated<K: Copy, T: Ord>(keys: &mut [(u64, K)], text: impl Fn(K) 
     }
     keys.sort_unstable_by_key(|(print, _)| *print);
     keys.chunk_by(|(a, _), (b, _)| a == b).filter(|alike| alike.len() > 1).find_map(|alike| {
+        // Where two of them are one key, the first two nearly always are.
+        if let [(_, first), (_, second), ..] = alike
+            && text(*first) == text(*second)
+        {
+            return Some(*second);
+        }
         let mut texts: Vec<(T, K)> = alike.iter().map(|(_, key)| (text(*key), *key)).collect();
         texts.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         texts.windows(2).find_map(|pair| match pair {

@@ -1,0 +1,73 @@
+//! Work beside the calls, on a thread of its own that yields to them.
+//!
+//! Knows: threads and runtimes. Must not know: what the work is.
+//!
+//! Reading and checking policies takes whole processors for a while. On the calls' own threads it would stand before
+//! them, and on others it would share the processors evenly with them.
+
+use tokio::sync::oneshot;
+
+/// How much less of a busy processor the work gets than calls do: a tenth, by Linux' table of weights.
+const NICENESS: i32 = 10;
+
+/// Runs `work` on a thread called `name`, with whatever threads it starts, and waits for its end.
+pub async fn aside(name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+    let (running, ended) = oneshot::channel::<()>();
+    let run = move || {
+        // Dropped where the work ends, and where it panics.
+        let _running = running;
+        yield_to_calls();
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(work),
+            Err(error) => tracing::error!(error = %error, "could not start `{name}`"),
+        }
+    };
+    match std::thread::Builder::new().name(name.into()).spawn(run) {
+        // Nothing is ever sent.
+        Ok(_) => drop(ended.await),
+        Err(error) => tracing::error!(error = %error, "could not start the thread of `{name}`"),
+    }
+}
+
+/// From now on this thread and those that it starts come after all others. Elsewhere than on Linux a thread has no such rank
+/// of its own.
+#[cfg(target_os = "linux")]
+fn yield_to_calls() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::warn!(error = %error, "policies are loaded at the rank of calls");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn yield_to_calls() {}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    fn niceness() -> String {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        fields.split(' ').nth(16).unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn the_work_and_what_it_starts_yield_and_its_caller_does_not() {
+        let (tell, told) = oneshot::channel();
+        let before = niceness();
+        aside("work", async move {
+            let blocking = tokio::task::spawn_blocking(niceness).await.unwrap();
+            tell.send([niceness(), blocking]).unwrap();
+        })
+        .await;
+        let lower = (before.parse::<i32>().unwrap() + NICENESS).min(19).to_string();
+        assert_eq!(told.await.unwrap(), [lower.clone(), lower]);
+        assert_eq!(niceness(), before);
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_has_ended() {
+        aside("panics", async { panic!("on purpose") }).await;
+    }
+}
