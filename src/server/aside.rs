@@ -7,6 +7,8 @@
 
 use tokio::sync::oneshot;
 
+use crate::decision::unit::STACK_BYTES;
+
 /// How much less of a busy processor the work gets than calls do: a tenth, by Linux' table of weights.
 const NICENESS: i32 = 10;
 
@@ -17,12 +19,13 @@ pub async fn aside(name: &'static str, work: impl Future<Output = ()> + Send + '
         // Dropped where the work ends, and where it panics.
         let _running = running;
         yield_to_calls();
-        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        match builder.enable_all().thread_stack_size(STACK_BYTES).build() {
             Ok(runtime) => runtime.block_on(work),
             Err(error) => tracing::error!(error = %error, "could not start `{name}`"),
         }
     };
-    match std::thread::Builder::new().name(name.into()).spawn(run) {
+    match std::thread::Builder::new().name(name.into()).stack_size(STACK_BYTES).spawn(run) {
         // Nothing is ever sent.
         Ok(_) => drop(ended.await),
         Err(error) => tracing::error!(error = %error, "could not start the thread of `{name}`"),
@@ -64,6 +67,19 @@ mod tests {
         let lower = (before.parse::<i32>().unwrap() + NICENESS).min(19).to_string();
         assert_eq!(told.await.unwrap(), [lower.clone(), lower]);
         assert_eq!(niceness(), before);
+    }
+
+    /// On less, a long policy that is reloaded would end the process.
+    #[tokio::test]
+    async fn the_work_has_the_stack_that_reading_policies_needs() {
+        let deep = || std::hint::black_box([1_u8; STACK_BYTES / 5]).len();
+        let (tell, told) = oneshot::channel();
+        aside("deep", async move {
+            let blocking = tokio::task::spawn_blocking(deep).await.unwrap();
+            tell.send([deep(), blocking]).unwrap();
+        })
+        .await;
+        assert_eq!(told.await.unwrap(), [STACK_BYTES / 5; 2]);
     }
 
     #[tokio::test]
