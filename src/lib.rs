@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod check;
 pub mod cli;
 pub mod config;
+mod courtesy;
 pub mod decision;
 pub mod entity;
 pub mod envoy;

@@ -21,6 +21,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
+use crate::courtesy::let_others_run;
 use crate::decision::Snapshot;
 use crate::decision::snapshot::{Loaded, Tree};
 use crate::problem::Problem;
@@ -95,6 +96,7 @@ impl Reading {
             add("folder", folder);
         }
         for (path, text) in &self.tree.files {
+            let_others_run();
             add("path", path);
             add("text", text);
         }

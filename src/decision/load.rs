@@ -9,6 +9,7 @@ use super::schema::{self, Types};
 use super::snapshot::{Files, Loaded, Namespace, PLATFORM_FILES, Part, Platform, Snapshot, Tree, digest};
 use super::unit::{Against, MESH, Unit};
 use crate::catalog::grpc;
+use crate::courtesy::let_others_run;
 use crate::problem::Problem;
 
 mod platform;
@@ -24,6 +25,7 @@ pub fn load(tree: &Tree, previous: Option<&Arc<Snapshot>>) -> Loaded {
     };
     let mut parts = BTreeMap::new();
     for (name, files) in &sorted.namespaces {
+        let_others_run();
         let old = previous.and_then(|snapshot| snapshot.parts().get(name));
         let unchanged = previous.is_some_and(|snapshot| Arc::ptr_eq(snapshot.platform(), &platform));
         let under = Under { platform: &platform, unchanged: unchanged.then_some(()), ready: ready.remove(name) };

@@ -20,6 +20,7 @@ use super::schema::Types;
 use super::typed::scope;
 use super::{confine, footprint, lint, template_types};
 use crate::call::headers;
+use crate::courtesy::let_others_run;
 use crate::obligation::permit;
 use crate::problem::Problem;
 use crate::query::{Node, Reads, Uid};
@@ -203,6 +204,7 @@ impl Unit {
     ) {
         problems.extend(batch.validate(context.against.types));
         for written in &batch.policies {
+            let_others_run();
             match entry(context, written, problems) {
                 Ok((mut entry, reads)) => {
                     shared.share(&mut entry);

@@ -22,6 +22,7 @@ use futures_util::future::BoxFuture;
 use super::layout::{Folder, Kind, Place};
 use super::watch::Watch;
 use super::{PolicySource, Reading, Settings};
+use crate::courtesy::let_others_run;
 use crate::problem::Problem;
 
 /// Largest file that is read, in bytes.
@@ -131,6 +132,13 @@ struct Reader {
     entries: usize,
 }
 
+/// What a folder lists under a name. The folder's own path has no links left, so only a link's is to be resolved; that
+/// takes a question to the file system for each step of the path.
+enum Entry {
+    Itself(PathBuf, Kind),
+    Link(PathBuf),
+}
+
 /// Why an entry cannot be read: what is wrong, and what would be right.
 struct Fault(String, &'static str);
 
@@ -148,18 +156,19 @@ impl Reader {
         if matches!(folder, Folder::Mesh | Folder::Namespace(_)) {
             self.reading.tree.folders.insert(folder.path());
         }
-        for (name, path) in entries {
+        for (name, entry) in entries {
+            let_others_run();
             self.entries += 1;
             if self.entries > ENTRIES_MAX {
                 let message = format!("more than {ENTRIES_MAX} files and folders");
                 return Err(Problem::error(folder.path(), message).help("point Picket at the policy directory alone"));
             }
-            self.entry(folder, &name, &path)?;
+            self.entry(folder, &name, entry)?;
         }
         Ok(())
     }
 
-    fn entry(&mut self, folder: &Folder, name: &Result<String, String>, path: &Path) -> Result<(), Problem> {
+    fn entry(&mut self, folder: &Folder, name: &Result<String, String>, entry: Entry) -> Result<(), Problem> {
         let name = match name {
             Ok(name) => name,
             Err(lossy) => {
@@ -171,7 +180,11 @@ impl Reader {
         if folder.passes_over(name) {
             return Ok(());
         }
-        let (target, kind) = match self.resolve(path) {
+        let found = match entry {
+            Entry::Itself(path, kind) => Ok((path, kind)),
+            Entry::Link(path) => self.resolve(&path),
+        };
+        let (target, kind) = match found {
             Ok(found) => found,
             Err(fault) => {
                 // A broken folder of a namespace is that namespace's trouble, not the platform's.
@@ -209,7 +222,7 @@ impl Reader {
 
     /// The folder's entries by name, `..data` resolved: a Kubernetes volume's own links point through
     /// it and would, one by one, follow a swap in the middle of the reading.
-    fn list(&self, at: &Path) -> Result<BTreeMap<Result<String, String>, PathBuf>, Fault> {
+    fn list(&self, at: &Path) -> Result<BTreeMap<Result<String, String>, Entry>, Fault> {
         let data = at.join("..data");
         let at = match fs::symlink_metadata(&data) {
             Ok(_) => self.resolve(&data)?.0,
@@ -220,7 +233,12 @@ impl Reader {
         for entry in fs::read_dir(&at).map_err(|error| unreadable(&error))?.take(ENTRIES_MAX + 1) {
             let entry = entry.map_err(|error| unreadable(&error))?;
             let name = entry.file_name().into_string().map_err(|name| name.to_string_lossy().into_owned());
-            entries.insert(name, entry.path());
+            let kind = entry.file_type().map_err(|error| unreadable(&error))?;
+            let entry = match kind.is_symlink() {
+                true => Entry::Link(entry.path()),
+                false => Entry::Itself(entry.path(), kind_of(kind)),
+            };
+            entries.insert(name, entry);
         }
         Ok(entries)
     }
@@ -243,12 +261,16 @@ impl Reader {
                 "links may point only to files inside it",
             ));
         }
-        let kind = match fs::metadata(&target).map_err(|error| unreadable(&error))?.file_type() {
-            found if found.is_file() => Kind::File,
-            found if found.is_dir() => Kind::Folder,
-            _ => Kind::Other,
-        };
+        let kind = kind_of(fs::metadata(&target).map_err(|error| unreadable(&error))?.file_type());
         Ok((target, kind))
+    }
+}
+
+fn kind_of(found: fs::FileType) -> Kind {
+    match found {
+        found if found.is_file() => Kind::File,
+        found if found.is_dir() => Kind::Folder,
+        _ => Kind::Other,
     }
 }
 

@@ -3,7 +3,8 @@
 //! Knows: which folders' events matter, links and volumes included. Must not know: what lies in them.
 //!
 //! Only a hint: inotify loses events, does not work on every file system, and follows the folder that
-//! a link once led to. So everything is watched anew after each change, and the store polls as well.
+//! a link once led to. So everything is watched anew after each change, unless all that changed is what
+//! stands in files, and the store polls as well.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use crate::courtesy::let_others_run;
 
 /// How long it must be quiet before a burst of events counts as over.
 const QUIET: Duration = Duration::from_millis(100);
@@ -37,6 +40,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Signal {
     dirty: AtomicBool,
+    /// Names changed, so that some paths may lead to other folders than the watched ones.
+    stale: AtomicBool,
     notify: tokio::sync::Notify,
 }
 
@@ -46,6 +51,7 @@ impl Watch {
     pub fn new(root: &Path) -> Self {
         let signal = Arc::new(Signal::default());
         // The first call returns at once, after arming: what changed before that must be read.
+        signal.stale.store(true, Ordering::SeqCst);
         signal.dirty.store(true, Ordering::SeqCst);
         Self {
             inner: Arc::new(Inner {
@@ -75,9 +81,11 @@ impl Watch {
         // Armed before the caller reads: what changes from here on is the next hint. Until then the hint is
         // not given, so whoever drops this meanwhile gets it again.
         signal.dirty.store(false, Ordering::SeqCst);
-        let owed = Owed(&signal.dirty);
-        self.arm().await;
-        std::mem::forget(owed);
+        if signal.stale.swap(false, Ordering::SeqCst) {
+            let owed = Owed(signal);
+            self.arm().await;
+            std::mem::forget(owed);
+        }
     }
 
     /// Watches everything anew; false where nothing can be watched.
@@ -88,11 +96,12 @@ impl Watch {
 }
 
 /// A hint that was taken and not given yet; dropping it puts the hint back.
-struct Owed<'a>(&'a AtomicBool);
+struct Owed<'a>(&'a Signal);
 
 impl Drop for Owed<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.stale.store(true, Ordering::SeqCst);
+        self.0.dirty.store(true, Ordering::SeqCst);
     }
 }
 
@@ -125,7 +134,11 @@ impl Inner {
         let folders = places.folders();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // An error (a full queue) means lost events, which is a reason to look.
-            if event.map_or(true, |event| is_change(event.kind) && places.concern(&event.paths)) {
+            let (counts, is_stale) = event.map_or((true, true), |event| {
+                (is_change(event.kind) && places.concern(&event.paths), !is_in_a_file(event.kind))
+            });
+            if counts {
+                signal.stale.fetch_or(is_stale, Ordering::SeqCst);
                 signal.dirty.store(true, Ordering::SeqCst);
                 signal.notify.notify_one();
             }
@@ -133,6 +146,7 @@ impl Inner {
         let mut watched = false;
         let mut failed = None;
         for folder in &folders {
+            let_others_run();
             match watcher.watch(folder, RecursiveMode::NonRecursive) {
                 Ok(()) => watched = true,
                 // A folder may vanish between listing and watching; any other failure loses events.
@@ -155,6 +169,11 @@ fn is_change(kind: EventKind) -> bool {
         EventKind::Access(_) => false,
         EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => true,
     }
+}
+
+/// No name leads elsewhere after this.
+fn is_in_a_file(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Modify(ModifyKind::Data(_)))
 }
 
 /// Most links that are followed on the way to the tree.
@@ -215,6 +234,7 @@ fn tree_folders(root: &Path, folders: &mut BTreeSet<PathBuf>) {
         folders.extend(with_data(top.join("mesh")));
         for namespaces in with_data(top.join("namespaces")) {
             for entry in std::fs::read_dir(&namespaces).into_iter().flatten().flatten() {
+                let_others_run();
                 folders.extend(with_data(entry.path()));
             }
             folders.insert(namespaces);

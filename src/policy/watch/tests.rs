@@ -73,6 +73,30 @@ async fn every_way_of_publishing_is_noticed_again_and_again() {
     }
 }
 
+/// To watch a thousand folders anew costs more than to read what changed in one.
+#[tokio::test]
+async fn folders_are_watched_anew_where_a_name_may_lead_elsewhere_and_not_for_what_stands_in_a_file() {
+    type Change = fn(&Path);
+    let rows: [(&str, Change, bool); 4] = [
+        ("write in place", |mesh| fs::write(mesh.join("a.cedar"), "2").unwrap(), false),
+        ("new file", |mesh| fs::write(mesh.join("b.cedar"), "1").unwrap(), true),
+        ("write into it", |mesh| fs::write(mesh.join("b.cedar"), "2").unwrap(), false),
+        ("rename", |mesh| fs::rename(mesh.join("b.cedar"), mesh.join("a.cedar")).unwrap(), true),
+    ];
+    let (_home, live, watch) = armed().await;
+    for (name, change, is_stale) in rows {
+        change(&live.join("mesh"));
+        let dirty = async {
+            while !watch.inner.signal.dirty.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PROMISE, dirty).await.is_ok(), "{name}");
+        assert_eq!(watch.inner.signal.stale.load(Ordering::SeqCst), is_stale, "{name}");
+        assert!(is_noticed(&watch).await, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_swapped_config_map_volume_is_noticed_twice() {
     let volume = TempDir::new().unwrap();

@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("problem", &[]),
     ("query", &[]),
     ("sighted", &[]),
+    ("courtesy", &[]),
     // A workload's id has one grammar, and it is identity's; nothing else of identity is known here.
     ("catalog", &["call", "problem", "identity::spiffe_id"]),
     ("reply", &["catalog"]),
@@ -19,12 +20,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("identity", &["call", "failure", "problem", "query", "catalog"]),
     ("body", &["call", "failure", "problem", "query", "catalog"]),
     ("mapping", &["call", "failure", "problem", "query", "catalog", "identity", "body"]),
-    ("decision", &["call", "failure", "problem", "query", "catalog", "obligation", "sighted", "identity::spiffe_id"]),
+    (
+        "decision",
+        &["call", "failure", "problem", "query", "catalog", "obligation", "sighted", "courtesy", "identity::spiffe_id"],
+    ),
     // L2, ports. Facts are typed by the schema, which is the snapshot's: entity knows decision.
     ("entity", &["call", "failure", "problem", "query", "catalog", "decision"]),
     // An approval is asked for as a fact is, by the same machinery.
     ("approval", &["call", "failure", "problem", "query", "entity"]),
-    ("policy", &["call", "failure", "problem", "query", "catalog", "decision"]),
+    ("policy", &["call", "failure", "problem", "query", "catalog", "decision", "courtesy"]),
     ("keys", &["call", "failure", "problem", "query", "identity"]),
     // L3, order
     (
