@@ -27,8 +27,10 @@ const READERS: &[&str] = &["src/config", "src/policy", "src/entity", "src/keys",
 /// The readers, and telemetry, which writes the decision log.
 const FILE_USERS: &[&str] =
     &["src/config", "src/policy", "src/entity", "src/keys", "src/server", "src/cli", "src/telemetry"];
+/// Those that know what time it is, and `courtesy`, by which nothing is decided.
 const CLOCKS: &[&str] = &[
     "src/approval",
+    "src/courtesy.rs",
     "src/entity",
     "src/policy",
     "src/keys",
