@@ -6,6 +6,7 @@
 //! Labels are closed sets or bounded by what is loaded (see [`Metrics::loaded`]): nothing a caller sends
 //! can add a series.
 
+mod durations;
 mod process;
 mod series;
 pub mod table;
@@ -15,24 +16,20 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Observed;
 use crate::check::Judgement;
 use crate::decision::verdict::{Decision, Verdict};
+use durations::Durations;
 use series::{Key, Loaded, Mode, Outcome};
 pub use table::{Kind, Spec, describe};
 
 /// Media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Bounds of the duration histogram in seconds: most decisions take some 10 µs, Envoy's default timeout is 200 ms.
-const DURATION_SECONDS: [f64; 15] =
-    [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 
 /// One number of one metric.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +79,7 @@ struct State {
     version: &'static str,
     loaded: ArcSwap<Loaded>,
     divergence: Mutex<BTreeMap<(Decision, Decision), u64>>,
-    duration: Histogram,
+    durations: Durations,
     sources: RwLock<Vec<Source>>,
 }
 
@@ -90,12 +87,11 @@ impl Metrics {
     /// Metrics that are all 0.
     #[must_use]
     pub fn new(version: &'static str) -> Self {
-        let duration = Histogram::new(DURATION_SECONDS);
         let state = Arc::new(State {
             version,
             loaded: ArcSwap::default(),
             divergence: Mutex::default(),
-            duration,
+            durations: Durations::default(),
             sources: RwLock::default(),
         });
         let mut registry = Registry::default();
@@ -125,7 +121,7 @@ impl Metrics {
             }
             Err(failure) => unit.count(key(Mode::Enforce, Decision::Error, Outcome::Failure(failure.code))),
         }
-        self.state.duration.observe(seen.elapsed.as_secs_f64());
+        self.state.durations.observe(seen.elapsed);
     }
 
     /// Says what is loaded now, by unit (`mesh` or a namespace): ids of policies, and digests. To be called
@@ -200,7 +196,7 @@ impl Collector for State {
         family(&mut encoder, &table::PROCESS_MEMORY, &process::memory())?;
         family(&mut encoder, &table::PROCESS_FDS, &process::open_fds())?;
         family(&mut encoder, &table::PROCESS_CPU, &process::cpu_seconds())?;
-        self.duration.encode(describe_family(&mut encoder, &table::DECISION_DURATION)?)?;
+        distribution(&mut encoder, &table::DECISION_DURATION, Some(self.durations.read()))?;
         for source in self.sources.read().unwrap_or_else(PoisonError::into_inner).iter() {
             match &source.read {
                 Read::Samples(read) => family(&mut encoder, source.spec, &read())?,
