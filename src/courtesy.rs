@@ -10,32 +10,39 @@ use std::time::{Duration, Instant};
 
 /// How long work goes on before it lets others run: what a call may have to wait for it.
 const TURN: Duration = Duration::from_micros(200);
+/// How long it goes on at most where others took the processor for long.
+const TURN_MAX: Duration = Duration::from_millis(5);
 
 thread_local! {
-    static SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+    static TURNS: Cell<Turns> = const { Cell::new(Turns { since: None, length: TURN }) };
 }
 
-/// Lets threads that wait run first, if this one has not for [`TURN`]. For every round of a loop that may run long.
-pub(crate) fn let_others_run() {
-    if is_due() {
-        std::thread::yield_now();
-    }
+/// When this thread's turn began, and how long it lasts.
+#[derive(Clone, Copy)]
+struct Turns {
+    since: Option<Instant>,
+    length: Duration,
 }
 
-/// Whether this thread's turn is over; the next one begins then.
+/// Lets threads that wait run first, if this one has not for its turn. For every round of a loop that may run long.
 #[expect(
     clippy::disallowed_methods,
     reason = "how long a processor was held has nothing to do with a clock that tests move"
 )]
-fn is_due() -> bool {
-    SINCE.with(|since| {
-        let now = Instant::now();
-        let is_due = since.get().is_none_or(|since| now - since >= TURN);
-        if is_due {
-            since.set(Some(now));
-        }
-        is_due
-    })
+pub(crate) fn let_others_run() {
+    let turns = TURNS.get();
+    let now = Instant::now();
+    if turns.since.is_none_or(|since| now - since >= turns.length) {
+        std::thread::yield_now();
+        let back = Instant::now();
+        TURNS.set(Turns { since: Some(back), length: next_turn(back - now) });
+    }
+}
+
+/// The turn after one in which others ran for `lost`. Where they take all there is, a thread that gave every turn away
+/// would hardly come to its end, and policies that shut somebody out would wait with it.
+fn next_turn(lost: Duration) -> Duration {
+    (lost / 2).clamp(TURN, TURN_MAX)
 }
 
 #[cfg(test)]
@@ -44,13 +51,20 @@ mod tests {
 
     #[test]
     fn a_turn_lasts_for_its_time_and_ends_once() {
-        assert!(is_due());
+        let_others_run();
+        let Turns { since, length } = TURNS.get();
         let mut rounds = 0_u64;
-        let begin = SINCE.get().unwrap();
-        while !is_due() {
+        while TURNS.get().since == since {
+            let_others_run();
             rounds += 1;
         }
-        assert!(SINCE.get().unwrap() - begin >= TURN);
+        assert!(TURNS.get().since.unwrap() - since.unwrap() >= length);
         assert!(rounds > 1, "every call ended the turn");
+    }
+
+    #[test]
+    fn turns_grow_where_others_take_long() {
+        let micros = |lost| next_turn(Duration::from_micros(lost)).as_micros();
+        assert_eq!([0, 400, 2_000, 40_000].map(micros), [200, 200, 1_000, 5_000]);
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use crate::catalog::grpc;
 use crate::courtesy::let_others_run;
 
 /// How long it must be quiet before a burst of events counts as over.
@@ -231,7 +232,9 @@ fn tree_folders(root: &Path, folders: &mut BTreeSet<PathBuf>) {
     // A volume has its links in the folder, its files behind `..data`; a swap shows in the folder.
     let with_data = |folder: PathBuf| [folder.join("..data"), folder].into_iter().filter(|path| path.is_dir());
     for top in with_data(root.to_owned()) {
-        folders.extend(with_data(top.join("mesh")));
+        for inner in ["mesh", grpc::FOLDER] {
+            folders.extend(with_data(top.join(inner)));
+        }
         for namespaces in with_data(top.join("namespaces")) {
             for entry in std::fs::read_dir(&namespaces).into_iter().flatten().flatten() {
                 let_others_run();

@@ -11,6 +11,9 @@ use crate::decision::unit::STACK_BYTES;
 
 /// How much less of a busy processor the work gets than calls do: a tenth, by Linux' table of weights.
 const NICENESS: i32 = 10;
+/// Beyond it there is none.
+#[cfg(target_os = "linux")]
+const NICENESS_MAX: i32 = 19;
 
 /// Runs `work` on a thread called `name`, with whatever threads it starts, and waits for its end.
 pub async fn aside(name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
@@ -36,7 +39,9 @@ pub async fn aside(name: &'static str, work: impl Future<Output = ()> + Send + '
 /// of its own.
 #[cfg(target_os = "linux")]
 fn yield_to_calls() {
-    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+    use rustix::process::{getpriority_process, setpriority_process};
+    let below = |niceness: i32| setpriority_process(None, (niceness + NICENESS).min(NICENESS_MAX));
+    if let Err(error) = getpriority_process(None).and_then(below) {
         tracing::warn!(error = %error, "policies are loaded at the rank of calls");
     }
 }

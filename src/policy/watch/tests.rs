@@ -49,7 +49,9 @@ async fn what_is_written_beside_the_tree_is_not_a_change() {
 #[tokio::test]
 async fn every_way_of_publishing_is_noticed_again_and_again() {
     type Publish = fn(&Path, &Path);
-    let rows: [(&str, Publish); 9] = [
+    let rows: [(&str, Publish); 11] = [
+        ("new folder of descriptors", |_, live| fs::create_dir(live.join("descriptors")).unwrap()),
+        ("descriptors in it", |_, live| fs::write(live.join("descriptors/shop.binpb"), "1").unwrap()),
         ("write in place", |_, live| fs::write(live.join("mesh/a.cedar"), "2").unwrap()),
         ("editor's rename", |_, live| {
             fs::write(live.join("mesh/.a.cedar.tmp"), "3").unwrap();
