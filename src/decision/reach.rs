@@ -30,6 +30,13 @@ pub fn is_lasting(path: &[&str]) -> bool {
     LASTING.iter().any(|lasting| path.starts_with(lasting))
 }
 
+/// Where an operator's facts of a call lie: the one part of the context that can name the caller or the resource.
+const FACT: [&str; 2] = ["env", "facts"];
+
+fn is_fact(path: &[String]) -> bool {
+    path.iter().zip(FACT).filter(|(step, fact)| step == fact).count() == FACT.len()
+}
+
 /// A path from a root by attributes: `["http", "path"]` below the context.
 pub type Path = Vec<String>;
 
@@ -122,7 +129,18 @@ impl Reach {
         }
     }
 
+    /// What an entity holds is asked for that neither `principal` nor `resource` names. It may be either of them all the
+    /// same, and of no other entity anything is known.
+    fn either(&mut self) {
+        self.principal.whole = true;
+        self.resource.whole = true;
+    }
+
     fn add_path(&mut self, root: Root, path: Path) {
+        // `context.env.facts.x` may be an entity, which a further step asks something of; here it looks like a record.
+        if root == Root::Context && is_fact(&path) && path.len() > FACT.len() + 1 {
+            self.either();
+        }
         match (root, path.is_empty()) {
             (Root::Context, true) => self.whole_context = true,
             (Root::Context, false) => drop(self.context.insert(path)),
@@ -178,43 +196,36 @@ fn walk(expr: &Expr, found: &RefCell<Reach>) {
 fn visit(node: &Expr, found: &RefCell<Reach>) -> Option<()> {
     match node {
         Expr::GetAttr { .. } => {
-            let (root, path) = path_of(node)?;
+            let (root, path) = path_or_either(node, found)?;
             found.borrow_mut().add_path(root, path);
             Some(())
         }
         Expr::HasAttr { expr, attrs } => {
-            let (root, mut path) = path_of(expr)?;
+            let (root, mut path) = path_or_either(expr, found)?;
             path.extend(attrs.iter().map(|attr| attr.to_string()));
             found.borrow_mut().add_path(root, path);
             Some(())
         }
         Expr::BinaryOp { op: BinaryOp::GetTag | BinaryOp::HasTag, left, right } => {
-            let (root, path) = path_of(left)?;
+            let (root, path) = path_or_either(left, found)?;
             walk(right, found);
             tag(root, path, right, found)
         }
+        // Of actions all is known to everybody.
+        Expr::BinaryOp { op: BinaryOp::In, left, .. } if matches!(&**left, Expr::Var(Var::Action)) => None,
         Expr::BinaryOp { op: BinaryOp::In, left, right } => {
-            let (root, path) = path_of(left)?;
-            if !path.is_empty() {
-                return None;
-            }
-            if root == Root::Context {
-                return None;
-            }
-            membership(root, right, found);
+            membership(named(left, found)?, right, found);
             Some(())
         }
-        Expr::Is { expr, in_expr, .. } => {
-            let (root, path) = path_of(expr)?;
-            if !path.is_empty() || root == Root::Context {
-                return None;
-            }
+        Expr::Is { expr, in_expr: Some(within), .. } => {
+            membership(named(expr, found)?, within, found);
+            Some(())
+        }
+        Expr::Is { expr, in_expr: None, .. } => match path_of(expr) {
             // The type of principal and resource is always part of what is reached.
-            if let Some(within) = in_expr {
-                membership(root, within, found);
-            }
-            Some(())
-        }
+            Some((Root::Principal | Root::Resource, path)) if path.is_empty() => Some(()),
+            _ => None,
+        },
         Expr::BinaryOp { op: BinaryOp::Eq | BinaryOp::NotEq, left, right } => {
             for side in [left, right] {
                 match path_of(side) {
@@ -242,6 +253,26 @@ fn visit(node: &Expr, found: &RefCell<Reach>) -> Option<()> {
     }
 }
 
+/// As [`path_of`]; what is none may lead to any entity.
+fn path_or_either(expr: &Expr, found: &RefCell<Reach>) -> Option<(Root, Path)> {
+    let path = path_of(expr);
+    if path.is_none() {
+        found.borrow_mut().either();
+    }
+    path
+}
+
+/// Whose membership is asked for: the principal's or the resource's, or anybody's.
+fn named(expr: &Expr, found: &RefCell<Reach>) -> Option<Root> {
+    match path_of(expr) {
+        Some((root @ (Root::Principal | Root::Resource), path)) if path.is_empty() => Some(root),
+        _ => {
+            found.borrow_mut().either();
+            None
+        }
+    }
+}
+
 /// `context.http.headers.getTag("x")`, `resource.hasTag("id")`.
 fn tag(root: Root, path: Path, key: &Expr, found: &RefCell<Reach>) -> Option<()> {
     let keys = match key {
@@ -250,7 +281,12 @@ fn tag(root: Root, path: Path, key: &Expr, found: &RefCell<Reach>) -> Option<()>
     };
     let mut found = found.borrow_mut();
     match (root, path.is_empty()) {
-        (Root::Context, false) => found.bags.entry(path).or_default().merge(&keys),
+        (Root::Context, false) => {
+            if is_fact(&path) {
+                found.either();
+            }
+            found.bags.entry(path).or_default().merge(&keys);
+        }
         (Root::Context, true) => found.whole_context = true,
         (Root::Principal | Root::Resource, true) => found.entity(root)?.tags.merge(&keys),
         // A tag of something an attribute names: level 1 forbids it, so this is not understood.

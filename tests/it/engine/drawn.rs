@@ -4,17 +4,22 @@
 use picket::body::Inside;
 use picket::call::Call;
 use picket::decision::Snapshot;
+use picket::decision::schema::FactsType;
 use picket::entity::declared;
 use picket::identity::{Identity, Token};
 use picket::mapping::{self, Place, action};
-use picket::query::{Keys, Query, Reads};
+use picket::query::{Facts, Keys, Query, Reads, Value};
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::support::{call, frontend, token, workload};
 
 /// Types of the facts that [`CONDITIONS`] read.
-pub const FACTS: (&str, &str) =
-    ("facts.cedarschema", "type WorkloadFacts = { team?: String }; type ServiceFacts = { tier?: String };");
+pub const FACTS: (&str, &str) = (
+    "facts.cedarschema",
+    "type WorkloadFacts = { team?: String }; type ServiceFacts = { tier?: String };
+     type CallFacts = { approver?: Workload, thing?: Path, ticket?: { approver: Workload } };",
+);
 
 pub const PRINCIPALS: &[&str] = &[
     "principal",
@@ -65,6 +70,16 @@ pub const CONDITIONS: &[&str] = &[
     r#"when { context.env.listener == "test" }"#,
     r#"when { principal has facts.team && principal.facts.team == "a" }"#,
     r#"unless { resource has facts.tier && resource.facts.tier == "core" }"#,
+    // No scope says this.
+    r#"when { [principal == Workload::"spiffe://cluster.local/ns/web/sa/frontend"].contains(true) }"#,
+    // Who approves may be who asks, and the thing may be what is asked for.
+    r#"when { context.env has facts.approver && context.env.facts.approver in Group::"storefront" }"#,
+    r#"when { context.env has facts.approver && context.env.facts.approver is Workload in Namespace::"web" }"#,
+    r#"unless { context.env has facts.approver && context.env.facts.approver has token }"#,
+    r#"when { context.env has facts.ticket && context.env.facts.ticket.approver.proof == "mtls" }"#,
+    r#"when { context.env has facts.thing && context.env.facts.thing.hasTag("id") }"#,
+    r#"when { context.env has facts.approver && context.env.facts has ticket
+        && (if context.http.path == "/" then context.env.facts.approver else context.env.facts.ticket.approver) has token }"#,
     // These fail to evaluate on some calls.
     r#"when { 9223372036854775807 + (if context.http.path == "/" then 0 else 1) > 0 } when { principal in Group::"storefront" }"#,
     r#"when { (if context.http.headers.hasTag("x-a") then 9223372036854775807 else 0) * 2 >= 0 }"#,
@@ -150,6 +165,13 @@ pub fn query(snapshot: &Snapshot, identity: &Identity, call: &Call) -> Query {
     let mut query = mapping::query(call, identity, &service, &asked, &reads, place).unwrap();
     for (_, facts) in declared::facts(snapshot, &query) {
         picket::decision::values::complete(&mut query, &facts).unwrap();
+    }
+    let approver = json!({"type": "Workload", "id": "spiffe://cluster.local/ns/web/sa/frontend"});
+    let thing = json!({"type": "Path", "id": "shop/orders/v1/orders/42"});
+    let found = json!({"approver": approver, "thing": thing, "ticket": {"approver": approver}});
+    // Only [`FACTS`] have such.
+    if let Ok(Value::Record(call)) = snapshot.types().typed(FactsType::Call, &found) {
+        picket::decision::values::complete(&mut query, &Facts { call, ..Facts::default() }).unwrap();
     }
     query
 }

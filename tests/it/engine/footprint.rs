@@ -130,12 +130,15 @@ fn without_each(reach: &Reach) -> Vec<(String, Reach)> {
         change(&mut less);
         all.push((name, less));
     };
-    for path in &reach.context {
+    // Where a bag lies is reached with its keys as well.
+    for path in reach.context.iter().filter(|path| !reach.bags.contains_key(*path)) {
         drop_one(format!("context.{}", path.join(".")), &|less| {
             less.context.retain(|other| !touches([path].into_iter(), other))
         });
     }
-    for (path, keys) in &reach.bags {
+    // What a fact names is the caller or the resource, and these are reached whole then.
+    let is_fact = |path: &Path| path.starts_with(&["env".to_owned(), "facts".to_owned()]);
+    for (path, keys) in reach.bags.iter().filter(|(path, _)| !is_fact(path)) {
         let Keys::Some(keys) = keys else { continue };
         for key in keys {
             drop_one(format!("{} {key}", path.join(".")), &|less| forget(less.bags.get_mut(path).unwrap(), key));
