@@ -55,7 +55,7 @@ pub fn read(unit: &str, policy: &Policy, against: Against<'_>) -> Result<Annotat
         }
     }
     for template in obligations.templates() {
-        faults.extend(template_types::check(policy, template, against.types));
+        faults.extend(template_types::check(policy, template, unit, against.types));
     }
     let remedy = remedy::parse(|key| all.get(key).copied()).unwrap_or_else(|message| {
         faults.push(message);

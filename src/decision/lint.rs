@@ -110,7 +110,7 @@ pub fn deny_status(effect: Effect, annotations: &BTreeMap<&str, &str>) -> Result
 ///
 /// Cedar accepts a list as long as one member applies; a misplaced member would silently do nothing.
 #[must_use]
-pub fn inapplicable_actions(policy: &Policy, types: &Types) -> Vec<String> {
+pub fn inapplicable_actions(policy: &Policy, unit: &str, types: &Types) -> Vec<String> {
     let ActionConstraint::In(members) = policy.action_constraint() else { return Vec::new() };
     if members.len() < 2 {
         return Vec::new();
@@ -122,7 +122,7 @@ pub fn inapplicable_actions(policy: &Policy, types: &Types) -> Vec<String> {
         let pst::ActionConstraint::In(list) = &mut alone.action else { continue };
         list.retain(|uid| uid.eid.as_str() == member.id().unescaped());
         let single = pst::StaticPolicy::try_from(alone).ok().and_then(|p| Policy::from_pst(p.into()).ok());
-        if !single.is_some_and(|policy| passes(&policy, types)) {
+        if !single.is_some_and(|policy| passes(&policy, unit, types)) {
             faults.push(format!(
                 "action `{}` of the list can never apply with this policy's scope",
                 member.id().unescaped()
@@ -134,11 +134,11 @@ pub fn inapplicable_actions(policy: &Policy, types: &Types) -> Vec<String> {
 
 /// Whether a policy alone passes strict validation without a warning.
 #[must_use]
-pub fn passes(policy: &Policy, types: &Types) -> bool {
+pub fn passes(policy: &Policy, unit: &str, types: &Types) -> bool {
     let mut set = PolicySet::new();
     set.add(policy.new_id(PolicyId::new("alone"))).is_ok()
         && types
-            .validator(policy)
+            .validator(unit, policy)
             .validate_with_level(&set, ValidationMode::Strict, 1)
             .validation_passed_without_warnings()
 }

@@ -12,15 +12,16 @@ use cedar_policy_core::extensions::Extensions;
 use smol_str::{SmolStr, ToSmolStr};
 
 use super::quick::Map;
-use super::unit::MESH;
 use super::{diagnostics, typed};
 use crate::catalog::Catalog;
 use crate::problem::Problem;
-use crate::query::{Node, Uid, Value, action};
+use crate::query::{Node, Uid, Value};
+use validators::Validators;
 
 pub use actions::Action;
 
 mod actions;
+mod validators;
 
 /// The built-in types, from the very file that is shipped.
 pub const BUILT_IN: &str = include_str!("../../policies/schema.cedarschema");
@@ -49,14 +50,10 @@ pub enum FactsType {
 #[derive(Debug)]
 pub struct Types {
     schema: Schema,
-    validator: Validator,
-    /// Without the actions of single tools; `None` where there are none.
-    without_tools: Option<Validator>,
+    validators: Validators,
     actions: Map<String, Action>,
     names: Map<String, EntityTypeName>,
     constructors: Constructors,
-    /// Namespaces with tools whose arguments have types.
-    typed: BTreeSet<String>,
 }
 
 /// Cedar's functions that make an extension value of a text.
@@ -105,14 +102,11 @@ impl Types {
             FACT_TYPES.iter().filter(|t| !defined.contains(**t)).map(|t| format!("type {t} = {{}};\n")).collect();
         let (missing, _) = SchemaFragment::from_cedarschema_str(&missing).map_err(|e| fault(&e))?;
         let tools =
-            typed::fragment(catalog, &built_in).map_err(|message| vec![Problem::error(CATALOG_FILE, message)])?;
-        let shared = [built_in, additions, missing];
-        let without_tools = match &tools {
-            Some(_) => Some(Validator::new(Schema::from_schema_fragments(shared.clone()).map_err(|e| fault(&e))?)),
-            None => None,
-        };
-        let fragments = shared.into_iter().chain(tools);
+            typed::fragments(catalog, &built_in).map_err(|message| vec![Problem::error(CATALOG_FILE, message)])?;
+        let shared = vec![built_in, additions, missing];
+        let fragments = shared.iter().chain(tools.values()).cloned();
         let schema = Schema::from_schema_fragments(fragments).map_err(|e| fault(&e))?;
+        let validators = Validators::new(shared, tools, &schema).map_err(|e| fault(&*e))?;
         let actions = actions::closures(&schema).map_err(|message| vec![Problem::error(FACTS_FILE, message)])?;
         let constructors = Constructors::new().map_err(|message| vec![Problem::error(BUILT_IN_FILE, message)])?;
         // A name without its place in the schema's text is cheaper to copy.
@@ -121,10 +115,7 @@ impl Types {
         if let Ok(action) = "Action".parse() {
             names.insert("Action".to_owned(), bare(&action));
         }
-        let namespaces = actions.keys().filter_map(|id| action::tool(id)?.split('/').next());
-        let typed = namespaces.map(str::to_owned).collect();
-        let validator = Validator::new(schema.clone());
-        Ok(Self { schema, validator, without_tools, actions, names, constructors, typed })
+        Ok(Self { schema, validators, actions, names, constructors })
     }
 
     /// Cedar's schema.
@@ -133,14 +124,10 @@ impl Types {
         &self.schema
     }
 
-    /// Cedar's validator for a policy. One that cannot tell the actions of single tools from that of all is checked
-    /// against the latter alone: checking takes as long as there are actions.
+    /// Cedar's validator for a policy of `unit`, which is held to the types of its own tools and not of others'.
     #[must_use]
-    pub fn validator(&self, policy: &Policy) -> &Validator {
-        match &self.without_tools {
-            Some(validator) if !typed::scope::sees_tools(policy) => validator,
-            Some(_) | None => &self.validator,
-        }
+    pub fn validator(&self, unit: &str, policy: &Policy) -> &Validator {
+        self.validators.of(unit, policy)
     }
 
     /// An action with its groups.
@@ -157,7 +144,7 @@ impl Types {
     /// Whether a call that `unit` judges may be of a tool whose arguments have types.
     #[must_use]
     pub fn has_typed_tools(&self, unit: &str) -> bool {
-        self.typed.contains(unit) || (unit == MESH && !self.typed.is_empty())
+        self.validators.has_typed_tools(unit)
     }
 
     pub(super) fn constructors(&self) -> Constructors {

@@ -15,8 +15,8 @@ use crate::query::{Keys, Reads};
 
 /// Checks every variable of a template; returns what is wrong.
 #[must_use]
-pub fn check(policy: &Policy, template: &Template, types: &Types) -> Vec<String> {
-    let unknown = |variable: &&Variable| !variable.is_id() && !is_textual(policy, variable, types);
+pub fn check(policy: &Policy, template: &Template, unit: &str, types: &Types) -> Vec<String> {
+    let unknown = |variable: &&Variable| !variable.is_id() && !is_textual(policy, variable, unit, types);
     let fault = |variable: &Variable| {
         format!("`${{{variable}}}` names nothing textual that this policy's principals, actions and resources can have")
     };
@@ -40,7 +40,7 @@ pub fn reads<'a>(templates: impl Iterator<Item = &'a Template>, reads: &mut Read
     }
 }
 
-fn is_textual(policy: &Policy, variable: &Variable, types: &Types) -> bool {
+fn is_textual(policy: &Policy, variable: &Variable, unit: &str, types: &Types) -> bool {
     let root = match variable.root {
         Root::Principal => Var::Principal,
         Root::Resource => Var::Resource,
@@ -50,7 +50,7 @@ fn is_textual(policy: &Policy, variable: &Variable, types: &Types) -> bool {
     let (guards, value) = path(root, &variable.path);
     tests_of(&value).into_iter().flatten().any(|test| {
         let condition = guards.iter().rev().cloned().fold(test, |rest, guard| and(guard, rest));
-        with_condition(policy, condition).is_some_and(|policy| lint::passes(&policy, types))
+        with_condition(policy, condition).is_some_and(|policy| lint::passes(&policy, unit, types))
     })
 }
 

@@ -8,6 +8,8 @@
 
 pub mod scope;
 
+use std::collections::BTreeMap;
+
 use cedar_policy::SchemaFragment;
 use serde_json::{Map, Value, json};
 
@@ -15,33 +17,40 @@ use crate::catalog::Catalog;
 use crate::catalog::mcp::input::{Record, Type};
 use crate::query::action;
 
-/// The part of the schema that tools with an `input_schema` add; `None` where there are none. `built_in` is the shipped
-/// part.
+/// The parts of the schema that tools with an `input_schema` add, by the namespace of their service. `built_in` is the
+/// shipped part.
 ///
 /// # Errors
 /// A fragment that says what of the shipped part is not as expected, or what Cedar finds wrong.
-pub fn fragment(catalog: &Catalog, built_in: &SchemaFragment) -> Result<Option<SchemaFragment>, String> {
+pub fn fragments(catalog: &Catalog, built_in: &SchemaFragment) -> Result<BTreeMap<String, SchemaFragment>, String> {
     let tools = catalog.services().flat_map(|service| {
         let typed = service.tools.iter().filter_map(|(name, tool)| Some((name, tool.input.as_ref()?)));
-        typed.map(|(name, input)| (action::of_tool(&service.id, name), &input.record))
+        typed.map(|(name, input)| (service.namespace(), action::of_tool(&service.id, name), &input.record))
     });
     let tools: Vec<_> = tools.collect();
     if tools.is_empty() {
-        return Ok(None);
+        return Ok(BTreeMap::new());
     }
     let built_in = built_in.clone().to_json_value().map_err(|error| error.to_string())?;
     let parent = built_in.get("").and_then(|root| root.get("actions")?.get(action::CALL_TOOL)?.get("appliesTo"));
     let parent = parent.ok_or_else(|| format!("action `{}` applies to nothing", action::CALL_TOOL))?;
-    let mut actions = Map::new();
-    for (id, record) in tools {
+    let mut actions: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for (namespace, id, record) in tools {
         let mut applies_to = parent.clone();
         let context = applies_to.pointer_mut("/context/attributes").and_then(Value::as_object_mut);
         let context = context.ok_or_else(|| format!("the context of `{}` is no record", action::CALL_TOOL))?;
         context.insert("input".to_owned(), record_type(record));
-        actions.insert(id, json!({"memberOf": [{"id": action::CALL_TOOL}], "appliesTo": applies_to}));
+        actions
+            .entry(namespace)
+            .or_default()
+            .insert(id, json!({"memberOf": [{"id": action::CALL_TOOL}], "appliesTo": applies_to}));
     }
-    let fragment = json!({"": {"entityTypes": {}, "actions": actions}});
-    SchemaFragment::from_json_value(fragment).map(Some).map_err(|error| error.to_string())
+    let fragment = |(namespace, actions): (&str, Map<String, Value>)| {
+        let fragment = json!({"": {"entityTypes": {}, "actions": actions}});
+        let fragment = SchemaFragment::from_json_value(fragment).map_err(|error| error.to_string())?;
+        Ok((namespace.to_owned(), fragment))
+    };
+    actions.into_iter().map(fragment).collect()
 }
 
 fn record_type(record: &Record) -> Value {

@@ -202,7 +202,7 @@ impl Unit {
         shared: &mut Shared,
         problems: &mut Vec<Problem>,
     ) {
-        problems.extend(batch.validate(context.against.types));
+        problems.extend(batch.validate(context.unit, context.against.types));
         for written in &batch.policies {
             let_others_run();
             match entry(context, written, problems) {
@@ -281,7 +281,7 @@ fn entry(
     }
     faults.extend(check_literals(context, written, problems));
     faults.extend(footprint.keys.iter().filter_map(lint::keys::check).map(&fault));
-    faults.extend(lint::inapplicable_actions(policy, context.against.types).into_iter().map(&fault));
+    faults.extend(lint::inapplicable_actions(policy, context.unit, context.against.types).into_iter().map(&fault));
     let warning = |message| Problem::warning(context.file, message).at(Some(written.span.clone()));
     problems.extend(lint::warnings(policy, pst.body()).into_iter().map(&warning));
     let fields = lint::fields::check(policy, &footprint.keys, context.unit, context.against.known.catalog);

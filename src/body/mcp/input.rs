@@ -16,14 +16,17 @@ use crate::query::{self, Value};
 /// Most values that one call's typed arguments may have, members and items counted alike.
 pub const VALUES_MAX: usize = 4096;
 
+/// Most names of the schema that a call's members are compared with, one object after the other.
+const COMPARED_MAX: usize = 64 * 1024;
+
 /// Reads arguments, which are an object.
 ///
 /// # Errors
 /// `message_refused` for what does not fit: another type, an integer beyond 64 bits, a required member that is not there,
 /// one that a closed object does not name. `body_refused` for a key that is a member's name but for its case, and for more
-/// than [`VALUES_MAX`] values.
+/// than [`VALUES_MAX`] values, or so many objects with members of no type that comparing their names would take long.
 pub fn read(arguments: Node<'_>, types: &Record) -> Result<query::Record, Failure> {
-    let mut reader = Reader { values: 0, path: Vec::new() };
+    let mut reader = Reader { values: 0, compared: 0, path: Vec::new() };
     match arguments.as_object() {
         Some(members) => reader.record(arguments, members, types),
         None => Err(reader.unfit("an object")),
@@ -32,18 +35,14 @@ pub fn read(arguments: Node<'_>, types: &Record) -> Result<query::Record, Failur
 
 struct Reader<'a> {
     values: usize,
+    compared: usize,
     /// Names on the way to the value that is read; items have none.
     path: Vec<&'a str>,
 }
 
 impl<'a> Reader<'a> {
     fn record(&mut self, node: Node<'a>, members: Object<'a>, types: &'a Record) -> Result<query::Record, Failure> {
-        let known: Vec<&str> = types.fields.keys().chain(&types.untyped).map(String::as_str).collect();
-        // Many a server would take it for the member that the policy reads.
-        if let Some(key) = spelling::disguised(node, &known) {
-            let detail = format!("the argument `{}` differs only by case from one of the tool's", shown(key));
-            return Err(Failure::new(Code::BodyRefused, detail));
-        }
+        self.undisguised(node, members, types)?;
         let mut missing: BTreeSet<&str> = types.required.iter().map(String::as_str).collect();
         let mut read = query::Record::new();
         for (name, value) in members.iter() {
@@ -61,6 +60,28 @@ impl<'a> Reader<'a> {
         match missing.first() {
             Some(name) => Err(self.refused(&format!("needs a member `{}`", shown(name)))),
             None => Ok(read),
+        }
+    }
+
+    /// That no member's name is one of the schema's but for its case: many a server would take it for the member that the
+    /// policy reads.
+    fn undisguised(&mut self, node: Node<'a>, members: Object<'a>, types: &'a Record) -> Result<(), Failure> {
+        let is_known = |name: &str| types.fields.contains_key(name) || types.untyped.contains(name);
+        if members.iter().all(|(name, _)| is_known(name)) {
+            return Ok(());
+        }
+        let known: Vec<&str> = types.fields.keys().chain(&types.untyped).map(String::as_str).collect();
+        self.compared += known.len();
+        if self.compared > COMPARED_MAX {
+            let detail = "too many objects of the arguments have members that the tool's schema does not name";
+            return Err(Failure::new(Code::BodyRefused, detail));
+        }
+        match spelling::disguised(node, &known) {
+            None => Ok(()),
+            Some(key) => {
+                let detail = format!("the argument `{}` differs only by case from one of the tool's", shown(key));
+                Err(Failure::new(Code::BodyRefused, detail))
+            }
         }
     }
 
@@ -169,6 +190,24 @@ mod tests {
             assert_eq!(failure.code, code, "{arguments}");
             assert!(failure.detail.contains(what), "{arguments}: {}", failure.detail);
         }
+    }
+
+    #[test]
+    fn comparisons_of_names_are_counted() {
+        let properties: Vec<String> = (0..200).map(|n| format!(r#""p{n}": {{"type": "string"}}"#)).collect();
+        let item = format!(r#"{{"type": "object", "properties": {{{}}}}}"#, properties.join(","));
+        let schema = format!(r#"{{"type": "object", "properties": {{"all": {{"type": "array", "items": {item}}}}}}}"#);
+        let input = Input::read(&serde_json::from_str(&schema).unwrap()).unwrap();
+        let read = |item: &str, count: usize| {
+            let text = format!(r#"{{"all": [{}]}}"#, vec![item; count].join(","));
+            let read = read(parse(text.as_bytes(), Limits::default()).unwrap().node(), &input.record);
+            read.map(drop).map_err(|failure| failure.code)
+        };
+        assert_eq!(read(r#"{"x": ""}"#, COMPARED_MAX / 200), Ok(()));
+        assert_eq!(read(r#"{"x": ""}"#, COMPARED_MAX / 200 + 1), Err(Code::BodyRefused));
+        // Names that the schema has are found without.
+        assert_eq!(read(r#"{"p7": ""}"#, 2000), Ok(()));
+        assert_eq!(read("{}", 4000), Ok(()));
     }
 
     #[test]

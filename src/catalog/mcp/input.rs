@@ -17,8 +17,10 @@ pub const BYTES_MAX: usize = 64 * 1024;
 pub const NESTING_MAX: usize = 20;
 /// Deepest nesting of typed records and lists; what lies deeper is left out.
 pub const DEPTH_MAX: usize = 8;
-/// Most values that one schema may type, those behind its references included.
+/// Most members and items that one schema may name, those behind its references included.
 pub const VALUES_MAX: usize = 256;
+/// Longest name of a member, in bytes.
+pub const NAME_BYTES_MAX: usize = 256;
 
 /// A tool's `input_schema`, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +91,7 @@ impl Input {
         if nesting(written) > NESTING_MAX {
             return Err(format!("nests deeper than {NESTING_MAX} levels"));
         }
-        let mut reader = Reader { root: written, typed: 0, left_out: Vec::new(), references: Vec::new() };
+        let mut reader = Reader { root: written, named: 0, left_out: Vec::new(), references: Vec::new() };
         let refused = |stop| match stop {
             Stop::LeftOut(why) => format!("types no object: {why}"),
             Stop::Refused(why) => why,
@@ -127,7 +129,7 @@ fn nesting(value: &Value) -> usize {
 
 struct Reader<'a> {
     root: &'a Value,
-    typed: usize,
+    named: usize,
     left_out: Vec<LeftOut>,
     /// The references that are being followed: one that leads to itself has no end.
     references: Vec<&'a str>,
@@ -164,7 +166,17 @@ impl<'a> Reader<'a> {
             Some(Value::Object(properties)) => Some(properties),
             Some(_) => return Err(Stop::Refused(format!("has `properties` that are no mapping, at `{pointer}`"))),
         };
-        let mut record = Record { required: required(schema, pointer)?, ..Record::default() };
+        let required = required(schema, pointer)?;
+        // Before anything is copied: behind references the same names may stand hundreds of times.
+        let names = || required.iter().copied().chain(properties.into_iter().flatten().map(|(name, _)| name.as_str()));
+        self.count(required.len().max(properties.map_or(0, Map::len)))?;
+        if let Some(name) = names().find(|name| name.len() > NAME_BYTES_MAX) {
+            let name: String = name.chars().take(32).collect();
+            let message = format!("names `{}…`, longer than {NAME_BYTES_MAX} bytes", name.escape_debug());
+            return Err(Stop::Refused(message));
+        }
+        let required = required.into_iter().map(str::to_owned).collect();
+        let mut record = Record { required, ..Record::default() };
         let patterns =
             schema.get("patternProperties").and_then(Value::as_object).is_some_and(|known| !known.is_empty());
         record.is_closed = schema.get("additionalProperties") == Some(&Value::Bool(false)) && !patterns;
@@ -187,11 +199,15 @@ impl<'a> Reader<'a> {
         Ok(record)
     }
 
-    fn value(&mut self, schema: &'a Value, pointer: &str, depth: usize) -> Result<Type, Stop> {
-        self.typed += 1;
-        if self.typed > VALUES_MAX {
-            return Err(Stop::Refused(format!("types more than {VALUES_MAX} values")));
+    fn count(&mut self, more: usize) -> Result<(), Stop> {
+        self.named += more;
+        match self.named > VALUES_MAX {
+            true => Err(Stop::Refused(format!("names more than {VALUES_MAX} members and items"))),
+            false => Ok(()),
         }
+    }
+
+    fn value(&mut self, schema: &'a Value, pointer: &str, depth: usize) -> Result<Type, Stop> {
         if depth > DEPTH_MAX {
             return Err(Stop::LeftOut("it lies too deep"));
         }
@@ -221,6 +237,7 @@ impl<'a> Reader<'a> {
                 let Some(items) = schema.get("items").filter(|_| !schema.contains_key("prefixItems")) else {
                     return Err(Stop::LeftOut("its items are of no one type"));
                 };
+                self.count(1)?;
                 let items = self.value(items, &format!("{pointer}/*"), depth + 1);
                 items.map(|items| Type::List(Box::new(items))).map_err(|stop| match stop {
                     Stop::LeftOut(_) => Stop::LeftOut("its items are of no one type"),
@@ -259,13 +276,11 @@ fn listed(schema: &Map<String, Value>) -> Result<Type, Stop> {
     if values.iter().all(|value| of(value).as_ref() == Some(&first)) { Ok(first) } else { Err(Stop::LeftOut(SEVERAL)) }
 }
 
-fn required(schema: &Map<String, Value>, pointer: &str) -> Result<BTreeSet<String>, Stop> {
+fn required<'a>(schema: &'a Map<String, Value>, pointer: &str) -> Result<BTreeSet<&'a str>, Stop> {
     let refused = || Stop::Refused(format!("has a `required` that is no list of names, at `{pointer}`"));
     match schema.get("required") {
         None => Ok(BTreeSet::new()),
-        Some(Value::Array(names)) => {
-            names.iter().map(|name| name.as_str().map(str::to_owned).ok_or_else(refused)).collect()
-        }
+        Some(Value::Array(names)) => names.iter().map(|name| name.as_str().ok_or_else(refused)).collect(),
         Some(_) => Err(refused()),
     }
 }

@@ -65,7 +65,7 @@ pub fn faults(policy: &Template, unit: &str, types: &Types) -> Vec<String> {
              `Action::\"{call}\"` and are others; write `action in Action::\"{call}\"`"
         ));
     } else {
-        faults.extend(unfit(policy, types));
+        faults.extend(unfit(policy, unit, types));
     }
     faults
 }
@@ -141,14 +141,14 @@ fn is_named(expr: &Expr) -> bool {
 }
 
 /// What Cedar finds wrong with a policy once it is for typed tools too; nothing where it was before.
-fn unfit(policy: &Template, types: &Types) -> Option<String> {
+fn unfit(policy: &Template, unit: &str, types: &Types) -> Option<String> {
     let wide = widened(policy);
     if wide.action == policy.action || !reads_input(policy) {
         return None;
     }
     let wide = pst::StaticPolicy::try_from(wide).ok().and_then(|policy| Policy::from_pst(policy.into()).ok())?;
     let set = PolicySet::from_policies([wide.new_id(PolicyId::new("wide"))]).ok()?;
-    let result = types.validator(&wide).validate_with_level(&set, ValidationMode::Strict, 1);
+    let result = types.validator(unit, &wide).validate_with_level(&set, ValidationMode::Strict, 1);
     let error = result.validation_errors().next()?;
     let found = diagnostics::chain(error);
     let found = found.strip_prefix("for policy `wide`, ").unwrap_or(&found);

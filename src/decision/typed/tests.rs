@@ -27,7 +27,7 @@ fn built_in() -> SchemaFragment {
 #[test]
 fn a_tool_with_a_schema_adds_its_own_action() {
     let catalog = Catalog::parse("catalog.yaml", CATALOG).unwrap();
-    let fragment = fragment(&catalog, &built_in()).unwrap().unwrap();
+    let fragment = &fragments(&catalog, &built_in()).unwrap()["agents"];
     expect![[r#"
         action "mcp.tools.call/agents/money/refund" in [Action::"mcp.tools.call"] appliesTo {
           principal: [Workload, Unauthenticated],
@@ -57,5 +57,5 @@ fn a_tool_with_a_schema_adds_its_own_action() {
 
 #[test]
 fn a_catalogue_without_schemas_adds_nothing() {
-    assert!(fragment(&Catalog::default(), &built_in()).unwrap().is_none());
+    assert!(fragments(&Catalog::default(), &built_in()).unwrap().is_empty());
 }

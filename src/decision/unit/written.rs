@@ -113,11 +113,11 @@ fn batch<'t>(
 
 impl Batch<'_> {
     /// Strict validation at level 1, as written; Cedar's warnings (such as an inapplicable action) are errors.
-    pub(super) fn validate(&self, types: &Types) -> Vec<Problem> {
+    pub(super) fn validate(&self, unit: &str, types: &Types) -> Vec<Problem> {
         let mut problems = Vec::new();
         for policies in self.by_validator(types) {
             let Some(first) = policies.policies().next() else { continue };
-            let result = types.validator(first).validate_with_level(&policies, ValidationMode::Strict, 1);
+            let result = types.validator(unit, first).validate_with_level(&policies, ValidationMode::Strict, 1);
             let errors = result.validation_errors().map(|error| diagnostics::problem(self.file, self.offset, error));
             problems.extend(errors);
             let warnings = result.validation_warnings().map(|e| diagnostics::problem(self.file, self.offset, e));
@@ -191,7 +191,7 @@ mod tests {
         let bad = "permit (principal, action, resource) when { principal.nothing };";
         let text = format!("{good}{bad}");
         let types = Types::new("").unwrap();
-        let problems = batches("a.cedar", &text).flat_map(|batch| batch.unwrap().validate(&types));
+        let problems = batches("a.cedar", &text).flat_map(|batch| batch.unwrap().validate(MESH, &types));
         let named: Vec<Problem> = problems.filter(|problem| problem.message.contains("nothing")).collect();
         assert!(!named.is_empty());
         assert!(named.iter().all(|problem| problem.span.as_ref().unwrap().start >= good.len()), "{named:?}");

@@ -72,6 +72,23 @@ fn a_policy_that_does_not_fit_the_types_is_refused() {
     assert!(loaded.refused.is_empty(), "{}", problems(&loaded));
 }
 
+/// Else what one namespace says would keep an operator from giving another's tools their types.
+#[test]
+fn a_namespace_is_not_held_to_the_types_of_anothers_tools() {
+    let policy = r#"@id("p") permit (principal, action, resource is Tool)
+        when { context.http.path == "/x" || (context has input && context.input has amount && context.input.amount == "1") };"#;
+    for (file, refused) in
+        [("namespaces/agents/a.cedar", &["agents"][..]), ("mesh/a.cedar", &["mesh"]), ("namespaces/shop/a.cedar", &[])]
+    {
+        let loaded = loaded(CATALOG, file, policy);
+        assert_eq!(loaded.refused, refused, "{file}: {}", problems(&loaded));
+    }
+    let before = loaded("services: [{id: agents/tools, protocol: mcp}]", "namespaces/shop/a.cedar", policy);
+    let before = before.snapshot.unwrap();
+    let after = Snapshot::load(&tree(&[("catalog.yaml", CATALOG), ("namespaces/shop/a.cedar", policy)]), Some(&before));
+    assert!(after.refused.is_empty(), "{}", problems(&after));
+}
+
 #[test]
 fn an_action_that_no_call_has_is_refused_with_the_reason() {
     for (file, id, what) in [

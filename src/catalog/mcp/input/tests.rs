@@ -133,6 +133,17 @@ fn what_is_no_schema_of_arguments_is_refused() {
         })
         .collect();
     let doubling = json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": doubling});
+    // Few are written, and each reference would copy them.
+    let names = |what: &str| (0..100).map(|n| format!("{what}{n}")).collect::<Vec<_>>();
+    let behind = |record: Value| {
+        let properties: Map<String, Value> =
+            names("p").into_iter().take(3).map(|name| (name, json!({"$ref": "#/$defs/d"}))).collect();
+        json!({"type": "object", "properties": properties, "$defs": {"d": record}})
+    };
+    let requiring = behind(json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": names("r")}));
+    let untyped: Map<String, Value> = names("ü").into_iter().map(|name| (name, json!({"type": "string"}))).collect();
+    let long = "l".repeat(NAME_BYTES_MAX + 1);
+    let longer = format!("names `{}…`, longer than 256 bytes", "l".repeat(32));
     for (schema, why) in [
         (json!({"type": "string"}), "types no object: it has not `type: object`"),
         (json!({}), "types no object: it has not `type: object`"),
@@ -145,8 +156,12 @@ fn what_is_no_schema_of_arguments_is_refused() {
         ),
         (of(json!({"a": {"type": "strnig"}})), "has the unknown type `strnig`, at `/a`"),
         (of(json!({"a": {"type": 1}})), "has a `type` that is no text, at `/a`"),
-        (of(Value::Object(many)), "types more than 256 values"),
-        (doubling, "types more than 256 values"),
+        (of(Value::Object(many)), "names more than 256 members and items"),
+        (doubling, "names more than 256 members and items"),
+        (requiring, "names more than 256 members and items"),
+        (behind(of(Value::Object(untyped))), "names more than 256 members and items"),
+        (of(json!({long.clone(): {"type": "string"}})), longer.as_str()),
+        (json!({"type": "object", "required": [long]}), longer.as_str()),
         (json!({"type": "object", "x": deep}), "nests deeper than 20 levels"),
         (json!({"type": "object", "x": "x".repeat(BYTES_MAX)}), "has 65560 bytes, at most 65536 are read"),
     ] {
