@@ -3,6 +3,8 @@
 //! Two services judge the same calls, one that remembers and one that does not. Calls come in pairs that differ in one
 //! part, so that a part which is missing in the key gives one call the other's answer.
 
+mod keys;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -341,21 +343,6 @@ fn a_judgement_of_the_moment_is_never_remembered() {
         assert_eq!(twins.hits(), 0, "{why}");
     }
     twins.assert_same_records(&runtime);
-}
-
-#[test]
-fn two_listeners_never_answer_for_each_other() {
-    let runtime = Runtime::new().unwrap();
-    let twins = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]), &Profile::default()));
-    let call = decoded(&orders());
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    let seats = [Seat::in_memory(&twins.memory), Seat::in_memory(&twins.memory)];
-    let judged = seats.map(|seat| {
-        let checker = checker(&twins.store, &Profile::default(), Some(seat));
-        runtime.block_on(async { checker.judge(&call, deadline).done().await })
-    });
-    assert!(judged.iter().all(|judgement| judgement.reduced.is_some()));
-    assert_eq!(twins.hits(), 0);
 }
 
 fn decoded(check: &Check) -> Call {
