@@ -68,9 +68,14 @@ pub struct Parts {
     pub tasks: Tasks,
     /// Counts of connections, shared with the metrics.
     pub stats: Arc<ConnStats>,
+    /// Is told of the listeners with TLS by name, once they are bound: for the metrics.
+    pub secured: Secured,
     /// Writes out what is buffered; awaited after the last call, while the background tasks still run.
     pub flush: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
+
+/// What is told of the listeners with TLS, each by its name.
+pub type Secured = Box<dyn FnOnce(Vec<(String, Arc<Acceptor>)>) + Send>;
 
 impl std::fmt::Debug for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -186,6 +191,8 @@ impl Server {
             bind("admin_http", &parts.admin.http_address, admin::router(health.clone()), Wire::Http1, None)?,
             bind("admin_grpc", &parts.admin.grpc_address, grpc, Wire::Http2, None)?,
         ];
+        let tls = |served: &Served| served.tls.clone().map(|tls| (served.name.to_string(), tls));
+        (parts.secured)(listeners.iter().filter_map(|(_, served)| tls(served)).collect());
         let rest = Rest { shutdown: parts.shutdown, tasks: parts.tasks, stats: parts.stats, flush: parts.flush };
         Ok(Self { listeners, admin, health, reporter, rest })
     }
@@ -195,13 +202,6 @@ impl Server {
     pub fn addresses(&self) -> Vec<(String, Address)> {
         let all = self.listeners.iter().chain(&self.admin);
         all.filter_map(|(listener, served)| Some((served.name.to_string(), listener.address().ok()?))).collect()
-    }
-
-    /// The TLS side of each listener that has one, for the metrics: expiry, reloads, failures.
-    #[must_use]
-    pub fn acceptors(&self) -> Vec<(String, Arc<Acceptor>)> {
-        let tls = |served: &Served| served.tls.clone().map(|tls| (served.name.to_string(), tls));
-        self.listeners.iter().filter_map(|(_, served)| tls(served)).collect()
     }
 
     /// Serves until `shutdown` says so, then leaves.

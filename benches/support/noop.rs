@@ -51,6 +51,7 @@ pub fn serve_nothing(config_file: &str) {
             backend: Arc::new(Nothing),
             tasks: Default::default(),
             stats: Arc::default(),
+            secured: Box::new(drop),
             flush: Box::pin(async {}),
         };
         picket::server::run(parts, Shutdown::default()).await.unwrap();

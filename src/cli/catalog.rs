@@ -5,8 +5,9 @@
 //! What a server says about its own tools is its claim: an effect is taken from it only where the operator says
 //! that the server is trusted.
 
+mod written;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -66,10 +67,13 @@ Examples:
   picket catalog import-mcp - --service agents/deploy-mcp --policies policies
 
 Prints YAML to put under the service; nothing is written. What is new, and what the
-catalogue lists and the server does not, is said on standard error.";
+catalogue lists and the server does not, is said on standard error. A list may have 8 MiB.
+A known tool keeps its schema where the server has none that can be read.";
 
 /// Longest list that is read, in bytes.
-const BYTES_MAX: u64 = 8 * 1024 * 1024;
+const BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A list is longer than a call's body: as many values for its length.
+const LIMITS: json::Limits = json::Limits { bytes_max: BYTES_MAX, depth_max: 64, values_max: 1 << 19 };
 
 /// Does what the command line says.
 #[must_use]
@@ -90,24 +94,26 @@ fn import_mcp(args: &ImportMcp, output: Output) -> Result<(), String> {
         (Some(service), Some(dir)) => known_tools(service, dir)?,
         (Some(_) | None, _) => BTreeMap::new(),
     };
-    let json = json::parse(&read(args)?, json::Limits::default()).map_err(|refused| refused.to_string())?;
+    let json = json::parse(&read(args)?, LIMITS).map_err(|refused| refused.to_string())?;
     let document = json.node();
     let mut tools = tools(document, args.trust_annotations)?;
-    if args.schemas {
-        schemas(document, &mut tools)?;
-    }
+    let unread = schemas(document, &mut tools)?;
     for (name, tool) in &mut tools {
-        match known.get(name) {
-            // The operator's word stands; only what the server mirrors is the server's to say.
-            Some(known) => {
-                let (headers, input) = (std::mem::take(&mut tool.headers), tool.input.take());
-                *tool = Tool { headers, ..known.clone() };
-                if args.schemas {
-                    tool.input = input;
-                }
+        if !args.schemas {
+            tool.input = None;
+        }
+        let (why, known) = (unread.get(name), known.get(name));
+        if let Some(known) = known {
+            *tool = kept(known, tool, why);
+        } else if args.service.is_some() {
+            eprintln!("new: {name}");
+        }
+        match why.filter(|_| args.schemas) {
+            Some(why) if tool.input.is_some() => {
+                eprintln!("kept: the schema that the catalogue has of {name}; the server's {why}");
             }
-            None if args.service.is_some() => eprintln!("new: {name}"),
-            None => {}
+            Some(Unread::Refused(why)) => eprintln!("left out: the schema of {name} {why}"),
+            Some(Unread::Missing) | None => {}
         }
     }
     known.keys().filter(|name| !tools.contains_key(*name)).for_each(|name| eprintln!("gone: {name}"));
@@ -115,18 +121,8 @@ fn import_mcp(args: &ImportMcp, output: Output) -> Result<(), String> {
         eprintln!("the list goes on at another cursor: import every page");
     }
     match output {
-        Output::Text | Output::Junit => print!("{}", yaml(&tools)),
-        Output::Json => {
-            let tool = |tool: &Tool| {
-                let mut said = json!({"effect": tool.effect, "external": tool.external, "headers": tool.headers});
-                if let (Some(input), Some(said)) = (&tool.input, said.as_object_mut()) {
-                    said.insert("input_schema".to_owned(), input.written.clone());
-                }
-                said
-            };
-            let tools: BTreeMap<&String, _> = tools.iter().map(|(name, found)| (name, tool(found))).collect();
-            println!("{}", json!({"v": 1, "tools": tools}));
-        }
+        Output::Text | Output::Junit => print!("{}", written::yaml(&tools)),
+        Output::Json => println!("{}", json!({"v": 1, "tools": written::json(&tools)})),
     }
     Ok(())
 }
@@ -134,13 +130,14 @@ fn import_mcp(args: &ImportMcp, output: Output) -> Result<(), String> {
 fn read(args: &ImportMcp) -> Result<Vec<u8>, String> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
+    let most = BYTES_MAX as u64 + 1;
     let taken = if args.file.as_os_str() == "-" {
-        std::io::stdin().take(BYTES_MAX + 1).read_to_end(&mut bytes)
+        std::io::stdin().take(most).read_to_end(&mut bytes)
     } else {
-        std::fs::File::open(&args.file).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))
+        std::fs::File::open(&args.file).and_then(|file| file.take(most).read_to_end(&mut bytes))
     };
     match taken {
-        Ok(length) if length as u64 > BYTES_MAX => Err(format!("is longer than {BYTES_MAX} bytes")),
+        Ok(length) if length > BYTES_MAX => Err(format!("is longer than 8 MiB ({BYTES_MAX} bytes)")),
         Ok(_) => Ok(bytes),
         Err(error) => Err(error.to_string()),
     }
@@ -183,19 +180,55 @@ fn tools(document: Node<'_>, trust: bool) -> Result<BTreeMap<String, Tool>, Stri
     Ok(tools)
 }
 
-/// Adds the schemas of a list's tools; one that a catalogue would refuse is left out and said.
-fn schemas(document: Node<'_>, tools: &mut BTreeMap<String, Tool>) -> Result<(), String> {
+/// Why a tool's schema is not taken from the server.
+enum Unread {
+    /// It says none.
+    Missing,
+    /// A catalogue would refuse it.
+    Refused(String),
+}
+
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing => f.write_str("is missing"),
+            Self::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Adds the schemas of a list's tools. Answers by name those that are not taken.
+fn schemas(document: Node<'_>, tools: &mut BTreeMap<String, Tool>) -> Result<BTreeMap<String, Unread>, String> {
+    let mut unread = BTreeMap::new();
     for listed in list(document)?.iter() {
         let named = listed.get("name").and_then(Node::as_text).and_then(|name| Some((name, tools.get_mut(name)?)));
-        let (Some((name, tool)), Some(schema)) = (named, listed.get("inputSchema")) else { continue };
+        let Some((name, tool)) = named else { continue };
+        let Some(schema) = listed.get("inputSchema") else {
+            unread.insert(name.to_owned(), Unread::Missing);
+            continue;
+        };
         let schema: serde_json::Value =
             serde_json::from_str(&schema.canonical()).map_err(|error| format!("the schema of `{name}`: {error}"))?;
         match Input::read(&schema) {
             Ok(input) => tool.input = Some(Arc::new(input)),
-            Err(why) => eprintln!("left out: the schema of {name} {why}"),
+            Err(why) => {
+                unread.insert(name.to_owned(), Unread::Refused(why));
+            }
         }
     }
-    Ok(())
+    Ok(unread)
+}
+
+/// A tool that both know. The operator's word stands; only what the server mirrors, and a schema that was read, is the
+/// server's to say.
+fn kept(known: &Tool, listed: &Tool, unread: Option<&Unread>) -> Tool {
+    let headers = match unread {
+        // Without a schema the server says nothing of mirrors.
+        Some(Unread::Missing) => &known.headers,
+        Some(Unread::Refused(_)) | None => &listed.headers,
+    };
+    let input = listed.input.as_ref().or(known.input.as_ref());
+    Tool { headers: headers.clone(), input: input.cloned(), ..known.clone() }
 }
 
 fn annotation(tool: Node<'_>, name: &str) -> Option<bool> {
@@ -222,45 +255,6 @@ fn headers(tool: Node<'_>) -> BTreeMap<String, String> {
     properties.into_iter().flat_map(Object::iter).filter_map(mirrored).collect()
 }
 
-fn yaml(tools: &BTreeMap<String, Tool>) -> String {
-    let mut text = "tools:\n".to_owned();
-    for (name, tool) in tools {
-        let mut parts = vec![format!("effect: {}", tool.effect.as_str())];
-        let list = |names: &std::collections::BTreeSet<String>| {
-            names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
-        };
-        for (key, names) in [("groups", &tool.groups), ("labels", &tool.labels)] {
-            if !names.is_empty() {
-                parts.push(format!("{key}: [{}]", list(names)));
-            }
-        }
-        if tool.external {
-            parts.push("external: true".to_owned());
-        }
-        if let Some(required) = tool.scopes.as_ref().and_then(|scopes| scopes.required.as_ref()) {
-            parts.push(format!("scopes: {{required: [{}]}}", list(required)));
-        }
-        if !tool.headers.is_empty() {
-            let pairs: Vec<_> = tool.headers.iter().map(|(k, v)| format!("{}: {}", quoted(k), quoted(v))).collect();
-            parts.push(format!("headers: {{{}}}", pairs.join(", ")));
-        }
-        if let Some(input) = &tool.input {
-            // JSON is YAML.
-            parts.push(format!("input_schema: {}", input.written));
-        }
-        let _ = writeln!(text, "  {}: {{{}}}", quoted(name), parts.join(", "));
-    }
-    text
-}
-
-/// A text as YAML that nothing reads as another type; JSON's quotes are YAML's.
-fn quoted(text: &str) -> String {
-    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'))
-        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
-    if plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,7 +265,7 @@ mod tests {
         {"name":"on","annotations":{"destructiveHint":false}}]}}"#;
 
     fn imported(trust: bool) -> String {
-        yaml(&tools(json::parse(LIST.as_bytes(), json::Limits::default()).unwrap().node(), trust).unwrap())
+        written::yaml(&tools(json::parse(LIST.as_bytes(), LIMITS).unwrap().node(), trust).unwrap())
     }
 
     #[test]
@@ -303,10 +297,10 @@ mod tests {
         let list = format!(
             r#"[{{"name":"a","inputSchema":{schema}}},{{"name":"b","inputSchema":{{"type":"string"}}}},{{"name":"c"}}]"#
         );
-        let document = json::parse(list.as_bytes(), json::Limits::default()).unwrap();
+        let document = json::parse(list.as_bytes(), LIMITS).unwrap();
         let mut found = tools(document.node(), false).unwrap();
         schemas(document.node(), &mut found).unwrap();
-        let text = yaml(&found).replace('\n', "\n    ");
+        let text = written::yaml(&found).replace('\n', "\n    ");
         let catalog = format!("services:\n  - id: a/b\n    protocol: mcp\n    {text}");
         let catalog =
             crate::catalog::Catalog::parse("catalog.yaml", &catalog).unwrap_or_else(|e| panic!("{text}\n{e:?}"));
@@ -322,7 +316,7 @@ mod tests {
     #[test]
     fn a_list_that_cannot_be_told_apart_is_refused() {
         for text in [r#"{"tools":{}}"#, r#"[{"name":"a"},{"name":"a"}]"#, r#"[{"name":"a/b"}]"#, r#"[{}]"#, "1"] {
-            let document = json::parse(text.as_bytes(), json::Limits::default()).unwrap();
+            let document = json::parse(text.as_bytes(), LIMITS).unwrap();
             assert!(tools(document.node(), true).is_err(), "{text}");
         }
     }

@@ -2,20 +2,20 @@
 //!
 //! Knows: the forms a call can be written in. Must not know: how a verdict comes about.
 
+mod live;
 mod tools;
 
 use std::io::Read as _;
 use std::path::PathBuf;
 
 use super::draw::Files;
-use super::offline::form::{self, Catalogued, Given, Sent};
+use super::offline::form::{self, Given};
 use super::offline::{Bench, Configuration, Policies, Problems, block_on, conclude, directory_of};
 use super::{Exit, Output};
 use crate::call::UnixMillis;
 use crate::config::Config;
 use crate::problem::Problem;
 use crate::server::compose::clock;
-use crate::server::proto;
 
 /// Arguments of `picket explain`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub struct Args {
     /// Name of the profile.
     #[arg(long, value_name = "NAME", default_value = "default")]
     profile: String,
-    /// The call: YAML or JSON in our form or as Envoy's CheckRequest; `-` reads standard input.
+    /// The call: YAML or JSON in our form or as Envoy's CheckRequest (not with --tools); `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     call: PathBuf,
     /// Asks a running server's admin port instead.
@@ -58,7 +58,8 @@ Claims count as verified. Look-ups are not asked: write what they find under
 `facts: {principal, resource, call}`. Without --config every issuer is known and the host may
 name the service. Ends with 0 for an allow, 5 for anything else, 3 where policies do not load.
 
-With --tools only the caller and the facts of --call count. A line is `allowed`, `challenged` or
+With --tools only the caller and the facts of --call count, in our form; the service is the named
+one, however a profile would find it. A line is `allowed`, `challenged` or
 `never`, a tool of the catalogue, and the permits that may hold or the forbids that always do.
 Ends with 0, or with 5 where the caller is refused before a policy is asked.";
 
@@ -80,13 +81,15 @@ async fn explain(args: &Args, output: Output) -> Result<Exit, Problems> {
         files.add(&name, &text);
         (vec![*problem], files)
     })?;
-    let now = now.unwrap_or_else(|| clock()());
     match &args.live {
-        Some(address) => Ok(live(address, &args.profile, &given, output).await.unwrap_or_else(|message| {
-            eprintln!("{message}");
-            Exit::Internal
-        })),
-        None => offline(args, &given, now, output).await,
+        Some(address) => {
+            let asked = live::ask(address, &args.profile, (&given, now), output).await;
+            Ok(asked.unwrap_or_else(|message| {
+                eprintln!("{message}");
+                Exit::Internal
+            }))
+        }
+        None => offline(args, &given, now.unwrap_or_else(|| clock()()), output).await,
     }
 }
 
@@ -105,6 +108,9 @@ fn read(args: &Args) -> Result<(String, String), String> {
 
 async fn offline(args: &Args, given: &Given, now: UnixMillis, output: Output) -> Result<Exit, Problems> {
     let config = configuration(args)?;
+    if let (Some(config), Some(said)) = (&config, &given.trust_domain) {
+        at_home(config, &args.profile, said).map_err(|problem| (vec![*problem], Files::default()))?;
+    }
     let policies = Policies::load(&directory_of(args.policies.as_deref(), config.as_ref())).await;
     let files = Files::new(policies.tree.files.clone());
     if policies.snapshot.is_none() {
@@ -136,6 +142,15 @@ async fn offline(args: &Args, given: &Given, now: UnixMillis, output: Output) ->
     Ok(exit(explanation.decision()))
 }
 
+/// With a configuration its profile says which trust domain is home; a call that says another would be judged as none.
+fn at_home(config: &Config, profile: &str, said: &str) -> Result<(), Box<Problem>> {
+    let home = config.profiles.get(profile).map(|profile| profile.identity.home_trust_domain.as_str());
+    let Some(home) = home.filter(|home| *home != said) else { return Ok(()) };
+    let message = format!("the call has the `trust_domain` `{said}`, and profile `{profile}` is at home in `{home}`");
+    let help = "leave it out of the call: `identity.home_trust_domain` of the profile says it";
+    Err(Box::new(Problem::error("explain", message).help(help)))
+}
+
 fn configuration(args: &Args) -> Result<Option<Config>, Problems> {
     let Some(path) = &args.config else { return Ok(None) };
     let configuration = Configuration::read(path);
@@ -146,33 +161,4 @@ fn configuration(args: &Args) -> Result<Option<Config>, Problems> {
 
 fn exit(decision: &str) -> Exit {
     if decision == "allow" { Exit::Ok } else { Exit::Deny }
-}
-
-/// Asks the admin service of a running server.
-async fn live(address: &str, profile: &str, given: &Given, output: Output) -> Result<Exit, String> {
-    if given.caller.as_ref().is_some_and(|caller| caller.token.is_some()) {
-        return Err("a running server verifies tokens itself; give it the whole check instead".to_owned());
-    }
-    let call_json = match &given.sent {
-        Sent::Check(text) => text.clone(),
-        Sent::Http(_) | Sent::Grpc(_) | Sent::Mcp(_) => {
-            given.sent.check_json(given.caller.as_ref(), Catalogued::default())?
-        }
-    };
-    let unreachable = |error: &dyn std::error::Error| format!("could not ask `{address}`: {error}");
-    let client = proto::admin_client::AdminClient::connect(format!("http://{address}")).await;
-    let mut client = client.map_err(|error| unreachable(&error))?;
-    let request = proto::ExplainRequest { call_json, profile: profile.to_owned() };
-    let answer =
-        client.explain(request).await.map_err(|status| format!("`{address}` answers: {}", status.message()))?;
-    let explained: serde_json::Value = serde_json::from_str(&answer.into_inner().explanation_json)
-        .map_err(|error| format!("`{address}` did not answer with JSON: {error}"))?;
-    match output {
-        Output::Json => println!("{explained}"),
-        Output::Text | Output::Junit => match serde_json::to_string_pretty(&explained) {
-            Ok(pretty) => println!("{pretty}"),
-            Err(error) => return Err(error.to_string()),
-        },
-    }
-    Ok(exit(explained.get("decision").and_then(serde_json::Value::as_str).unwrap_or_default()))
 }

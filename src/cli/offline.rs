@@ -125,7 +125,7 @@ impl Configuration {
 }
 
 /// Judges calls from files by one profile.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Bench {
     store: Arc<Store>,
     keys: Arc<Keys>,
@@ -191,6 +191,14 @@ impl Bench {
             limits: decode::Limits { body_bytes_max: config.limits.check.body_bytes_max },
             listener: listener.map_or_else(|| profile.to_owned(), |listener| listener.name.clone()),
         })
+    }
+
+    /// The same for calls of one service, however the profile would find it.
+    #[must_use]
+    pub fn of_service(&self, id: &str) -> Self {
+        let mut bench = self.clone();
+        bench.profile.mapping.service = vec![Source::Fixed(id.to_owned())];
+        bench
     }
 
     /// Fetches the issuers' keys, which only a recorded check with a token in it needs.

@@ -169,8 +169,9 @@ const KEYS: &[Key] = &[
 const ENTITY: &[Key] = &[Key::tree(
     "lookups",
     "[]",
-    "Facts that are looked up over HTTP: `{name, fills, url, attributes, missing, optional, timeout, headers, ca_file, \
-     cache: {ttl, max_stale, entries_max, in_flight_max}}`.",
+    "Facts that are looked up over HTTP: `{name, fills, url, attributes or whole: true, missing, optional, timeout, \
+     headers, ca_file, cache: {ttl, max_stale, entries_max, in_flight_max}}`. `attributes` picks members of the answer, \
+     `whole: true` takes it as it is; each look-up has exactly one of the two.",
 )];
 
 const APPROVALS: &[Key] = &[

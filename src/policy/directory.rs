@@ -22,11 +22,16 @@ use futures_util::future::BoxFuture;
 use super::layout::{Folder, Kind, Place};
 use super::watch::Watch;
 use super::{PolicySource, Reading, Settings};
+use crate::catalog::file;
 use crate::courtesy::let_others_run;
 use crate::problem::Problem;
 
-/// Largest file that is read, in bytes.
-pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Largest policy file that is read, in bytes.
+pub const POLICY_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Largest file that cannot be split, in bytes: one at the top, or a descriptor set. As the catalogue has it.
+pub const WHOLE_FILE_BYTES_MAX: u64 = file::BYTES_MAX as u64;
+/// Most bytes that all files of a directory are held in, descriptor sets as base64.
+pub const TREE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Most directory entries that are looked at, passed-over ones included.
 pub const ENTRIES_MAX: usize = 20_000;
 /// How long two readings that must agree lie apart.
@@ -99,7 +104,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// Reads a policy directory once.
 ///
 /// # Errors
-/// The directory itself cannot be read, or holds more than [`ENTRIES_MAX`] entries.
+/// The directory itself cannot be read, or holds more than [`ENTRIES_MAX`] entries or [`TREE_BYTES_MAX`].
 pub fn read(root: &Path) -> Result<Reading, Vec<Problem>> {
     read_stamped(root).map(|(reading, _)| reading)
 }
@@ -109,11 +114,17 @@ pub fn read(root: &Path) -> Result<Reading, Vec<Problem>> {
 type Stamps = BTreeMap<String, (SystemTime, u64)>;
 
 fn read_stamped(root: &Path) -> Result<(Reading, Stamps), Vec<Problem>> {
+    read_within(root, TREE_BYTES_MAX)
+}
+
+/// As [`read`], where all files may take `room` bytes together.
+fn read_within(root: &Path, room: u64) -> Result<(Reading, Stamps), Vec<Problem>> {
     let home = fs::canonicalize(root).map_err(|error| {
         let message = format!("policy directory `{}` cannot be opened: {}", root.display(), reason(&error));
         vec![Problem::error("", message)]
     })?;
-    let mut reader = Reader { home: home.clone(), reading: Reading::default(), stamps: Stamps::default(), entries: 0 };
+    let mut reader =
+        Reader { home: home.clone(), reading: Reading::default(), stamps: Stamps::default(), entries: 0, room };
     reader.enter(&Folder::Top, &home).map_err(|problem| vec![problem])?;
     let Reader { mut reading, stamps, .. } = reader;
     // A unit is read whole or not at all; what was read of a withheld one is dropped.
@@ -130,6 +141,8 @@ struct Reader {
     reading: Reading,
     stamps: Stamps,
     entries: usize,
+    /// How many bytes further files may take.
+    room: u64,
 }
 
 /// What a folder lists under a name. The folder's own path has no links left, so only a link's is to be resolved; that
@@ -202,6 +215,11 @@ impl Reader {
             Place::Folder(inner) => self.enter(&inner, &target)?,
             Place::File => match content(folder, &target) {
                 Ok((text, stamp)) => {
+                    let room = self.room.checked_sub(text.len() as u64);
+                    self.room = room.ok_or_else(|| {
+                        let message = "the files up to this one are larger than 512 MiB together";
+                        Problem::error(folder.join(name), message).help("take out what no policy needs")
+                    })?;
                     self.stamps.insert(folder.join(name), stamp);
                     self.reading.tree.files.insert(folder.join(name), text.into());
                 }
@@ -276,7 +294,7 @@ fn kind_of(found: fs::FileType) -> Kind {
 
 /// A file as a tree holds it: its text, and of a descriptor set its bytes as base64.
 fn content(folder: &Folder, path: &Path) -> Result<(String, (SystemTime, u64)), Fault> {
-    let (bytes, stamp) = bytes(path)?;
+    let (bytes, stamp) = bytes(folder, path)?;
     if *folder == Folder::Descriptors {
         return Ok((STANDARD.encode(bytes), stamp));
     }
@@ -287,15 +305,33 @@ fn content(folder: &Folder, path: &Path) -> Result<(String, (SystemTime, u64)), 
     Ok((text, stamp))
 }
 
-fn bytes(path: &Path) -> Result<(Vec<u8>, (SystemTime, u64)), Fault> {
+/// How large a file of this folder may be, in bytes and in words, and what helps where it is larger.
+fn bound(folder: &Folder) -> (u64, &'static str, &'static str) {
+    match folder {
+        Folder::Mesh | Folder::Namespaces | Folder::Namespace(_) => {
+            (POLICY_FILE_BYTES_MAX, "1 MiB", "split it into several files")
+        }
+        Folder::Top => (
+            WHOLE_FILE_BYTES_MAX,
+            "64 MiB",
+            "it cannot be split: take out what no policy needs, such as schemas of tools",
+        ),
+        Folder::Descriptors => {
+            (WHOLE_FILE_BYTES_MAX, "64 MiB", "make a set of its own for each service, without `--include_source_info`")
+        }
+    }
+}
+
+fn bytes(folder: &Folder, path: &Path) -> Result<(Vec<u8>, (SystemTime, u64)), Fault> {
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     let metadata = file.metadata().map_err(|error| unreadable(&error))?;
     let modified = metadata.modified().map_err(|error| unreadable(&error))?;
     let stamp = (modified, metadata.ino());
     let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(Fault("is larger than 1 MiB".to_owned(), "split it into several files"));
+    let (most, words, help) = bound(folder);
+    file.take(most + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    if bytes.len() as u64 > most {
+        return Err(Fault(format!("is larger than {words}"), help));
     }
     Ok((bytes, stamp))
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +15,7 @@ use super::backend::Backend;
 use super::settings::Listener;
 use super::stats::ConnStats;
 use super::tasks::Tasks;
-use super::{Parts, gauges, state_key};
+use super::{Parts, Secured, gauges, state_key};
 use crate::approval::Approvals;
 use crate::call::UnixMillis;
 use crate::check::elicited::Notes;
@@ -104,8 +105,7 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
     };
     gauges::register(telemetry.metrics(), &work);
     start(&tasks, &policies, &keys, config.keys.issuers.is_empty());
-    let (last, flush_timeout) = (Arc::clone(&telemetry), config.shutdown.flush_timeout);
-    let flush = Box::pin(async move { last.shutdown(tokio::time::Instant::now() + flush_timeout).await });
+    let (flush, secured) = (flush(&telemetry, config.shutdown.flush_timeout), measured(&telemetry));
     Ok(Parts {
         listeners,
         admin: config.admin,
@@ -114,8 +114,19 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
         backend: Arc::new(Backend::new(policies, telemetry, checkers)),
         tasks,
         stats: connections,
+        secured,
         flush,
     })
+}
+
+fn flush(telemetry: &Arc<Telemetry>, timeout: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let telemetry = Arc::clone(telemetry);
+    Box::pin(async move { telemetry.shutdown(tokio::time::Instant::now() + timeout).await })
+}
+
+fn measured(telemetry: &Arc<Telemetry>) -> Secured {
+    let telemetry = Arc::clone(telemetry);
+    Box::new(move |acceptors| gauges::register_certificates(telemetry.metrics(), acceptors))
 }
 
 fn approvals(config: &Config, tasks: &Tasks) -> Result<Arc<Approvals>, Vec<Problem>> {

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::Semaphore;
 
 use super::stats::{Closed, ConnStats};
+use super::tls::Acceptor;
 use crate::approval::Approvals;
 use crate::check::memory::Memory;
 use crate::check::verify;
@@ -60,6 +61,26 @@ pub fn register(metrics: &Metrics, counted: &Counted) {
     sources(metrics, &counted.entities, &counted.approvals);
     keys(metrics, &counted.keys);
     connections(metrics, &counted.connections);
+}
+
+/// Lets every scrape read the certificates of the listeners, by their names.
+pub fn register_certificates(metrics: &Metrics, acceptors: Vec<(String, Arc<Acceptor>)>) {
+    let acceptors: Arc<[(String, Arc<Acceptor>)]> = acceptors.into();
+    let all = Arc::clone(&acceptors);
+    metrics.add_source(&table::TLS_RENEWALS, move || {
+        let samples = all.iter().flat_map(|(listener, acceptor)| {
+            [("ok", acceptor.reloads()), ("refused", acceptor.failures())]
+                .map(|(result, count)| Sample::new([listener, result], number(count)))
+        });
+        samples.collect()
+    });
+    metrics.add_source(&table::TLS_EXPIRY, move || {
+        let expiry = |(listener, acceptor): &(String, Arc<Acceptor>)| {
+            let seconds = u64::try_from(acceptor.expires_at()).ok()?;
+            Some(Sample::new([listener], number(seconds)))
+        };
+        acceptors.iter().filter_map(expiry).collect()
+    });
 }
 
 fn one(value: f64) -> Vec<Sample> {

@@ -53,7 +53,7 @@ impl Settings {
             "private_key",
             "/etc/picket/tls.key",
             "PEM file of its private key. The three files are looked at every 10 s and renewed together; a pair \
-                 that does not match keeps the old one in use, is logged and counted.",
+                 that does not match keeps the old one in use, is logged and counted in `picket_tls_renewals_total`.",
         ),
         Key::required("client_roots", "/etc/picket/ca.crt", "PEM file of the roots of client certificates."),
     ];

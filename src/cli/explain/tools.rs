@@ -32,7 +32,7 @@ pub(super) async fn list(
     if found.protocol != Protocol::Mcp {
         return Err(format!("`{service}` is no MCP server: its protocol is `{}`", found.protocol.as_str()));
     }
-    let mut tools = Vec::new();
+    let (bench, mut tools) = (bench.of_service(service), Vec::new());
     for name in found.tools.keys() {
         let given = Given { sent: Sent::Mcp(call(found, name)), ..given.clone() };
         let judged = bench.judge(&given, now).await?;

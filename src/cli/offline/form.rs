@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use serde_saphyr::Spanned;
 
 use super::approval::GivenApproval;
 use super::yaml;
@@ -19,6 +20,7 @@ use crate::call::UnixMillis;
 use crate::catalog::grpc::Method;
 use crate::identity::Proof;
 use crate::identity::rules::Kind;
+use crate::identity::spiffe_id::is_trust_domain;
 use crate::problem::Problem;
 use check::{Parts, body, headers};
 
@@ -145,7 +147,7 @@ struct Written {
     mcp: Option<mcp::Mcp>,
     facts: GivenFacts,
     approval: Option<GivenApproval>,
-    trust_domain: Option<String>,
+    trust_domain: Option<Spanned<String>>,
     now: Option<String>,
 }
 
@@ -168,14 +170,20 @@ pub fn read(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<P
 /// # Errors
 /// As [`read`].
 pub fn read_caller(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
+    let value: Value = yaml::parse(file, text)?;
+    if value.get("attributes").is_some() {
+        let help = "write `caller: {spiffe: ..., token: {...}}`; what the call sends does not count";
+        let message = "a list of tools needs the caller in our form, and this is a recorded check";
+        return Err(Box::new(Problem::error(file, message).help(help)));
+    }
     let written: Written = yaml::parse(file, text)?;
     dated(file, Written { request: None, grpc: None, mcp: Some(Mcp::default()), ..written })
 }
 
 fn dated(file: &str, mut written: Written) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
-    let fault = |message: &str| Box::new(Problem::error(file, message));
-    let now = written.now.take().map(|text| instant(&text)).transpose().map_err(|why| fault(&why))?;
-    Ok((given(written).map_err(fault)?, now))
+    let now = written.now.take().map(|text| instant(&text)).transpose();
+    let now = now.map_err(|why| Box::new(Problem::error(file, why)))?;
+    Ok((given(file, written)?, now))
 }
 
 /// Reads a YAML list of calls in our own form; a time that one of them says is not read.
@@ -185,20 +193,31 @@ fn dated(file: &str, mut written: Written) -> Result<(Given, Option<UnixMillis>)
 pub fn read_list(file: &str, text: &str) -> Result<Vec<Given>, Box<Problem>> {
     let written: Vec<Written> = yaml::parse(file, text)?;
     let numbered = |(number, one)| {
-        given(one).map_err(|why| Box::new(Problem::error(file, format!("call {number} of the list {why}"))))
+        given(file, one).map_err(|mut problem| {
+            problem.message = format!("call {number} of the list {}", problem.message);
+            problem
+        })
     };
     (1..).zip(written).map(numbered).collect()
 }
 
-fn given(written: Written) -> Result<Given, &'static str> {
+fn given(file: &str, written: Written) -> Result<Given, Box<Problem>> {
+    let fault = |message: &str| Box::new(Problem::error(file, message));
     let sent = match (written.request, written.grpc, written.mcp) {
         (Some(request), None, None) => Sent::Http(request),
         (None, Some(grpc), None) => Sent::Grpc(grpc),
         (None, None, Some(message)) => Sent::Mcp(message),
-        (None, None, None) => return Err("has no `request`, `grpc`, `mcp` or `attributes`"),
-        (_, _, _) => return Err("has several of `request`, `grpc` and `mcp`; a call is one of them"),
+        (None, None, None) => return Err(fault("has no `request`, `grpc`, `mcp` or `attributes`")),
+        (_, _, _) => return Err(fault("has several of `request`, `grpc` and `mcp`; a call is one of them")),
     };
     let Written { caller, facts, approval, trust_domain, .. } = written;
+    if let Some(domain) = trust_domain.as_ref().filter(|domain| !is_trust_domain(&domain.value)) {
+        let mut problem = fault(&format!("has the `trust_domain` `{}`, which is none", domain.value));
+        problem.span = crate::problem::yaml::range(&domain.referenced);
+        problem.help = Some("a-z, 0-9, `.`, `-` and `_`, such as `prod.example`".to_owned());
+        return Err(problem);
+    }
+    let trust_domain = trust_domain.map(|domain| domain.value);
     Ok(Given { caller: Some(caller), trust_domain, sent, facts, approval })
 }
 

@@ -95,6 +95,47 @@ fn a_file_of_exactly_1_mib_is_read() {
     assert!(read(root.path()).unwrap().withheld.is_empty());
 }
 
+/// A file of `length` zeros, which takes no room on the disk.
+fn sparse(root: &Path, path: &str, length: u64) {
+    write(root, &[(path, "")]);
+    File::options().write(true).open(root.join(path)).unwrap().set_len(length).unwrap();
+}
+
+#[test]
+fn a_file_is_as_large_as_its_kind_may_be_and_the_help_fits_it() {
+    let (mib, whole) = (1 << 20, 64 << 20);
+    let rows = [
+        ("mesh/a.cedar", mib, "mesh", "is larger than 1 MiB", "split it into several files"),
+        ("namespaces/shop/a.cedar", mib, "shop", "is larger than 1 MiB", "split it into several files"),
+        ("catalog.yaml", whole, "mesh", "is larger than 64 MiB", "it cannot be split"),
+        ("entities.json", whole, "mesh", "is larger than 64 MiB", "it cannot be split"),
+        ("descriptors/a.binpb", whole, "mesh", "is larger than 64 MiB", "make a set of its own for each service"),
+    ];
+    for (path, most, unit, message, help) in rows {
+        let root = tree(&[]);
+        sparse(root.path(), path, most);
+        let reading = read(root.path()).unwrap();
+        assert!(reading.withheld.is_empty() && reading.tree.files.contains_key(path), "{path}");
+        sparse(root.path(), path, most + 1);
+        let problem = &read(root.path()).unwrap().withheld[unit][0];
+        assert!(problem.message.contains(message), "{path}: {}", problem.message);
+        assert!(problem.help.as_ref().unwrap().starts_with(help), "{path}: {:?}", problem.help);
+    }
+}
+
+#[test]
+fn a_directory_of_large_files_is_refused_before_it_fills_the_memory() {
+    let root = tree(&[("catalog.yaml", ""), ("mesh/a.cedar", "")]);
+    // A descriptor set counts as it is held: base64 makes 400 bytes of 300.
+    for (path, length) in [("catalog.yaml", 100), ("descriptors/a.binpb", 300), ("mesh/a.cedar", 100)] {
+        sparse(root.path(), path, length);
+    }
+    assert!(read_within(root.path(), 600).unwrap().0.withheld.is_empty());
+    let problems = read_within(root.path(), 599).unwrap_err();
+    assert_eq!(problems[0].file, "mesh/a.cedar");
+    assert!(problems[0].message.contains("larger than 512 MiB together") && problems[0].help.is_some());
+}
+
 #[test]
 fn a_directory_that_is_missing_or_a_file_cannot_be_read() {
     let root = tree(&[("file", "")]);

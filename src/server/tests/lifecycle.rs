@@ -71,6 +71,7 @@ impl Running {
             backend: backend.clone(),
             tasks: tasks.clone(),
             stats: Arc::default(),
+            secured: Box::new(drop),
             flush: Box::pin(async move { flag.store(true, Ordering::Relaxed) }),
         })
         .unwrap();
@@ -216,6 +217,7 @@ async fn an_address_in_use_is_a_problem_with_its_name() {
         backend: Arc::new(Backend::default()),
         tasks: Tasks::default(),
         stats: Arc::default(),
+        secured: Box::new(drop),
         flush: Box::pin(async {}),
     })
     .unwrap_err();

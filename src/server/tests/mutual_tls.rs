@@ -196,6 +196,55 @@ async fn roots_that_change_shut_out_those_of_the_old_ones() {
     assert!(secured.ask(Some(next.issue(&[GATEWAY]))).await.is_some());
 }
 
+#[tokio::test(start_paused = true)]
+async fn renewals_and_the_expiry_of_the_certificate_in_use_are_metrics() {
+    let secured = secured(only_the_gateway());
+    let metrics = crate::telemetry::metrics::Metrics::new("test");
+    super::super::gauges::register_certificates(&metrics, vec![("mesh".to_owned(), Arc::clone(&secured.acceptor))]);
+    write_pair(&secured.dir, &secured.authority);
+    look(&secured.acceptor).await;
+    for spoil in ["garbage", "other garbage"] {
+        std::fs::write(secured.dir.path().join("key"), spoil).unwrap();
+        look(&secured.acceptor).await;
+    }
+    let (text, expires_at) = (metrics.render(), secured.acceptor.expires_at());
+    for (series, value) in [
+        (r#"picket_tls_renewals_total{listener="mesh",result="ok"}"#, 1),
+        (r#"picket_tls_renewals_total{listener="mesh",result="refused"}"#, 2),
+        (r#"picket_tls_certificate_expiry_timestamp_seconds{listener="mesh"}"#, expires_at),
+    ] {
+        let line = text.lines().find_map(|line| Some(line.strip_prefix(series)?.trim().trim_end_matches(".0")));
+        assert_eq!(line, Some(value.to_string().as_str()), "{series}\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_measures_the_certificates_of_its_listeners() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    write_pair(&dir, &authority);
+    std::fs::write(dir.path().join("ca"), &authority.pem).unwrap();
+    let file = |name: &str| serde_json::Value::from(dir.path().join(name).to_str().unwrap());
+    let listener = serde_json::json!({"name": "mesh", "address": "127.0.0.1:0", "tls": {
+        "certificate": file("crt"), "private_key": file("key"), "client_roots": file("ca"),
+        "clients": {"spiffe_ids": [GATEWAY]}}});
+    let flags = [
+        format!("listeners=[{listener}]"),
+        format!("policies.dir={}", file("policies")),
+        "admin.http_address=127.0.0.1:0".to_owned(),
+        "admin.grpc_address=127.0.0.1:0".to_owned(),
+        "telemetry.decision_log.sink=none".to_owned(),
+    ];
+    let flags = flags.map(|flag| (flag.clone(), flag)).into();
+    let sources = crate::config::Sources { flags, ..Default::default() };
+    let config = crate::config::load(&sources).unwrap().config;
+    let parts = super::super::compose::compose(config, None).await.unwrap();
+    let backend = Arc::clone(&parts.backend);
+    let _server = super::super::Server::bind(parts).unwrap();
+    let text = backend.metrics();
+    assert!(text.contains(r#"picket_tls_certificate_expiry_timestamp_seconds{listener="mesh"}"#), "{text}");
+    assert!(text.contains(r#"picket_tls_renewals_total{listener="mesh",result="refused"} 0"#), "{text}");
+}
+
 #[tokio::test]
 async fn the_expiry_of_the_certificate_is_known() {
     // rcgen's certificates end with the year 4095.

@@ -129,6 +129,10 @@ specs! { SOURCES: "Metrics that other modules count; read at each scrape where `
         "Connections closed, by reason";
     ACCEPT_ERRORS = "picket_accept_errors_total" Counter []
         "Connections that could not be accepted";
+    TLS_RENEWALS = "picket_tls_renewals_total" Counter ["listener", "result"]
+        "Renewed certificates of a listener taken into use (`ok`) or refused while the old ones stay (`refused`); files that stay as they are count once";
+    TLS_EXPIRY = "picket_tls_certificate_expiry_timestamp_seconds" Gauge ["listener"]
+        "Unix time at which the certificate that a listener uses expires";
 }
 
 /// Every metric: [`OWN`], then [`SOURCES`].

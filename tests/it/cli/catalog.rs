@@ -67,3 +67,52 @@ fn coverage_counts_the_calls_of_typed_tools_as_calls_of_tools() {
     assert!(!untested.contains("mcp.tools.call") && untested.contains("mcp.prompts.get"), "{}", run.stdout);
     assert!(!run.stdout.contains("never held"), "{}", run.stdout);
 }
+
+const KNOWN: &str = r#"
+services:
+  - id: desk/money
+    protocol: mcp
+    tools:
+      refund:
+        effect: write
+        groups: [needs-a-person]
+        labels: [money]
+        scopes: {required: [refunds], harmless: [openid]}
+        headers: {amount: Amount}
+        input_schema: {type: object, properties: {amount: {type: integer}}}
+      broken: {scopes: {harmless: [openid]}, input_schema: {type: object, properties: {on: {type: boolean}}}}
+"#;
+
+#[test]
+fn what_the_catalogue_knows_outlives_a_server_that_says_less() {
+    let dir = super::tree(&[("catalog.yaml", KNOWN)]);
+    let dir = dir.path().to_str().unwrap();
+    let list = r#"[{"name": "refund"}, {"name": "broken", "inputSchema": {"type": "array"}}]"#;
+    let known = ["catalog", "import-mcp", "-", "--service", "desk/money", "--policies", dir, "--schemas"];
+    let run = picket_in(&root(), &known, list).ends_with(0);
+    assert_eq!(
+        run.stderr,
+        "kept: the schema that the catalogue has of broken; the server's types no object: it has not `type: object`\n\
+         kept: the schema that the catalogue has of refund; the server's is missing\n"
+    );
+    assert!(run.stdout.contains("groups: [needs-a-person], labels: [money]"), "{}", run.stdout);
+    let scopes = "scopes: {required: [refunds], harmless: [openid]}, headers: {amount: Amount}";
+    assert!(run.stdout.contains(scopes), "{}", run.stdout);
+    let json = picket_in(&root(), &[&known[..], &["-o", "json"]].concat(), list).ends_with(0).json();
+    let refund = &json["tools"]["refund"];
+    assert_eq!((&refund["groups"][0], &refund["labels"][0]), (&"needs-a-person".into(), &"money".into()));
+    assert_eq!(refund["scopes"], serde_json::json!({"required": ["refunds"], "harmless": ["openid"]}));
+    assert_eq!(refund["input_schema"]["properties"]["amount"]["type"], "integer");
+    assert_eq!(json["tools"]["broken"]["input_schema"]["properties"]["on"]["type"], "boolean");
+}
+
+#[test]
+fn a_list_of_eight_mebibytes_is_read_and_a_longer_one_says_how_long_it_may_be() {
+    let of = |length: usize| {
+        let list = r#"[{"name": "a", "description": ""}]"#;
+        list.replace("\"\"", &format!("\"{}\"", "x".repeat(length - list.len())))
+    };
+    let run = |length| picket_in(&root(), &["catalog", "import-mcp", "-"], &of(length));
+    assert_eq!(run(8 << 20).ends_with(0).stdout, "tools:\n  a: {effect: unknown, external: true}\n");
+    assert_eq!(run((8 << 20) + 1).ends_with(3).stderr, "-: is longer than 8 MiB (8388608 bytes)\n");
+}

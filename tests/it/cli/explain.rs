@@ -143,7 +143,40 @@ fn a_server_that_cannot_be_asked_is_a_failure_of_its_own() {
     // Port 0 is nobody's.
     let run = picket_in(&root(), &["explain", "--live", "127.0.0.1:0", "--call", "-"], "{request: {}}").ends_with(1);
     assert!(run.stderr.contains("could not ask `127.0.0.1:0`"), "{}", run.stderr);
-    let token = "{caller: {token: {sub: a}}, request: {}}";
-    let run = picket_in(&root(), &["explain", "--live", "127.0.0.1:0", "--call", "-"], token).ends_with(1);
-    assert!(run.stderr.contains("verifies tokens itself"), "{}", run.stderr);
+}
+
+#[test]
+fn what_would_not_reach_a_running_server_is_refused_by_its_name() {
+    let rows = [
+        ("token", "{caller: {token: {sub: a}}, request: {}}"),
+        ("task", "{caller: {task: {txn: a}}, request: {}}"),
+        ("proof", "{caller: {spiffe: 'spiffe://a/b', proof: xfcc}, request: {}}"),
+        ("facts", "{facts: {call: {a: 1}}, request: {}}"),
+        ("approval", "{approval: {}, request: {}}"),
+        ("trust_domain", "{trust_domain: prod.example, request: {}}"),
+        ("now", "{now: '2026-01-01T00:00:00Z', request: {}}"),
+        ("message", "{grpc: {method: a.B/C, message: {a: 1}}}"),
+    ];
+    for (key, call) in rows {
+        let run = picket_in(&root(), &["explain", "--live", "127.0.0.1:0", "--call", "-"], call).ends_with(1);
+        assert!(run.stderr.starts_with(&format!("`{key}` cannot be said with --live: ")), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_trust_domain_that_is_none_or_not_the_profiles_is_refused_for_what_it_is() {
+    let call = "trust_domain: Not A Domain\nrequest: {service: shop/orders}\n";
+    let run = explain(call, &[]).ends_with(3);
+    assert!(run.stderr.contains("has the `trust_domain` `Not A Domain`, which is none"), "{}", run.stderr);
+    assert!(run.stderr.contains("such as `prod.example`") && run.stderr.contains(":1:15"), "{}", run.stderr);
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("picket.yaml");
+    std::fs::write(&config, "policies: {dir: policies}\n").unwrap();
+    let with = |domain: &str| {
+        let call = format!("{{trust_domain: {domain}, request: {{service: shop/orders}}}}");
+        explain(&call, &["--config", config.to_str().unwrap()])
+    };
+    let run = with("prod.example").ends_with(3);
+    assert!(run.stderr.contains("the call has the `trust_domain` `prod.example`"), "{}", run.stderr);
+    with("cluster.local").ends_with(5);
 }

@@ -72,6 +72,28 @@ fn what_is_no_mcp_server_of_the_catalogue_is_an_error() {
     }
     let check = r#"{"attributes": {"request": {"http": {"method": "GET"}}}}"#;
     let run = tools("agents/tickets-mcp", check, &[]).ends_with(3);
-    assert!(run.stderr.contains("unknown key `attributes`"), "{}", run.stderr);
+    assert!(run.stderr.contains("needs the caller in our form, and this is a recorded check"), "{}", run.stderr);
+    assert!(run.stderr.contains("write `caller: "), "{}", run.stderr);
     tools("agents/tickets-mcp", AGENT, &["--live", "127.0.0.1:0"]).ends_with(2);
+}
+
+#[test]
+fn the_named_service_is_asked_about_however_the_profile_finds_services() {
+    let caller = "
+caller: {spiffe: spiffe://prod.example/ns/ops/sa/deployer}
+now: 2026-01-01T00:00:00Z
+";
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("picket.yaml");
+    let with = |service: &str| {
+        let identity = "identity: {home_trust_domain: prod.example}";
+        let profiles = format!("profiles: {{default: {{{identity}, mapping: {{service: [{service}]}}}}}}\n");
+        std::fs::write(&config, format!("policies: {{dir: policies/library/agents}}\n{profiles}")).unwrap();
+        tools("agents/tickets-mcp", caller, &["--config", config.to_str().unwrap()]).ends_with(0).stdout
+    };
+    let expected = with("context_extension");
+    assert_eq!(expected.lines().count(), 7, "{expected}");
+    for service in ["destination_account: {}", "host", "fixed: billing/api"] {
+        assert_eq!(with(service), expected, "{service}");
+    }
 }
