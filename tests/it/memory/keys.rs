@@ -3,22 +3,65 @@
 use super::*;
 use crate::harness::FRONTEND;
 
-/// Calls that differ in who calls and in nothing else.
+/// Both calls of a row are remembered, and the policy tells them apart by the part in question alone.
 #[test]
-fn two_callers_never_answer_for_each_other() {
+fn calls_that_differ_in_one_part_never_answer_for_each_other() {
     let runtime = Runtime::new().unwrap();
-    let permit = format!("@id(\"one\") permit (principal == Workload::\"{FRONTEND}\", action, resource);");
-    let twins = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", &permit)]), &Profile::default()));
-    let other = orders().by("spiffe://cluster.local/ns/web/sa/other");
-    let nobody = orders().by("");
-    let [allowed, refused, _] = [orders(), other, nobody].map(|call| {
-        let first = twins.ask(&runtime, &call.0);
-        assert_eq!(twins.ask(&runtime, &call.0), first);
-        first
-    });
-    assert!(allowed.contains("policy_permit") && refused.contains("no_permit"), "{allowed} {refused}");
-    assert_eq!(twins.hits(), 3);
-    twins.assert_same_records(&runtime);
+    let by_caller = format!("principal == Workload::\"{FRONTEND}\"");
+    let with = |change: fn(&mut Check)| {
+        let mut check = orders();
+        change(&mut check);
+        check
+    };
+    let at = |path: &str| {
+        let mut check = orders();
+        check.http().path = path.to_owned();
+        check
+    };
+    let rows = [
+        ("caller", by_caller.as_str(), orders(), orders().by("spiffe://cluster.local/ns/web/sa/other")),
+        ("no caller", &by_caller, orders(), orders().by("")),
+        (
+            "header",
+            r#"context.http.headers.hasTag("x-role") && context.http.headers.getTag("x-role") == "admin""#,
+            orders().header("x-role", "admin"),
+            orders().header("x-role", "user"),
+        ),
+        ("path", r#"context.http.path == "/v1/orders/1""#, orders(), at("/v1/orders/2")),
+        (
+            "query",
+            r#"context.http.query.hasTag("key") && context.http.query.getTag("key") == "1""#,
+            at("/v1/orders/1?key=1"),
+            at("/v1/orders/1?key=2"),
+        ),
+        ("method", r#"action == Action::"GET""#, orders(), with(|check| check.http().method = "DELETE".to_owned())),
+        (
+            "host",
+            r#"context.http.host == "one.shop""#,
+            with(|check| check.http().host = "one.shop".to_owned()),
+            with(|check| check.http().host = "two.shop".to_owned()),
+        ),
+        (
+            "address",
+            r#"context.env has sourceIp && context.env.sourceIp == ip("10.0.0.1")"#,
+            from(orders(), Some("10.0.0.1")),
+            from(orders(), Some("10.0.0.2")),
+        ),
+    ];
+    for (part, condition, one, other) in rows {
+        let policy =
+            format!("@id(\"one\") permit (principal, action in Action::\"any\", resource) when {{ {condition} }};");
+        let twins = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", &policy)]), &Profile::default()));
+        let [allowed, refused] = [one, other].map(|call| {
+            let first = twins.ask(&runtime, &call.0);
+            assert_eq!(twins.ask(&runtime, &call.0), first, "{part}");
+            first
+        });
+        assert!(allowed.contains("policy_permit"), "{part}: {allowed}");
+        assert!(refused.contains("no_permit"), "{part}: {refused}");
+        assert_eq!(twins.hits(), 2, "{part}");
+        twins.assert_same_records(&runtime);
+    }
 }
 
 #[test]
