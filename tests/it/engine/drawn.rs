@@ -78,8 +78,8 @@ pub const CONDITIONS: &[&str] = &[
     r#"unless { context.env has facts.approver && context.env.facts.approver has token }"#,
     r#"when { context.env has facts.ticket && context.env.facts.ticket.approver.proof == "mtls" }"#,
     r#"when { context.env has facts.thing && context.env.facts.thing.hasTag("id") }"#,
-    r#"when { context.env has facts.approver && context.env.facts has ticket
-        && (if context.http.path == "/" then context.env.facts.approver else context.env.facts.ticket.approver) has token }"#,
+    r#"when { context.env has facts.approver
+        && (if context.http.path == "/" then context.env.facts.approver else context.env.facts.approver) has token }"#,
     // These fail to evaluate on some calls.
     r#"when { 9223372036854775807 + (if context.http.path == "/" then 0 else 1) > 0 } when { principal in Group::"storefront" }"#,
     r#"when { (if context.http.headers.hasTag("x-a") then 9223372036854775807 else 0) * 2 >= 0 }"#,
