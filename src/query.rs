@@ -38,6 +38,10 @@ impl Uid {
     }
 }
 
+/// Names of entities without an order: among a thousand groups a name is found by one hash, in a tree by some twenty
+/// comparisons. The hash is seeded by chance, and nobody learns from an answer how names were spread.
+pub type Uids = HashSet<Uid, foldhash::fast::RandomState>;
+
 /// Bytes that a text takes beside its place: none up to 23 bytes or where it stands in the program; otherwise itself and
 /// the counts of who shares it.
 #[must_use]
@@ -110,16 +114,15 @@ pub struct Node {
     pub attributes: Record,
     /// Its tags.
     pub tags: Record,
-    /// Every ancestor, listed flat: policies' `in` sees exactly these. Without an order: among a thousand groups a name is
-    /// found by one hash, in a tree by some twenty comparisons.
-    pub ancestors: HashSet<Uid>,
+    /// Every ancestor, listed flat: policies' `in` sees exactly these.
+    pub ancestors: Uids,
 }
 
 impl Node {
     /// An entity about which nothing is known but its name.
     #[must_use]
     pub fn new(uid: Uid) -> Self {
-        Self { uid, attributes: Record::new(), tags: Record::new(), ancestors: HashSet::new() }
+        Self { uid, attributes: Record::new(), tags: Record::new(), ancestors: Uids::default() }
     }
 
     /// Its ancestors, ascending: where an order shows.

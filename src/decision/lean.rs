@@ -156,7 +156,8 @@ mod tests {
         let mut principal = Node::new(Uid::new("Workload", "w"));
         principal.attributes = every_kind();
         principal.tags = every_kind();
-        principal.ancestors = [Uid::new("Group", "g"), Uid::new("Workload", "w"), Uid::new("Namespace", "n")].into();
+        principal.ancestors =
+            [Uid::new("Group", "g"), Uid::new("Workload", "w"), Uid::new("Namespace", "n")].into_iter().collect();
         let mut bag = Node::new(Uid::new("Bag", "b"));
         bag.tags = every_kind();
         Query {
