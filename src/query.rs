@@ -4,7 +4,7 @@
 
 pub mod action;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
@@ -37,10 +37,6 @@ impl Uid {
         Self { kind: SmolStr::new_static(kind), id: id.into() }
     }
 }
-
-/// Names of entities without an order: among a thousand groups a name is found by one hash, in a tree by some twenty
-/// comparisons. The hash is seeded by chance, and nobody learns from an answer how names were spread.
-pub type Uids = HashSet<Uid, foldhash::fast::RandomState>;
 
 /// Bytes that a text takes beside its place: none up to 23 bytes or where it stands in the program; otherwise itself and
 /// the counts of who shares it.
@@ -115,22 +111,14 @@ pub struct Node {
     /// Its tags.
     pub tags: Record,
     /// Every ancestor, listed flat: policies' `in` sees exactly these.
-    pub ancestors: Uids,
+    pub ancestors: BTreeSet<Uid>,
 }
 
 impl Node {
     /// An entity about which nothing is known but its name.
     #[must_use]
     pub fn new(uid: Uid) -> Self {
-        Self { uid, attributes: Record::new(), tags: Record::new(), ancestors: Uids::default() }
-    }
-
-    /// Its ancestors, ascending: where an order shows.
-    #[must_use]
-    pub fn sorted_ancestors(&self) -> Vec<&Uid> {
-        let mut sorted: Vec<&Uid> = self.ancestors.iter().collect();
-        sorted.sort_unstable();
-        sorted
+        Self { uid, attributes: Record::new(), tags: Record::new(), ancestors: BTreeSet::new() }
     }
 
     /// Gives an attribute that is known by name.

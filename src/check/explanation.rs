@@ -153,7 +153,7 @@ fn query_json(query: &Query) -> Json {
 }
 
 fn node_json(node: &Node) -> Json {
-    let ancestors: Vec<String> = node.sorted_ancestors().into_iter().map(ToString::to_string).collect();
+    let ancestors: Vec<String> = node.ancestors.iter().map(ToString::to_string).collect();
     json!({"uid": node.uid.to_string(), "attributes": map_json(&node.attributes), "tags": map_json(&node.tags), "in": ancestors})
 }
 

@@ -156,8 +156,7 @@ mod tests {
         let mut principal = Node::new(Uid::new("Workload", "w"));
         principal.attributes = every_kind();
         principal.tags = every_kind();
-        principal.ancestors =
-            [Uid::new("Group", "g"), Uid::new("Workload", "w"), Uid::new("Namespace", "n")].into_iter().collect();
+        principal.ancestors = [Uid::new("Group", "g"), Uid::new("Workload", "w"), Uid::new("Namespace", "n")].into();
         let mut bag = Node::new(Uid::new("Bag", "b"));
         bag.tags = every_kind();
         Query {

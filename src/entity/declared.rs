@@ -56,7 +56,7 @@ fn of_entity(known: &dyn Knowledge, node: &Node, groups: &BTreeSet<Uid>) -> Addi
     if let Some(declared) = known.declared(&node.uid) {
         additions.attributes = declared.attributes.clone();
         additions.tags = declared.tags.clone();
-        additions.ancestors.extend(declared.ancestors.iter().cloned());
+        additions.ancestors = declared.ancestors.clone();
     }
     // Ancestors are listed flat: a service that is declared to lie in a group takes along everything inside it.
     for ancestor in node.ancestors.iter().chain(groups) {

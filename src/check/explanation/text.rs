@@ -50,8 +50,7 @@ fn query(explanation: &Explanation<'_>, text: &mut String) {
 /// What policies most often name: namespaces, groups and routes.
 fn groups(node: &Node) -> Option<String> {
     let named = |kind: &str| matches!(kind, "Namespace" | "Group" | "Route");
-    let names: Vec<String> =
-        node.sorted_ancestors().into_iter().filter(|uid| named(&uid.kind)).map(ToString::to_string).collect();
+    let names: Vec<String> = node.ancestors.iter().filter(|uid| named(&uid.kind)).map(ToString::to_string).collect();
     (!names.is_empty()).then(|| names.join(", "))
 }
 

@@ -128,7 +128,7 @@ pub(super) fn declared(text: &str, types: &Types, problems: &mut Vec<Problem>) -
             kind if confine::INSIDE_SERVICES.contains(&kind) => uid.id.split('/').next() != Some(own),
             _ => false,
         };
-        if let Some(parent) = node.sorted_ancestors().into_iter().find(outside) {
+        if let Some(parent) = node.ancestors.iter().find(outside) {
             let message = format!("{} cannot lie in {parent}; its namespace is the one its id names", node.uid);
             problems.push(Problem::error("entities.json", message));
         }

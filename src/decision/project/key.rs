@@ -27,7 +27,7 @@ fn node(cut: NodeCut<'_>, out: &mut Vec<u8>) {
         Ancestors::All => {
             text(&uid.id, out);
             length(cut.node.ancestors.len(), out);
-            for ancestor in cut.node.sorted_ancestors() {
+            for ancestor in &cut.node.ancestors {
                 text(&ancestor.kind, out);
                 text(&ancestor.id, out);
             }
