@@ -178,6 +178,14 @@ impl Reader {
             }
             self.entry(folder, &name, entry)?;
         }
+        // As for a file: all was read from here, unless a link took the folder's place meanwhile.
+        if !fs::canonicalize(at).is_ok_and(|now| now == at) {
+            let fault = problem(&folder.path(), "folder", &replaced());
+            if *folder == Folder::Top {
+                return Err(fault);
+            }
+            self.withhold(folder.unit(), fault);
+        }
         Ok(())
     }
 
@@ -325,6 +333,11 @@ fn bound(folder: &Folder) -> (u64, &'static str, &'static str) {
 fn bytes(folder: &Folder, path: &Path) -> Result<(Vec<u8>, (SystemTime, u64)), Fault> {
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     let metadata = file.metadata().map_err(|error| unreadable(&error))?;
+    // It was listed as a file; a link that took its place since could lead anywhere.
+    let named = fs::symlink_metadata(path).map_err(|error| unreadable(&error))?;
+    if (named.dev(), named.ino()) != (metadata.dev(), metadata.ino()) {
+        return Err(replaced());
+    }
     let modified = metadata.modified().map_err(|error| unreadable(&error))?;
     let stamp = (modified, metadata.ino());
     let mut bytes = Vec::new();
@@ -334,6 +347,10 @@ fn bytes(folder: &Folder, path: &Path) -> Result<(Vec<u8>, (SystemTime, u64)), F
         return Err(Fault(format!("is larger than {words}"), help));
     }
     Ok((bytes, stamp))
+}
+
+fn replaced() -> Fault {
+    Fault("was replaced while it was read".to_owned(), "it is read again shortly")
 }
 
 fn problem(file: &str, what: &str, fault: &Fault) -> Problem {

@@ -136,6 +136,30 @@ fn a_directory_of_large_files_is_refused_before_it_fills_the_memory() {
     assert!(problems[0].message.contains("larger than 512 MiB together") && problems[0].help.is_some());
 }
 
+/// Between listing a folder and opening what it lists, a file may become a link.
+#[test]
+fn what_became_a_link_since_it_was_listed_is_not_followed() {
+    let root = tree(&[("mesh/a.cedar", "one")]);
+    let link = root.path().join("mesh/b.cedar");
+    symlink("/etc/hostname", &link).unwrap();
+    let fault = content(&Folder::Mesh, &link).err().unwrap();
+    assert_eq!(fault.0, "was replaced while it was read");
+    assert!(content(&Folder::Mesh, &root.path().join("mesh/a.cedar")).is_ok());
+
+    let (home, elsewhere) = (fs::canonicalize(root.path()).unwrap(), tree(&[("a.cedar", "two")]));
+    fs::rename(home.join("mesh"), home.join("gone")).unwrap();
+    symlink(elsewhere.path(), home.join("mesh")).unwrap();
+    let mut reader = Reader {
+        home: home.clone(),
+        reading: Reading::default(),
+        stamps: Stamps::default(),
+        entries: 0,
+        room: TREE_BYTES_MAX,
+    };
+    reader.enter(&Folder::Mesh, &home.join("mesh")).unwrap();
+    assert!(reader.reading.withheld["mesh"][0].message.contains("was replaced while it was read"));
+}
+
 #[test]
 fn a_directory_that_is_missing_or_a_file_cannot_be_read() {
     let root = tree(&[("file", "")]);
