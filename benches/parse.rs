@@ -221,7 +221,7 @@ fn call(path: &str, headers: &[(&str, &str)], body: &str) -> Call {
         target: Target::Path { path: CanonicalPath::parse(path).unwrap(), query: None },
         path_sent: path.into(),
         upgrade: None,
-        headers: Headers::raw(headers.map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()),
+        headers: Headers::raw(headers.copied()),
         body: Body::Complete(body.as_bytes().to_vec()),
         extensions: BTreeMap::new(),
         verified_tokens: BTreeMap::new(),

@@ -1,7 +1,7 @@
-//! What one check costs a server over loopback: Picket against a server that judges nothing.
+//! What one check costs a server over loopback: Picket against servers that judge nothing.
 //!
-//! Both are processes of their own on the same accept loop with the same limits; the load alternates between
-//! them within one run. Printed are the CPU time of each server for one check (user and system, from
+//! There are two that judge nothing: tonic's own server (`tonic`), and one on Picket's accept loop and turns (`own`). All
+//! are processes of their own with the same limits; the load alternates between them within one run. Printed are the CPU time of each server for one check (user and system, from
 //! `/proc/<pid>/stat`), the ratio no-op / Picket of each round and its median, and latencies.
 //!
 //! `cargo bench --bench server`; `BENCH_CHECKS` sets the checks of a round (default 20,000).
@@ -24,6 +24,8 @@ use hdrhistogram::Histogram;
 use serde_json::json;
 use tonic::transport::Channel;
 
+#[path = "support/by_tonic.rs"]
+mod by_tonic;
 #[path = "support/noop.rs"]
 mod noop;
 #[path = "support/rows.rs"]
@@ -80,7 +82,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Medians of the rounds, and of the rounds' ratios.
-fn told(mix: &str, idles: &[Round], busies: &[Round]) {
+fn told(mix: &str, noop: &str, idles: &[Round], busies: &[Round]) {
     let at = |round: &Round, quantile| round.latencies.value_at_quantile(quantile) as f64;
     let of = |rounds: &[Round], figure: &dyn Fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
     let ratio = |figure: &dyn Fn(&Round) -> f64| {
@@ -88,7 +90,7 @@ fn told(mix: &str, idles: &[Round], busies: &[Round]) {
     };
     rows::row(
         "server",
-        json!({"mix": mix, "policies": POLICIES, "rounds": ROUNDS,
+        json!({"mix": mix, "noop": noop, "policies": POLICIES, "rounds": ROUNDS,
                "noop_cpu_us": of(idles, &|r| r.cpu_us), "picket_cpu_us": of(busies, &|r| r.cpu_us),
                "cpu_ratio": 1.0 / ratio(&|r| r.cpu_us),
                "noop_p50_us": of(idles, &|r| at(r, 0.5)), "picket_p50_us": of(busies, &|r| at(r, 0.5)),
@@ -98,39 +100,49 @@ fn told(mix: &str, idles: &[Round], busies: &[Round]) {
 }
 
 async fn measure(folder: &Path) {
-    let (picket, noop) = (servers::picket(folder), servers::noop(folder));
-    ready(&picket).await;
-    ready(&noop).await;
+    let (picket, noop, tonic) =
+        (servers::picket(folder), servers::noop(folder), servers::this(folder, "tonic", "--serve-by-tonic"));
+    for server in [&picket, &noop, &tonic] {
+        ready(server).await;
+    }
     println!("rss after load: picket {} MiB", picket.memory_kb() / 1024);
     let checks: usize = std::env::var("BENCH_CHECKS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
     let order = zipf(checks, POLICIES);
     for mix in ["hit", "miss"] {
-        let (mut idles, mut busies) = (Vec::new(), Vec::new());
+        let (mut idles, mut tonics, mut busies) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..ROUNDS + WARM {
             let tenant = |n: usize| if mix == "hit" { "acme".to_owned() } else { format!("t{round}-{n}") };
             let requests: Vec<_> = order.iter().enumerate().map(|(n, who)| check(*who, &tenant(n))).collect();
             let requests = Arc::new(requests);
             let idle = load(&noop, Arc::clone(&requests)).await;
+            let tonic = load(&tonic, Arc::clone(&requests)).await;
             let busy = load(&picket, requests).await;
             // A call is remembered when it comes again.
             if round >= WARM {
                 println!(
-                    "{mix:>4} round {}: no-op {:.1} us CPU, Picket {:.1} us CPU",
+                    "{mix:>4} round {}: no-op {:.1} us CPU, tonic's {:.1} us CPU, Picket {:.1} us CPU",
                     round - WARM + 1,
                     idle.cpu_us,
+                    tonic.cpu_us,
                     busy.cpu_us
                 );
                 idles.push(idle);
+                tonics.push(tonic);
                 busies.push(busy);
             }
         }
-        told(mix, &idles, &busies);
+        told(mix, "tonic", &tonics, &busies);
+        told(mix, "own", &idles, &busies);
     }
     println!("rss at the end: picket {} MiB", picket.memory_kb() / 1024);
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--serve-by-tonic") {
+        by_tonic::serve_by_tonic(&arguments[at + 1]);
+        return;
+    }
     if let Some(at) = arguments.iter().position(|argument| argument == "--serve-nothing") {
         noop::serve_nothing(&arguments[at + 1]);
         return;

@@ -9,6 +9,7 @@ mod document;
 pub mod elicited;
 pub mod explanation;
 mod inside;
+mod judgement;
 pub mod judging;
 pub mod memory;
 pub mod reduced;
@@ -22,22 +23,21 @@ use tokio::time::Instant;
 
 use crate::approval::Approvals;
 use crate::call::Call;
-use crate::catalog::{Protocol, Service};
+use crate::catalog::Service;
 use crate::decision::decide::{self, Decided, Holds};
-use crate::decision::verdict::{Decision, Effect};
+use crate::decision::verdict::Decision;
 use crate::decision::{Snapshot, Verdict};
 use crate::entity::Entities;
 use crate::failure::{Code, Failure};
 use crate::identity::{self, Identity, KeyRing};
 use crate::keys::Keys;
 use crate::mapping::{self, Place};
-use crate::obligation::metadata::Document;
 use crate::policy::Store;
-use crate::query::{Node, Query, Reads, Record};
-use crate::reply::Reply;
+use crate::query::Reads;
 use elicited::{About, Notes};
+pub use judgement::Judgement;
 pub use judging::{Judging, Pending};
-use memory::{Generations, Key, Prepared, Remembered, Seat};
+use memory::{Generations, Key, Remembered, Seat};
 use reduced::{Looks, Reduced};
 
 /// How the calls of one kind of listener are read.
@@ -48,74 +48,6 @@ pub struct Profile {
     pub identity: identity::Settings,
     /// What is called.
     pub mapping: mapping::Settings,
-}
-
-/// Everything that became of a call, for the answer, the log and the metrics.
-#[derive(Debug)]
-pub struct Judgement {
-    /// The verdict, or why there is none.
-    pub result: Result<Verdict, Failure>,
-    /// Who called, as far as it was found out.
-    pub identity: Option<Identity>,
-    /// The called service's id, as far as it was found out.
-    pub service: Option<String>,
-    /// What the service speaks.
-    pub protocol: Option<Protocol>,
-    /// What was asked, with the facts that were found, as far as it was found out. Where [`Judgement::reduced`] is
-    /// there, only the names of its entities are left.
-    pub query: Option<Query>,
-    /// What it was judged by.
-    pub snapshot: Option<Arc<Snapshot>>,
-    /// In whose language a refusal is put.
-    pub reply: Reply,
-    /// What Picket answers itself; only with [`Verdict::answered`].
-    pub document: Option<Document>,
-    /// What was looked at of the call, where the judgement is remembered and so answers every call that is the same
-    /// in this.
-    pub reduced: Option<Call>,
-    /// What edges prepared, where the judgement is remembered.
-    pub prepared: Prepared,
-    /// Digest of what was asked, as approvals are bound by; where a policy can see an approval and all that was
-    /// asked is known.
-    pub digest: Option<String>,
-}
-
-impl Judgement {
-    /// A judgement about which nothing is known but why it failed.
-    #[must_use]
-    pub fn failed(failure: Failure) -> Self {
-        Self {
-            result: Err(failure),
-            identity: None,
-            service: None,
-            protocol: None,
-            query: None,
-            snapshot: None,
-            reply: Reply::Plain,
-            document: None,
-            reduced: None,
-            prepared: Prepared::default(),
-            digest: None,
-        }
-    }
-
-    /// The same judgement with another result, which holds for one call.
-    #[must_use]
-    pub fn with_result(&self, result: Result<Verdict, Failure>) -> Self {
-        Self {
-            result,
-            identity: self.identity.clone(),
-            service: self.service.clone(),
-            protocol: self.protocol,
-            query: self.query.clone(),
-            snapshot: self.snapshot.clone(),
-            reduced: None,
-            reply: self.reply.clone(),
-            document: None,
-            digest: self.digest.clone(),
-            prepared: Prepared::default(),
-        }
-    }
 }
 
 /// Judges calls: the seam between the edge that speaks a proxy's protocol and everything behind it.
@@ -164,6 +96,8 @@ struct Asked<'a> {
     seat: &'a Seat,
     key: Key,
     reduced: Reduced<'a>,
+    /// Whether it may take long to judge.
+    is_long: bool,
 }
 
 impl Checker {
@@ -293,7 +227,7 @@ impl Checker {
         };
         let generations = Generations { snapshot: snapshot.generation(), keys: grounds.keys.generation() };
         let key = seat.key(generations, &reduced);
-        Some(Asked { seat, key, reduced })
+        Some(Asked { seat, key, reduced, is_long: snapshot.is_crowded(service.namespace()) })
     }
 
     /// Judges the cut-down call, and remembers what holds for every call that is cut down to the same. Where that does
@@ -301,8 +235,8 @@ impl Checker {
     async fn judged_once(&self, asked: Asked<'_>, call: &Call, grounds: Grounds, deadline: Instant) -> Arc<Judgement> {
         let reduced = asked.reduced.call(call.received_at);
         let who = |call: &Call, keys: &KeyRing| self.identify(call, keys);
-        let (mut judgement, holds) = self.judged(who, &reduced, &grounds, deadline).await;
-        if holds == Holds::ForThisCall || !is_repeatable(&judgement) {
+        let (judgement, holds) = self.judged(who, &reduced, &grounds, deadline).await;
+        if holds == Holds::ForThisCall || !judgement.is_repeatable() {
             if judgement.result.is_ok() {
                 asked.seat.remember(asked.key, Remembered::Momentary);
             } else {
@@ -310,9 +244,7 @@ impl Checker {
             }
             return self.judged_as_it_came(call, grounds, deadline).await;
         }
-        judgement.query = judgement.query.map(names_only);
-        judgement.reduced = Some(reduced);
-        let judgement = Arc::new(judgement);
+        let judgement = Arc::new(judgement.of_many(reduced));
         asked.seat.remember(asked.key, Remembered::Judgement(Arc::clone(&judgement)));
         judgement
     }
@@ -353,43 +285,30 @@ impl Judge for Checker {
         let remembered = asked.as_ref().and_then(|asked| asked.seat.recall(&asked.key));
         // What is verified goes round the memory, so that a wrong memory shows as well.
         if self.verifier.as_ref().is_some_and(|verifier| verifier.is_due()) {
-            return Judging::Pending(Box::pin(self.judged_anew(remembered, call, grounds, deadline)));
+            return Judging::Long(Box::pin(self.judged_anew(remembered, call, grounds, deadline)));
         }
         match (remembered, asked) {
             (Some(Remembered::Judgement(judgement)), Some(asked)) => {
                 asked.seat.hit();
                 Judging::Known(judgement)
             }
-            (None, Some(asked)) if asked.seat.is_first_sight(&asked.key) => {
-                Judging::Pending(Box::pin(self.judged_as_it_came(call, grounds, deadline)))
+            (None, Some(asked)) => {
+                let is_long = asked.is_long;
+                let judgement: Pending<'a> = if asked.seat.is_first_sight(&asked.key) {
+                    Box::pin(self.judged_as_it_came(call, grounds, deadline))
+                } else {
+                    Box::pin(self.judged_once(asked, call, grounds, deadline))
+                };
+                if is_long { Judging::Long(judgement) } else { Judging::Pending(judgement) }
             }
-            (None, Some(asked)) => Judging::Pending(Box::pin(self.judged_once(asked, call, grounds, deadline))),
-            (Some(Remembered::Momentary), Some(asked)) => {
-                asked.seat.skip();
-                Judging::Pending(Box::pin(self.judged_as_it_came(call, grounds, deadline)))
+            (remembered, asked) => {
+                if let (Some(Remembered::Momentary), Some(asked)) = (remembered, asked) {
+                    asked.seat.skip();
+                }
+                // A token, a body or a source of facts has to be read first.
+                Judging::Long(Box::pin(self.judged_as_it_came(call, grounds, deadline)))
             }
-            (_, None) => Judging::Pending(Box::pin(self.judged_as_it_came(call, grounds, deadline))),
         }
-    }
-}
-
-/// Whether a judgement says all there is to say about another call: one that asks for the full record does not.
-fn is_repeatable(judgement: &Judgement) -> bool {
-    match &judgement.result {
-        Ok(Verdict { effect: Effect::Allow(mutations), .. }) => !mutations.log_full,
-        Ok(Verdict { effect: Effect::Deny(_) | Effect::Challenge(..), .. }) => true,
-        Err(_) => false,
-    }
-}
-
-/// A query without what is known of its entities, which a remembered judgement has no use for.
-fn names_only(query: Query) -> Query {
-    Query {
-        principal: Node::new(query.principal.uid),
-        resource: Node::new(query.resource.uid),
-        context: Record::new(),
-        bags: Vec::new(),
-        ..query
     }
 }
 

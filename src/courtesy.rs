@@ -1,4 +1,4 @@
-//! Long work that lets others run in between.
+//! Long work that lets others run in between, or leaves a place where others wait.
 //!
 //! Knows: the clock and the scheduler. Must not know: what the work is.
 //!
@@ -6,6 +6,8 @@
 //! that one ranks higher. A call would wait for that long behind the reading of policies.
 
 use std::cell::Cell;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// How long work goes on before it lets others run: what a call may have to wait for it.
@@ -43,6 +45,39 @@ pub(crate) fn let_others_run() {
 /// would hardly come to its end, and policies that shut somebody out would wait with it.
 fn next_turn(lost: Duration) -> Duration {
     (lost / 2).clamp(TURN, TURN_MAX)
+}
+
+/// Whether work within somebody's turn can go on there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Went {
+    /// It can.
+    On,
+    /// What follows is long: it belongs in a task of its own.
+    Away,
+}
+
+thread_local! {
+    /// How the work goes that runs within a turn now; `None` outside of turns.
+    static WITHIN: Cell<Option<Went>> = const { Cell::new(None) };
+}
+
+/// Runs a part of some work within a turn of many, and says whether the rest can stay there. `part` must not panic.
+pub(crate) fn in_turn<T>(part: impl FnOnce() -> T) -> (T, Went) {
+    let outer = WITHIN.replace(Some(Went::On));
+    let done = part();
+    (done, WITHIN.replace(outer).unwrap_or(Went::On))
+}
+
+/// Waits for a task of its own, if this runs within a turn. For work that others should not wait for.
+pub(crate) async fn leave_turn() {
+    let leave = || match WITHIN.get() {
+        None => Poll::Ready(()),
+        Some(_) => {
+            WITHIN.set(Some(Went::Away));
+            Poll::Pending
+        }
+    };
+    poll_fn(|_| leave()).await;
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub mod state_key;
 pub mod stats;
 pub mod tasks;
 pub mod tls;
+mod turn;
 
 use std::pin::Pin;
 use std::sync::Arc;

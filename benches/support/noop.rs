@@ -8,7 +8,8 @@ use envoy_types::pb::google::rpc::Status;
 use picket::server::admin::{AdminBackend, Answer, Unit};
 use picket::server::{Parts, Shutdown};
 
-struct NoOp;
+/// Allows whatever it is asked.
+pub struct NoOp;
 
 #[tonic::async_trait]
 impl Authorization for NoOp {
@@ -35,11 +36,16 @@ impl AdminBackend for Nothing {
     }
 }
 
-/// Serves the listeners of a configuration until its process ends.
+/// A configuration file's content.
+pub fn config(file: &str) -> picket::config::Config {
+    let text = std::fs::read_to_string(file).unwrap();
+    let sources = picket::config::Sources { file: Some((file.to_owned(), text)), ..Default::default() };
+    picket::config::load(&sources).unwrap().config
+}
+
+/// Serves the listeners of a configuration on Picket's own accept loop until its process ends.
 pub fn serve_nothing(config_file: &str) {
-    let text = std::fs::read_to_string(config_file).unwrap();
-    let sources = picket::config::Sources { file: Some((config_file.to_owned(), text)), ..Default::default() };
-    let config = picket::config::load(&sources).unwrap().config;
+    let config = config(config_file);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let routes = |listener| (listener, tonic::service::Routes::new(AuthorizationServer::new(NoOp)));

@@ -49,10 +49,14 @@ pub fn picket(folder: &Path) -> Server {
     start(folder, "picket", env!("CARGO_BIN_EXE_picket"), &["serve", "--config"])
 }
 
-/// Starts this program as the server that judges nothing.
+/// Starts this program as the server that judges nothing, on Picket's own accept loop.
 pub fn noop(folder: &Path) -> Server {
-    let this = std::env::current_exe().unwrap().display().to_string();
-    start(folder, "noop", &this, &["--serve-nothing"])
+    this(folder, "noop", "--serve-nothing")
+}
+
+/// Starts this program, which serves by its argument `how`.
+pub fn this(folder: &Path, name: &str, how: &str) -> Server {
+    start(folder, name, &std::env::current_exe().unwrap().display().to_string(), &[how])
 }
 
 fn start(folder: &Path, name: &str, program: &str, arguments: &[&str]) -> Server {

@@ -162,7 +162,7 @@ fn asked(snapshot: &Snapshot, path: &str, caller: &str, tenant: &str) -> Query {
         target: Target::Path { path: CanonicalPath::parse(path).unwrap(), query: None },
         path_sent: path.to_owned(),
         upgrade: None,
-        headers: Headers::raw(headers.map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec())).into()),
+        headers: Headers::raw(headers),
         body: Body::NotSent,
         extensions: [("service".to_owned(), "ns0/api".to_owned())].into(),
         verified_tokens: BTreeMap::new(),

@@ -26,7 +26,7 @@ pub fn call(method: &str, target: &str) -> Call {
 
 /// The call with other headers.
 pub fn with_headers(mut call: Call, headers: &[(&str, &str)]) -> Call {
-    call.headers = Headers::raw(headers.iter().map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())).collect());
+    call.headers = Headers::raw(headers.iter().copied());
     call
 }
 

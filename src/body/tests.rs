@@ -10,7 +10,7 @@ use crate::call::{CanonicalPath, Headers, Host, Peer, Target, UnixMillis};
 
 /// A call from nobody with a complete body.
 pub(super) fn call(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Call {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_owned())).collect();
+    let headers = headers.iter().copied();
     Call {
         peer: Peer::default(),
         method: method.to_owned(),

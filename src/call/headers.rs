@@ -8,7 +8,11 @@ const RESERVED: &str = "x-picket-";
 /// All headers of a call, in the order received.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers {
-    entries: Vec<(String, Vec<u8>)>,
+    /// All names, one after the other; and so the values.
+    names: String,
+    values: Vec<u8>,
+    /// Where each name and each value ends.
+    ends: Vec<(usize, usize)>,
     joined: bool,
 }
 
@@ -26,14 +30,21 @@ pub enum HeaderProblem {
 impl Headers {
     /// Headers with every occurrence kept (`encode_raw_headers: true`). Names must be lower case.
     #[must_use]
-    pub fn raw(entries: Vec<(String, Vec<u8>)>) -> Self {
-        Self { entries, joined: false }
+    pub fn raw<N: AsRef<str>, V: AsRef<[u8]>>(entries: impl IntoIterator<Item = (N, V)>) -> Self {
+        let entries = entries.into_iter();
+        let mut headers = Self { ends: Vec::with_capacity(entries.size_hint().0), ..Self::default() };
+        for (name, value) in entries {
+            headers.names.push_str(name.as_ref());
+            headers.values.extend_from_slice(value.as_ref());
+            headers.ends.push((headers.names.len(), headers.values.len()));
+        }
+        headers
     }
 
     /// Headers whose duplicates the proxy joined with `,`: two headers and one with a comma look alike.
     #[must_use]
-    pub fn joined(entries: Vec<(String, Vec<u8>)>) -> Self {
-        Self { entries, joined: true }
+    pub fn joined<N: AsRef<str>, V: AsRef<[u8]>>(entries: impl IntoIterator<Item = (N, V)>) -> Self {
+        Self { joined: true, ..Self::raw(entries) }
     }
 
     /// Whether duplicates were joined by the proxy.
@@ -44,18 +55,23 @@ impl Headers {
 
     /// Every name and value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.entries.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+        let mut from = (0, 0);
+        self.ends.iter().map(move |to| {
+            let (names, values) = (from.0..to.0, from.1..to.1);
+            from = *to;
+            (self.names.get(names).unwrap_or_default(), self.values.get(values).unwrap_or_default())
+        })
     }
 
     /// Whether the header occurs at all.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.entries.iter().any(|(n, _)| n == name)
+        self.iter().any(|(known, _)| known == name)
     }
 
     /// Every value of `name` (lower case).
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.entries.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_slice())
+        self.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// The value of a header that may occur at most once, as text.

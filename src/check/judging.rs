@@ -12,8 +12,10 @@ pub type Pending<'a> = Pin<Box<dyn Future<Output = Arc<Judgement>> + Send + 'a>>
 pub enum Judging<'a> {
     /// It is known already.
     Known(Arc<Judgement>),
-    /// It has to be made.
+    /// It has to be made, which takes little more than finding out did.
     Pending(Pending<'a>),
+    /// It has to be made, which may take long: nobody should wait behind it.
+    Long(Pending<'a>),
 }
 
 impl std::fmt::Debug for Judging<'_> {
@@ -21,6 +23,7 @@ impl std::fmt::Debug for Judging<'_> {
         match self {
             Self::Known(judgement) => f.debug_tuple("Known").field(judgement).finish(),
             Self::Pending(_) => f.write_str("Pending"),
+            Self::Long(_) => f.write_str("Long"),
         }
     }
 }
@@ -30,7 +33,7 @@ impl Judging<'_> {
     pub async fn done(self) -> Arc<Judgement> {
         match self {
             Self::Known(judgement) => judgement,
-            Self::Pending(pending) => pending.await,
+            Self::Pending(pending) | Self::Long(pending) => pending.await,
         }
     }
 }

@@ -134,7 +134,7 @@ impl<'a> Reduced<'a> {
     pub fn call(&self, received_at: UnixMillis) -> Call {
         let Self { principal, destination, address, method, host, path, query, .. } = self;
         let Self { path_sent, upgrade, extensions, is_joined, headers, .. } = self;
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+        let headers = headers.iter().copied();
         Call {
             peer: Peer {
                 principal: principal.map(str::to_owned),

@@ -213,8 +213,9 @@ impl Bench {
     pub async fn judge(&self, given: &Given, now: UnixMillis) -> Result<Judged, String> {
         let text = given.sent.check_json(given.caller.as_ref(), self.catalogued(&given.sent))?;
         let request = json::check_request(&text).map_err(|error| chain(&error))?;
-        let outline = decode::outline(&request);
-        let (judgement, call) = match decode::call(request, self.limits, now) {
+        let sent = decode::Sent::of(&request);
+        let outline = decode::outline(&sent);
+        let (judgement, call) = match decode::call(&sent, self.limits, now) {
             Err(failure) => (Arc::new(Judgement::failed(failure)), None),
             Ok(call) => (self.judgement(given, &call, now).await?, Some(call)),
         };

@@ -69,6 +69,8 @@ pub fn decided(snapshot: &Snapshot, query: &mut Query, facts: &Facts) -> Result<
         would_be = Some(case.would_be(&all));
     }
     snapshot.engine().stats().candidates.observe(candidates);
+    // Of its own policies where the namespace has some, else of the mesh's.
+    units.last().inspect(|unit| unit.met(candidates));
     let verdict = Verdict { effect, determining, errors: enforced.findings.errors(), would_be };
     let holds = if lasts { Holds::ForItsWords } else { Holds::ForThisCall };
     Ok(Decided { verdict, holds })

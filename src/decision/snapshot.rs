@@ -173,6 +173,16 @@ impl Snapshot {
         self.namespaces.get(name).map(|part| &part.state)
     }
 
+    /// Whether calls into a namespace are known to take long to judge, because many policies speak of one of them.
+    #[must_use]
+    pub fn is_crowded(&self, namespace: &str) -> bool {
+        match self.namespace(namespace) {
+            Some(Namespace::Loaded(unit)) => unit.is_crowded(),
+            Some(Namespace::Invalid) => false,
+            None => self.mesh().is_crowded(),
+        }
+    }
+
     /// Names of all namespaces that have a folder.
     pub fn namespaces(&self) -> impl Iterator<Item = &str> {
         self.namespaces.keys().map(String::as_str)

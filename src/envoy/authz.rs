@@ -19,6 +19,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use futures_util::FutureExt as _;
+use prost::Message as _;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
@@ -29,6 +30,7 @@ use super::decode::{self, Caller, Limits};
 use super::encode;
 use crate::call::{Call, UnixMillis};
 use crate::check::{Judge, Judgement, Judging};
+use crate::courtesy::leave_turn;
 use crate::failure::{Code, Failure};
 use crate::telemetry::Observed;
 pub use reply::Reply;
@@ -155,13 +157,14 @@ impl Authz {
         self.settings.message_bytes_max
     }
 
-    /// Judges a check and says what to send; never panics, and never waits past the deadline.
+    /// Judges a check, the bytes of a `CheckRequest`, and says what to send; never panics, and never waits past the
+    /// deadline.
     ///
     /// # Errors
     /// A gRPC error where a failure is left to the proxy: [`OnFailure::DeferToProxy`].
-    pub async fn reply(&self, request: CheckRequest, metadata: &MetadataMap) -> Result<Reply, Status> {
+    pub async fn reply(&self, check: &[u8], metadata: &MetadataMap) -> Result<Reply, Status> {
         // What panics outside the inner guards, such as dropping a judge's future, ends here.
-        let sent = AssertUnwindSafe(self.answered(request, metadata)).catch_unwind().await;
+        let sent = AssertUnwindSafe(self.answered(check, metadata)).catch_unwind().await;
         let sent = sent.unwrap_or_else(|panic| {
             let judgement = Arc::new(Judgement::failed(self.panicked(panic.as_ref())));
             Sent::of(encode::answer(judgement, Uuid::now_v7(), None, Caller::default()))
@@ -172,13 +175,14 @@ impl Authz {
         }
     }
 
-    async fn answered(&self, request: CheckRequest, metadata: &MetadataMap) -> Sent {
+    async fn answered(&self, check: &[u8], metadata: &MetadataMap) -> Sent {
         let started = Instant::now();
         let received_at = (self.clock)();
         let deadline = started + timeout::of(self.settings.deadline, metadata);
         let mut abandoned = Abandoned { stats: Some(&self.stats) };
-        let outline = decode::outline(&request);
-        let (judgement, call) = self.judged(request, received_at, deadline).await;
+        let check = self.caught(|| decode::Sent::read(check)).and_then(|read| read);
+        let outline = check.as_ref().map(decode::outline).unwrap_or_default();
+        let (judgement, call) = self.judged(check, received_at, deadline).await;
         abandoned.stats = None;
         let decision_id = Uuid::now_v7();
         let encoded = self.caught(|| Sent::new(judgement, decision_id, call.as_ref(), outline.caller));
@@ -194,8 +198,8 @@ impl Authz {
             call: call.as_ref(),
             listener: &self.listener,
             status: sent.status,
-            trace_parent: own.or(outline.trace_parent.as_deref()),
-            request_id: outline.request_id.as_deref(),
+            trace_parent: own.or(outline.trace_parent),
+            request_id: outline.request_id,
             received_at,
             elapsed: started.elapsed(),
         };
@@ -208,7 +212,7 @@ impl Authz {
     /// The judgement, and the call as far as it was decoded.
     async fn judged(
         &self,
-        request: CheckRequest,
+        check: Result<decode::Sent<'_>, Failure>,
         received_at: UnixMillis,
         deadline: Instant,
     ) -> (Arc<Judgement>, Option<Call>) {
@@ -219,7 +223,7 @@ impl Authz {
             return (failed(Failure::new(Code::Overload, "too many checks are in flight")), None);
         };
         let limits = Limits { body_bytes_max: self.settings.body_bytes_max };
-        let decoded = self.caught(|| decode::call(request, limits, received_at)).and_then(|decoded| decoded);
+        let decoded = check.and_then(|check| self.caught(|| decode::call(&check, limits, received_at))?);
         let call = match decoded {
             Ok(call) => call,
             Err(failure) => return (failed(failure), None),
@@ -235,10 +239,15 @@ impl Authz {
     async fn waited(&self, call: &Call, deadline: Instant) -> Arc<Judgement> {
         let failed = |failure| Arc::new(Judgement::failed(failure));
         let pending = match self.caught(|| self.judge.judge(call, deadline)) {
-            Ok(Judging::Pending(pending)) => AssertUnwindSafe(pending).catch_unwind(),
             Ok(Judging::Known(judgement)) => return judgement,
+            Ok(Judging::Pending(pending)) => pending,
+            Ok(Judging::Long(pending)) => {
+                leave_turn().await;
+                pending
+            }
             Err(failure) => return failed(failure),
         };
+        let pending = AssertUnwindSafe(pending).catch_unwind();
         match tokio::time::timeout_at(deadline, pending).await {
             Ok(Ok(judgement)) => judgement,
             Ok(Err(panic)) => failed(self.panicked(panic.as_ref())),
@@ -264,7 +273,7 @@ impl Authz {
 impl Authorization for Authz {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let (metadata, _extensions, request) = request.into_parts();
-        self.reply(request, &metadata).await?.into_response().map(Response::new)
+        self.reply(&request.encode_to_vec(), &metadata).await?.into_response().map(Response::new)
     }
 }
 

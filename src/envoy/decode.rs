@@ -8,20 +8,21 @@
 
 mod body;
 mod headers;
+mod sent;
 mod target;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use envoy_types::pb::envoy::config::core::v3::{Metadata, address};
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::{self, HttpRequest};
-use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 
 use super::structs;
 use crate::call::{Call, Peer, UnixMillis};
 use crate::failure::{Code, Failure};
+pub use sent::Sent;
 
 /// Most bytes of header names and values, pseudo headers included.
 pub const HEADER_BYTES_MAX: usize = 96 * 1024;
@@ -62,29 +63,27 @@ impl Caller {
 }
 
 /// What the answer and the log need of a check even if it cannot be decoded. Nothing is decided on it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outline {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outline<'a> {
     /// Whose language the answer is written in.
     pub caller: Caller,
     /// `x-request-id`, where it is short and printable.
-    pub request_id: Option<String>,
+    pub request_id: Option<&'a str>,
     /// `traceparent`, where it is short and printable.
-    pub trace_parent: Option<String>,
+    pub trace_parent: Option<&'a str>,
 }
 
 /// Looks up what the answer needs, without judging any of it.
 #[must_use]
-pub fn outline(request: &CheckRequest) -> Outline {
-    let http = request.attributes.as_ref().and_then(|a| a.request.as_ref()).and_then(|r| r.http.as_ref());
-    let Some(http) = http else { return Outline::default() };
+pub fn outline<'a>(sent: &Sent<'a>) -> Outline<'a> {
+    let Some(http) = &sent.http else { return Outline::default() };
     let peeked = |name: &str| headers::peek(http, name).filter(|text| printable(text));
-    let text = |name: &str| peeked(name).map(str::to_owned);
     let is_grpc = |kind: &str| kind.get(..GRPC.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(GRPC));
     let grpc = peeked("content-type").is_some_and(is_grpc);
     Outline {
         caller: if grpc { Caller::Grpc } else { Caller::Http },
-        request_id: text("x-request-id"),
-        trace_parent: text("traceparent"),
+        request_id: peeked("x-request-id"),
+        trace_parent: peeked("traceparent"),
     }
 }
 
@@ -96,26 +95,20 @@ fn printable(text: &str) -> bool {
 ///
 /// # Errors
 /// A [`Failure`] for whatever has no single canonical reading, exceeds the limits, or is not HTTP.
-pub fn call(request: CheckRequest, limits: Limits, received_at: UnixMillis) -> Result<Call, Failure> {
-    let Some(attributes) = request.attributes else {
+pub fn call(sent: &Sent<'_>, limits: Limits, received_at: UnixMillis) -> Result<Call, Failure> {
+    if !sent.has_attributes {
         return Err(Failure::new(Code::MalformedRequest, "the check has no attributes"));
-    };
-    let AttributeContext { source, destination, request, context_extensions, metadata_context, tls_session, .. } =
-        attributes;
+    }
     // Envoy's network filter, which guards TCP connections, sends no request at all.
-    let Some(http) = request.and_then(|request| request.http) else {
+    let Some(http) = &sent.http else {
         return Err(Failure::new(Code::TcpUnsupported, "the check is not about an HTTP request"));
     };
-    let HttpRequest {
-        method, path, host, scheme, query, fragment, headers: map, header_map: raw, body, raw_body, ..
-    } = http;
-    let mut read = headers::read(raw, map, path.len())?;
-    let line = target::read(target::Sent { method, scheme, host, path, query, fragment }, &mut read)?;
-    let body = body::read(raw_body, &body, &read, limits);
-    let mut peer = peer(source, destination);
-    peer.sni = tls_session.map(|session| session.sni).filter(|sni| !sni.is_empty());
+    let read = headers::read(http)?;
+    let line = target::read(http, &read)?;
+    let body = body::read(http.raw_body, http.body, &read, limits);
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Ok(Call {
-        peer,
+        peer: peer(sent),
         method: line.method,
         scheme: line.scheme,
         host: line.host,
@@ -124,26 +117,25 @@ pub fn call(request: CheckRequest, limits: Limits, received_at: UnixMillis) -> R
         upgrade: line.upgrade,
         headers: read.headers,
         body,
-        extensions: context_extensions.into_iter().collect(),
-        verified_tokens: verified_tokens(metadata_context)?,
+        extensions: sent.extensions.iter().map(owned).collect(),
+        verified_tokens: verified_tokens(sent.metadata.as_deref())?,
         received_at,
     })
 }
 
-fn peer(source: Option<attribute_context::Peer>, destination: Option<attribute_context::Peer>) -> Peer {
-    let present = |text: String| Some(text).filter(|text| !text.is_empty());
-    let mut peer = Peer::default();
-    if let Some(source) = source {
-        peer.address = source.address.and_then(|outer| outer.address).and_then(ip);
-        peer.principal = present(source.principal);
-        peer.certificate = present(source.certificate);
+fn peer(sent: &Sent<'_>) -> Peer {
+    let present = |text: &str| Some(text).filter(|text| !text.is_empty()).map(str::to_owned);
+    Peer {
+        address: sent.source.address.as_ref().and_then(|outer| outer.address.as_ref()).and_then(ip),
+        principal: present(sent.source.principal),
+        certificate: present(sent.source.certificate),
+        destination_principal: present(sent.destination.principal),
+        sni: present(sent.sni),
     }
-    peer.destination_principal = destination.and_then(|own| present(own.principal));
-    peer
 }
 
 /// The far end's IP address. Pipes and Envoy's internal listeners have none.
-fn ip(address: address::Address) -> Option<IpAddr> {
+fn ip(address: &address::Address) -> Option<IpAddr> {
     match address {
         address::Address::SocketAddress(socket) => {
             socket.address.parse::<IpAddr>().map(|address| address.to_canonical()).ok()
@@ -153,16 +145,16 @@ fn ip(address: address::Address) -> Option<IpAddr> {
 }
 
 /// Payloads that jwt_authn verified, by key; what they mean is for `identity` to say.
-fn verified_tokens(metadata: Option<Metadata>) -> Result<BTreeMap<String, serde_json::Value>, Failure> {
-    let Some(verified) = metadata.and_then(|mut metadata| metadata.filter_metadata.remove(JWT_AUTHN)) else {
+fn verified_tokens(metadata: Option<&Metadata>) -> Result<BTreeMap<String, serde_json::Value>, Failure> {
+    let Some(verified) = metadata.and_then(|metadata| metadata.filter_metadata.get(JWT_AUTHN)) else {
         return Ok(BTreeMap::new());
     };
     let mut tokens = BTreeMap::new();
-    for (key, value) in verified.fields {
-        let json = structs::value_to_json(&value).ok_or_else(|| {
+    for (key, value) in &verified.fields {
+        let json = structs::value_to_json(value).ok_or_else(|| {
             Failure::new(Code::MalformedRequest, format!("metadata of `{JWT_AUTHN}` holds a number that is not finite"))
         })?;
-        tokens.insert(key, json);
+        tokens.insert(key.clone(), json);
     }
     Ok(tokens)
 }

@@ -36,7 +36,7 @@ pub(crate) fn call() -> Call {
         target: Target::Path { path: CanonicalPath::parse("/v1/orders").unwrap(), query: None },
         path_sent: "/v1/orders".to_owned(),
         upgrade: None,
-        headers: Headers::raw(Vec::new()),
+        headers: Headers::default(),
         body: Body::NotSent,
         extensions: BTreeMap::new(),
         verified_tokens: BTreeMap::new(),

@@ -39,7 +39,7 @@ impl Backend {
             .get(profile)
             .ok_or_else(|| format!("there is no profile `{profile}` (known: {})", known()))?;
         let request = json::check_request(call_json).map_err(|error| error.to_string())?;
-        let call = decode::call(request, decode::Limits::default(), clock()())
+        let call = decode::call(&decode::Sent::of(&request), decode::Limits::default(), clock()())
             .map_err(|failure| format!("the call is denied before it is judged: {failure}"))?;
         let judgement = checker.judge(&call, Instant::now() + EXPLAIN_TIMEOUT).done().await;
         Ok(Explanation::of(&judgement, &call, &checker.profile).json().to_string())

@@ -2,20 +2,14 @@
 //!
 //! Knows: when a connection must end. Must not know: what is asked over it.
 
+use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::accept::{Connections, Served};
@@ -23,6 +17,7 @@ use super::limits::Settings;
 use super::socket::{BoxIo, Peer};
 use super::stats::Closed;
 use super::tls::Acceptor;
+use super::turn::{Calls, Socket, Turns};
 
 /// An HTTP/2 client begins with a preface of this many bytes (RFC 9113, section 3.4).
 const PREFACE_BYTES: u64 = 24;
@@ -81,16 +76,16 @@ async fn secure(
 
 /// Speaks HTTP over an open stream.
 async fn speak(io: BoxIo, peer: Peer, served: &Served, group: &Connections) -> Closed {
-    let heard = Arc::new(AtomicU64::new(0));
-    let io = TokioIo::new(Counted { io, heard: Arc::clone(&heard) });
+    let (calls, socket) = (Calls::default(), Socket::new(io));
     let router = served.router.clone();
     let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         router.clone().oneshot(request.map(axum::body::Body::new))
     });
     let limits = &served.limits;
-    let builder = builder(served.wire, limits, group);
-    let mut connection = std::pin::pin!(builder.serve_connection(io, service));
+    let builder = builder(served.wire, limits, calls.clone());
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(socket.clone()), service));
+    let mut turns = Turns::new(socket.clone(), calls, group.tracker.clone(), group.abort.clone());
 
     let mut stage = Stage::Opening;
     let mut opened = std::pin::pin!(tokio::time::sleep(limits.handshake_timeout));
@@ -99,7 +94,7 @@ async fn speak(io: BoxIo, peer: Peer, served: &Served, group: &Connections) -> C
     let mut leaving = None;
     loop {
         tokio::select! {
-            ended = connection.as_mut() => return match (ended, leaving) {
+            ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => return match (ended, leaving) {
                 (Ok(()), None) => Closed::Peer,
                 (_, Some(reason)) => reason,
                 (Err(error), None) => {
@@ -110,7 +105,7 @@ async fn speak(io: BoxIo, peer: Peer, served: &Served, group: &Connections) -> C
             // A graceful shutdown only sets a flag while the preface is missing: without this arm a peer that
             // says nothing would hold a drain for as long as it likes.
             () = &mut opened, if stage == Stage::Opening => {
-                if heard.load(Ordering::Relaxed) < served.wire.opening_bytes() {
+                if socket.heard() < served.wire.opening_bytes() {
                     return Closed::Silent;
                 }
                 stage = Stage::Open;
@@ -136,16 +131,15 @@ enum Stage {
     Open,
 }
 
-fn builder(wire: Wire, limits: &Settings, group: &Connections) -> auto::Builder<Streams> {
-    let streams = Streams { tracker: group.tracker.clone(), abort: group.abort.clone() };
+fn builder(wire: Wire, limits: &Settings, calls: Calls) -> auto::Builder<Calls> {
     match wire {
         Wire::Http1 => {
-            let mut builder = auto::Builder::new(streams).http1_only();
+            let mut builder = auto::Builder::new(calls).http1_only();
             builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.keepalive_interval);
             builder
         }
         Wire::Http2 => {
-            let mut builder = auto::Builder::new(streams).http2_only();
+            let mut builder = auto::Builder::new(calls).http2_only();
             let resets = usize::try_from(limits.streams_max).unwrap_or(usize::MAX);
             builder
                 .http2()
@@ -168,63 +162,4 @@ fn jittered(age: Duration) -> Duration {
     let random = RandomState::new().hash_one(0_u8) % 201;
     let per_mille = u32::try_from(random).unwrap_or(100) + 900;
     age.checked_mul(per_mille).map_or(age, |scaled| scaled / 1000)
-}
-
-/// Runs the tasks of a connection's streams, so that they end with it and with the server.
-#[derive(Debug, Clone)]
-struct Streams {
-    tracker: TaskTracker,
-    abort: CancellationToken,
-}
-
-impl<F> hyper::rt::Executor<F> for Streams
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, stream: F) {
-        self.tracker.spawn(self.abort.clone().run_until_cancelled_owned(stream));
-    }
-}
-
-/// A stream that counts the bytes it read.
-struct Counted {
-    io: BoxIo,
-    heard: Arc<AtomicU64>,
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.io).poll_read(cx, buffer);
-        let bytes = u64::try_from(buffer.filled().len() - before).unwrap_or(u64::MAX);
-        self.heard.fetch_add(bytes, Ordering::Relaxed);
-        read
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
-    }
 }

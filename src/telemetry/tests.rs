@@ -114,7 +114,7 @@ fn call(path_sent: &str, host: &str) -> Call {
         target: Target::Path { path, query: None },
         path_sent: path_sent.to_owned(),
         upgrade: None,
-        headers: Headers::raw(Vec::new()),
+        headers: Headers::default(),
         body: Body::NotSent,
         extensions: BTreeMap::new(),
         verified_tokens: BTreeMap::new(),

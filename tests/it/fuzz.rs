@@ -20,11 +20,13 @@ use std::time::{Duration, Instant};
 
 use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use mutate::{Mutator, Random};
+use picket::envoy::decode;
 use prost::Message as _;
 use tokio::runtime::Runtime;
 
 use crate::harness::direct::{Direct, Seen};
 use crate::props::{ask_all, listeners};
+use crate::support::NOW;
 
 /// Inputs of a run without `FUZZ_SECONDS`: some seconds in a debug build.
 const INPUTS: u64 = 3000;
@@ -62,6 +64,11 @@ fn trail(seen: &Seen) -> String {
     }
 }
 
+/// All that is made of what a check says.
+fn told(sent: &decode::Sent<'_>) -> String {
+    format!("{:?} {:?}", decode::outline(sent), decode::call(sent, decode::Limits::default(), NOW))
+}
+
 struct Fuzzer {
     runtime: Runtime,
     listeners: Vec<Direct>,
@@ -78,7 +85,11 @@ impl Fuzzer {
 
     /// Tries an input, and keeps it if its answers are new. Panics where a promise is broken.
     fn try_input(&mut self, input: Vec<u8>) -> bool {
-        let Ok(request) = CheckRequest::decode(input.as_slice()) else { return false };
+        let decoded = CheckRequest::decode(input.as_slice());
+        let read = decode::Sent::read(&input);
+        assert_eq!(decoded.is_ok(), read.is_ok(), "only one reads it: {decoded:?}, {read:?}");
+        let (Ok(request), Ok(read)) = (decoded, read) else { return false };
+        assert_eq!(told(&read), told(&decode::Sent::of(&request)), "the bytes and the message say different things");
         let seen = ask_all(&self.runtime, &self.listeners, &request);
         let trail: String = seen.iter().map(|seen| format!("{}\n", trail(seen))).collect();
         let is_new = self.trails.insert(trail);

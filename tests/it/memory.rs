@@ -4,6 +4,7 @@
 //! part, so that a part which is missing in the key gives one call the other's answer.
 
 mod keys;
+mod pace;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use picket::policy::Store;
 use picket::server::state_key;
 use picket::telemetry::{Settings, Telemetry};
 use proptest::prelude::*;
+use prost::Message as _;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tonic::metadata::MetadataMap;
@@ -128,7 +130,7 @@ impl Twins {
     #[track_caller]
     fn ask(&self, runtime: &Runtime, request: &CheckRequest) -> String {
         let ask = |authz: &Authz| {
-            let reply = runtime.block_on(authz.reply(request.clone(), &MetadataMap::new())).unwrap();
+            let reply = runtime.block_on(authz.reply(&request.encode_to_vec(), &MetadataMap::new())).unwrap();
             shown(&reply.into_response().unwrap())
         };
         let (with, without) = (ask(&self.remembers), ask(&self.forgets));
@@ -346,7 +348,7 @@ fn a_judgement_of_the_moment_is_never_remembered() {
 }
 
 fn decoded(check: &Check) -> Call {
-    decode::call(check.0.clone(), decode::Limits::default(), NOW).unwrap()
+    decode::call(&decode::Sent::of(&check.0), decode::Limits::default(), NOW).unwrap()
 }
 
 #[test]

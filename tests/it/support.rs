@@ -94,14 +94,13 @@ impl CallBuilder {
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        let mut entries: Vec<_> = self.0.headers.iter().map(|(n, v)| (n.to_owned(), v.to_vec())).collect();
-        entries.push((name.to_owned(), value.as_bytes().to_vec()));
+        let entries = self.0.headers.iter().chain([(name, value.as_bytes())]);
         self.0.headers = if self.0.headers.is_joined() { Headers::joined(entries) } else { Headers::raw(entries) };
         self
     }
 
     pub fn joined(mut self) -> Self {
-        self.0.headers = Headers::joined(self.0.headers.iter().map(|(n, v)| (n.to_owned(), v.to_vec())).collect());
+        self.0.headers = Headers::joined(self.0.headers.iter());
         self
     }
 

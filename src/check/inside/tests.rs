@@ -29,7 +29,7 @@ fn call(method: &str, version: Option<&str>, body: &str) -> Call {
         target: Target::Path { path: CanonicalPath::parse("/mcp").unwrap(), query: None },
         path_sent: "/mcp".to_owned(),
         upgrade: None,
-        headers: Headers::raw(headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_owned())).collect()),
+        headers: Headers::raw(headers),
         body: if body.is_empty() { Body::NotSent } else { Body::Complete(body.as_bytes().to_owned()) },
         extensions: Default::default(),
         verified_tokens: Default::default(),
@@ -94,9 +94,8 @@ fn one_request_is_answered_by_its_id_and_a_batch_of_several_by_none() {
         r#"{{"jsonrpc":"2.0","id":7,"method":"subscriptions/listen","params":{{{META},"notifications":{{"resourceSubscriptions":["a://b"]}}}}}}"#
     );
     let mut call_2026 = call("POST", Some("2026-07-28"), &listen);
-    let headers = call_2026.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    call_2026.headers =
-        Headers::raw(headers.chain([("mcp-method".to_owned(), b"subscriptions/listen".to_vec())]).collect());
+    let method = ("mcp-method", &b"subscriptions/listen"[..]);
+    call_2026.headers = Headers::raw(call_2026.headers.iter().chain([method]));
     let expected = ("2 read".to_owned(), Some(Era::July2026), DenialForm::HttpJsonrpc, Echo::Id("7".to_owned()));
     assert_eq!(seen(&call_2026), expected);
     let (march, own) = (Some(Era::March2025), DenialForm::RpcError200);

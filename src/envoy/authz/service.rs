@@ -1,4 +1,4 @@
-//! The gRPC service as tonic serves it: checks are decoded as always, replies are sent as they were written.
+//! The gRPC service as tonic serves it: checks are handed on as they came, replies are sent as they were written.
 //!
 //! Knows: tonic's services and codecs. Must not know: what is in a check or a reply.
 
@@ -7,13 +7,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::SERVICE_NAME;
+use prost::bytes::{Buf as _, Bytes};
 use tonic::body::Body;
-use tonic::codec::{Codec, EncodeBuf, Encoder};
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
-use tonic_prost::ProstDecoder;
 
 use super::{Authz, Reply};
 
@@ -64,15 +63,15 @@ where
 
 struct Check(Arc<Authz>);
 
-impl UnaryService<CheckRequest> for Check {
+impl UnaryService<Bytes> for Check {
     type Response = Reply;
     type Future = Later<Result<Response<Reply>, Status>>;
 
-    fn call(&mut self, request: Request<CheckRequest>) -> Self::Future {
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let authz = Arc::clone(&self.0);
         Box::pin(async move {
-            let (metadata, _extensions, request) = request.into_parts();
-            authz.reply(request, &metadata).await.map(Response::new)
+            let (metadata, _extensions, check) = request.into_parts();
+            authz.reply(&check, &metadata).await.map(Response::new)
         })
     }
 }
@@ -82,16 +81,27 @@ struct CheckCodec;
 
 impl Codec for CheckCodec {
     type Encode = Reply;
-    type Decode = CheckRequest;
+    type Decode = Bytes;
     type Encoder = ReplyEncoder;
-    type Decoder = ProstDecoder<CheckRequest>;
+    type Decoder = CheckDecoder;
 
     fn encoder(&mut self) -> Self::Encoder {
         ReplyEncoder
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstDecoder::default()
+        CheckDecoder
+    }
+}
+
+struct CheckDecoder;
+
+impl Decoder for CheckDecoder {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, check: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(check.copy_to_bytes(check.remaining())))
     }
 }
 

@@ -8,8 +8,8 @@ use super::headers::Read;
 use crate::call::{Body, Headers};
 
 /// The body that came as bytes, and as text where the proxy repaired it.
-pub(super) fn read(raw: Vec<u8>, text: &str, read: &Read, limits: Limits) -> Body {
-    match read.partial_body.as_deref() {
+pub(super) fn read(raw: &[u8], text: &str, read: &Read<'_>, limits: Limits) -> Body {
+    match read.partial_body {
         None if raw.is_empty() && text.is_empty() => return Body::NotSent,
         None => return Body::Unproven("the proxy does not say whether the body is whole"),
         Some(b"false") => {}
@@ -21,8 +21,8 @@ pub(super) fn read(raw: Vec<u8>, text: &str, read: &Read, limits: Limits) -> Bod
     }
     match (objection(&read.headers, raw.len(), limits), encoding(&read.headers)) {
         (Some(objection), _) => Body::Unproven(objection),
-        (None, Some(encoding)) => Body::Encoded { bytes: raw, encoding },
-        (None, None) => Body::Complete(raw),
+        (None, Some(encoding)) => Body::Encoded { bytes: raw.to_vec(), encoding },
+        (None, None) => Body::Complete(raw.to_vec()),
     }
 }
 

@@ -1,10 +1,8 @@
 //! Headers of a check: pseudo headers apart, names and values checked, doubtful repetitions refused.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
-
+use super::sent::{Header, Http};
 use super::{HEADER_BYTES_MAX, HEADERS_MAX, shown};
 use crate::call::Headers;
 use crate::call::headers::fold;
@@ -32,32 +30,27 @@ const METHOD_OVERRIDE: [&str; 3] = ["x-http-method", "x-http-method-override", "
 
 /// The headers of a check, sorted out.
 #[derive(Debug)]
-pub(super) struct Read {
+pub(super) struct Read<'a> {
     /// All ordinary headers.
     pub headers: Headers,
     /// Pseudo headers, each at most once.
-    pub pseudo: Pseudo,
+    pub pseudo: Pseudo<'a>,
     /// What Envoy says about the body's completeness.
-    pub partial_body: Option<Vec<u8>>,
+    pub partial_body: Option<&'a [u8]>,
 }
 
 /// Pseudo headers, in the order of [`PSEUDO`].
 #[derive(Debug, Default)]
-pub(super) struct Pseudo([Option<Vec<u8>>; PSEUDO.len()]);
+pub(super) struct Pseudo<'a>([Option<&'a [u8]>; PSEUDO.len()]);
 
-impl Pseudo {
-    fn slot(&mut self, name: &str) -> Option<&mut Option<Vec<u8>>> {
+impl<'a> Pseudo<'a> {
+    fn slot(&mut self, name: &str) -> Option<&mut Option<&'a [u8]>> {
         PSEUDO.iter().zip(&mut self.0).find_map(|(known, slot)| (*known == name).then_some(slot))
     }
 
     /// The value of one, as sent.
-    pub fn get(&self, name: &str) -> Option<&[u8]> {
-        PSEUDO.iter().zip(&self.0).find_map(|(known, slot)| (*known == name).then_some(slot.as_deref())?)
-    }
-
-    /// Takes the value of one out.
-    pub fn take(&mut self, name: &str) -> Option<Vec<u8>> {
-        self.slot(name)?.take()
+    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
+        PSEUDO.iter().zip(&self.0).find_map(|(known, slot)| (*known == name).then_some(*slot)?)
     }
 }
 
@@ -66,11 +59,12 @@ impl Pseudo {
 /// # Errors
 /// [`Code::TooLarge`], [`Code::HeaderRefused`], [`Code::HeaderDuplicated`], [`Code::MethodOverride`] or, for
 /// pseudo headers, [`Code::MalformedRequest`].
-pub(super) fn read(raw: Option<HeaderMap>, map: HashMap<String, String>, path_bytes: usize) -> Result<Read, Failure> {
-    let (mut entries, joined) = entries(raw, map)?;
+pub(super) fn read<'a>(http: &Http<'a>) -> Result<Read<'a>, Failure> {
+    let joined = http.raw.is_empty();
+    let mut entries = if joined { entries_of_map(http) } else { entries_of_list(http)? };
     let bytes: usize = entries.iter().map(|(name, value)| name.len() + value.len()).sum();
     // The path may come beside the headers only, so it counts as well.
-    if entries.len() > HEADERS_MAX || bytes.max(path_bytes) > HEADER_BYTES_MAX {
+    if entries.len() > HEADERS_MAX || bytes.max(http.path.len()) > HEADER_BYTES_MAX {
         let detail = format!(
             "{} headers of {bytes} bytes are more than {HEADERS_MAX} or {HEADER_BYTES_MAX} bytes",
             entries.len()
@@ -79,61 +73,62 @@ pub(super) fn read(raw: Option<HeaderMap>, map: HashMap<String, String>, path_by
     }
     let mut pseudo = Pseudo::default();
     let mut partial_body = None;
-    for (name, value) in &mut entries {
+    for (name, value) in &entries {
         if name.starts_with(':') {
             let slot = pseudo.slot(name).ok_or_else(|| {
                 Failure::new(Code::MalformedRequest, format!("`{}` is not a pseudo header of requests", shown(name)))
             })?;
-            if slot.replace(std::mem::take(value)).is_some() {
+            if slot.replace(value).is_some() {
                 return Err(Failure::new(Code::MalformedRequest, format!("pseudo header `{name}` occurs twice")));
             }
             continue;
         }
         check(name, value)?;
-        if name == PARTIAL_BODY && partial_body.replace(std::mem::take(value)).is_some() {
+        if *name == PARTIAL_BODY && partial_body.replace(*value).is_some() {
             return Err(duplicated(PARTIAL_BODY));
         }
     }
-    entries.retain(|(name, _)| !name.starts_with(':') && name != PARTIAL_BODY);
+    entries.retain(|(name, _)| !name.starts_with(':') && *name != PARTIAL_BODY);
     let headers = if joined { Headers::joined(entries) } else { Headers::raw(entries) };
     check_single(&headers)?;
     Ok(Read { headers, pseudo, partial_body })
 }
 
 /// The value of an ordinary header that occurs once, unchecked, where it is text.
-pub(super) fn peek<'a>(http: &'a HttpRequest, name: &str) -> Option<&'a str> {
-    let mut raw = http.header_map.iter().flat_map(|map| &map.headers).filter(|header| header.key == name);
+pub(super) fn peek<'a>(http: &Http<'a>, name: &str) -> Option<&'a str> {
+    let mut raw = http.raw.iter().filter(|header| header.name == name);
     match (raw.next(), raw.next()) {
-        (Some(header), None) if header.raw_value.is_empty() => Some(&header.value),
-        (Some(header), None) => std::str::from_utf8(&header.raw_value).ok(),
+        (Some(header), None) if header.bytes.is_empty() => Some(header.text),
+        (Some(header), None) => std::str::from_utf8(header.bytes).ok(),
         (Some(_), Some(_)) => None,
-        (None, _) => http.headers.get(name).map(String::as_str),
+        (None, _) => http.joined.iter().rfind(|(known, _)| *known == name).map(|(_, value)| *value),
     }
 }
 
-type Entry = (String, Vec<u8>);
+/// A name and a value as sent.
+type Entry<'a> = (&'a str, &'a [u8]);
 
-/// Names and values as sent, and whether the proxy joined repetitions.
-fn entries(raw: Option<HeaderMap>, map: HashMap<String, String>) -> Result<(Vec<Entry>, bool), Failure> {
-    let raw = raw.map_or_else(Vec::new, |raw| raw.headers);
-    if raw.is_empty() {
-        let mut entries: Vec<Entry> = map.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
-        entries.sort_unstable();
-        return Ok((entries, true));
-    }
-    let mut entries = Vec::with_capacity(raw.len());
-    for HeaderValue { key, value, raw_value } in raw {
-        let value = match (raw_value, value.into_bytes()) {
-            (raw, text) if text.is_empty() || raw == text => raw,
-            (raw, text) if raw.is_empty() => text,
+/// Headers whose repetitions the proxy joined.
+fn entries_of_map<'a>(http: &Http<'a>) -> Vec<Entry<'a>> {
+    // In a map the last of equal names counts.
+    let map: BTreeMap<&str, &str> = http.joined.iter().copied().collect();
+    map.into_iter().map(|(name, value)| (name, value.as_bytes())).collect()
+}
+
+/// Headers as they came.
+fn entries_of_list<'a>(http: &Http<'a>) -> Result<Vec<Entry<'a>>, Failure> {
+    let entry = |header: &Header<'a>| {
+        let Header { name, text, bytes } = *header;
+        match (text.as_bytes(), bytes) {
+            (text, bytes) if text.is_empty() || bytes == text => Ok((name, bytes)),
+            (text, []) => Ok((name, text)),
             _ => {
-                let detail = format!("header `{}` has two values that differ", shown(&key));
-                return Err(Failure::new(Code::MalformedRequest, detail));
+                let detail = format!("header `{}` has two values that differ", shown(name));
+                Err(Failure::new(Code::MalformedRequest, detail))
             }
-        };
-        entries.push((key, value));
-    }
-    Ok((entries, false))
+        }
+    };
+    http.raw.iter().map(entry).collect()
 }
 
 fn check(name: &str, value: &[u8]) -> Result<(), Failure> {
@@ -143,7 +138,10 @@ fn check(name: &str, value: &[u8]) -> Result<(), Failure> {
             format!("header name `{}` is not a lower-case token", shown(name)),
         ));
     }
-    if let Some(byte) = value.iter().find(|byte| byte.is_ascii_control() && **byte != b'\t') {
+    let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    // All at once is quicker than one by one, and nearly no value has any.
+    let has_control = value.iter().fold(false, |found, byte| found | is_control(byte));
+    if let Some(byte) = value.iter().find(|byte| has_control && is_control(byte)) {
         let detail = format!("header `{}` holds the control character 0x{byte:02x}", shown(name));
         return Err(Failure::new(Code::HeaderRefused, detail));
     }

@@ -3,6 +3,7 @@
 //! Envoy sends most of it twice, as fields and as pseudo headers. Both must agree.
 
 use super::headers::{Read, is_token};
+use super::sent::Http;
 use super::shown;
 use crate::call::path::PathProblem;
 use crate::call::{CanonicalPath, Host, Target};
@@ -22,49 +23,37 @@ pub(super) struct Line {
     pub upgrade: Option<String>,
 }
 
-/// The fields of the request line, as the proxy sent them beside the pseudo headers.
-#[derive(Debug)]
-pub(super) struct Sent {
-    pub method: String,
-    pub scheme: String,
-    pub host: String,
-    pub path: String,
-    pub query: String,
-    pub fragment: String,
-}
-
 /// Reads the request line.
 ///
 /// # Errors
 /// [`Code::MalformedRequest`] where two spellings disagree, [`Code::PathRefused`], [`Code::HostRefused`] or
 /// [`Code::TooLarge`].
-pub(super) fn read(sent: Sent, read: &mut Read) -> Result<Line, Failure> {
-    let Sent { method, mut scheme, host: authority, path, query, fragment } = sent;
-    let method = agreed(read, ":method", method, Code::MalformedRequest)?;
+pub(super) fn read(sent: &Http<'_>, read: &Read<'_>) -> Result<Line, Failure> {
+    let method = agreed(read, ":method", sent.method, Code::MalformedRequest)?;
     if method.is_empty() || method.len() > METHOD_BYTES_MAX || !method.bytes().all(is_token) {
-        return Err(malformed(format!("method `{}` is not a token", shown(&method))));
+        return Err(malformed(format!("method `{}` is not a token", shown(method))));
     }
-    scheme = agreed(read, ":scheme", scheme, Code::MalformedRequest)?;
-    scheme.make_ascii_lowercase();
+    let scheme = agreed(read, ":scheme", sent.scheme, Code::MalformedRequest)?.to_ascii_lowercase();
     if !matches!(scheme.as_str(), "" | "http" | "https") {
         return Err(malformed(format!("scheme `{}` is neither `http` nor `https`", shown(&scheme))));
     }
-    let path_sent = agreed(read, ":path", path, Code::PathRefused)?;
+    let path_sent = agreed(read, ":path", sent.path, Code::PathRefused)?;
     let upgrade = upgrade(read)?;
     // A plain CONNECT names an authority only; its fault is told after that of a path.
-    let authority = agreed(read, ":authority", authority, Code::HostRefused);
+    let authority = agreed(read, ":authority", sent.host, Code::HostRefused);
     let target = if method == "CONNECT" && read.pseudo.get(":protocol").is_none() {
-        connect(&path_sent, authority.as_ref().map_err(Clone::clone)?)?
+        connect(path_sent, authority.as_ref().map_err(Clone::clone)?)?
     } else {
-        target(&path_sent, &query, &fragment)?
+        target(path_sent, sent.query, sent.fragment)?
     };
-    Ok(Line { target, host: host(&authority?, read)?, method, path_sent, scheme, upgrade })
+    let host = host(authority?, read)?;
+    Ok(Line { target, host, method: method.to_owned(), path_sent: path_sent.to_owned(), scheme, upgrade })
 }
 
 /// The one value of a pseudo header and the field beside it; empty if there is neither.
-fn agreed(read: &mut Read, name: &'static str, field: String, code: Code) -> Result<String, Failure> {
-    let Some(bytes) = read.pseudo.take(name) else { return Ok(field) };
-    let text = String::from_utf8(bytes).map_err(|_| Failure::new(code, format!("`{name}` is not UTF-8")))?;
+fn agreed<'a>(read: &Read<'a>, name: &'static str, field: &'a str, code: Code) -> Result<&'a str, Failure> {
+    let Some(bytes) = read.pseudo.get(name) else { return Ok(field) };
+    let text = std::str::from_utf8(bytes).map_err(|_| Failure::new(code, format!("`{name}` is not UTF-8")))?;
     if !field.is_empty() && field != text {
         return Err(malformed(format!("`{name}` and the field beside it disagree")));
     }
@@ -112,7 +101,7 @@ fn path_refused(problem: PathProblem) -> Failure {
 }
 
 /// The authority. A `host` header beside it must mean the same host and port.
-fn host(authority: &str, read: &Read) -> Result<Host, Failure> {
+fn host(authority: &str, read: &Read<'_>) -> Result<Host, Failure> {
     let header = read.headers.single("host").map_err(|problem| Failure::new(Code::HostRefused, problem.to_string()))?;
     let parse = |text: &str| Host::parse(text).map_err(|problem| Failure::new(Code::HostRefused, problem.to_string()));
     match header {
@@ -130,7 +119,7 @@ fn host(authority: &str, read: &Read) -> Result<Host, Failure> {
 
 /// What the connection shall become. `upgrade` counts even without `connection: upgrade`, because a filter may
 /// have dropped that one; `h2c` is an upgrade like any other.
-fn upgrade(read: &Read) -> Result<Option<String>, Failure> {
+fn upgrade(read: &Read<'_>) -> Result<Option<String>, Failure> {
     let protocol = read.pseudo.get(":protocol").map(std::str::from_utf8);
     let protocol = protocol.transpose().map_err(|_| malformed("`:protocol` is not UTF-8".to_owned()))?;
     if protocol.is_some_and(|name| name.is_empty() || !name.bytes().all(is_token)) {

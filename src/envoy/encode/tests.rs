@@ -20,7 +20,7 @@ static EMPTY: std::sync::LazyLock<Option<std::sync::Arc<Snapshot>>> =
     std::sync::LazyLock::new(|| Snapshot::load(&Tree::default(), None).snapshot);
 
 fn call(target: Target, headers: &[(&str, &str)]) -> Call {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+    let headers = headers.iter().copied();
     Call {
         peer: Peer::default(),
         method: "GET".to_owned(),

@@ -1,0 +1,108 @@
+//! What became of a call.
+
+use std::sync::Arc;
+
+use super::memory::Prepared;
+use crate::call::Call;
+use crate::catalog::Protocol;
+use crate::decision::verdict::Effect;
+use crate::decision::{Snapshot, Verdict};
+use crate::failure::Failure;
+use crate::identity::Identity;
+use crate::obligation::metadata::Document;
+use crate::query::{Node, Query, Record};
+use crate::reply::Reply;
+
+/// Everything that became of a call, for the answer, the log and the metrics.
+#[derive(Debug)]
+pub struct Judgement {
+    /// The verdict, or why there is none.
+    pub result: Result<Verdict, Failure>,
+    /// Who called, as far as it was found out.
+    pub identity: Option<Identity>,
+    /// The called service's id, as far as it was found out.
+    pub service: Option<String>,
+    /// What the service speaks.
+    pub protocol: Option<Protocol>,
+    /// What was asked, with the facts that were found, as far as it was found out. Where [`Judgement::reduced`] is
+    /// there, only the names of its entities are left.
+    pub query: Option<Query>,
+    /// What it was judged by.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// In whose language a refusal is put.
+    pub reply: Reply,
+    /// What Picket answers itself; only with [`Verdict::answered`].
+    pub document: Option<Document>,
+    /// What was looked at of the call, where the judgement is remembered and so answers every call that is the same
+    /// in this.
+    pub reduced: Option<Call>,
+    /// What edges prepared, where the judgement is remembered.
+    pub prepared: Prepared,
+    /// Digest of what was asked, as approvals are bound by; where a policy can see an approval and all that was
+    /// asked is known.
+    pub digest: Option<String>,
+}
+
+impl Judgement {
+    /// A judgement about which nothing is known but why it failed.
+    #[must_use]
+    pub fn failed(failure: Failure) -> Self {
+        Self {
+            result: Err(failure),
+            identity: None,
+            service: None,
+            protocol: None,
+            query: None,
+            snapshot: None,
+            reply: Reply::Plain,
+            document: None,
+            reduced: None,
+            prepared: Prepared::default(),
+            digest: None,
+        }
+    }
+
+    /// The same judgement with another result, which holds for one call.
+    #[must_use]
+    pub fn with_result(&self, result: Result<Verdict, Failure>) -> Self {
+        Self {
+            result,
+            identity: self.identity.clone(),
+            service: self.service.clone(),
+            protocol: self.protocol,
+            query: self.query.clone(),
+            snapshot: self.snapshot.clone(),
+            reduced: None,
+            reply: self.reply.clone(),
+            document: None,
+            digest: self.digest.clone(),
+            prepared: Prepared::default(),
+        }
+    }
+
+    /// Whether it says all there is to say about another call: one that asks for the full record does not.
+    pub(super) fn is_repeatable(&self) -> bool {
+        match &self.result {
+            Ok(Verdict { effect: Effect::Allow(mutations), .. }) => !mutations.log_full,
+            Ok(Verdict { effect: Effect::Deny(_) | Effect::Challenge(..), .. }) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// The same of every call that is cut down to `reduced`.
+    #[must_use]
+    pub(super) fn of_many(self, reduced: Call) -> Self {
+        Self { query: self.query.map(names_only), reduced: Some(reduced), ..self }
+    }
+}
+
+/// A query without what is known of its entities, which a remembered judgement has no use for.
+fn names_only(query: Query) -> Query {
+    Query {
+        principal: Node::new(query.principal.uid),
+        resource: Node::new(query.resource.uid),
+        context: Record::new(),
+        bags: Vec::new(),
+        ..query
+    }
+}
