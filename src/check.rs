@@ -106,7 +106,7 @@ impl Checker {
     /// Everything after the identity is as in [`Judge::judge`].
     pub async fn judge_as(&self, caller: Result<Identity, Failure>, call: &Call, deadline: Instant) -> Arc<Judgement> {
         match self.grounds() {
-            Some(grounds) => Arc::new(self.judged(|_, _| caller, call, &grounds, deadline).await.0),
+            Some(grounds) => self.judged(|_, _| caller, call, &grounds, deadline).await.0,
             None => Arc::new(Judgement::failed(not_ready())),
         }
     }
@@ -115,12 +115,21 @@ impl Checker {
         Some(Grounds { snapshot: self.policies.current()?, keys: self.keys.ring() })
     }
 
-    async fn judged(&self, who: impl Who, call: &Call, grounds: &Grounds, deadline: Instant) -> (Judgement, Holds) {
-        let mut judgement = Judgement::failed(not_ready());
-        match self.decided(who, call, grounds, deadline, &mut judgement).await {
-            Ok(Decided { verdict, holds }) => (Judgement { result: Ok(verdict), ..judgement }, holds),
-            Err(failure) => (Judgement { result: Err(failure), ..judgement }, Holds::ForThisCall),
-        }
+    /// Judges a call. The judgement has its final place from the start: it is large, and would be moved often.
+    async fn judged(
+        &self,
+        who: impl Who,
+        call: &Call,
+        grounds: &Grounds,
+        deadline: Instant,
+    ) -> (Arc<Judgement>, Holds) {
+        let mut judgement = Arc::new(Judgement::failed(Failure::new(Code::Internal, "")));
+        // Nobody else has it yet.
+        let Some(known) = Arc::get_mut(&mut judgement) else { return (judgement, Holds::ForThisCall) };
+        let decided = self.decided(who, call, grounds, deadline, known).await;
+        let holds = decided.as_ref().map_or(Holds::ForThisCall, |decided| decided.holds);
+        known.result = decided.map(|decided| decided.verdict);
+        (judgement, holds)
     }
 
     async fn decided(
@@ -163,9 +172,13 @@ impl Checker {
             let about = About { identity, service: &service.id, asked, now: call.received_at };
             self.notes.check(&held.answers, &about, &query.principal.uid)?;
             known.digest = approved::digest(asked, query, &reads);
-            let facts = self.entities.fetch(snapshot, query, &reads, deadline);
-            let approval = self.approvals.find(&service.id, query, &reads, known.digest.as_deref(), deadline);
-            let (facts, approval) = futures_util::future::try_join(facts, approval).await?;
+            let (facts, approval) = if self.entities.are_asked(&reads) || self.approvals.are_asked(&reads) {
+                let facts = self.entities.fetch(snapshot, query, &reads, deadline);
+                let approval = self.approvals.find(&service.id, query, &reads, known.digest.as_deref(), deadline);
+                futures_util::future::try_join(facts, approval).await?
+            } else {
+                (Entities::declared(snapshot, query)?, None)
+            };
             if let Some(approval) = &approval {
                 query.context.insert(SmolStr::new_static("approval"), approval.value.clone());
             }
@@ -232,26 +245,27 @@ impl Checker {
 
     /// Judges the cut-down call, and remembers what holds for every call that is cut down to the same. Where that does
     /// not hold, the call is judged as it came: what was cut off may have a say.
-    async fn judged_once(&self, asked: Asked<'_>, call: &Call, grounds: Grounds, deadline: Instant) -> Arc<Judgement> {
+    async fn judged_once(&self, asked: Asked<'_>, call: &Call, grounds: &Grounds, deadline: Instant) -> Arc<Judgement> {
         let reduced = asked.reduced.call(call.received_at);
         let who = |call: &Call, keys: &KeyRing| self.identify(call, keys);
-        let (judgement, holds) = self.judged(who, &reduced, &grounds, deadline).await;
-        if holds == Holds::ForThisCall || !judgement.is_repeatable() {
+        let (mut judgement, holds) = self.judged(who, &reduced, grounds, deadline).await;
+        let of_many = Arc::get_mut(&mut judgement).filter(|one| holds != Holds::ForThisCall && one.is_repeatable());
+        let Some(of_many) = of_many else {
             if judgement.result.is_ok() {
                 asked.seat.remember(asked.key, Remembered::Momentary);
             } else {
                 asked.seat.skip();
             }
             return self.judged_as_it_came(call, grounds, deadline).await;
-        }
-        let judgement = Arc::new(judgement.of_many(reduced));
+        };
+        of_many.answer_all(reduced);
         asked.seat.remember(asked.key, Remembered::Judgement(Arc::clone(&judgement)));
         judgement
     }
 
-    async fn judged_as_it_came(&self, call: &Call, grounds: Grounds, deadline: Instant) -> Arc<Judgement> {
+    async fn judged_as_it_came(&self, call: &Call, grounds: &Grounds, deadline: Instant) -> Arc<Judgement> {
         let who = |call: &Call, keys: &KeyRing| self.identify(call, keys);
-        Arc::new(self.judged(who, call, &grounds, deadline).await.0)
+        self.judged(who, call, grounds, deadline).await.0
     }
 
     /// Judges the call as it came, whatever is remembered, and has the decision verified.
@@ -259,11 +273,10 @@ impl Checker {
         &self,
         remembered: Option<Remembered>,
         call: &Call,
-        grounds: Grounds,
+        grounds: &Grounds,
         deadline: Instant,
     ) -> Arc<Judgement> {
-        let who = |call: &Call, keys: &KeyRing| self.identify(call, keys);
-        let (judgement, _) = self.judged(who, call, &grounds, deadline).await;
+        let judgement = self.judged_as_it_came(call, grounds, deadline).await;
         if let Some(verifier) = &self.verifier {
             if let Some(Remembered::Judgement(remembered)) = &remembered {
                 verifier.compare(remembered, &judgement);
@@ -272,7 +285,7 @@ impl Checker {
                 verifier.offer(&grounds.snapshot, query);
             }
         }
-        Arc::new(judgement)
+        judgement
     }
 }
 
@@ -285,30 +298,30 @@ impl Judge for Checker {
         let remembered = asked.as_ref().and_then(|asked| asked.seat.recall(&asked.key));
         // What is verified goes round the memory, so that a wrong memory shows as well.
         if self.verifier.as_ref().is_some_and(|verifier| verifier.is_due()) {
-            return Judging::Long(Box::pin(self.judged_anew(remembered, call, grounds, deadline)));
+            return Judging::pending(async move { self.judged_anew(remembered, call, &grounds, deadline).await });
         }
         match (remembered, asked) {
             (Some(Remembered::Judgement(judgement)), Some(asked)) => {
                 asked.seat.hit();
-                Judging::Known(judgement)
+                return Judging::Known(judgement);
             }
             (None, Some(asked)) => {
                 let is_long = asked.is_long;
-                let judgement: Pending<'a> = if asked.seat.is_first_sight(&asked.key) {
-                    Box::pin(self.judged_as_it_came(call, grounds, deadline))
-                } else {
-                    Box::pin(self.judged_once(asked, call, grounds, deadline))
+                let is_first = asked.seat.is_first_sight(&asked.key);
+                let judged = async move {
+                    if is_first {
+                        self.judged_as_it_came(call, &grounds, deadline).await
+                    } else {
+                        self.judged_once(asked, call, &grounds, deadline).await
+                    }
                 };
-                if is_long { Judging::Long(judgement) } else { Judging::Pending(judgement) }
+                return if is_long { Judging::pending(judged) } else { Judging::at_once(judged) };
             }
-            (remembered, asked) => {
-                if let (Some(Remembered::Momentary), Some(asked)) = (remembered, asked) {
-                    asked.seat.skip();
-                }
-                // A token, a body or a source of facts has to be read first.
-                Judging::Long(Box::pin(self.judged_as_it_came(call, grounds, deadline)))
-            }
+            (Some(Remembered::Momentary), Some(asked)) => asked.seat.skip(),
+            (_, None) => {}
         }
+        // A token, a body or a source of facts has to be read first.
+        Judging::pending(async move { self.judged_as_it_came(call, &grounds, deadline).await })
     }
 }
 

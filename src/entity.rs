@@ -207,6 +207,16 @@ impl Entities {
         self.gather(&known, query, reads, deadline).await
     }
 
+    /// What the catalogue and `entities.json` add to a query: everything, where no source [is asked](Self::are_asked).
+    ///
+    /// # Errors
+    /// [`Code::EntitiesUnavailable`]: both give the same attribute.
+    pub fn declared(snapshot: &Snapshot, query: &Query) -> Result<Facts, Failure> {
+        let mut found = declared::facts(snapshot, query);
+        found.retain(|(_, facts)| *facts != Facts::default());
+        if found.is_empty() { Ok(Facts::default()) } else { merge::merge(query, found) }
+    }
+
     /// Statistics of each look-up's cache, by the look-up's name.
     pub fn caches(&self) -> impl Iterator<Item = (&str, &cache::Cache)> {
         self.caches.iter().map(|(name, cache)| (name.as_str(), &**cache))

@@ -89,10 +89,10 @@ impl Judgement {
         }
     }
 
-    /// The same of every call that is cut down to `reduced`.
-    #[must_use]
-    pub(super) fn of_many(self, reduced: Call) -> Self {
-        Self { query: self.query.map(names_only), reduced: Some(reduced), ..self }
+    /// Makes it the judgement of every call that is cut down to `reduced`.
+    pub(super) fn answer_all(&mut self, reduced: Call) {
+        self.query = self.query.take().map(names_only);
+        self.reduced = Some(reduced);
     }
 }
 

@@ -3,7 +3,10 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+
 use super::Judgement;
+use crate::failure::{Code, Failure};
 
 /// A judgement to be waited for.
 pub type Pending<'a> = Pin<Box<dyn Future<Output = Arc<Judgement>> + Send + 'a>>;
@@ -12,10 +15,8 @@ pub type Pending<'a> = Pin<Box<dyn Future<Output = Arc<Judgement>> + Send + 'a>>
 pub enum Judging<'a> {
     /// It is known already.
     Known(Arc<Judgement>),
-    /// It has to be made, which takes little more than finding out did.
-    Pending(Pending<'a>),
     /// It has to be made, which may take long: nobody should wait behind it.
-    Long(Pending<'a>),
+    Pending(Pending<'a>),
 }
 
 impl std::fmt::Debug for Judging<'_> {
@@ -23,17 +24,27 @@ impl std::fmt::Debug for Judging<'_> {
         match self {
             Self::Known(judgement) => f.debug_tuple("Known").field(judgement).finish(),
             Self::Pending(_) => f.write_str("Pending"),
-            Self::Long(_) => f.write_str("Long"),
         }
     }
 }
 
-impl Judging<'_> {
+impl<'a> Judging<'a> {
+    /// One that has to be waited for, or takes long.
+    pub(super) fn pending(judged: impl Future<Output = Arc<Judgement>> + Send + 'a) -> Self {
+        Self::Pending(Box::pin(judged))
+    }
+
+    /// One for which nothing has to be waited for.
+    pub(super) fn at_once(judged: impl Future<Output = Arc<Judgement>>) -> Self {
+        let waits = || Arc::new(Judgement::failed(Failure::new(Code::Internal, "a judgement waits that must not")));
+        Self::Known(Box::pin(judged).now_or_never().unwrap_or_else(waits))
+    }
+
     /// Waits for it.
     pub async fn done(self) -> Arc<Judgement> {
         match self {
             Self::Known(judgement) => judgement,
-            Self::Pending(pending) | Self::Long(pending) => pending.await,
+            Self::Pending(pending) => pending.await,
         }
     }
 }

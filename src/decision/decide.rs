@@ -70,7 +70,7 @@ pub fn decided(snapshot: &Snapshot, query: &mut Query, facts: &Facts) -> Result<
     }
     snapshot.engine().stats().candidates.observe(candidates);
     // Of its own policies where the namespace has some, else of the mesh's.
-    units.last().inspect(|unit| unit.met(candidates));
+    units.last().inspect(|unit| unit.crowd.met(candidates));
     let verdict = Verdict { effect, determining, errors: enforced.findings.errors(), would_be };
     let holds = if lasts { Holds::ForItsWords } else { Holds::ForThisCall };
     Ok(Decided { verdict, holds })
@@ -114,7 +114,7 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn entry(&self, id: &str) -> Option<&Entry> {
-        self.units.iter().find_map(|unit| unit.entries.get(id)).map(AsRef::as_ref)
+        self.units.iter().find_map(|unit| unit.entry(id)).map(AsRef::as_ref)
     }
 
     fn entries<'s>(&'s self, ids: &'s BTreeSet<String>) -> impl Iterator<Item = &'s Entry> {

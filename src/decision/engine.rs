@@ -4,6 +4,7 @@
 //! to what they can reach; answer from memory if that was asked before, else let Cedar evaluate.
 
 pub mod candidates;
+mod shapes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,6 +24,7 @@ use crate::obligation::template::{Root, Template, Variable};
 use crate::query::Query;
 use crate::sighted::Sighted;
 use candidates::Candidates;
+use shapes::Shapes;
 
 /// Most bytes of prepared sets of policies that are kept, approximately: some 20,000 sets of a few policies.
 const PLAN_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -43,6 +45,7 @@ const KEY_BYTES_MAX: usize = 4096;
 pub struct Engine {
     plans: Cache<Box<[u32]>, Arc<Plan>>,
     decisions: Cache<Box<[u8]>, Arc<Findings>>,
+    shapes: Shapes,
     sighted: Sighted,
     is_eager: AtomicBool,
     stats: Stats,
@@ -82,7 +85,7 @@ struct Plan {
     policies: Vec<Prepared>,
     /// What is found in every call, where scopes and confinement say all.
     settled: Option<Arc<Findings>>,
-    shape: Shape,
+    shape: Arc<Shape>,
     /// Which policies of which versions these are: how keys of its decisions begin.
     identity: Box<[u8]>,
     remembered: Remembered,
@@ -114,6 +117,7 @@ impl Default for Engine {
         Self {
             plans: plans.max_capacity(PLAN_BYTES_MAX as u64).build(),
             decisions: Cache::builder().weigher(weight).max_capacity(DECISION_BYTES_MAX).build(),
+            shapes: Shapes::default(),
             sighted: Sighted::default(),
             is_eager: AtomicBool::new(false),
             stats: Stats::default(),
@@ -216,7 +220,7 @@ impl Engine {
             return plan;
         }
         self.stats.plan_misses.fetch_add(1, Ordering::Relaxed);
-        let plan = Arc::new(Plan::new(units, lists));
+        let plan = Arc::new(Plan::new(units, lists, &self.shapes));
         self.plans.insert(key.into_boxed_slice(), Arc::clone(&plan));
         plan
     }
@@ -288,7 +292,7 @@ fn halves(number: u64) -> [u32; 2] {
 }
 
 impl Plan {
-    fn new(units: &[Arc<Unit>], lists: &[(u32, Vec<u32>)]) -> Self {
+    fn new(units: &[Arc<Unit>], lists: &[(u32, Vec<u32>)], shapes: &Shapes) -> Self {
         let indexes: Vec<(u32, &Index)> = units
             .iter()
             .zip(0_u32..)
@@ -305,7 +309,7 @@ impl Plan {
         let mut plan = Self {
             policies: Vec::new(),
             settled: None,
-            shape: Shape::default(),
+            shape: Arc::default(),
             identity: identity(units, lists),
             remembered: Remembered::Yes,
             lasts: true,
@@ -322,7 +326,7 @@ impl Plan {
             plan.remembered = Remembered::No;
         }
         plan.settled = evaluate::settled(&plan.policies).map(Arc::new);
-        plan.shape = Shape::new(&reach);
+        plan.shape = shapes.of(reach);
         plan
     }
 

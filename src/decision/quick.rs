@@ -3,11 +3,14 @@
 //! The standard one defends a map whose keys an attacker chooses. Here whoever writes policies chooses them, and a
 //! call can at worst ask for a key that is not there. It was a fifth of a decision.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A map that calls only ask.
 pub(super) type Map<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
+
+/// A set that calls only ask.
+pub(super) type Set<K> = HashSet<K, BuildHasherDefault<Quick>>;
 
 /// Multiplies word by word.
 #[derive(Debug, Default, Clone, Copy)]

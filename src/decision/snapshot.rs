@@ -177,9 +177,9 @@ impl Snapshot {
     #[must_use]
     pub fn is_crowded(&self, namespace: &str) -> bool {
         match self.namespace(namespace) {
-            Some(Namespace::Loaded(unit)) => unit.is_crowded(),
+            Some(Namespace::Loaded(unit)) => unit.crowd.was_met(),
             Some(Namespace::Invalid) => false,
-            None => self.mesh().is_crowded(),
+            None => self.mesh().crowd.was_met(),
         }
     }
 

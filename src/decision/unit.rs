@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet, pst};
@@ -24,9 +24,13 @@ use crate::courtesy::let_others_run;
 use crate::obligation::permit;
 use crate::problem::Problem;
 use crate::query::{Node, Reads, Uid};
+use by_id::ById;
+use crowd::Crowd;
 use shared::Shared;
 use written::Written;
 
+mod by_id;
+mod crowd;
 mod shared;
 mod written;
 
@@ -39,9 +43,6 @@ pub const OPERATORS_MAX: usize = 256;
 /// Stack of threads that read policies, in bytes: enough for the longest and deepest that is accepted, in a debug build
 /// too (27 KiB a level; 5 KiB in a release build, rustc 1.95).
 pub const STACK_BYTES: usize = 16 * 1024 * 1024;
-
-/// More candidates of one query than this take longer than all else that is done for a call.
-const CROWD: usize = 24;
 
 /// Name of the mesh's unit.
 pub const MESH: &str = "mesh";
@@ -113,8 +114,10 @@ pub struct Unit {
     pub generation: u64,
     /// The namespace that all of its policies are confined to.
     home: Option<Uid>,
-    /// [`Unit::is_crowded`].
-    is_crowded: AtomicBool,
+    /// Every policy again, for whom a call waits.
+    by_id: ById,
+    /// Whether calls that it judges may take long.
+    pub(super) crowd: Crowd,
     indexes: [[Index; 2]; 2],
     plain: [[OnceLock<PolicySet>; 2]; 2],
 }
@@ -189,16 +192,10 @@ impl Unit {
         Ok([plain(permits, permit_index)?, plain(forbids, forbid_index)?])
     }
 
-    /// Takes note that a query which this unit judges had so many candidates.
-    pub(super) fn met(&self, candidates: usize) {
-        if candidates > CROWD && !self.is_crowded() {
-            self.is_crowded.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether a query that this unit judges was ever met by so many policies that others should not wait behind one.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.is_crowded.load(Ordering::Relaxed)
+    /// The policy with this id.
+    #[must_use]
+    pub fn entry(&self, id: &str) -> Option<&Arc<Entry>> {
+        self.by_id.get(id)
     }
 
     fn build_indexes(&mut self, types: &Types) {
@@ -210,6 +207,7 @@ impl Unit {
         };
         let both = |mode| [of(mode, Effect::Permit), of(mode, Effect::Forbid)];
         self.indexes = [both(Mode::Enforce), both(Mode::Shadow)];
+        self.by_id = self.entries.values().cloned().collect();
     }
 
     fn take(

@@ -240,14 +240,10 @@ impl Authz {
         let failed = |failure| Arc::new(Judgement::failed(failure));
         let pending = match self.caught(|| self.judge.judge(call, deadline)) {
             Ok(Judging::Known(judgement)) => return judgement,
-            Ok(Judging::Pending(pending)) => pending,
-            Ok(Judging::Long(pending)) => {
-                leave_turn().await;
-                pending
-            }
+            Ok(Judging::Pending(pending)) => AssertUnwindSafe(pending).catch_unwind(),
             Err(failure) => return failed(failure),
         };
-        let pending = AssertUnwindSafe(pending).catch_unwind();
+        leave_turn().await;
         match tokio::time::timeout_at(deadline, pending).await {
             Ok(Ok(judgement)) => judgement,
             Ok(Err(panic)) => failed(self.panicked(panic.as_ref())),

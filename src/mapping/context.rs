@@ -2,7 +2,7 @@
 
 use smol_str::{SmolStr, ToSmolStr};
 
-use crate::call::headers::{HeaderProblem, folded, is_credential};
+use crate::call::headers::{HeaderProblem, is_credential};
 use crate::call::{Body, Call, Target};
 use crate::failure::{Code, Failure};
 use crate::query::{Keys, Node, Reads, Record, Uid, Value, record};
@@ -133,8 +133,7 @@ fn is_same(one: &str, other: &str) -> bool {
 
 /// A header of the call that servers which read `_` as `-` take for `name`, though it is spelt otherwise.
 fn other_spelling<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
-    let may_fold = |sent: &str| sent != name && (sent.contains('_') || name.contains('_'));
-    call.headers.iter().map(|(sent, _)| sent).find(|sent| may_fold(sent) && folded(sent) == folded(name))
+    call.headers.iter().map(|(sent, _)| sent).find(|sent| *sent != name && is_same(sent, name))
 }
 
 /// The query's keys that a policy judging this call can read.

@@ -1,4 +1,4 @@
-//! Which judgements are known, soon there or long in coming.
+//! Which judgements are there at once, and which are waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +18,14 @@ fn pace(runtime: &Runtime, checker: &Checker, check: &Check) -> &'static str {
     let judging = checker.judge(&call, tokio::time::Instant::now() + Duration::from_secs(30));
     let pace = match &judging {
         Judging::Known(_) => "known",
-        Judging::Pending(_) => "soon",
-        Judging::Long(_) => "long",
+        Judging::Pending(_) => "pending",
     };
     assert!(runtime.block_on(judging.done()).result.is_ok());
     pace
 }
 
 #[test]
-fn judging_is_long_where_many_policies_were_seen_to_speak_of_one_call_or_more_is_to_be_read() {
+fn judging_is_waited_for_where_many_policies_were_seen_to_speak_of_one_call_or_more_is_to_be_read() {
     let runtime = Runtime::new().unwrap();
     let crowd: String = (0..30).map(|n| PERMIT_ALL.replace("all", &format!("p{n}"))).collect();
     let files = [("namespaces/shop/a.cedar", crowd.as_str()), ("namespaces/pay/a.cedar", PERMIT_ALL)];
@@ -35,8 +34,8 @@ fn judging_is_long_where_many_policies_were_seen_to_speak_of_one_call_or_more_is
     let checker = checker(&twins.store, &Profile::default(), Some(Seat::in_memory(&memory)));
     let to = |service: &str, path: &str| check("GET", path).service(service).by(FRONTEND);
     let asked = |service, path| pace(&runtime, &checker, &to(service, path));
-    assert_eq!(asked("shop/orders", "/1"), "soon", "nobody can know yet");
-    assert_eq!(asked("shop/orders", "/2"), "long");
-    assert_eq!([asked("pay/billing", "/1"), asked("pay/billing", "/2")], ["soon", "soon"], "another namespace");
-    assert_eq!([asked("shop/orders", "/1"), asked("shop/orders", "/1")], ["long", "known"]);
+    assert_eq!(asked("shop/orders", "/1"), "known", "nobody can know yet");
+    assert_eq!(asked("shop/orders", "/2"), "pending");
+    assert_eq!([asked("pay/billing", "/1"), asked("pay/billing", "/2")], ["known", "known"], "another namespace");
+    assert_eq!([asked("shop/orders", "/1"), asked("shop/orders", "/1")], ["pending", "known"]);
 }
