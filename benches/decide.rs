@@ -38,9 +38,6 @@ type Part = (&'static str, fn(usize));
 const ROUNDS: usize = 41;
 /// Decisions of one round.
 const BATCH: usize = 200;
-/// Decisions of one round where queries are large: a server decides a query that it has just built. Two hundred with a thousand
-/// groups each are more than caches hold, so each would be fetched from memory while it is decided.
-const FEW: usize = 10;
 
 /// Decides every query, which stays as it is: there are no facts to add.
 #[inline(never)]
@@ -80,10 +77,10 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Median misses and hits of each set in nanoseconds; the sets take turns.
-fn measure(sets: &[Set], batch: usize, rounds: usize) -> Vec<(f64, f64)> {
+fn measure(sets: &[Set], batch: usize) -> Vec<(f64, f64)> {
     let mut times = vec![(Vec::new(), Vec::new()); sets.len()];
     sets.iter().for_each(warm);
-    for round in 0..rounds {
+    for round in 0..ROUNDS {
         for (set, (misses, hits)) in sets.iter().zip(&mut times) {
             misses.push(timed(&set.snapshot, &mut new(set, batch, round)));
             hits.push(timed(&set.snapshot, &mut known(set, batch)));
@@ -118,8 +115,8 @@ fn loaded(shape: Shape, policies: usize, namespaces: usize) -> Set {
 }
 
 /// Measures sets together; ratios are to the first.
-fn compare(part: &str, sets: &[Set], batch: usize, rounds: usize) -> Vec<(f64, f64)> {
-    let figures = measure(sets, batch, rounds);
+fn compare(part: &str, sets: &[Set], batch: usize) -> Vec<(f64, f64)> {
+    let figures = measure(sets, batch);
     let (miss_base, hit_base) = figures[0];
     for (set, (miss, hit)) in sets.iter().zip(&figures) {
         row(
@@ -137,13 +134,13 @@ fn flat(most: usize) {
     let spread = [(1_000, 10), (1_000, 100), (10_000, 1_000), (100_000, 1_000)];
     let wanted = sizes.into_iter().chain(spread).filter(|(policies, _)| *policies <= most);
     let sets: Vec<Set> = wanted.map(|(policies, namespaces)| loaded(Shape::Scope, policies, namespaces)).collect();
-    compare("flat", &sets, BATCH, ROUNDS);
+    compare("flat", &sets, BATCH);
 }
 
 fn against_plain(most: usize) {
     for policies in [1, 10, 100, 1_000, 10_000].into_iter().filter(|policies| *policies <= most) {
         let set = [loaded(Shape::Scope, policies, 1)];
-        let (miss, hit) = measure(&set, BATCH, ROUNDS)[0];
+        let (miss, hit) = measure(&set, BATCH)[0];
         let plain = plain(&set[0]);
         row(
             "plain",
@@ -162,7 +159,7 @@ fn shapes(most: usize) {
     ] {
         let sizes = sizes.iter().filter(|policies| **policies <= most);
         let sets: Vec<Set> = sizes.map(|policies| loaded(shape, *policies, 1)).collect();
-        let figures = compare("shapes", &sets, batch, ROUNDS);
+        let figures = compare("shapes", &sets, batch);
         if shape == Shape::When {
             for (set, (miss, _)) in sets.iter().zip(figures) {
                 let plain = plain(set);
@@ -176,9 +173,7 @@ fn shapes(most: usize) {
 fn deep(most: usize) {
     let policies = 10_000.min(most);
     for (base, shape) in [(Shape::Scope, Shape::Deep), (Shape::OneGroup, Shape::ManyGroups)] {
-        let sets = [loaded(base, policies, 1), loaded(shape, policies, 1)];
-        compare("deep", &sets, FEW, 10 * ROUNDS);
-        compare("deep-cold", &sets, BATCH, ROUNDS);
+        compare("deep", &[loaded(base, policies, 1), loaded(shape, policies, 1)], BATCH);
     }
 }
 
