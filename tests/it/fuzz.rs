@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::Peer;
 use mutate::{Mutator, Random};
 use picket::envoy::decode;
 use prost::Message as _;
@@ -50,6 +51,11 @@ fn corpus() -> Vec<Vec<u8>> {
         std::fs::read_dir(root("tests/fuzz/corpus")).unwrap().map(|entry| entry.unwrap().path()).collect();
     found.sort();
     corpus.extend(found.iter().map(|path| std::fs::read(path).unwrap()));
+    // What the recorded ones lack: both ends, each with a name of its own.
+    let mut ends = crate::harness::orders();
+    ends.attributes().destination =
+        Some(Peer { principal: "spiffe://cluster.local/ns/shop/sa/orders".to_owned(), ..Peer::default() });
+    corpus.push(ends.0.encode_to_vec());
     corpus
 }
 
