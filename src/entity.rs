@@ -212,8 +212,7 @@ impl Entities {
     /// # Errors
     /// [`Code::EntitiesUnavailable`]: both give the same attribute.
     pub fn declared(snapshot: &Snapshot, query: &Query) -> Result<Facts, Failure> {
-        let mut found = declared::facts(snapshot, query);
-        found.retain(|(_, facts)| *facts != Facts::default());
+        let found = said(snapshot, query);
         if found.is_empty() { Ok(Facts::default()) } else { merge::merge(query, found) }
     }
 
@@ -229,8 +228,7 @@ impl Entities {
         reads: &Reads,
         deadline: Instant,
     ) -> Result<Facts, Failure> {
-        let mut found = declared::facts(&**known, query);
-        found.retain(|(_, facts)| *facts != Facts::default());
+        let mut found = said(&**known, query);
         if found.is_empty() && self.sources.is_empty() {
             return Ok(Facts::default());
         }
@@ -254,6 +252,13 @@ impl Fills {
             Self::Call { attribute } => format!("`context.env.facts.{attribute}`"),
         }
     }
+}
+
+/// What is declared about a query, by the sources that say anything of it.
+fn said<'a>(known: &dyn Knowledge, query: &Query) -> Vec<(&'a str, Facts)> {
+    let mut found = declared::facts(known, query);
+    found.retain(|(_, facts)| *facts != Facts::default());
+    found
 }
 
 fn unavailable(detail: impl Into<String>) -> Failure {

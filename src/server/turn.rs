@@ -86,8 +86,8 @@ impl Turns {
                 (Poll::Ready(ended), _) => return Poll::Ready(ended),
                 (Poll::Pending, _) => {}
             }
-            let work = std::mem::take(&mut *locked(&self.calls.0));
-            self.open.extend(work.into_iter().map(|work| Open { work: Some(work), turn: Arc::clone(&self.turn) }));
+            let open = |work| Open { work: Some(work), turn: Arc::clone(&self.turn) };
+            self.open.extend(locked(&self.calls.0).drain(..).map(open));
             if !self.has_answered(cx) {
                 return Poll::Pending;
             }
