@@ -69,6 +69,9 @@ pub(crate) fn in_turn<T>(part: impl FnOnce() -> T) -> (T, Went) {
 }
 
 /// Waits for a task of its own, if this runs within a turn. For work that others should not wait for.
+///
+/// It wakes nobody: the turn's owner polls all of the work again elsewhere. So it is to be awaited itself, not beside other
+/// futures in something that polls only those which were woken.
 pub(crate) async fn leave_turn() {
     let leave = || match WITHIN.get() {
         None => Poll::Ready(()),

@@ -48,3 +48,19 @@ impl<'a> Judging<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_though_nothing_has_to_is_a_failure_and_no_allow() {
+        let known = |judging: Judging<'_>| match judging {
+            Judging::Known(judgement) => judgement.result.as_ref().unwrap_err().code,
+            Judging::Pending(_) => panic!("it waits"),
+        };
+        assert_eq!(known(Judging::at_once(std::future::pending())), Code::Internal);
+        let ready = Arc::new(Judgement::failed(Failure::new(Code::NotReady, "")));
+        assert_eq!(known(Judging::at_once(std::future::ready(ready))), Code::NotReady);
+    }
+}
