@@ -220,7 +220,7 @@ impl Bench {
             Ok(call) => (self.judgement(given, &call, now).await?, Some(call)),
         };
         let answer = encode::answer(judgement, Uuid::now_v7(), call.as_ref(), outline.caller);
-        let response = json::check_response(&answer.response);
+        let response = json::check_response(&answer.response().map_err(|error| chain(&error))?);
         Ok(Judged { answer, response, call, profile: self.profile(given) })
     }
 

@@ -18,6 +18,7 @@ use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, OkHttpResponse};
 use envoy_types::pb::google::rpc;
+use prost::{DecodeError, Message as _};
 use uuid::Uuid;
 
 use super::decode::Caller;
@@ -36,6 +37,12 @@ const PERMISSION_DENIED: i32 = 7;
 const UNAVAILABLE: i32 = 14;
 const UNAUTHENTICATED: i32 = 16;
 
+/// Numbers of the fields `status` and `dynamic_metadata` in a `CheckResponse`.
+const STATUS_TAG: u32 = 1;
+const METADATA_TAG: u32 = 4;
+/// Room for most answers.
+const ANSWER_BYTES: usize = 768;
+
 /// An answer, and what it says.
 #[derive(Debug)]
 pub struct Answer {
@@ -43,10 +50,20 @@ pub struct Answer {
     pub decision_id: Uuid,
     /// What really became of the call: an allow that Envoy could not carry out is a denial here.
     pub judgement: Arc<Judgement>,
-    /// What goes back to Envoy.
-    pub response: CheckResponse,
+    /// What goes back to Envoy: the bytes of a `CheckResponse`.
+    pub bytes: Vec<u8>,
     /// HTTP status the caller gets; 200 for an allow, and for refusals in a form that has it.
     pub status: u16,
+}
+
+impl Answer {
+    /// What goes back to Envoy, as a message.
+    ///
+    /// # Errors
+    /// Where the bytes are none, which is a defect.
+    pub fn response(&self) -> Result<CheckResponse, DecodeError> {
+        CheckResponse::decode(self.bytes.as_slice())
+    }
 }
 
 /// Writes the answer to a call.
@@ -59,8 +76,8 @@ pub fn answer(judgement: Arc<Judgement>, decision_id: Uuid, call: Option<&Call>,
     let sendable = ok_response(&judgement, judgement.reduced.as_ref().or(call));
     let judgement = match sendable {
         Ok(Some(ok)) => {
-            let response = response(OK, HttpResponse::OkResponse(ok), &judgement, decision_id);
-            return Answer { decision_id, judgement, response, status: 200 };
+            let bytes = bytes(OK, &HttpResponse::OkResponse(ok), &judgement, decision_id);
+            return Answer { decision_id, judgement, bytes, status: 200 };
         }
         Ok(None) => judgement,
         Err(Unsendable::Failure(failure)) => Arc::new(judgement.with_result(Err(failure))),
@@ -70,8 +87,8 @@ pub fn answer(judgement: Arc<Judgement>, decision_id: Uuid, call: Option<&Call>,
     // The code is the refusal's own, never that of its form: a form may have status 200.
     let code = rpc_code(refusal.status_for(caller));
     let denied::Written { status, response: denied } = denied::denied(&judgement, decision_id, &refusal, caller);
-    let response = response(code, HttpResponse::DeniedResponse(denied), &judgement, decision_id);
-    Answer { decision_id, judgement, response, status }
+    let bytes = bytes(code, &HttpResponse::DeniedResponse(denied), &judgement, decision_id);
+    Answer { decision_id, judgement, bytes, status }
 }
 
 /// The same verdict as a denial, because its obligations cannot be carried out.
@@ -94,12 +111,15 @@ pub fn deferrable(judgement: &Judgement) -> Option<Code> {
     }
 }
 
-fn response(code: i32, http: HttpResponse, judgement: &Judgement, decision_id: Uuid) -> CheckResponse {
-    CheckResponse {
-        status: Some(rpc::Status { code, message: String::new(), details: Vec::new() }),
-        dynamic_metadata: Some(metadata::of(judgement, decision_id)),
-        http_response: Some(http),
-    }
+/// The bytes of a `CheckResponse`. The metadata is written as it is found: as a message it would be a map of a dozen
+/// texts, made for every call only to be written.
+fn bytes(code: i32, http: &HttpResponse, judgement: &Judgement, decision_id: Uuid) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(ANSWER_BYTES);
+    let status = rpc::Status { code, message: String::new(), details: Vec::new() };
+    prost::encoding::message::encode(STATUS_TAG, &status, &mut bytes);
+    http.encode(&mut bytes);
+    metadata::write(METADATA_TAG, judgement, decision_id, &mut bytes);
+    bytes
 }
 
 /// Why an allow cannot be sent.

@@ -24,7 +24,7 @@ pub struct Reply(Content);
 #[derive(Debug)]
 enum Content {
     /// Written for this call.
-    Message(Box<CheckResponse>),
+    Own(Vec<u8>),
     /// Written once for every call with this judgement; only the id is this call's.
     Prepared { judgement: Arc<Judgement>, caller: Caller, decision_id: Uuid },
 }
@@ -52,14 +52,14 @@ impl Sent {
         if !answers_many || !Arc::ptr_eq(&answer.judgement, &judgement) {
             return Self::of(answer);
         }
-        caller.pick(&judgement.prepared.answers).get_or_init(|| write(&answer));
+        caller.pick(&judgement.prepared.answers).get_or_init(|| written(&answer));
         Self::prepared(judgement, decision_id, caller, answer.status)
     }
 
     /// An answer of one call.
     pub fn of(answer: Answer) -> Self {
-        let Answer { judgement, response, status, .. } = answer;
-        Self { reply: Reply(Content::Message(Box::new(response))), judgement, status }
+        let Answer { judgement, bytes, status, .. } = answer;
+        Self { reply: Reply(Content::Own(bytes)), judgement, status }
     }
 
     fn prepared(judgement: Arc<Judgement>, decision_id: Uuid, caller: Caller, status: u16) -> Self {
@@ -68,10 +68,9 @@ impl Sent {
     }
 }
 
-/// Puts an answer into bytes and finds its id in them. The id is random and newer than the call, so nothing else can
-/// hold it by intent.
-fn write(answer: &Answer) -> Written {
-    let bytes = answer.response.encode_to_vec().into_boxed_slice();
+/// Finds an answer's id in its bytes. The id is random and newer than the call, so nothing else can hold it by intent.
+fn written(answer: &Answer) -> Written {
+    let bytes = answer.bytes.clone().into_boxed_slice();
     let mut text = Uuid::encode_buffer();
     let id = answer.decision_id.as_hyphenated().encode_lower(&mut text).as_bytes();
     let places = bytes.windows(id.len()).enumerate();
@@ -86,7 +85,13 @@ impl Reply {
     /// Where there is no room, or no answer: an empty one would be an allow.
     pub fn write(&self, out: &mut impl BufMut) -> Result<(), Status> {
         match &self.0 {
-            Content::Message(response) => response.encode(out).map_err(|_| Status::internal("the answer does not fit")),
+            Content::Own(bytes) if bytes.len() > out.remaining_mut() => {
+                Err(Status::internal("the answer does not fit"))
+            }
+            Content::Own(bytes) => {
+                out.put_slice(bytes);
+                Ok(())
+            }
             Content::Prepared { judgement, caller, decision_id } => {
                 let written = caller.pick(&judgement.prepared.answers).get();
                 let written = written.ok_or_else(|| Status::internal("the answer was not prepared"))?;
@@ -100,14 +105,9 @@ impl Reply {
     /// # Errors
     /// As [`Reply::write`].
     pub fn into_response(self) -> Result<CheckResponse, Status> {
-        match self.0 {
-            Content::Message(response) => Ok(*response),
-            Content::Prepared { .. } => {
-                let mut bytes = Vec::with_capacity(1024);
-                self.write(&mut bytes)?;
-                CheckResponse::decode(bytes.as_slice()).map_err(|_| Status::internal("the answer was prepared badly"))
-            }
-        }
+        let mut bytes = Vec::with_capacity(1024);
+        self.write(&mut bytes)?;
+        CheckResponse::decode(bytes.as_slice()).map_err(|_| Status::internal("the answer was written badly"))
     }
 }
 

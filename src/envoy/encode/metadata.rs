@@ -2,14 +2,28 @@
 //!
 //! Envoy stores it as `envoy.filters.http.ext_authz`, for denials as well.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use envoy_types::pb::google::protobuf::value::Kind;
-use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 use uuid::Uuid;
 
 use crate::check::Judgement;
 use crate::decision::verdict::{Decision, Effect};
+
+/// Numbers of fields: in an entry of `google.protobuf.Struct`, in a `Value`, and of what structs and lists repeat.
+const KEY: u32 = 1;
+const VALUE: u32 = 2;
+const TEXT: u32 = 3;
+const STRUCT: u32 = 5;
+const LIST: u32 = 6;
+const REPEATED: u32 = 1;
+
+/// One thing that is told.
+enum Told<'a> {
+    Text(&'a str),
+    Texts(&'a [String]),
+    Fields([Option<(&'a str, &'a str)>; 2]),
+}
 
 /// Our own keys, and the one that Envoy adds. `@metadata` may not use them: a log reader could not tell who speaks.
 const RESERVED: [&str; 7] =
@@ -23,46 +37,108 @@ pub(super) fn check(metadata: &BTreeMap<String, String>) -> Result<(), String> {
     }
 }
 
-/// What is told about a decision.
-pub(super) fn of(judgement: &Judgement, decision_id: Uuid) -> Struct {
-    let mut fields = HashMap::with_capacity(8);
-    let mut policies = Vec::new();
+/// Appends what is told about a decision, as the field `tag` that is a `google.protobuf.Struct`.
+pub(super) fn write(tag: u32, judgement: &Judgement, decision_id: Uuid, out: &mut Vec<u8>) {
+    let mut id = Uuid::encode_buffer();
+    let id = decision_id.as_hyphenated().encode_lower(&mut id);
+    let told = told(judgement, id);
+    begin(tag, told.iter().map(|(key, value)| field(entry(key, value.size()))).sum(), out);
+    for (key, value) in &told {
+        begin_entry(key, value.size(), out);
+        value.put(out);
+    }
+}
+
+fn told<'a>(judgement: &'a Judgement, decision_id: &'a str) -> Vec<(&'a str, Told<'a>)> {
+    let mut told = Vec::with_capacity(8);
+    let mut policies = &[][..];
     let (decision, reason) = match &judgement.result {
         Ok(verdict) => {
-            policies = verdict.determining.iter().map(|id| text(id.as_str())).collect();
+            policies = verdict.determining.as_slice();
             if let Effect::Allow(mutations) = &verdict.effect {
-                let own = mutations.metadata.iter();
-                fields.extend(own.map(|(key, value)| (key.clone(), text(value.as_str()))));
+                told.extend(mutations.metadata.iter().map(|(key, value)| (key.as_str(), Told::Text(value))));
             }
             (verdict.decision(), verdict.reason().as_str())
         }
         Err(failure) => (Decision::Error, failure.code.as_str()),
     };
-    let mut put = |key: &str, value: Value| fields.insert(key.to_owned(), value);
-    put("decision_id", text(decision_id.to_string()));
-    put("decision", text(decision.as_str()));
-    put("reason", text(reason));
-    put("policies", of_kind(Kind::ListValue(ListValue { values: policies })));
-    put("digests", of_kind(Kind::StructValue(Struct { fields: digests(judgement) })));
-    if let Some(service) = &judgement.service {
-        put("service", text(service.as_str()));
-    }
-    Struct { fields }
-}
-
-fn text(text: impl Into<String>) -> Value {
-    of_kind(Kind::StringValue(text.into()))
-}
-
-fn of_kind(kind: Kind) -> Value {
-    Value { kind: Some(kind) }
+    told.extend([
+        ("decision_id", Told::Text(decision_id)),
+        ("decision", Told::Text(decision.as_str())),
+        ("reason", Told::Text(reason)),
+        ("policies", Told::Texts(policies)),
+        ("digests", Told::Fields(digests(judgement))),
+    ]);
+    told.extend(judgement.service.as_deref().map(|service| ("service", Told::Text(service))));
+    told
 }
 
 /// Digests of the units that judge the call: the mesh's and the called namespace's.
-fn digests(judgement: &Judgement) -> HashMap<String, Value> {
-    let Some(snapshot) = &judgement.snapshot else { return HashMap::new() };
+fn digests(judgement: &Judgement) -> [Option<(&str, &str)>; 2] {
+    let Some(snapshot) = &judgement.snapshot else { return [None; 2] };
     let namespace = judgement.service.as_deref().and_then(|service| service.split_once('/')).map(|(ns, _)| ns);
-    let units = std::iter::once("mesh").chain(namespace);
-    let digest = |unit: &str| snapshot.digests().get(unit).map(|hex| (unit.to_owned(), text(hex.as_str())));
-    units.filter_map(digest).collect()
+    let digest = |unit| snapshot.digests().get(unit).map(|hex| (unit, hex.as_str()));
+    // No namespace is called `mesh`: the name is the platform's.
+    [digest("mesh"), namespace.and_then(digest)]
+}
+
+impl Told<'_> {
+    /// How many bytes it takes as a `google.protobuf.Value`.
+    fn size(&self) -> usize {
+        field(match self {
+            Self::Text(text) => text.len(),
+            Self::Texts(texts) => texts.iter().map(|text| field(field(text.len()))).sum(),
+            Self::Fields(fields) => {
+                fields.iter().flatten().map(|(key, text)| field(entry(key, field(text.len())))).sum()
+            }
+        })
+    }
+
+    /// Appends it as a `google.protobuf.Value`.
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => put(TEXT, text, out),
+            Self::Texts(texts) => {
+                begin(LIST, texts.iter().map(|text| field(field(text.len()))).sum(), out);
+                for text in *texts {
+                    begin(REPEATED, field(text.len()), out);
+                    put(TEXT, text, out);
+                }
+            }
+            Self::Fields(fields) => {
+                let fields = || fields.iter().flatten();
+                begin(STRUCT, fields().map(|(key, text)| field(entry(key, field(text.len())))).sum(), out);
+                for (key, text) in fields() {
+                    begin_entry(key, field(text.len()), out);
+                    put(TEXT, text, out);
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of a field that holds so many; all numbers of fields here take one.
+fn field(bytes: usize) -> usize {
+    1 + encoded_len_varint(bytes as u64) + bytes
+}
+
+/// Bytes of an entry whose value takes so many.
+fn entry(key: &str, value: usize) -> usize {
+    field(key.len()) + field(value)
+}
+
+fn begin_entry(key: &str, value: usize, out: &mut Vec<u8>) {
+    begin(REPEATED, entry(key, value), out);
+    put(KEY, key, out);
+    begin(VALUE, value, out);
+}
+
+fn begin(tag: u32, bytes: usize, out: &mut Vec<u8>) {
+    encode_key(tag, WireType::LengthDelimited, out);
+    encode_varint(bytes as u64, out);
+}
+
+fn put(tag: u32, text: &str, out: &mut Vec<u8>) {
+    begin(tag, text.len(), out);
+    out.extend_from_slice(text.as_bytes());
 }

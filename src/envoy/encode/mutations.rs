@@ -58,7 +58,7 @@ pub(super) fn ok_response(
 /// Every header to remove: what the verdict asks for, what the client sent under a name that is ours or that a
 /// policy could have set, and those names themselves, because the proxy may be set not to show us all headers.
 fn strips(mutations: &Mutations, call: &Call, settable: &BTreeSet<String>) -> BTreeSet<String> {
-    let claimed = |name: &&str| is_reserved(name) || settable.contains(fold(name).as_ref());
+    let claimed = |name: &&str| is_reserved(name) || (!settable.is_empty() && settable.contains(fold(name).as_ref()));
     let sent = call.headers.iter().map(|(name, _)| name).filter(claimed);
     let settable = settable.iter().map(String::as_str);
     let strip = sent.chain(settable).filter(|name| !mutations.set_headers.contains_key(*name));

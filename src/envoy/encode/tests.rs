@@ -83,7 +83,7 @@ fn every_code_has_its_row() {
         let http = answer(judgement(Err(*code)), None, Caller::Http);
         let grpc = answer(judgement(Err(*code)), None, Caller::Grpc);
         let defers = if deferrable(&http.judgement).is_some() { " deferrable" } else { "" };
-        let rpc = http.response.status.unwrap().code;
+        let rpc = http.response().unwrap().status.unwrap().code;
         format!("{} {} grpc {} rpc {rpc}{defers}\n", code.as_str(), http.status, grpc.status)
     };
     expect![[r#"
@@ -135,7 +135,8 @@ fn every_code_has_its_row() {
 #[test]
 fn p45_two_denials_differ_by_id_and_public_code_only() {
     let body = |result: Result<Effect, Code>, caller| match answer(judgement(result), Some(&get(&[])), caller)
-        .response
+        .response()
+        .unwrap()
         .http_response
     {
         Some(HttpResponse::DeniedResponse(denied)) => (denied.status, denied.headers, denied.body),
@@ -171,14 +172,17 @@ fn an_allow_that_cannot_be_judged_further_is_a_failure() {
     ];
     for answer in rows {
         assert_eq!(answer.judgement.result.as_ref().unwrap_err().code, Code::Internal);
-        assert_eq!((answer.status, answer.response.status.unwrap().code), (503, UNAVAILABLE));
+        assert_eq!((answer.status, answer.response().unwrap().status.unwrap().code), (503, UNAVAILABLE));
     }
 }
 
 /// What becomes of mutations on an ordinary GET: the reason, if it is a denial.
 fn unmet(mutations: Mutations, call: &Call) -> Option<(Reason, String)> {
     let answer = answer(judgement(Ok(Effect::Allow(mutations))), Some(call), Caller::Http);
-    assert_eq!(answer.status == 200, matches!(answer.response.http_response, Some(HttpResponse::OkResponse(_))));
+    assert_eq!(
+        answer.status == 200,
+        matches!(answer.response().unwrap().http_response, Some(HttpResponse::OkResponse(_)))
+    );
     match answer.judgement.result.clone().unwrap().effect {
         Effect::Allow(_) => None,
         Effect::Deny(denial) | Effect::Challenge(_, denial) => Some((denial.reason, denial.detail)),
@@ -312,9 +316,9 @@ proptest! {
         let call = get(&[("x-picket-a", "b")]);
         let caller = if grpc { Caller::Grpc } else { Caller::Http };
         let answer = answer(judgement(result), known.then_some(&call), caller);
-        let code = answer.response.status.expect("an answer without a status is an allow to Envoy").code;
-        prop_assert!(answer.response.dynamic_metadata.is_some());
-        match answer.response.http_response {
+        let code = answer.response().unwrap().status.expect("an answer without a status is an allow to Envoy").code;
+        prop_assert!(answer.response().unwrap().dynamic_metadata.is_some());
+        match answer.response().unwrap().http_response {
             Some(HttpResponse::OkResponse(ok)) => {
                 prop_assert!(allow && code == OK && answer.status == 200);
                 prop_assert!(ok.headers_to_remove.contains(&"x-picket-a".to_owned()));

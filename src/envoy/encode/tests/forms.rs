@@ -51,8 +51,10 @@ fn approve() -> Result<Effect, Code> {
 
 /// Status, the code for Envoy, headers and body.
 fn written(answer: Answer) -> String {
-    let code = answer.response.status.unwrap().code;
-    let Some(HttpResponse::DeniedResponse(denied)) = answer.response.http_response else { panic!("no denial") };
+    let code = answer.response().unwrap().status.unwrap().code;
+    let Some(HttpResponse::DeniedResponse(denied)) = answer.response().unwrap().http_response else {
+        panic!("no denial")
+    };
     let sent = denied.status.unwrap().code;
     assert_eq!(sent, i32::from(answer.status));
     let headers = denied.headers.into_iter().filter_map(|option| option.header);

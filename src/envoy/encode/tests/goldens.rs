@@ -7,7 +7,7 @@ use crate::envoy::json;
 
 fn golden(result: Result<Effect, Code>, caller: Caller, expected: Expect) {
     let answer = answer(judgement(result), Some(&get(&[("x-picket-user", "admin")])), caller);
-    expected.assert_eq(&serde_json::to_string_pretty(&json::check_response(&answer.response)).unwrap());
+    expected.assert_eq(&serde_json::to_string_pretty(&json::check_response(&answer.response().unwrap())).unwrap());
 }
 
 #[test]

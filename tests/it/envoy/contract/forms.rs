@@ -67,12 +67,12 @@ async fn no_form_of_a_refusal_reaches_the_upstream() {
     let bench = Bench::start(vec![listener("closed"), listener("open").authz(open)], &[]).await;
     for (media, reply) in replies() {
         let refused = refused(reply.clone());
-        let body = match refused.response.http_response.clone() {
+        let body = match refused.response().unwrap().http_response {
             Some(envoy_types::ext_authz::v3::pb::HttpResponse::DeniedResponse(denied)) => denied.body,
             other => panic!("{other:?}"),
         };
         for mode in ["closed", "open"] {
-            let outcome = bench.send(mode, refused.response.clone(), &get(&[])).await;
+            let outcome = bench.send(mode, refused.response().unwrap(), &get(&[])).await;
             assert_eq!(outcome.upstream(), None, "{reply:?}");
             let answer = outcome.answer();
             assert_eq!((answer.status, answer.text()), (refused.status, body.clone()), "{reply:?}");

@@ -218,8 +218,8 @@ proptest! {
         let document = document.then(|| Document { json: "{}".to_owned() });
         let caller = if grpc { Caller::Grpc } else { Caller::Http };
         let answer = answer(Judgement { reply, document, ..judgement(result) }, None, caller);
-        prop_assert!(answer.response.status.unwrap().code != OK);
-        let Some(HttpResponse::DeniedResponse(denied)) = answer.response.http_response else {
+        prop_assert!(answer.response().unwrap().status.unwrap().code != OK);
+        let Some(HttpResponse::DeniedResponse(denied)) = answer.response().unwrap().http_response else {
             return Err(TestCaseError::fail("not a denied response"));
         };
         let status = denied.status.unwrap().code;
