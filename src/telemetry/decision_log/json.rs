@@ -34,14 +34,65 @@ pub(super) fn members<T: Serialize>(value: &T, out: &mut Vec<u8>) -> serde_json:
 /// None that are known of; a text always has a JSON form.
 pub(super) fn text(name: &str, text: &str, bytes_max: usize, out: &mut Vec<u8>) -> serde_json::Result<()> {
     key(name, out);
-    if text.len() <= bytes_max && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
-    {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-        return Ok(());
+    string(text, bytes_max, out)
+}
+
+/// Appends one member that is a list of texts.
+///
+/// # Errors
+/// As [`text`].
+pub(super) fn texts(name: &str, texts: &[Text<'_>], out: &mut Vec<u8>) -> serde_json::Result<()> {
+    key(name, out);
+    out.push(b'[');
+    for (number, Text(text, bytes_max)) in texts.iter().enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        string(text, *bytes_max, out)?;
     }
-    append(&Text(text, bytes_max), out)
+    out.push(b']');
+    Ok(())
+}
+
+/// Appends one member that is an object of texts.
+///
+/// # Errors
+/// As [`text`].
+pub(super) fn object<const N: usize>(
+    name: &str,
+    members: [(&str, Option<Text<'_>>); N],
+    out: &mut Vec<u8>,
+) -> serde_json::Result<()> {
+    key(name, out);
+    let begin = out.len();
+    for (name, member) in members {
+        if let Some(Text(member, bytes_max)) = member {
+            text(name, member, bytes_max, out)?;
+        }
+    }
+    // `,"a":"b"` becomes `{"a":"b"`.
+    match out.get_mut(begin) {
+        Some(comma) => *comma = b'{',
+        None => out.push(b'{'),
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn string(text: &str, bytes_max: usize, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    if text.len() > bytes_max || !is_plain(text) {
+        return append(&Text(text, bytes_max), out);
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+    Ok(())
+}
+
+/// Whether JSON, and a terminal, take a text as it is. All bytes at once are quicker than one by one.
+fn is_plain(text: &str) -> bool {
+    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
+    text.bytes().fold(true, |plain, byte| plain & is_plain(byte))
 }
 
 /// Appends one member that is a number.
@@ -87,6 +138,21 @@ fn is_obeyed(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::Text;
+
+    #[test]
+    fn lists_and_objects_of_texts_are_what_they_would_be_written_alone() {
+        let mut bytes = b"{\"v\":1".to_vec();
+        super::texts("none", &[], &mut bytes).unwrap();
+        super::texts("some", &[Text("a", 9), Text("\"", 9), Text("abc", 2)], &mut bytes).unwrap();
+        super::object("absent", [("a", None)], &mut bytes).unwrap();
+        super::object("there", [("a", None), ("b", Some(Text("\n", 9))), ("c", Some(Text("c", 9)))], &mut bytes)
+            .unwrap();
+        bytes.push(b'}');
+        let expected = r#"{"v":1,"none":[],"some":["a","\"","ab…"],"absent":{},"there":{"b":"\n","c":"c"}}"#;
+        assert_eq!(std::str::from_utf8(&bytes).unwrap(), expected);
+    }
+
     fn check(text: &str, expected: &str) {
         let mut bytes = b"{\"v\":1".to_vec();
         super::text("a", text, usize::MAX, &mut bytes).unwrap();

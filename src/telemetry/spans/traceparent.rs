@@ -25,19 +25,23 @@ pub fn trace_id(text: &str) -> Option<&str> {
 
 /// Trace id, parent id and flags, each of its length.
 fn fields(text: &str) -> Option<[&str; 3]> {
-    let mut fields = text.splitn(5, '-');
-    let version = hex(fields.next()?, 2)?;
-    let found = [hex(fields.next()?, 32)?, hex(fields.next()?, 16)?, hex(fields.next()?, 2)?];
-    let has_more = fields.next().is_some();
-    let is_zero = |field: &str| field.bytes().all(|byte| byte == b'0');
-    let [trace_id, span_id, _] = found;
+    let (version, rest) = field(text, 2)?;
+    let (trace_id, rest) = field(rest?, 32)?;
+    let (span_id, rest) = field(rest?, 16)?;
+    let (flags, rest) = field(rest?, 2)?;
+    let (found, has_more) = ([trace_id, span_id, flags], rest.is_some());
+    let is_zero = |field: &str| field.bytes().fold(true, |zero, byte| zero & (byte == b'0'));
     let is_refused = version == "ff" || (version == "00" && has_more) || is_zero(trace_id) || is_zero(span_id);
     (!is_refused).then_some(found)
 }
 
-fn hex(field: &str, digits: usize) -> Option<&str> {
-    let is_hex = field.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (field.len() == digits && is_hex).then_some(field)
+/// A field of so many digits, and what stands behind its `-`, where there is one.
+fn field(text: &str, digits: usize) -> Option<(&str, Option<&str>)> {
+    let (field, rest) = text.split_at_checked(digits)?;
+    // All at once is quicker than one by one.
+    let is_hex = field.bytes().fold(true, |hex, byte| hex & matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let rest = if rest.is_empty() { None } else { Some(rest.strip_prefix('-')?) };
+    is_hex.then_some((field, rest))
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use super::*;
 use crate::call::Headers;
 use crate::decision::verdict::{Denial, PolicyError, Reason, WouldBe};
 use crate::failure::Code;
+use crate::obligation::Mutations;
+use crate::obligation::challenge::Challenge;
 use crate::query::{Value, record};
 use crate::telemetry::tests::{Scene, would_be};
 

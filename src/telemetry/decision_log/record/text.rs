@@ -21,16 +21,11 @@ const SECOND_BYTES: usize = 19;
 pub(super) const ITEMS_MAX: usize = 64;
 
 /// A text and how many bytes of it are written.
+#[derive(Debug, Clone, Copy)]
 pub(in crate::telemetry::decision_log) struct Text<'a>(
     pub(in crate::telemetry::decision_log) &'a str,
     pub(in crate::telemetry::decision_log) usize,
 );
-
-impl Text<'_> {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
 
 impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
