@@ -13,7 +13,7 @@ use super::reduced::Reduced;
 use crate::call::Call;
 use crate::decision::verdict::{Effect, Verdict};
 use crate::obligation::Mutations;
-use crate::sighted::Sighted;
+use crate::sighted::{self, KeptHash, Sighted};
 
 /// Most bytes of remembered judgements and their keys together, approximately.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -27,7 +27,7 @@ const FIXED_BYTES: usize = 2048;
 /// Judgements of all listeners.
 #[derive(Debug)]
 pub struct Memory {
-    cache: Cache<Box<[u8]>, Remembered>,
+    cache: Cache<sighted::Key, Remembered, KeptHash>,
     admission: Admission,
     sighted: Sighted,
     /// The newest snapshot's; judgements by older ones are forgotten.
@@ -85,7 +85,7 @@ pub struct Generations {
 /// Under what a judgement is remembered.
 #[derive(Debug)]
 pub struct Key {
-    bytes: Vec<u8>,
+    key: sighted::Key,
     generation: u64,
 }
 
@@ -119,8 +119,7 @@ impl Memory {
     /// An empty memory.
     #[must_use]
     pub fn new(admission: Admission) -> Self {
-        #[expect(clippy::borrowed_box, reason = "the cache hands out references to its keys")]
-        let weight = |key: &Box<[u8]>, remembered: &Remembered| {
+        let weight = |key: &sighted::Key, remembered: &Remembered| {
             let bytes = match remembered {
                 Remembered::Judgement(judgement) => FIXED_BYTES + bytes(judgement),
                 Remembered::Momentary => 0,
@@ -128,7 +127,7 @@ impl Memory {
             u32::try_from(key.len() + bytes + ENTRY_BYTES).unwrap_or(u32::MAX)
         };
         Self {
-            cache: Cache::builder().weigher(weight).max_capacity(BYTES_MAX).build(),
+            cache: Cache::builder().weigher(weight).max_capacity(BYTES_MAX).build_with_hasher(KeptHash),
             admission,
             sighted: Sighted::default(),
             generation: AtomicU64::new(0),
@@ -181,14 +180,14 @@ impl Seat {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
         reduced.write_key(&mut bytes);
-        Key { bytes, generation: generations.snapshot }
+        Key { key: self.memory.sighted.key(bytes), generation: generations.snapshot }
     }
 
     /// What is remembered of the calls with this key.
     #[must_use]
     pub fn recall(&self, key: &Key) -> Option<Remembered> {
         self.memory.turn(key.generation);
-        self.memory.cache.get(key.bytes.as_slice())
+        self.memory.cache.get(&key.key)
     }
 
     /// Whether no call with this key was asked about before, so that remembering its judgement would likely help
@@ -196,7 +195,7 @@ impl Seat {
     #[must_use]
     pub fn is_first_sight(&self, key: &Key) -> bool {
         let is_first = match self.memory.admission {
-            Admission::SecondSight => !self.memory.sighted.again(&key.bytes),
+            Admission::SecondSight => !self.memory.sighted.again(&key.key),
             Admission::FirstSight => false,
         };
         if is_first {
@@ -213,8 +212,8 @@ impl Seat {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         let is_newest = self.memory.generation.load(Ordering::Relaxed) == key.generation;
-        if is_newest && key.bytes.len() <= KEY_BYTES_MAX {
-            self.memory.cache.insert(key.bytes.into_boxed_slice(), remembered);
+        if is_newest && key.key.len() <= KEY_BYTES_MAX {
+            self.memory.cache.insert(key.key.to_be_kept(), remembered);
         }
     }
 

@@ -22,7 +22,7 @@ use super::schema::Types;
 use super::unit::{Entry, Unit};
 use crate::obligation::template::{Root, Template, Variable};
 use crate::query::Query;
-use crate::sighted::Sighted;
+use crate::sighted::{self, KeptHash, Sighted};
 use candidates::Candidates;
 use shapes::Shapes;
 
@@ -44,7 +44,7 @@ const KEY_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Engine {
     plans: Cache<Box<[u32]>, Arc<Plan>>,
-    decisions: Cache<Box<[u8]>, Arc<Findings>>,
+    decisions: Cache<sighted::Key, Arc<Findings>, KeptHash>,
     shapes: Shapes,
     sighted: Sighted,
     is_eager: AtomicBool,
@@ -110,13 +110,12 @@ impl Default for Engine {
         };
         // By age alone: else a large set would have to be asked for more often than all that must go for it.
         let plans = Cache::builder().eviction_policy(EvictionPolicy::lru()).weigher(plan_weight);
-        #[expect(clippy::borrowed_box, reason = "the cache hands out references to its keys")]
-        let weight = |key: &Box<[u8]>, findings: &Arc<Findings>| {
+        let weight = |key: &sighted::Key, findings: &Arc<Findings>| {
             u32::try_from(key.len() + findings.bytes() + ENTRY_BYTES).unwrap_or(u32::MAX)
         };
         Self {
             plans: plans.max_capacity(PLAN_BYTES_MAX as u64).build(),
-            decisions: Cache::builder().weigher(weight).max_capacity(DECISION_BYTES_MAX).build(),
+            decisions: Cache::builder().weigher(weight).max_capacity(DECISION_BYTES_MAX).build_with_hasher(KeptHash),
             shapes: Shapes::default(),
             sighted: Sighted::default(),
             is_eager: AtomicBool::new(false),
@@ -197,7 +196,8 @@ impl Engine {
         let mut key = Vec::with_capacity(512);
         key.extend_from_slice(&plan.identity);
         cut.write_key(&mut key);
-        if let Some(known) = self.decisions.get(key.as_slice()) {
+        let key = self.sighted.key(key);
+        if let Some(known) = self.decisions.get(&key) {
             self.stats.decision_hits.fetch_add(1, Ordering::Relaxed);
             return Ok((known, plan.lasts));
         }
@@ -206,7 +206,7 @@ impl Engine {
         if found.permit_errors.is_empty() && found.forbid_errors.is_empty() && key.len() <= KEY_BYTES_MAX {
             self.stats.decision_misses.fetch_add(1, Ordering::Relaxed);
             if self.sighted.again(&key) || self.is_eager.load(Ordering::Relaxed) {
-                self.decisions.insert(key.into_boxed_slice(), Arc::clone(&found));
+                self.decisions.insert(key.to_be_kept(), Arc::clone(&found));
             }
         } else {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
