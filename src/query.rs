@@ -4,19 +4,21 @@
 
 pub mod action;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
 
 /// Values by name: attributes, tags, the context and the records in it.
 ///
-/// Names and texts are kept in place up to 23 bytes, so that most take no memory of their own.
-pub type Record = BTreeMap<SmolStr, Value>;
+/// Names and texts are kept in place up to 23 bytes, so that most take no memory of their own. It is a sorted list, since
+/// nearly all records are small and each is made and dropped with its call; so what a call has many of is collected
+/// into one, never inserted name by name.
+pub type Record = litemap::LiteMap<SmolStr, Value>;
 
 /// A record whose names stand in the program.
 #[must_use]
 pub fn record<const N: usize>(fields: [(&'static str, Value); N]) -> Record {
-    fields.map(|(name, value)| (SmolStr::new_static(name), value)).into()
+    fields.into_iter().map(|(name, value)| (SmolStr::new_static(name), value)).collect()
 }
 
 /// Name of an entity: its type and its id, as in `Path::"shop/orders/v1"`.

@@ -101,7 +101,7 @@ async fn find(approvals: &Approvals, arguments: &[(&str, &str, &str)]) -> Result
 
 fn field(found: &Found, name: &str) -> Value {
     match &found.value {
-        Value::Record(fields) => fields[name].clone(),
+        Value::Record(fields) => fields[&name.into()].clone(),
         other => unreachable!("{other:?}"),
     }
 }

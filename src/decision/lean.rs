@@ -6,7 +6,7 @@
 //! are listed flat, so no closure is computed; and there is no schema check, since a cut lacks attributes that the
 //! schema requires.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use cedar_policy_core::ast::{self, EntityUIDEntry, ExtensionFunction, PartialValue};
@@ -34,9 +34,10 @@ pub(super) struct Lean {
 pub(super) fn build(cut: &Cut<'_>, types: &Types) -> Result<Lean, String> {
     let action = types.action(cut.action()).ok_or_else(|| unknown_action(cut.action()))?;
     let mut context = BTreeMap::new();
-    for (name, seen) in cut.context().iter() {
+    cut.context().try_each(|name, seen| {
         context.insert(name.clone(), value(seen, types)?);
-    }
+        Ok::<(), String>(())
+    })?;
     let entry = |euid| EntityUIDEntry::Known { euid, loc: None };
     let request = ast::Request::new_unchecked(
         entry(Arc::new(types.core_uid(cut.principal().uid())?)),
@@ -79,9 +80,14 @@ fn entity(node: NodeCut<'_>, types: &Types) -> Result<ast::Entity, String> {
 
 /// The reached bags. Where two paths lead to one bag, it holds what either reaches.
 fn bags(cut: &Cut<'_>, types: &Types) -> Result<Vec<ast::Entity>, String> {
-    let mut reached: HashMap<&Uid, Vec<_>> = HashMap::new();
+    // There are a handful at most.
+    let mut reached: Vec<(&Uid, Vec<_>)> = Vec::new();
     for (uid, tags) in cut.bags() {
-        reached.entry(uid).or_default().extend(partials(tags, types)?);
+        let tags = partials(tags, types)?;
+        match reached.iter_mut().find(|(known, _)| *known == uid) {
+            Some((_, known)) => known.extend(tags),
+            None => reached.push((uid, tags)),
+        }
     }
     let bag = |(uid, tags): (&Uid, _)| {
         let core = types.core_uid(uid)?;
@@ -91,7 +97,12 @@ fn bags(cut: &Cut<'_>, types: &Types) -> Result<Vec<ast::Entity>, String> {
 }
 
 fn partials(fields: Fields<'_>, types: &Types) -> Result<Vec<(SmolStr, PartialValue)>, String> {
-    fields.iter().map(|(name, seen)| Ok((name.clone(), PartialValue::Value(value(seen, types)?)))).collect()
+    let mut partials = Vec::new();
+    fields.try_each(|name, seen| {
+        partials.push((name.clone(), PartialValue::Value(value(seen, types)?)));
+        Ok::<(), String>(())
+    })?;
+    Ok(partials)
 }
 
 fn value(seen: Seen<'_>, types: &Types) -> Result<ast::Value, String> {
@@ -115,9 +126,10 @@ fn value(seen: Seen<'_>, types: &Types) -> Result<ast::Value, String> {
 
 fn record(fields: Fields<'_>, types: &Types) -> Result<ast::Value, String> {
     let mut record = BTreeMap::new();
-    for (name, seen) in fields.iter() {
+    fields.try_each(|name, seen| {
         record.insert(name.clone(), value(seen, types)?);
-    }
+        Ok::<(), String>(())
+    })?;
     Ok(ast::Value::record_arc(Arc::new(record), None))
 }
 

@@ -89,6 +89,14 @@ impl Tree {
         }
     }
 
+    /// Whether nothing of the record is reached.
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Whole => false,
+            Self::Names(names) => names.is_empty(),
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Whole => 0,
@@ -280,7 +288,7 @@ impl<'a> NodeCut<'a> {
             Ancestors::All => false,
             Ancestors::Named(within) => within.is_empty(),
         };
-        unasked && [attributes, tags].iter().all(|tree| **tree == Tree::default())
+        unasked && [attributes, tags].into_iter().all(Tree::is_empty)
     }
 
     /// Its ancestors.
@@ -305,14 +313,18 @@ impl<'a> Fields<'a> {
         Self { record, names }
     }
 
-    /// The fields that are reached, by name.
-    pub fn iter(self) -> impl Iterator<Item = (&'a SmolStr, Seen<'a>)> {
-        let all = self.names.is_none().then_some(self.record).into_iter().flatten();
-        let named = self.names.into_iter().flatten().filter_map(move |(name, tree)| {
-            let (name, value) = self.record.get_key_value(name.as_str())?;
-            Some((name, Seen::new(value, tree)))
-        });
-        all.map(|(name, value)| (name, Seen::Whole(value))).chain(named)
+    /// Does something with every field that is reached, by name.
+    ///
+    /// # Errors
+    /// The first that it comes to.
+    pub fn try_each<E>(self, mut work: impl FnMut(&'a SmolStr, Seen<'a>) -> Result<(), E>) -> Result<(), E> {
+        let Some(names) = self.names else {
+            return self.record.iter().try_for_each(|(name, value)| work(name, Seen::Whole(value)));
+        };
+        names.iter().try_for_each(|(name, tree)| {
+            let found = self.record.find_index(name.as_str()).ok().and_then(|at| self.record.get_indexed(at));
+            found.map_or(Ok(()), |(name, value)| work(name, Seen::new(value, tree)))
+        })
     }
 }
 

@@ -316,11 +316,11 @@ mod tests {
         let Ok(Value::Record(facts)) = types.typed(FactsType::Workload, &json) else {
             panic!("{:?}", types.typed(FactsType::Workload, &json))
         };
-        assert_eq!(facts["team"], Value::from("blue"));
-        assert_eq!(facts["since"], Value::Time(1_767_323_045_000));
-        assert_eq!(facts["net"], Value::Ip("10.0.0.0/8".into()));
-        assert_eq!(facts["share"], Value::Decimal("0.5".into()));
-        assert_eq!(facts["ttl"], Value::Duration("1h".into()));
+        assert_eq!(facts[&"team".into()], Value::from("blue"));
+        assert_eq!(facts[&"since".into()], Value::Time(1_767_323_045_000));
+        assert_eq!(facts[&"net".into()], Value::Ip("10.0.0.0/8".into()));
+        assert_eq!(facts[&"share".into()], Value::Decimal("0.5".into()));
+        assert_eq!(facts[&"ttl".into()], Value::Duration("1h".into()));
         assert!(types.typed(FactsType::Workload, &serde_json::json!({"team": 1})).is_err());
         assert!(types.typed(FactsType::Workload, &serde_json::json!({})).is_err());
         assert!(types.typed(FactsType::Service, &serde_json::json!({"x": 1})).is_err());

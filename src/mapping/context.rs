@@ -1,5 +1,7 @@
 //! The facts of the call: environment, HTTP, and the maps of headers and query.
 
+use std::collections::BTreeMap;
+
 use smol_str::{SmolStr, ToSmolStr};
 
 use crate::call::headers::{HeaderProblem, is_credential};
@@ -26,8 +28,13 @@ impl Parts {
     }
 
     /// Adds a map under `name`; the bag's id is its name, and it exists for this call only.
-    pub(super) fn set_bag(&mut self, kind: &'static str, name: &'static str, tags: Record) {
-        let node = bag(kind, name, tags);
+    pub(super) fn set_bag(
+        &mut self,
+        kind: &'static str,
+        name: &'static str,
+        tags: impl IntoIterator<Item = (SmolStr, Value)>,
+    ) {
+        let node = bag(kind, name, tags.into_iter().collect());
         self.set(name, Value::Entity(node.uid.clone()));
         self.bags.push(node);
     }
@@ -49,10 +56,10 @@ pub fn context(
     let headers = bag("Bag", "headers", headers(call, reads)?);
     let query = bag("Bag", "query", query(call, &reads.query)?);
     let mut http = record([
-        ("method", Value::from(call.method.as_str())),
-        ("host", call.host.name().into()),
-        ("path", asked.path.as_str().into()),
         ("headers", Value::Entity(headers.uid.clone())),
+        ("host", call.host.name().into()),
+        ("method", Value::from(call.method.as_str())),
+        ("path", asked.path.as_str().into()),
         ("query", Value::Entity(query.uid.clone())),
     ]);
     if let Body::Complete(bytes) = &call.body
@@ -65,14 +72,14 @@ pub fn context(
     parts.bags.extend([headers, query]);
     inside::add(asked, reads, &mut parts)?;
     if let Some(task) = &identity.task {
-        let params = task.params.iter().map(|(name, text)| (name.into(), text.as_str().into())).collect();
+        let params = task.params.iter().map(|(name, text)| (name.into(), text.as_str().into()));
         parts.set_bag("Bag", "taskParams", params);
     }
     Ok((parts.record, parts.bags))
 }
 
 fn env(call: &Call, listener: &str) -> Record {
-    let mut env = record([("now", Value::Time(call.received_at.0)), ("listener", listener.into())]);
+    let mut env = record([("listener", listener.into()), ("now", Value::Time(call.received_at.0))]);
     if let Some(address) = call.peer.address {
         env.insert(SmolStr::new_static("sourceIp"), Value::Ip(address.to_canonical().to_smolstr()));
     }
@@ -86,7 +93,7 @@ fn bag(kind: &'static str, name: &'static str, tags: Record) -> Node {
 
 /// The headers that a policy judging this call can read; credentials never.
 fn headers(call: &Call, reads: &Reads) -> Result<Record, Failure> {
-    let mut entries = Record::new();
+    let mut entries = Vec::new();
     let names: Vec<&str> = match &reads.headers {
         Keys::All => call.headers.iter().map(|(name, _)| name).collect(),
         Keys::Some(names) => names.iter().map(String::as_str).collect(),
@@ -110,9 +117,9 @@ fn headers(call: &Call, reads: &Reads) -> Result<Record, Failure> {
             let detail = format!("header `{name}` may be two headers that the proxy joined");
             return Err(Failure::new(Code::HeaderDuplicated, detail));
         }
-        entries.insert(name.into(), value.into());
+        entries.push((name.into(), value.into()));
     }
-    Ok(entries)
+    Ok(entries.into_iter().collect())
 }
 
 /// Whether [`context`] looks at a header of this name: a policy can read it, or servers that read `_` as `-` take it
@@ -138,12 +145,13 @@ fn other_spelling<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
 
 /// The query's keys that a policy judging this call can read.
 fn query(call: &Call, reads: &Keys) -> Result<Record, Failure> {
-    let mut entries = Record::new();
     let nothing_read = matches!(reads, Keys::Some(keys) if keys.is_empty());
     let raw = match &call.target {
         Target::Path { query: Some(raw), .. } if !nothing_read => raw,
-        Target::Path { .. } | Target::Authority => return Ok(entries),
+        Target::Path { .. } | Target::Authority => return Ok(Record::new()),
     };
+    // A caller chooses how many there are and in which order.
+    let mut entries: BTreeMap<SmolStr, Value> = BTreeMap::new();
     for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (key, value) = (decoded(key)?, decoded(value)?);
@@ -154,7 +162,7 @@ fn query(call: &Call, reads: &Keys) -> Result<Record, Failure> {
             return Err(Failure::new(Code::QueryRefused, format!("query key `{}` occurs twice", key.escape_debug())));
         }
     }
-    Ok(entries)
+    Ok(entries.into_iter().collect())
 }
 
 /// One reading of a query's text, or refusal: servers differ about `;`, broken escapes and other encodings.

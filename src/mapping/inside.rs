@@ -3,12 +3,14 @@
 //! Only values that a policy judging the call can read are looked at; what they read has one exact value or the
 //! call is refused.
 
+use std::collections::BTreeMap;
+
 use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 use crate::body::json::{Node, Number, Value as Inner};
 use crate::body::{a2a, llm, mcp, shown, spelling};
 use crate::failure::{Code, Failure};
-use crate::query::{ANYWHERE, Keys, Reads, Record, Value};
+use crate::query::{ANYWHERE, Keys, Reads, Value};
 
 use super::action::{Asked, What};
 use super::context::Parts;
@@ -96,13 +98,13 @@ fn in_another_case(key: &str) -> Failure {
     Failure::new(Code::BodyRefused, detail)
 }
 
-/// The values of a body that are read, by JSON pointer.
+/// The values of a body that are read, by JSON pointer. A caller chooses how many there are and in which order.
 #[derive(Debug, Default)]
 struct Values {
-    args: Record,
-    numbers: Record,
-    decimals: Record,
-    kinds: Record,
+    args: BTreeMap<SmolStr, Value>,
+    numbers: BTreeMap<SmolStr, Value>,
+    decimals: BTreeMap<SmolStr, Value>,
+    kinds: BTreeMap<SmolStr, Value>,
 }
 
 impl Values {
@@ -226,7 +228,7 @@ mod tests {
             let values =
                 Values::of(parse(text.as_bytes(), Limits::default()).unwrap().node(), &Keys::default(), &reads)
                     .unwrap();
-            let tag = |tags: &Record| tags.get("**/id").cloned();
+            let tag = |tags: &BTreeMap<SmolStr, Value>| tags.get("**/id").cloned();
             assert_eq!(tag(&values.kinds), kind.map(Value::from), "{text}");
             assert_eq!(tag(&values.args), value.map(Value::from), "{text}");
         }

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use smol_str::SmolStr;
+
 use crate::body::json::{Node, Object, Value as Inner};
 use crate::body::{shown, spelling};
 use crate::catalog::mcp::input::{Record, Type};
@@ -44,7 +46,7 @@ impl<'a> Reader<'a> {
     fn record(&mut self, node: Node<'a>, members: Object<'a>, types: &'a Record) -> Result<query::Record, Failure> {
         self.undisguised(node, members, types)?;
         let mut missing: BTreeSet<&str> = types.required.iter().map(String::as_str).collect();
-        let mut read = query::Record::new();
+        let mut read = Vec::new();
         for (name, value) in members.iter() {
             missing.remove(name);
             let Some(kind) = types.fields.get(name) else {
@@ -54,12 +56,12 @@ impl<'a> Reader<'a> {
                 continue;
             };
             self.path.push(name);
-            read.insert(name.into(), self.value(value, kind)?);
+            read.push((SmolStr::from(name), self.value(value, kind)?));
             self.path.pop();
         }
         match missing.first() {
             Some(name) => Err(self.refused(&format!("needs a member `{}`", shown(name)))),
-            None => Ok(read),
+            None => Ok(read.into_iter().collect()),
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! What only scopes name is left out: which policies were selected fixes those tests.
 
+use std::convert::Infallible;
+
 use super::{Ancestors, Cut, Fields, NodeCut, Seen};
 use crate::query::{Uid, Value};
 
@@ -44,14 +46,15 @@ fn node(cut: NodeCut<'_>, out: &mut Vec<u8>) {
 }
 
 fn fields(fields: Fields<'_>, out: &mut Vec<u8>) {
-    for (name, seen) in fields.iter() {
+    let Ok(()) = fields.try_each(|name, seen| {
         out.push(1);
         text(name, out);
         match seen {
             Seen::Whole(whole) => value(whole, out),
             Seen::Part(part) => record(part, out),
         }
-    }
+        Ok::<(), Infallible>(())
+    });
     out.push(0);
 }
 

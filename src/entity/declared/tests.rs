@@ -11,8 +11,8 @@ fn the_catalogue_gives_groups_to_workloads_and_facts_to_both() {
     let facts = facts(&world, &query());
     let (_, catalog) = &facts[0];
     assert_eq!(catalog.principal.ancestors, [Uid::new("Group", "storefront")].into());
-    assert_eq!(catalog.principal.attributes["facts"], Value::from("team web"));
-    assert_eq!(catalog.resource.attributes["facts"], Value::from("team shop"));
+    assert_eq!(catalog.principal.attributes[&"facts".into()], Value::from("team web"));
+    assert_eq!(catalog.resource.attributes[&"facts".into()], Value::from("team shop"));
 }
 
 #[test]

@@ -114,8 +114,8 @@ async fn fetch_for(lookup: &Lookup, query: &Query, reads: &Reads) -> Result<Fact
 }
 
 fn state(facts: &Facts) -> &Value {
-    match &facts.call["change"] {
-        Value::Record(fields) => &fields["state"],
+    match &facts.call[&"change".into()] {
+        Value::Record(fields) => &fields[&"state".into()],
         other => unreachable!("{other:?}"),
     }
 }
@@ -124,7 +124,7 @@ fn state(facts: &Facts) -> &Value {
 async fn an_answer_becomes_the_mapped_attributes_and_no_others() {
     let source = Source::start(vec![Reply::Bytes(json(TICKET))]).await;
     let facts = fetch(&source.lookup(PATIENT)).await.unwrap();
-    assert_eq!(facts.call["change"], Value::Record(record([("state", "approved".into())])));
+    assert_eq!(facts.call[&"change".into()], Value::Record(record([("state", "approved".into())])));
     assert!(source.requests()[0].starts_with("GET /tickets/CHG%207%2F%C3%A9%3F HTTP/1.1\r\n"));
 }
 
@@ -280,8 +280,8 @@ async fn principal_and_resource_get_their_facts_as_one_attribute() {
         Lookup::new(&serde_saphyr::from_str(&yaml).unwrap(), &source.tasks).unwrap()
     };
     let team = Value::Record(record([("team", "web".into())]));
-    assert_eq!(fetch(&lookup("principal")).await.unwrap().principal.attributes["facts"], team);
-    assert_eq!(fetch(&lookup("resource")).await.unwrap().resource.attributes["facts"], team);
+    assert_eq!(fetch(&lookup("principal")).await.unwrap().principal.attributes[&"facts".into()], team);
+    assert_eq!(fetch(&lookup("resource")).await.unwrap().resource.attributes[&"facts".into()], team);
     // The schema gives callers without an identity no facts.
     let mut nobody = query();
     nobody.principal.uid = crate::query::Uid::new("Unauthenticated", "unauthenticated");

@@ -41,7 +41,7 @@ fn said(task: &Task, name: &str) -> Vec<String> {
     let Value::Record(record) = task_record(task, catalog.service("agents/tickets").unwrap(), &catalog) else {
         panic!("not a record")
     };
-    let Value::Set(items) = &record[name] else { panic!("not a set") };
+    let Value::Set(items) = &record[&name.into()] else { panic!("not a set") };
     let text = |item: &Value| match item {
         Value::Entity(uid) => uid.to_string(),
         Value::String(text) => text.to_string(),
