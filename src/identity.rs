@@ -87,7 +87,7 @@ pub fn identify(call: &Call, settings: &Settings, keys: &KeyRing) -> Result<Iden
         claims(call, settings, &bearer)?.map(|claims| binding::bind(claims, peer.as_ref(), settings)).transpose()?
     };
     let task = task::read(call, settings, keys, peer.as_ref(), token.as_ref())?;
-    Ok(Identity { workload: peer.map(|peer| peer.workload), token, task })
+    Ok(Identity { workload: peer.map(|peer| peer.workload), token: token.map(Box::new), task: task.map(Box::new) })
 }
 
 /// Whether who calls may be another at another moment: a certificate or a token came that is looked at, and both
@@ -188,9 +188,9 @@ pub struct Identity {
     /// The workload, where one is proven.
     pub workload: Option<Workload>,
     /// The token beside it, where one was presented and is good.
-    pub token: Option<Token>,
+    pub token: Option<Box<Token>>,
     /// The task it works for, where a task token was presented and is good.
-    pub task: Option<Task>,
+    pub task: Option<Box<Task>>,
 }
 
 /// A proven workload.

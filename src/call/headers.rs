@@ -33,6 +33,9 @@ impl Headers {
     pub fn raw<N: AsRef<str>, V: AsRef<[u8]>>(entries: impl IntoIterator<Item = (N, V)>) -> Self {
         let entries = entries.into_iter();
         let mut headers = Self { ends: Vec::with_capacity(entries.size_hint().0), ..Self::default() };
+        // Room for what a browser's call has.
+        headers.names.reserve(256);
+        headers.values.reserve(1024);
         for (name, value) in entries {
             headers.names.push_str(name.as_ref());
             headers.values.extend_from_slice(value.as_ref());
@@ -107,8 +110,13 @@ pub fn fold(name: &str) -> Cow<'_, str> {
 /// Whether a name begins with Picket's own prefix.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
-    // Asked about every header of every call, so no more than the prefix is folded.
-    name.get(..RESERVED.len()).is_some_and(|begin| fold(begin) == RESERVED)
+    // Asked about every header of every call, so nothing is folded in memory of its own.
+    let is_same = |(byte, reserved): (&u8, &u8)| match byte {
+        b'_' => *reserved == b'-',
+        byte => byte.to_ascii_lowercase() == *reserved,
+    };
+    let (name, reserved) = (name.as_bytes(), RESERVED.as_bytes());
+    name.len() >= reserved.len() && name.iter().zip(reserved).all(is_same)
 }
 
 /// Whether a header carries a credential: it never enters the context or a log.

@@ -105,11 +105,14 @@ fn name_of(name: &str) -> Result<String, HostProblem> {
     if let Some(byte) = name.bytes().find(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))) {
         return Err(HostProblem::Byte(byte));
     }
-    let label_bytes = || name.as_bytes().split(|byte| *byte == b'.').map(<[u8]>::len);
-    if name.len() > 253 || label_bytes().any(|bytes| bytes > 63) {
+    let (mut longest, mut shortest) = (0, usize::MAX);
+    for label in name.as_bytes().split(|byte| *byte == b'.') {
+        (longest, shortest) = (longest.max(label.len()), shortest.min(label.len()));
+    }
+    if name.len() > 253 || longest > 63 {
         return Err(HostProblem::TooLong);
     }
-    if label_bytes().any(|bytes| bytes == 0) {
+    if shortest == 0 {
         return Err(HostProblem::EmptyLabel);
     }
     Ok(name.to_ascii_lowercase())

@@ -62,7 +62,9 @@ pub(super) fn asked(
             Vec::new()
         }
     };
-    let asked = inside.into_iter().map(|inside| action::asked(call, spoken.clone(), inside));
+    // The last one takes what is spoken, and nearly always it is the only one.
+    let spoken = std::iter::repeat_n(spoken, inside.len());
+    let asked = spoken.zip(inside).map(|(spoken, inside)| action::asked(call, spoken, inside));
     Ok(Held { asked: asked.collect::<Result<_, _>>()?, answers })
 }
 

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::engine::Engine;
 use super::literals::Known;
 use super::manifest::{self, Manifest};
+use super::quick::Map;
 pub use super::schema::FactsType;
 use super::schema::{self, Types};
 use super::unit::{Against, MESH, Unit};
@@ -34,8 +35,8 @@ pub struct Tree {
 pub struct Snapshot {
     platform: Arc<Platform>,
     namespaces: BTreeMap<String, Part>,
-    reads: HashMap<String, Reads>,
-    settable: HashMap<String, BTreeSet<String>>,
+    reads: Map<String, Reads>,
+    settable: Map<String, BTreeSet<String>>,
     digests: BTreeMap<String, String>,
     engine: Arc<Engine>,
     generation: u64,
@@ -110,8 +111,8 @@ impl Snapshot {
         let mut digests: BTreeMap<String, String> =
             namespaces.iter().map(|(name, part)| (name.clone(), part.digest.clone())).collect();
         digests.insert(MESH.to_owned(), platform.digest.clone());
-        let mut reads = HashMap::new();
-        let mut settable = HashMap::new();
+        let mut reads = Map::default();
+        let mut settable = Map::default();
         for (name, part) in &namespaces {
             let Namespace::Loaded(unit) = &part.state else { continue };
             let mut all = platform.mesh.reads.clone();

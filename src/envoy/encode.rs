@@ -39,7 +39,7 @@ const UNAUTHENTICATED: i32 = 16;
 
 /// Numbers of the fields `status` and `dynamic_metadata` in a `CheckResponse`.
 const STATUS_TAG: u32 = 1;
-const METADATA_TAG: u32 = 4;
+const METADATA_TAG: u8 = 4;
 /// Room for most answers.
 const ANSWER_BYTES: usize = 768;
 

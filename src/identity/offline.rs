@@ -64,7 +64,7 @@ pub fn offline(
         Some(claims) => good_task(claims, rules, settings, now, peer.as_ref(), token.as_ref())?,
         None => None,
     };
-    Ok(Identity { workload: peer.map(|peer| peer.workload), token, task })
+    Ok(Identity { workload: peer.map(|peer| peer.workload), token: token.map(Box::new), task: task.map(Box::new) })
 }
 
 /// The task by its issuer's rules; `None` where the profile would not look at it.

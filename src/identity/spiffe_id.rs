@@ -70,8 +70,9 @@ impl SpiffeId {
     #[must_use]
     pub fn account(&self) -> Option<(&str, &str)> {
         let path = self.text.get(SCHEME.len() + self.domain_bytes..)?;
-        let (namespace, account) = path.strip_prefix("/ns/")?.split_once("/sa/")?;
-        (!namespace.contains('/') && !account.contains('/')).then_some((namespace, account))
+        let (namespace, rest) = path.strip_prefix("/ns/")?.split_once('/')?;
+        let account = rest.strip_prefix("sa/")?;
+        (!account.contains('/')).then_some((namespace, account))
     }
 }
 

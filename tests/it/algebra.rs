@@ -96,7 +96,7 @@ fn remedies_lift_only_what_all_forbids_agree_on() {
     let Effect::Challenge(challenge, denial) = &verdict.effect else { panic!("{verdict:?}") };
     assert_eq!(*challenge, Challenge::StepUp { acr: None, max_age_seconds: Some(300) });
     assert_eq!(denial.public_reason.as_deref(), Some("login_too_old"));
-    let with_token = Identity { token: Some(token(&[])), ..frontend() };
+    let with_token = Identity { token: Some(token(&[]).into()), ..frontend() };
     check(&files, &with_token, &orders, "allow policy_permit [shop/read]");
     let plain = r#"@id("plain") @deny_status("404") forbid (principal, action == Action::"GET", resource is Path);"#;
     let files = [files[0], files[1], ("mesh/c.cedar", plain)];
@@ -119,7 +119,7 @@ fn no_remedy_helps_where_nothing_permits() {
 fn a_caller_without_a_token_learns_where_to_get_one() {
     let verdict = judge(&snapshot(&[]), &frontend(), &call().service("pay/billing").0).unwrap();
     assert!(matches!(verdict.effect, Effect::Challenge(Challenge::Login { .. }, _)), "{verdict:?}");
-    let with_token = Identity { token: Some(token(&[])), ..frontend() };
+    let with_token = Identity { token: Some(token(&[]).into()), ..frontend() };
     check(&[], &with_token, &call().service("pay/billing").0, "deny no_permit []");
 }
 
@@ -195,10 +195,10 @@ fn captures_scopes_and_groups_are_facts_of_the_path() {
         when { resource.hasTag("id") && resource.getTag("id") == "42" && principal has token && resource has requiredScopes
           && principal.token.scopesProven.containsAll(resource.requiredScopes) };"#;
     let files = [("namespaces/shop/a.cedar", policy)];
-    let caller = Identity { token: Some(token(&["orders:read"])), ..frontend() };
+    let caller = Identity { token: Some(token(&["orders:read"]).into()), ..frontend() };
     check(&files, &caller, &call().service("shop/orders").path("/v1/orders/42").0, "allow policy_permit [shop/own]");
     check(&files, &caller, &call().service("shop/orders").path("/v1/orders/43").0, "deny no_permit []");
-    let poor = Identity { token: Some(token(&["openid"])), ..frontend() };
+    let poor = Identity { token: Some(token(&["openid"]).into()), ..frontend() };
     check(&files, &poor, &call().service("shop/orders").path("/v1/orders/42").0, "deny no_permit []");
 }
 

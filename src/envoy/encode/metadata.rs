@@ -4,19 +4,19 @@
 
 use std::collections::BTreeMap;
 
-use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use prost::encoding::{WireType, encode_varint, encoded_len_varint};
 use uuid::Uuid;
 
 use crate::check::Judgement;
 use crate::decision::verdict::{Decision, Effect};
 
 /// Numbers of fields: in an entry of `google.protobuf.Struct`, in a `Value`, and of what structs and lists repeat.
-const KEY: u32 = 1;
-const VALUE: u32 = 2;
-const TEXT: u32 = 3;
-const STRUCT: u32 = 5;
-const LIST: u32 = 6;
-const REPEATED: u32 = 1;
+const KEY: u8 = 1;
+const VALUE: u8 = 2;
+const TEXT: u8 = 3;
+const STRUCT: u8 = 5;
+const LIST: u8 = 6;
+const REPEATED: u8 = 1;
 
 /// One thing that is told.
 enum Told<'a> {
@@ -38,7 +38,7 @@ pub(super) fn check(metadata: &BTreeMap<String, String>) -> Result<(), String> {
 }
 
 /// Appends what is told about a decision, as the field `tag` that is a `google.protobuf.Struct`.
-pub(super) fn write(tag: u32, judgement: &Judgement, decision_id: Uuid, out: &mut Vec<u8>) {
+pub(super) fn write(tag: u8, judgement: &Judgement, decision_id: Uuid, out: &mut Vec<u8>) {
     let mut id = Uuid::encode_buffer();
     let id = decision_id.as_hyphenated().encode_lower(&mut id);
     let told = told(judgement, id);
@@ -133,12 +133,16 @@ fn begin_entry(key: &str, value: usize, out: &mut Vec<u8>) {
     begin(VALUE, value, out);
 }
 
-fn begin(tag: u32, bytes: usize, out: &mut Vec<u8>) {
-    encode_key(tag, WireType::LengthDelimited, out);
-    encode_varint(bytes as u64, out);
+fn begin(tag: u8, bytes: usize, out: &mut Vec<u8>) {
+    out.push((tag << 3) | WireType::LengthDelimited as u8);
+    match u8::try_from(bytes) {
+        // Most are so short that they stand as they are.
+        Ok(short @ ..=0x7f) => out.push(short),
+        Ok(_) | Err(_) => encode_varint(bytes as u64, out),
+    }
 }
 
-fn put(tag: u32, text: &str, out: &mut Vec<u8>) {
+fn put(tag: u8, text: &str, out: &mut Vec<u8>) {
     begin(tag, text.len(), out);
     out.extend_from_slice(text.as_bytes());
 }

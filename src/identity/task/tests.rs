@@ -34,7 +34,7 @@ fn profile() -> Settings {
 }
 
 fn run(call: &Call, settings: &Settings) -> Result<Option<Task>, Rejection> {
-    identify(call, settings, &all()).map(|identity| identity.task)
+    identify(call, settings, &all()).map(|identity| identity.task.map(|task| *task))
 }
 
 /// The task's id, `-` without a task, or the failure's code.

@@ -96,10 +96,12 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// Appends one member that is a number.
-pub(super) fn number(name: &str, number: u64, out: &mut Vec<u8>) {
+///
+/// # Errors
+/// As [`text`].
+pub(super) fn number(name: &str, number: u64, out: &mut Vec<u8>) -> serde_json::Result<()> {
     key(name, out);
-    // Writing to memory does not fail.
-    write!(out, "{number}").unwrap_or(());
+    append(&number, out)
 }
 
 fn key(name: &str, out: &mut Vec<u8>) {

@@ -112,7 +112,7 @@ fn line(seen: &Observed<'_>, told: Part<'_>, full: Option<&Full<'_>>, cut: Cut) 
         Part::Kept([outcome, _]) => out.extend_from_slice(outcome),
         Part::New(outcome, _) => outcome.write(&mut out)?,
     }
-    json::number("status", u64::from(seen.status), &mut out);
+    json::number("status", u64::from(seen.status), &mut out)?;
     match &told {
         Part::Kept([_, subject]) => out.extend_from_slice(subject),
         Part::New(_, subject) => subject.write(&mut out)?,
@@ -131,8 +131,10 @@ fn line(seen: &Observed<'_>, told: Part<'_>, full: Option<&Full<'_>>, cut: Cut) 
         }
         json::text("path_sent", without_query(&call.path_sent), TEXT_BYTES_MAX, &mut out)?;
     }
-    json::number("micros", u64::try_from(seen.elapsed.as_micros()).unwrap_or(u64::MAX), &mut out);
-    json::members(&Ending { full, truncated: cut == Cut::Yes }, &mut out)?;
+    json::number("micros", u64::try_from(seen.elapsed.as_micros()).unwrap_or(u64::MAX), &mut out)?;
+    if full.is_some() || cut == Cut::Yes {
+        json::members(&Ending { full, truncated: cut == Cut::Yes }, &mut out)?;
+    }
     out.push(b'}');
     Ok(out)
 }

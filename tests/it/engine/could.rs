@@ -85,11 +85,11 @@ fn with_task(tools: &[&str]) -> Identity {
         servers: Default::default(),
         params: Default::default(),
     };
-    Identity { task: Some(task), ..frontend() }
+    Identity { task: Some(task.into()), ..frontend() }
 }
 
 pub(super) fn callers() -> Vec<Identity> {
-    let with_token = Identity { token: Some(token(&["notes"])), ..frontend() };
+    let with_token = Identity { token: Some(token(&["notes"]).into()), ..frontend() };
     let other = workload("spiffe://cluster.local/ns/shop/sa/orders");
     vec![frontend(), with_token, with_task(&["notes.write"]), other, Identity::default()]
 }
@@ -227,7 +227,7 @@ fn a_login_is_a_way_only_where_no_permit_holds_anyway() {
         "protocol: mcp",
         "protocol: mcp\n    token: {resource_metadata: 'https://tools.example/.well-known/oauth-protected-resource'}",
     );
-    let with_token = Identity { token: Some(token(&["notes"])), ..frontend() };
+    let with_token = Identity { token: Some(token(&["notes"]).into()), ..frontend() };
     let forbid = r#"@id("f") forbid (principal, action, resource is Tool);"#;
     for (policies, identity, expected) in [
         (forbid.to_owned(), frontend(), Could::Challenged),

@@ -127,9 +127,9 @@ pub fn text(prefix: &str, drawn: &[Drawn]) -> String {
 }
 
 fn callers() -> Vec<Identity> {
-    let with_token = Identity { token: Some(token(&["orders:read", "openid"])), ..frontend() };
+    let with_token = Identity { token: Some(token(&["orders:read", "openid"]).into()), ..frontend() };
     let strong = Token { acr: Some("2".to_owned()), ..token(&["openid"]) };
-    let with_acr = Identity { token: Some(strong), ..frontend() };
+    let with_acr = Identity { token: Some(strong.into()), ..frontend() };
     let other = workload("spiffe://cluster.local/ns/shop/sa/orders");
     let foreign = workload("spiffe://other.example/ns/web/sa/frontend");
     vec![frontend(), with_token, with_acr, other, foreign, Identity::default()]

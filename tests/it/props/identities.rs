@@ -95,7 +95,7 @@ fn identities() -> impl Strategy<Value = Identity> {
     let workload = (prop::sample::select(ids), prop::sample::select(proofs.to_vec()));
     let workload = proptest::option::of(workload.prop_map(|(id, proof)| Workload { id, proof }));
     (workload, proptest::option::of(tokens()), proptest::option::of(tasks()))
-        .prop_map(|(workload, token, task)| Identity { workload, token, task })
+        .prop_map(|(workload, token, task)| Identity { workload, token: token.map(Box::new), task: task.map(Box::new) })
 }
 
 fn calls() -> impl Strategy<Value = (Call, String)> {
