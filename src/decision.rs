@@ -19,7 +19,6 @@ mod literals;
 mod load;
 pub mod manifest;
 pub mod project;
-mod quick;
 pub mod reach;
 pub mod remedy;
 pub mod schema;

@@ -3,6 +3,7 @@
 //! Must not know: HTTP, Cedar. A noun: built by `mapping`, completed by `entity`, read by `decision`.
 
 pub mod action;
+pub mod quick;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use cedar_policy::{ActionConstraint, EntityUid};
 
 use self::part::{Names, Part, Tests};
-use super::quick::Map;
 use super::schema::{Action, Types};
 use super::unit::Entry;
+use crate::query::quick::Map;
 use crate::query::{Node, Query, Uid};
 
 /// The actions a scope names, closed over the schema's groups.

@@ -11,10 +11,10 @@ use cedar_policy_core::ast;
 use cedar_policy_core::extensions::Extensions;
 use smol_str::{SmolStr, ToSmolStr};
 
-use super::quick::Map;
 use super::{diagnostics, typed};
 use crate::catalog::Catalog;
 use crate::problem::Problem;
+use crate::query::quick::Map;
 use crate::query::{Node, Uid, Value};
 use validators::Validators;
 
