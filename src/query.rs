@@ -3,11 +3,16 @@
 //! Must not know: HTTP, Cedar. A noun: built by `mapping`, completed by `entity`, read by `decision`.
 
 pub mod action;
+mod ancestors;
+mod memberships;
 pub mod quick;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
+
+pub use ancestors::Ancestors;
+pub use memberships::Memberships;
 
 /// Values by name: attributes, tags, the context and the records in it.
 ///
@@ -112,14 +117,14 @@ pub struct Node {
     /// Its tags.
     pub tags: Record,
     /// Every ancestor, listed flat: policies' `in` sees exactly these.
-    pub ancestors: BTreeSet<Uid>,
+    pub ancestors: Ancestors,
 }
 
 impl Node {
     /// An entity about which nothing is known but its name.
     #[must_use]
     pub fn new(uid: Uid) -> Self {
-        Self { uid, attributes: Record::new(), tags: Record::new(), ancestors: BTreeSet::new() }
+        Self { uid, attributes: Record::new(), tags: Record::new(), ancestors: Ancestors::default() }
     }
 
     /// Gives an attribute that is known by name.
@@ -245,7 +250,7 @@ pub struct Additions {
     /// Tags, by key.
     pub tags: Record,
     /// Ancestors, listed flat.
-    pub ancestors: BTreeSet<Uid>,
+    pub ancestors: Ancestors,
 }
 
 /// What sources of facts add to a query.

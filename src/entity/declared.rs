@@ -2,12 +2,10 @@
 //!
 //! Knows: the snapshot's [`Knowledge`]. Must not know: the network, policies.
 
-use std::collections::BTreeSet;
-
 use smol_str::SmolStr;
 
 use super::Knowledge;
-use crate::query::{Additions, Facts, Node, Query, Uid};
+use crate::query::{Additions, Ancestors, Facts, Node, Query, Uid};
 
 /// The catalogue, as a source of facts.
 pub const CATALOG: &str = "catalog.yaml";
@@ -51,7 +49,7 @@ fn of_service(known: &dyn Knowledge, resource: &Node) -> Additions {
     additions
 }
 
-fn of_entity(known: &dyn Knowledge, node: &Node, groups: &BTreeSet<Uid>) -> Additions {
+fn of_entity(known: &dyn Knowledge, node: &Node, groups: &Ancestors) -> Additions {
     let mut additions = Additions::default();
     if let Some(declared) = known.declared(&node.uid) {
         additions.attributes = declared.attributes.clone();
@@ -61,7 +59,7 @@ fn of_entity(known: &dyn Knowledge, node: &Node, groups: &BTreeSet<Uid>) -> Addi
     // Ancestors are listed flat: a service that is declared to lie in a group takes along everything inside it.
     for ancestor in node.ancestors.iter().chain(groups) {
         if let Some(declared) = known.declared(ancestor) {
-            additions.ancestors.extend(declared.ancestors.iter().cloned());
+            additions.ancestors.merge(declared.ancestors.clone());
         }
     }
     additions
