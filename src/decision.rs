@@ -11,6 +11,7 @@ pub mod engine;
 pub mod evaluate;
 pub mod explain;
 pub mod footprint;
+pub mod groups;
 pub mod index;
 mod lead;
 mod lean;

@@ -253,6 +253,15 @@ pub struct Additions {
     pub ancestors: Ancestors,
 }
 
+impl Additions {
+    /// Whether nothing is added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { attributes, tags, ancestors } = self;
+        attributes.is_empty() && tags.is_empty() && ancestors.is_empty()
+    }
+}
+
 /// What sources of facts add to a query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -262,6 +271,15 @@ pub struct Facts {
     pub resource: Additions,
     /// Attributes of `context.env.facts`.
     pub call: Record,
+}
+
+impl Facts {
+    /// Whether nothing is added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { principal, resource, call } = self;
+        principal.is_empty() && resource.is_empty() && call.is_empty()
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 use super::Uid;
 use super::quick::Quick;
 
-/// Everything of one kind that an entity is declared to lie in, such as a workload's groups; immutable.
+/// Names of what an entity is declared to lie in, such as a workload's groups; immutable.
 pub struct Memberships {
     /// Ascending, each once.
     names: Box<[Uid]>,
