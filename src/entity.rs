@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::decision::Snapshot;
+use crate::decision::groups::Groups;
 use crate::decision::snapshot::FactsType;
 use crate::failure::{Code, Failure};
 use crate::problem::Problem;
@@ -61,8 +62,8 @@ impl Settings {
 
 /// What sources may ask of the snapshot; a trait so that tests bring a small one.
 pub trait Knowledge: Send + Sync {
-    /// The catalogue's groups of a workload.
-    fn workload_groups(&self, spiffe_id: &str) -> Option<&BTreeSet<String>>;
+    /// The catalogue's groups of a workload; `None` where it has none.
+    fn workload_groups(&self, spiffe_id: &str) -> Option<&Groups>;
     /// The catalogue's facts about a workload.
     fn workload_facts(&self, spiffe_id: &str) -> Option<&Value>;
     /// The catalogue's facts about a service (`<namespace>/<name>`).
@@ -79,8 +80,8 @@ pub trait Knowledge: Send + Sync {
 }
 
 impl Knowledge for Snapshot {
-    fn workload_groups(&self, spiffe_id: &str) -> Option<&BTreeSet<String>> {
-        self.catalog().workload(spiffe_id).map(|workload| &workload.groups)
+    fn workload_groups(&self, spiffe_id: &str) -> Option<&Groups> {
+        Snapshot::workload_groups(self, spiffe_id)
     }
 
     fn workload_facts(&self, spiffe_id: &str) -> Option<&Value> {
@@ -212,7 +213,7 @@ impl Entities {
     /// # Errors
     /// [`Code::EntitiesUnavailable`]: both give the same attribute.
     pub fn declared(snapshot: &Snapshot, query: &Query) -> Result<Facts, Failure> {
-        let found = said(snapshot, query);
+        let found = declared::facts(snapshot, query);
         if found.is_empty() { Ok(Facts::default()) } else { merge::merge(query, found) }
     }
 
@@ -228,7 +229,7 @@ impl Entities {
         reads: &Reads,
         deadline: Instant,
     ) -> Result<Facts, Failure> {
-        let mut found = said(&**known, query);
+        let mut found = declared::facts(&**known, query);
         if found.is_empty() && self.sources.is_empty() {
             return Ok(Facts::default());
         }
@@ -252,13 +253,6 @@ impl Fills {
             Self::Call { attribute } => format!("`context.env.facts.{attribute}`"),
         }
     }
-}
-
-/// What is declared about a query, by the sources that say anything of it.
-fn said<'a>(known: &dyn Knowledge, query: &Query) -> Vec<(&'a str, Facts)> {
-    let mut found = declared::facts(known, query);
-    found.retain(|(_, facts)| *facts != Facts::default());
-    found
 }
 
 fn unavailable(detail: impl Into<String>) -> Failure {

@@ -3,10 +3,16 @@
 //! Must not know: HTTP, Cedar. A noun: built by `mapping`, completed by `entity`, read by `decision`.
 
 pub mod action;
+mod ancestors;
+mod memberships;
+pub mod quick;
 
 use std::collections::BTreeSet;
 
 use smol_str::SmolStr;
+
+pub use ancestors::Ancestors;
+pub use memberships::Memberships;
 
 /// Values by name: attributes, tags, the context and the records in it.
 ///
@@ -113,14 +119,14 @@ pub struct Node {
     /// Its tags.
     pub tags: Record,
     /// Every ancestor, listed flat: policies' `in` sees exactly these.
-    pub ancestors: BTreeSet<Uid>,
+    pub ancestors: Ancestors,
 }
 
 impl Node {
     /// An entity about which nothing is known but its name.
     #[must_use]
     pub fn new(uid: Uid) -> Self {
-        Self { uid, attributes: Record::new(), tags: Record::new(), ancestors: BTreeSet::new() }
+        Self { uid, attributes: Record::new(), tags: Record::new(), ancestors: Ancestors::default() }
     }
 
     /// Gives an attribute that is known by name.
@@ -246,7 +252,16 @@ pub struct Additions {
     /// Tags, by key.
     pub tags: Record,
     /// Ancestors, listed flat.
-    pub ancestors: BTreeSet<Uid>,
+    pub ancestors: Ancestors,
+}
+
+impl Additions {
+    /// Whether nothing is added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { attributes, tags, ancestors } = self;
+        attributes.is_empty() && tags.is_empty() && ancestors.is_empty()
+    }
 }
 
 /// What sources of facts add to a query.
@@ -258,6 +273,15 @@ pub struct Facts {
     pub resource: Additions,
     /// Attributes of `context.env.facts`.
     pub call: Record,
+}
+
+impl Facts {
+    /// Whether nothing is added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { principal, resource, call } = self;
+        principal.is_empty() && resource.is_empty() && call.is_empty()
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use picket::decision::Snapshot;
 use picket::decision::snapshot::Tree;
 use picket::identity::{Identity, Proof, SpiffeId, Workload};
 use picket::mapping::{self, Place, action};
-use picket::query::{Query, Uid};
+use picket::query::{Memberships, Query, Uid};
 
 /// What tells a set's policies apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct Set {
     pub policies: usize,
     pub namespaces: usize,
     pub snapshot: Arc<Snapshot>,
+    /// What each caller's groups are, where policies name none of them: made once, as the catalogue's are.
+    groups: Vec<Arc<Memberships>>,
 }
 
 fn caller(number: usize) -> String {
@@ -71,7 +73,9 @@ impl Set {
     pub fn load(shape: Shape, policies: usize, namespaces: usize) -> Self {
         let loaded = Snapshot::load(&tree(shape, policies, namespaces), None);
         assert!(loaded.refused.is_empty(), "{:?}", loaded.problems.first());
-        Self { shape, policies, namespaces, snapshot: loaded.snapshot.unwrap() }
+        let mut set = Self { shape, policies, namespaces, snapshot: loaded.snapshot.unwrap(), groups: Vec::new() };
+        set.groups = (0..set.callers()).map(|_| Arc::new(unnamed(shape))).collect();
+        set
     }
 
     /// How many callers there are, all of the first namespace. Ten where there are so many policies, whatever the size, so
@@ -90,15 +94,22 @@ impl Set {
             Shape::Deep => format!("/v1/items{number}/{}", vec!["s"; 30].join("/")),
         };
         let mut query = asked(&self.snapshot, &path, &caller(number), tenant);
-        let groups = match self.shape {
-            Shape::Groups => vec![format!("g{number}")],
-            Shape::OneGroup => vec!["unnamed0".to_owned()],
-            Shape::ManyGroups => (0..1000).map(|group| format!("unnamed{group}")).collect(),
-            Shape::Scope | Shape::Prefixes | Shape::Head | Shape::When | Shape::Deep => Vec::new(),
-        };
-        query.principal.ancestors.extend(groups.into_iter().map(|group| Uid::new("Group", group)));
+        if self.shape == Shape::Groups {
+            query.principal.ancestors.insert(Uid::new("Group", format!("g{number}")));
+        }
+        query.principal.ancestors.share(&self.groups[number]);
         query
     }
+}
+
+/// A caller's groups that no policy names.
+fn unnamed(shape: Shape) -> Memberships {
+    let count = match shape {
+        Shape::OneGroup => 1,
+        Shape::ManyGroups => 1000,
+        Shape::Scope | Shape::Groups | Shape::Prefixes | Shape::Head | Shape::When | Shape::Deep => 0,
+    };
+    (0..count).map(|group| Uid::new("Group", format!("unnamed{group}"))).collect()
 }
 
 fn policy(shape: Shape, ns: usize, n: usize) -> String {

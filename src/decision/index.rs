@@ -14,9 +14,9 @@ use std::sync::Arc;
 use cedar_policy::{ActionConstraint, EntityUid};
 
 use self::part::{Names, Part, Tests};
-use super::quick::Map;
 use super::schema::{Action, Types};
 use super::unit::Entry;
+use crate::query::quick::Map;
 use crate::query::{Node, Query, Uid};
 
 /// The actions a scope names, closed over the schema's groups.
@@ -85,12 +85,13 @@ impl Postings {
         add(self.is.get(node.uid.kind.as_str()));
         add(self.eq.get(&node.uid));
         add(self.within.get(&node.uid));
-        if self.within.len() < node.ancestors.len() {
+        if self.within.len() < node.ancestors.len_max() {
             // A principal in a thousand groups of which policies name three costs three look-ups.
-            let named = self.within.iter().filter(|(uid, _)| ***uid != node.uid && node.ancestors.contains(&***uid));
+            let named = self.within.iter().filter(|(uid, _)| ***uid != node.uid && node.ancestors.contains(uid));
             named.for_each(|(_, list)| add(Some(list)));
         } else {
-            node.ancestors.iter().filter(|uid| **uid != node.uid).for_each(|uid| add(self.within.get(uid)));
+            let others = node.ancestors.unsorted().filter(|uid| **uid != node.uid);
+            others.for_each(|uid| add(self.within.get(uid)));
         }
     }
 }

@@ -299,7 +299,7 @@ impl<'a> NodeCut<'a> {
             Ancestors::Named(within) => (None, within),
         };
         // Callers may be in very many groups, of which policies name few: the policies' names are walked.
-        let named = within.iter().filter(|uid| node.ancestors.contains(*uid));
+        let named = within.iter().filter(|uid| node.ancestors.contains(uid));
         all.into_iter().flatten().chain(named).filter(|uid| **uid != node.uid)
     }
 }

@@ -3,6 +3,7 @@
 //! Knows: Cedar's schema and validator. Must not know: policies' meaning, files.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cedar_policy::{
     Context, Entities, Entity, EntityTypeName, EntityUid, EvalResult, Policy, Schema, SchemaFragment, Validator,
@@ -11,11 +12,11 @@ use cedar_policy_core::ast;
 use cedar_policy_core::extensions::Extensions;
 use smol_str::{SmolStr, ToSmolStr};
 
-use super::quick::Map;
 use super::{diagnostics, typed};
 use crate::catalog::Catalog;
 use crate::problem::Problem;
-use crate::query::{Node, Uid, Value};
+use crate::query::quick::Map;
+use crate::query::{Memberships, Node, Uid, Value};
 use validators::Validators;
 
 pub use actions::Action;
@@ -237,7 +238,7 @@ fn node_of(entity: &Entity, all: &Entities) -> Result<Node, String> {
         node.tags.insert(name.into(), value_of(&value.map_err(|error| error.to_string())?)?);
     }
     let ancestors = all.ancestors(&entity.uid()).into_iter().flatten();
-    node.ancestors = ancestors.map(uid_of).collect();
+    node.ancestors.share(&Arc::new(ancestors.map(uid_of).collect::<Memberships>()));
     Ok(node)
 }
 

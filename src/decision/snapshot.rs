@@ -10,15 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest as _, Sha256};
 
 use super::engine::Engine;
+use super::groups::Groups;
 use super::literals::Known;
 use super::manifest::{self, Manifest};
-use super::quick::Map;
 pub use super::schema::FactsType;
 use super::schema::{self, Types};
 use super::unit::{Against, MESH, Unit};
 use super::{decide, load};
 use crate::catalog::Catalog;
 use crate::problem::Problem;
+use crate::query::quick::Map;
 use crate::query::{Node, Reads, Uid, Value};
 
 /// The files of one policy tree, as read: path relative to the tree's root (with `/`) to text.
@@ -71,8 +72,9 @@ pub(super) struct Platform {
     pub(super) types: Types,
     pub(super) catalog: Catalog,
     pub(super) manifest: Manifest,
-    pub(super) declared: HashMap<Uid, Node>,
+    pub(super) declared: Map<Uid, Node>,
     pub(super) declared_ids: BTreeSet<Uid>,
+    pub(super) groups: Map<String, Groups>,
     pub(super) workload_facts: HashMap<String, Value>,
     pub(super) service_facts: HashMap<String, Value>,
     pub(super) folders: Vec<String>,
@@ -227,6 +229,12 @@ impl Snapshot {
     #[must_use]
     pub fn declared(&self, uid: &Uid) -> Option<&Node> {
         self.platform.declared.get(uid)
+    }
+
+    /// The catalogue's groups of a workload; `None` where it has none.
+    #[must_use]
+    pub fn workload_groups(&self, spiffe_id: &str) -> Option<&Groups> {
+        self.platform.groups.get(spiffe_id)
     }
 
     /// The catalogue's facts about a workload, typed as `WorkloadFacts`.

@@ -32,7 +32,7 @@ pub fn complete(query: &mut Query, facts: &Facts) -> Result<(), String> {
             }
         }
         node.tags.extend(more.tags.iter().map(|(key, value)| (key.clone(), value.clone())));
-        node.ancestors.extend(more.ancestors.iter().cloned());
+        node.ancestors.merge(more.ancestors.clone());
     }
     if let (false, Some(Value::Record(env))) = (facts.call.is_empty(), query.context.get_mut("env")) {
         env.insert(SmolStr::new_static("facts"), Value::Record(facts.call.clone()));

@@ -56,14 +56,18 @@ impl<'a> Merge<'a> {
         let Additions { attributes, tags, ancestors } = additions;
         self.attributes.add(source, attributes)?;
         self.tags.add(source, tags)?;
-        let may_be_added = |uid: &Uid| !FIXED.contains(&uid.kind.as_str()) || self.node.ancestors.contains(uid);
-        if let Some(ancestor) = ancestors.iter().find(|uid| !may_be_added(uid)) {
+        let is_fixed = |kind: &SmolStr| FIXED.contains(&kind.as_str());
+        let moves = |uid: &&Uid| is_fixed(&uid.kind) && !self.node.ancestors.contains(uid);
+        // Of a caller's groups, which may be a thousand, only the type is looked at.
+        if ancestors.kinds().any(is_fixed)
+            && let Some(ancestor) = ancestors.iter().find(moves)
+        {
             return Err(unavailable(format!(
                 "`{source}` puts `{}` into `{ancestor}`, where it does not lie",
                 self.node.uid
             )));
         }
-        self.additions.ancestors.extend(ancestors);
+        self.additions.ancestors.merge(ancestors);
         Ok(())
     }
 

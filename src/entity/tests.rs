@@ -12,7 +12,7 @@ pub const WEB: &str = "spiffe://cluster.local/ns/web/sa/frontend";
 /// A small snapshot: says what it is told, and takes any JSON object without a key `misfit`.
 #[derive(Default)]
 pub struct World {
-    pub groups: BTreeMap<String, BTreeSet<String>>,
+    pub groups: BTreeMap<String, Groups>,
     pub workloads: BTreeMap<String, Value>,
     pub services: BTreeMap<String, Value>,
     pub entities: BTreeMap<Uid, Node>,
@@ -20,7 +20,7 @@ pub struct World {
 }
 
 impl Knowledge for World {
-    fn workload_groups(&self, spiffe_id: &str) -> Option<&BTreeSet<String>> {
+    fn workload_groups(&self, spiffe_id: &str) -> Option<&Groups> {
         self.groups.get(spiffe_id)
     }
 
@@ -156,7 +156,7 @@ async fn the_same_attribute_from_two_sources_is_a_failure_that_names_both() {
 #[tokio::test(start_paused = true)]
 async fn declared_facts_need_no_source() {
     let mut world = World::default();
-    world.groups.insert(WEB.to_owned(), ["storefront".to_owned()].into());
+    world.groups.insert(WEB.to_owned(), Groups::new([Uid::new("Group", "storefront")], |_| None));
     let facts = gather(world, Vec::new()).await.unwrap();
     let ancestors = [Uid::new("Group", "storefront")].into();
     assert_eq!(facts.principal, Additions { ancestors, ..Additions::default() });

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use picket::call::{Body, Call, CanonicalPath, Headers, Host, Peer, Target, UnixMillis};
 use picket::decision::snapshot::{Loaded, Tree};
 use picket::decision::{self, Snapshot, Verdict};
+use picket::entity::Entities;
 use picket::failure::Failure;
 use picket::identity::{Binding, Identity, Proof, SpiffeId, Token, TokenKind, Workload};
 use picket::mapping::{self, Place, action};
-use picket::query::Facts;
 
 /// 2026-11-23T00:00:00Z.
 pub const NOW: UnixMillis = UnixMillis(1_795_392_000_000);
@@ -156,16 +156,8 @@ pub fn judge(snapshot: &Snapshot, identity: &Identity, call: &Call) -> Result<Ve
     let asked = action::asked(call, action::spoken(call, &service, &settings)?, picket::body::Inside::Nothing)?;
     let reads = snapshot.reads(service.namespace());
     let mut query = mapping::query(call, identity, &service, &asked, reads, place)?;
-    decision::decide(snapshot, &mut query, &facts(snapshot, identity))
-}
-
-fn facts(snapshot: &Snapshot, identity: &Identity) -> Facts {
-    let mut facts = Facts::default();
-    let workload = identity.workload.as_ref().and_then(|w| snapshot.catalog().workload(w.id.as_str()));
-    for group in workload.into_iter().flat_map(|workload| &workload.groups) {
-        facts.principal.ancestors.insert(picket::query::Uid::new("Group", group.as_str()));
-    }
-    facts
+    let facts = Entities::declared(snapshot, &query)?;
+    decision::decide(snapshot, &mut query, &facts)
 }
 
 /// A verdict on one line: the answer, why, and by which policies.

@@ -5,14 +5,15 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::super::confine;
 use super::super::literals::Known;
 use super::super::manifest::{self, Manifest};
 use super::super::schema::{self, FactsType, Types};
 use super::super::snapshot::{Files, Platform};
 use super::super::unit::{Against, MESH, Unit};
+use super::super::{confine, groups};
 use crate::catalog::{Catalog, grpc};
 use crate::problem::Problem;
+use crate::query::quick::Map;
 use crate::query::{Node, Uid, Value};
 
 /// Checks the mesh's unit: schema, catalogue, manifest, entities and policies, as far as each allows the next.
@@ -56,6 +57,7 @@ pub(super) fn check(
             Ok(Platform {
                 mesh: Arc::new(mesh),
                 types,
+                groups: groups::by_workload(&catalog, &declared),
                 catalog,
                 manifest,
                 declared,
@@ -109,15 +111,15 @@ fn typed<'a>(
 }
 
 /// `entities.json`: facts and groups, but no place in another namespace than the id's own.
-pub(super) fn declared(text: &str, types: &Types, problems: &mut Vec<Problem>) -> HashMap<Uid, Node> {
+pub(super) fn declared(text: &str, types: &Types, problems: &mut Vec<Problem>) -> Map<Uid, Node> {
     if text.trim().is_empty() {
-        return HashMap::new();
+        return Map::default();
     }
     let nodes = match types.entities(text) {
         Ok(nodes) => nodes,
         Err(message) => {
             problems.push(Problem::error("entities.json", message));
-            return HashMap::new();
+            return Map::default();
         }
     };
     for node in &nodes {

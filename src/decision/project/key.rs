@@ -28,11 +28,12 @@ fn node(cut: NodeCut<'_>, out: &mut Vec<u8>) {
     match &shape.ancestors {
         Ancestors::All => {
             text(&uid.id, out);
-            length(cut.node.ancestors.len(), out);
             for ancestor in &cut.node.ancestors {
+                out.push(1);
                 text(&ancestor.kind, out);
                 text(&ancestor.id, out);
             }
+            out.push(0);
         }
         Ancestors::Named(within) => {
             if shape.itself {

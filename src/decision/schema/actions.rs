@@ -9,7 +9,7 @@ use cedar_policy_core::ast::{self, Eid};
 use cedar_policy_core::entities::{self as ast_entities, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::extensions::Extensions;
 
-use crate::decision::quick::Map;
+use crate::query::quick::Map;
 
 /// How many entities a call usually brings: principal, resource, and bags.
 const ROOM: usize = 6;

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::Entry;
-use crate::decision::quick::Set;
+use crate::query::quick::Set;
 
 /// Policies by their ids.
 #[derive(Debug, Default)]

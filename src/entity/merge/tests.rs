@@ -42,6 +42,20 @@ fn sources_may_add_but_neither_overwrite_nor_move() {
 }
 
 #[test]
+fn what_is_shared_moves_nothing_either() {
+    for (kind, id, expected) in
+        [("Service", "shop/orders", true), ("Service", "pay/ledger", false), ("Group", "pay", true)]
+    {
+        let mut resource = Additions::default();
+        let names = [Uid::new("Group", "a"), Uid::new(kind, id), Uid::new("Group", "z")];
+        resource.ancestors.share(&std::sync::Arc::new(names.into_iter().collect()));
+        let merged = merge(&query(), vec![("one", Facts { resource, ..Facts::default() })]);
+        assert_eq!(merged.is_ok(), expected, "{kind} {id}");
+        assert!(merged.map_or_else(|failure| failure.detail.contains("pay/ledger"), |facts| !facts.is_empty()));
+    }
+}
+
+#[test]
 fn a_resource_cannot_be_moved_into_another_service() {
     let facts = Facts { resource: ancestor("Service", "pay/ledger"), ..Facts::default() };
     assert!(merge(&query(), vec![("one", facts)]).unwrap_err().detail.contains("pay/ledger"));

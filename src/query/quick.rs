@@ -1,20 +1,20 @@
-//! A hash for maps that policies or the schema fill and calls only ask.
+//! A hash for maps that policies, the schema or the operator's other files fill and calls only ask.
 //!
-//! The standard one defends a map whose keys an attacker chooses. Here whoever writes policies chooses them, and a
+//! The standard one defends a map whose keys an attacker chooses. Here whoever writes those files chooses them, and a
 //! call can at worst ask for a key that is not there. It was a fifth of a decision.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A map that calls only ask.
-pub(super) type Map<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
+pub type Map<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
 
 /// A set that calls only ask.
-pub(super) type Set<K> = HashSet<K, BuildHasherDefault<Quick>>;
+pub type Set<K> = HashSet<K, BuildHasherDefault<Quick>>;
 
 /// Multiplies word by word.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Quick(u64);
+pub struct Quick(u64);
 
 /// An odd number without a pattern: the golden ratio's fraction in 64 bits.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
