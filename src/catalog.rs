@@ -173,11 +173,17 @@ pub struct Workload {
     pub facts: Option<serde_json::Value>,
 }
 
+/// The namespace part of a service's id, which is short and asked for often.
+#[must_use]
+pub fn namespace_of(service: &str) -> Option<&str> {
+    service.get(..service.bytes().position(|byte| byte == b'/')?)
+}
+
 impl Service {
     /// The namespace part of the id.
     #[must_use]
     pub fn namespace(&self) -> &str {
-        self.id.split_once('/').map_or("", |(namespace, _)| namespace)
+        namespace_of(&self.id).unwrap_or_default()
     }
 }
 

@@ -69,12 +69,19 @@ impl Headers {
     /// Whether the header occurs at all.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.iter().any(|(known, _)| known == name)
+        self.all(name).next().is_some()
     }
 
     /// Every value of `name` (lower case).
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value)
+        let mut from = (0, 0);
+        self.ends.iter().filter_map(move |to| {
+            let (names, values) = (from.0..to.0, from.1..to.1);
+            from = *to;
+            // Every name is asked about for a dozen others, and nearly all have another length.
+            let is_named = names.len() == name.len() && self.names.get(names) == Some(name);
+            is_named.then(|| self.values.get(values).unwrap_or_default())
+        })
     }
 
     /// The value of a header that may occur at most once, as text.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::memory::Prepared;
 use crate::call::Call;
-use crate::catalog::Protocol;
+use crate::catalog::{Protocol, namespace_of};
 use crate::decision::verdict::Effect;
 use crate::decision::{Snapshot, Verdict};
 use crate::failure::Failure;
@@ -78,6 +78,12 @@ impl Judgement {
             digest: self.digest.clone(),
             prepared: Prepared::default(),
         }
+    }
+
+    /// The called service's namespace, as far as it was found out.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        namespace_of(self.service.as_deref()?)
     }
 
     /// Whether it says all there is to say about another call: one that asks for the full record does not.

@@ -135,8 +135,7 @@ fn ok_response(judgement: &Judgement, call: Option<&Call>) -> Result<Option<OkHt
         Effect::Allow(mutations) => mutations,
         Effect::Deny(_) | Effect::Challenge(..) => return Ok(None),
     };
-    let namespace = judgement.service.as_deref().and_then(|service| service.split_once('/')).map(|(ns, _)| ns);
-    let (Some(call), Some(snapshot), Some(namespace)) = (call, &judgement.snapshot, namespace) else {
+    let (Some(call), Some(snapshot), Some(namespace)) = (call, &judgement.snapshot, judgement.namespace()) else {
         let detail = "an allow without its call, snapshot or service";
         return Err(Unsendable::Failure(Failure::new(Code::Internal, detail)));
     };

@@ -28,18 +28,26 @@ fn workload_node(workload: &Workload, home: &str) -> Node {
     let id = &workload.id;
     let domain = id.trust_domain();
     let uid = Uid::new("Workload", id.as_str());
-    let mut node = Node::new(uid.clone());
-    node.set("spiffeId", uid.id);
-    node.set("trustDomain", domain);
-    node.set("proof", workload.proof.as_str());
+    let spiffe_id = Value::String(uid.id.clone());
+    let mut node = Node::new(uid);
     node.ancestors.insert(Uid::new("TrustDomain", domain));
-    if let Some((namespace, account)) = id.account() {
-        // A federated domain inherits nothing: its namespaces carry its name.
-        let namespace = if domain == home { namespace.into() } else { format_smolstr!("{domain}/{namespace}") };
-        node.set("namespace", namespace.clone());
-        node.set("serviceAccount", account);
-        node.ancestors.insert(Uid::new("Namespace", namespace));
-    }
+    // Sorted by name, as they are kept.
+    let proof = Value::String(SmolStr::new_static(workload.proof.as_str()));
+    node.attributes = match id.account() {
+        None => record([("proof", proof), ("spiffeId", spiffe_id), ("trustDomain", domain.into())]),
+        Some((namespace, account)) => {
+            // A federated domain inherits nothing: its namespaces carry its name.
+            let namespace = if domain == home { namespace.into() } else { format_smolstr!("{domain}/{namespace}") };
+            node.ancestors.insert(Uid::new("Namespace", namespace.clone()));
+            record([
+                ("namespace", namespace.into()),
+                ("proof", proof),
+                ("serviceAccount", account.into()),
+                ("spiffeId", spiffe_id),
+                ("trustDomain", domain.into()),
+            ])
+        }
+    };
     node
 }
 

@@ -179,8 +179,7 @@ pub fn resident_bytes() -> Option<u64> {
 
 /// The namespace whose policies judged a call, as far as it was found out.
 pub(super) fn namespace(judgement: &Judgement) -> Option<&str> {
-    let of_service = || judgement.service.as_deref().and_then(|id| id.split_once('/')).map(|(namespace, _)| namespace);
-    judgement.query.as_ref().map(|query| query.namespace.as_str()).or_else(of_service)
+    judgement.query.as_ref().map(|query| query.namespace.as_str()).or_else(|| judgement.namespace())
 }
 
 impl Collector for State {

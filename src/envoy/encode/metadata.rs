@@ -76,10 +76,9 @@ fn told<'a>(judgement: &'a Judgement, decision_id: &'a str) -> Vec<(&'a str, Tol
 /// Digests of the units that judge the call: the mesh's and the called namespace's.
 fn digests(judgement: &Judgement) -> [Option<(&str, &str)>; 2] {
     let Some(snapshot) = &judgement.snapshot else { return [None; 2] };
-    let namespace = judgement.service.as_deref().and_then(|service| service.split_once('/')).map(|(ns, _)| ns);
     let digest = |unit| snapshot.digests().get(unit).map(|hex| (unit, hex.as_str()));
     // No namespace is called `mesh`: the name is the platform's.
-    [digest("mesh"), namespace.and_then(digest)]
+    [digest("mesh"), judgement.namespace().and_then(digest)]
 }
 
 impl Told<'_> {
