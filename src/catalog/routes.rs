@@ -225,6 +225,9 @@ impl Route {
 /// comparisons of texts.
 #[must_use]
 pub fn matching<'a>(routes: &'a [Route], method: &str, path: &CanonicalPath) -> RouteMatch<'a> {
+    if routes.is_empty() {
+        return RouteMatch::default();
+    }
     let segments: Vec<&str> = path.segments().collect();
     let takes = |route: &&'a Route| route.takes_method(method) && route.takes_path(&segments);
     let mut found: Vec<&Route> = routes.iter().filter(takes).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::{SmolStr, SmolStrBuilder, format_smolstr};
 
 use crate::call::CanonicalPath;
 use crate::catalog::Service;
@@ -33,9 +33,15 @@ fn groups(names: &BTreeSet<String>) -> impl Iterator<Item = Uid> + '_ {
     names.iter().map(|name| Uid::new("Group", name.as_str()))
 }
 
+fn joined<const N: usize>(parts: [&str; N]) -> SmolStr {
+    let mut text = SmolStrBuilder::new();
+    parts.into_iter().for_each(|part| text.push_str(part));
+    text.finish()
+}
+
 /// Id of what a service has under this name.
 pub(super) fn within(service: &Service, name: &str) -> SmolStr {
-    format_smolstr!("{}/{name}", service.id)
+    joined([&service.id, "/", name])
 }
 
 /// An `id` that ends with `name`, cut so that it ends with this `prefix` of the name.
@@ -45,7 +51,7 @@ fn cut_to<'a>(prefix: &str, name: &str, id: &'a str) -> &'a str {
 
 /// `Path::"shop/orders/v1/orders/42"`: inside its prefixes, the routes that match, and their groups.
 fn path_node(service: &Service, method: &str, path: &CanonicalPath) -> Node {
-    let id = format_smolstr!("{}{path}", service.id);
+    let id = joined([&service.id, path.as_str()]);
     let mut node = Node::new(Uid::new("Path", id.clone()));
     let prefixes = path.prefixes().filter(|prefix| *prefix != path.as_str());
     node.ancestors.extend(prefixes.map(|prefix| Uid::new("Path", cut_to(prefix, path.as_str(), &id))));
