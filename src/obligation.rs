@@ -30,3 +30,14 @@ pub struct Mutations {
     /// `@log("full")`: the decision log keeps the whole query.
     pub log_full: bool,
 }
+
+impl Mutations {
+    /// Whether nothing is changed; what is logged has no say in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { set_headers, remove_headers, response_headers, set_query, remove_query, metadata, log_full: _ } =
+            self;
+        let maps = [set_headers, response_headers, set_query, metadata].into_iter().all(BTreeMap::is_empty);
+        maps && remove_headers.is_empty() && remove_query.is_empty()
+    }
+}

@@ -19,6 +19,9 @@ use super::unit::Entry;
 use crate::query::quick::Map;
 use crate::query::{Node, Query, Uid};
 
+/// Candidates of one part of the scope that are not worth looking for fewer.
+const FEW: usize = 4;
+
 /// The actions a scope names, closed over the schema's groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Actions {
@@ -157,16 +160,21 @@ impl Index {
         }
         let mut lists: Vec<&[u32]> = Vec::with_capacity(16);
         self.principals.lists(&query.principal, &mut lists);
-        let parted = lists.len();
-        self.resources.lists(&query.resource, &mut lists);
-        let (principals, resources) = lists.split_at(parted);
-        let named = self.actions.get(query.action.as_str()).map_or(&[][..], Vec::as_slice);
-        let actions = [self.any_action.as_slice(), named];
         let length = |lists: &[&[u32]]| lists.iter().map(|list| list.len()).sum::<usize>();
-        let shortest = [resources, principals, &actions].into_iter().min_by_key(|lists| length(lists));
+        let parted = lists.len();
+        // So few are compared as quickly as lists are found that might be shorter.
+        let shortest = if length(&lists) <= FEW {
+            lists
+        } else {
+            self.resources.lists(&query.resource, &mut lists);
+            let named = self.actions.get(query.action.as_str()).map_or(&[][..], Vec::as_slice);
+            let actions = [self.any_action.as_slice(), named];
+            let (principals, resources) = lists.split_at(parted);
+            let all = [resources, principals, &actions];
+            all.into_iter().min_by_key(|lists| length(lists)).unwrap_or_default().to_vec()
+        };
         let mut found: Vec<u32> = shortest
             .into_iter()
-            .flatten()
             .flat_map(|list| list.iter().copied())
             .filter(|number| self.names(*number, query))
             .collect();

@@ -2,11 +2,9 @@
 //!
 //! Knows: the snapshot's [`Knowledge`]. Must not know: the network, policies.
 
-use smol_str::SmolStr;
-
 use super::Knowledge;
 use crate::decision::groups::Groups;
-use crate::query::{Additions, Facts, Node, Query};
+use crate::query::{Additions, Facts, Node, Query, Value, record};
 
 /// The catalogue, as a source of facts.
 pub const CATALOG: &str = "catalog.yaml";
@@ -14,71 +12,70 @@ pub const CATALOG: &str = "catalog.yaml";
 pub const ENTITIES: &str = "entities.json";
 
 /// What is declared about a query's principal and resource, by the sources that say anything of them.
+///
+/// Mostly nothing is said, which takes no memory.
 #[must_use]
 pub fn facts<'a>(known: &dyn Knowledge, query: &Query) -> Vec<(&'a str, Facts)> {
-    let principal = &query.principal.uid;
-    let groups = if principal.kind == "Workload" { known.workload_groups(&principal.id) } else { None };
-    let catalog = Facts {
-        principal: of_workload(known, &query.principal, groups),
-        resource: of_service(known, &query.resource),
-        ..Facts::default()
-    };
-    let entities = Facts {
-        principal: of_entity(known, &query.principal, groups),
-        resource: of_entity(known, &query.resource, None),
-        ..Facts::default()
-    };
-    // Mostly nothing is said: an empty list takes no memory.
-    [(CATALOG, catalog), (ENTITIES, entities)].into_iter().filter(|(_, facts)| !facts.is_empty()).collect()
+    let (principal, resource) = (&query.principal, &query.resource);
+    let groups = if principal.uid.kind == "Workload" { known.workload_groups(&principal.uid.id) } else { None };
+    let catalog = both(of_workload(known, principal, groups), of_service(known, resource));
+    let entities = both(of_entity(known, principal, groups), of_entity(known, resource, None));
+    let said = [(CATALOG, catalog), (ENTITIES, entities)].into_iter();
+    said.filter_map(|(source, facts)| Some((source, facts.filter(|facts| !facts.is_empty())?))).collect()
 }
 
-fn of_workload(known: &dyn Knowledge, principal: &Node, groups: Option<&Groups>) -> Additions {
-    let mut additions = Additions::default();
+fn both(principal: Option<Additions>, resource: Option<Additions>) -> Option<Facts> {
+    if principal.is_none() && resource.is_none() {
+        return None;
+    }
+    let [principal, resource] = [principal, resource].map(Option::unwrap_or_default);
+    Some(Facts { principal, resource, ..Facts::default() })
+}
+
+fn of_workload(known: &dyn Knowledge, principal: &Node, groups: Option<&Groups>) -> Option<Additions> {
     if principal.uid.kind != "Workload" {
-        return additions;
+        return None;
     }
+    let mut additions = of_facts(known.workload_facts(&principal.uid.id));
     if let Some(groups) = groups {
-        additions.ancestors.share(&groups.named);
-    }
-    if let Some(facts) = known.workload_facts(&principal.uid.id) {
-        additions.attributes.insert(SmolStr::new_static("facts"), facts.clone());
+        additions.get_or_insert_default().ancestors.share(&groups.named);
     }
     additions
 }
 
-fn of_service(known: &dyn Knowledge, resource: &Node) -> Additions {
-    let mut additions = Additions::default();
-    if let Some(facts) = service_id(&resource.uid.id).and_then(|service| known.service_facts(service)) {
-        additions.attributes.insert(SmolStr::new_static("facts"), facts.clone());
-    }
-    additions
+fn of_service(known: &dyn Knowledge, resource: &Node) -> Option<Additions> {
+    of_facts(known.service_facts(service_id(&resource.uid.id)?))
 }
 
-fn of_entity(known: &dyn Knowledge, node: &Node, groups: Option<&Groups>) -> Additions {
-    let mut additions = Additions::default();
-    if let Some(declared) = known.declared(&node.uid) {
-        additions.attributes = declared.attributes.clone();
-        additions.tags = declared.tags.clone();
-        additions.ancestors = declared.ancestors.clone();
-    }
+fn of_facts(facts: Option<&Value>) -> Option<Additions> {
+    let attributes = record([("facts", facts?.clone())]);
+    Some(Additions { attributes, ..Additions::default() })
+}
+
+fn of_entity(known: &dyn Knowledge, node: &Node, groups: Option<&Groups>) -> Option<Additions> {
+    let mut additions = known.declared(&node.uid).map(|declared| Additions {
+        attributes: declared.attributes.clone(),
+        tags: declared.tags.clone(),
+        ancestors: declared.ancestors.clone(),
+    });
     // Ancestors are listed flat: a service that is declared to lie in a group takes along everything inside it.
-    for ancestor in &node.ancestors {
-        if let Some(declared) = known.declared(ancestor) {
-            additions.ancestors.merge(declared.ancestors.clone());
-        }
+    for declared in node.ancestors.unsorted().filter_map(|ancestor| known.declared(ancestor)) {
+        additions.get_or_insert_default().ancestors.merge(declared.ancestors.clone());
     }
     // What all groups of a workload lie in was found when they were loaded.
     if let Some(groups) = groups {
-        additions.ancestors.share(&groups.above);
+        additions.get_or_insert_default().ancestors.share(&groups.above);
     }
     additions
 }
 
 /// The service that a resource lies in: the first two segments of its id.
 fn service_id(resource: &str) -> Option<&str> {
-    let (namespace, rest) = resource.split_once('/')?;
-    let name = rest.split('/').next()?;
-    (!namespace.is_empty() && !name.is_empty()).then(|| resource.get(..namespace.len() + 1 + name.len()))?
+    let slash = |text: &str| text.bytes().position(|byte| byte == b'/');
+    let namespace = slash(resource)?;
+    let rest = resource.get(namespace + 1..)?;
+    let name = slash(rest).unwrap_or(rest.len());
+    (namespace > 0 && name > 0).then(|| resource.get(..namespace + 1 + name))?
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use super::decode::{self, Caller, Limits};
 use super::encode;
@@ -184,7 +184,7 @@ impl Authz {
         let outline = check.as_ref().map(decode::outline).unwrap_or_default();
         let (judgement, call) = self.judged(check, received_at, deadline).await;
         abandoned.stats = None;
-        let decision_id = Uuid::now_v7();
+        let decision_id = decision_id(received_at);
         let encoded = self.caught(|| Sent::new(judgement, decision_id, call.as_ref(), outline.caller));
         // A failure's answer has no input but its code: it cannot meet whatever made the first one panic.
         let sent = encoded.unwrap_or_else(|failure| {
@@ -262,6 +262,13 @@ impl Authz {
         let message = panic.downcast_ref::<&'static str>().copied().unwrap_or("see the panic's own message");
         Failure::new(Code::Internal, format!("a panic was caught: {message}"))
     }
+}
+
+/// The id of the decision about a call: the time when it came, and otherwise random.
+fn decision_id(received_at: UnixMillis) -> Uuid {
+    let seconds = u64::try_from(received_at.seconds()).unwrap_or_default();
+    let nanos = u32::try_from(received_at.0.rem_euclid(1000)).unwrap_or_default() * 1_000_000;
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanos))
 }
 
 /// For whoever asks in process; the proxy asks [`CheckServer`], which sends the same replies.

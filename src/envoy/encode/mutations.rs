@@ -38,12 +38,16 @@ pub(super) fn ok_response(
     call: &Call,
     settable: &BTreeSet<String>,
 ) -> Result<OkHttpResponse, String> {
+    let headers_to_remove = strips(mutations, call, settable).into_iter().collect();
+    if mutations.is_empty() {
+        return Ok(OkHttpResponse { headers_to_remove, ..OkHttpResponse::default() });
+    }
     check_headers(mutations)?;
     check_query(mutations, &call.target)?;
     check_size(mutations)?;
     Ok(OkHttpResponse {
         headers: mutations.set_headers.iter().map(|(name, value)| header(name, value.clone())).collect(),
-        headers_to_remove: strips(mutations, call, settable).into_iter().collect(),
+        headers_to_remove,
         response_headers_to_add: mutations.response_headers.iter().map(|(n, v)| header(n, v.clone())).collect(),
         query_parameters_to_set: mutations
             .set_query

@@ -37,6 +37,14 @@ pub(super) fn text(name: &str, text: &str, bytes_max: usize, out: &mut Vec<u8>) 
     string(text, bytes_max, out)
 }
 
+/// Appends one member whose text is of our own words, or of hexadecimal digits: nothing in it needs an escape.
+pub(super) fn word(name: &str, word: &str, out: &mut Vec<u8>) {
+    key(name, out);
+    out.push(b'"');
+    out.extend_from_slice(word.as_bytes());
+    out.push(b'"');
+}
+
 /// Appends one member that is a list of texts.
 ///
 /// # Errors

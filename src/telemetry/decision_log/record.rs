@@ -192,8 +192,8 @@ impl<'a> Outcome<'a> {
     }
 
     fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        json::text("decision", self.decision, NAME_BYTES_MAX, out)?;
-        json::text("reason", self.reason, NAME_BYTES_MAX, out)?;
+        json::word("decision", self.decision, out);
+        json::word("reason", self.reason, out);
         match self.detail {
             Text("", _) => Ok(()),
             Text(detail, bytes_max) => json::text("detail", detail, bytes_max, out),
@@ -226,7 +226,9 @@ impl<'a> Subject<'a> {
             Some(Text(text, bytes_max)) => json::text(name, text, *bytes_max, out),
             None => Ok(()),
         };
-        put("protocol", protocol.map(name).as_ref(), out)?;
+        if let Some(protocol) = protocol {
+            json::word("protocol", protocol, out);
+        }
         write_entity("principal", principal.as_ref(), out)?;
         put("action", action.as_ref(), out)?;
         write_entity("resource", resource.as_ref(), out)?;

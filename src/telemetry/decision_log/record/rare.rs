@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::text::{ITEMS_MAX, Text, name, names};
 use crate::decision::verdict::{Effect, Verdict};
-use crate::obligation::Mutations;
 use crate::obligation::challenge::Challenge;
 
 /// What a verdict has beside its reason.
@@ -135,7 +134,7 @@ fn obligations(verdict: &Verdict) -> Option<Obligations<'_>> {
         Effect::Allow(mutations) => mutations,
         Effect::Deny(_) | Effect::Challenge(..) => return None,
     };
-    if *mutations == (Mutations { log_full: mutations.log_full, ..Mutations::default() }) {
+    if mutations.is_empty() {
         return None;
     }
     Some(Obligations {
