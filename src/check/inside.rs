@@ -42,7 +42,7 @@ pub(super) fn asked(
         Spoken::Known(_) => {
             // Judged on its path, so refused as such calls are.
             *reply = Reply::Plain;
-            vec![Inside::Nothing]
+            return Ok(Held { asked: vec![action::asked(call, spoken, Inside::Nothing)?], answers: Vec::new() });
         }
         Spoken::ByBody(Protocol::Http, _) => vec![document(call, service, reads)?],
         Spoken::ByBody(Protocol::Mcp, _) => messages(call, service, reply)?,

@@ -24,7 +24,8 @@ pub struct Inputs {
 /// # Errors
 /// A fragment naming the attribute that two sources fill.
 pub fn complete(query: &mut Query, facts: &Facts) -> Result<(), String> {
-    for (node, more) in [(&mut query.principal, &facts.principal), (&mut query.resource, &facts.resource)] {
+    let both = [(&mut query.principal, &facts.principal), (&mut query.resource, &facts.resource)];
+    for (node, more) in both.into_iter().filter(|(_, more)| !more.is_empty()) {
         for (name, value) in &more.attributes {
             match node.attributes.insert(name.clone(), value.clone()) {
                 Some(old) if old != *value => return Err(format!("two sources fill `{name}` of {}", node.uid)),

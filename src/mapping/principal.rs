@@ -30,15 +30,17 @@ fn workload_node(workload: &Workload, home: &str) -> Node {
     let uid = Uid::new("Workload", id.as_str());
     let spiffe_id = Value::String(uid.id.clone());
     let mut node = Node::new(uid);
-    node.ancestors.insert(Uid::new("TrustDomain", domain));
     // Sorted by name, as they are kept.
     let proof = Value::String(SmolStr::new_static(workload.proof.as_str()));
     node.attributes = match id.account() {
-        None => record([("proof", proof), ("spiffeId", spiffe_id), ("trustDomain", domain.into())]),
+        None => {
+            node.ancestors.insert(Uid::new("TrustDomain", domain));
+            record([("proof", proof), ("spiffeId", spiffe_id), ("trustDomain", domain.into())])
+        }
         Some((namespace, account)) => {
             // A federated domain inherits nothing: its namespaces carry its name.
             let namespace = if domain == home { namespace.into() } else { format_smolstr!("{domain}/{namespace}") };
-            node.ancestors.insert(Uid::new("Namespace", namespace.clone()));
+            node.ancestors = [Uid::new("TrustDomain", domain), Uid::new("Namespace", namespace.clone())].into();
             record([
                 ("namespace", namespace.into()),
                 ("proof", proof),

@@ -22,10 +22,12 @@ pub fn resource(service: &Service, asked: &Asked, home: &str) -> Node {
         What::A2a(_) => Node::new(Uid::new("Peer", service.id.as_str())),
         What::Llm(request) => model_node(service, &request.model),
     };
-    node.ancestors.insert(Uid::new("Service", service.id.as_str()));
-    node.ancestors.insert(Uid::new("Namespace", service.namespace()));
-    node.ancestors.insert(Uid::new("TrustDomain", home));
-    node.ancestors.extend(groups(&service.groups));
+    let around = [
+        Uid::new("Service", service.id.as_str()),
+        Uid::new("Namespace", service.namespace()),
+        Uid::new("TrustDomain", home),
+    ];
+    node.ancestors.extend(around.into_iter().chain(groups(&service.groups)));
     node
 }
 
