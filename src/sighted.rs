@@ -49,7 +49,7 @@ impl Key {
     }
 
     /// The key without room for more, to be kept.
-    pub(crate) fn to_be_kept(mut self) -> Self {
+    pub(crate) fn into_kept(mut self) -> Self {
         self.bytes.shrink_to_fit();
         self
     }

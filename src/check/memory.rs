@@ -213,7 +213,7 @@ impl Seat {
         counter.fetch_add(1, Ordering::Relaxed);
         let is_newest = self.memory.generation.load(Ordering::Relaxed) == key.generation;
         if is_newest && key.key.len() <= KEY_BYTES_MAX {
-            self.memory.cache.insert(key.key.to_be_kept(), remembered);
+            self.memory.cache.insert(key.key.into_kept(), remembered);
         }
     }
 

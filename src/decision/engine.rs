@@ -206,7 +206,7 @@ impl Engine {
         if found.permit_errors.is_empty() && found.forbid_errors.is_empty() && key.len() <= KEY_BYTES_MAX {
             self.stats.decision_misses.fetch_add(1, Ordering::Relaxed);
             if self.sighted.again(&key) || self.is_eager.load(Ordering::Relaxed) {
-                self.decisions.insert(key.to_be_kept(), Arc::clone(&found));
+                self.decisions.insert(key.into_kept(), Arc::clone(&found));
             }
         } else {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
