@@ -47,7 +47,7 @@ impl Host {
         if authority.is_empty() {
             return Err(HostProblem::Empty);
         }
-        if authority.contains('@') {
+        if authority.bytes().any(|byte| byte == b'@') {
             return Err(HostProblem::UserInfo);
         }
         if let Some(rest) = authority.strip_prefix('[') {
@@ -59,8 +59,9 @@ impl Host {
             };
             return Ok(Self { name: format!("[{address}]"), port });
         }
-        let (name, port) = match authority.split_once(':') {
-            Some((name, text)) => (name, Some(port(text)?)),
+        let colon = authority.bytes().position(|byte| byte == b':');
+        let (name, port) = match colon.and_then(|at| authority.split_at_checked(at)) {
+            Some((name, text)) => (name, Some(port(text.strip_prefix(':').unwrap_or_default())?)),
             None => (authority, None),
         };
         Ok(Self { name: name_of(name)?, port })

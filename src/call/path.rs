@@ -98,7 +98,8 @@ impl CanonicalPath {
 
     /// Every prefix by whole segments, from `/` to the path itself.
     pub fn prefixes(&self) -> impl Iterator<Item = &str> {
-        let cuts = self.0.match_indices('/').map(|(at, _)| at).skip(1).chain(std::iter::once(self.0.len()));
+        let slashes = self.0.bytes().enumerate().filter(|(_, byte)| *byte == b'/').map(|(at, _)| at);
+        let cuts = slashes.skip(1).chain(std::iter::once(self.0.len()));
         let root = (self.0.len() > 1).then_some("/");
         root.into_iter().chain(cuts.filter_map(|cut| self.0.get(..cut)))
     }

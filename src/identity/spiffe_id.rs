@@ -47,8 +47,8 @@ impl SpiffeId {
             return Err(SpiffeIdProblem::TrustDomain);
         }
         let legal = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_');
-        let good = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(legal);
-        if !path.split('/').all(good) {
+        let good = |segment: &[u8]| !matches!(segment, b"" | b"." | b"..") && segment.iter().copied().all(legal);
+        if !path.as_bytes().split(|byte| *byte == b'/').all(good) {
             return Err(SpiffeIdProblem::Path);
         }
         Ok(Self { text: text.to_owned(), domain_bytes: domain.len() })

@@ -73,7 +73,9 @@ impl Obligations {
     /// Whether it asks for nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let Self { set_headers, remove_headers, response_headers, set_query, remove_query, metadata, log_full } = self;
+        let assigned = [set_headers, response_headers, set_query, metadata].into_iter().all(Vec::is_empty);
+        assigned && remove_headers.is_empty() && remove_query.is_empty() && !log_full
     }
 }
 
@@ -86,7 +88,7 @@ pub fn mutations<'a>(
     query: &Query,
 ) -> Result<Mutations, Unenforceable> {
     let mut all = Mutations::default();
-    for permit in permits {
+    for permit in permits.into_iter().filter(|permit| !permit.is_empty()) {
         set(&mut all.set_headers, &permit.set_headers, query, folded)?;
         set(&mut all.response_headers, &permit.response_headers, query, folded)?;
         set(&mut all.metadata, &permit.metadata, query, str::to_owned)?;

@@ -11,6 +11,15 @@ use serde_json::ser::{Formatter, Serializer};
 
 use super::record::Text;
 
+/// How a member of this name begins: `,"name":`.
+macro_rules! member {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
+
+pub(super) use member;
+
 /// Appends the members of an object that begins before them: `,"a":1,"b":2`.
 ///
 /// # Errors
@@ -28,18 +37,18 @@ pub(super) fn members<T: Serialize>(value: &T, out: &mut Vec<u8>) -> serde_json:
     Ok(())
 }
 
-/// Appends one member that is a text of at most `bytes_max`.
+/// Appends one member, named by [`member`], that is a text of at most `bytes_max`.
 ///
 /// # Errors
 /// None that are known of; a text always has a JSON form.
 pub(super) fn text(name: &str, text: &str, bytes_max: usize, out: &mut Vec<u8>) -> serde_json::Result<()> {
-    key(name, out);
+    out.extend_from_slice(name.as_bytes());
     string(text, bytes_max, out)
 }
 
 /// Appends one member whose text is of our own words, or of hexadecimal digits: nothing in it needs an escape.
 pub(super) fn word(name: &str, word: &str, out: &mut Vec<u8>) {
-    key(name, out);
+    out.extend_from_slice(name.as_bytes());
     out.push(b'"');
     out.extend_from_slice(word.as_bytes());
     out.push(b'"');
@@ -50,7 +59,7 @@ pub(super) fn word(name: &str, word: &str, out: &mut Vec<u8>) {
 /// # Errors
 /// As [`text`].
 pub(super) fn texts(name: &str, texts: &[Text<'_>], out: &mut Vec<u8>) -> serde_json::Result<()> {
-    key(name, out);
+    out.extend_from_slice(name.as_bytes());
     out.push(b'[');
     for (number, Text(text, bytes_max)) in texts.iter().enumerate() {
         if number > 0 {
@@ -71,7 +80,7 @@ pub(super) fn object<const N: usize>(
     members: [(&str, Option<Text<'_>>); N],
     out: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
-    key(name, out);
+    out.extend_from_slice(name.as_bytes());
     let begin = out.len();
     for (name, member) in members {
         if let Some(Text(member, bytes_max)) = member {
@@ -108,14 +117,8 @@ fn is_plain(text: &str) -> bool {
 /// # Errors
 /// As [`text`].
 pub(super) fn number(name: &str, number: u64, out: &mut Vec<u8>) -> serde_json::Result<()> {
-    key(name, out);
-    append(&number, out)
-}
-
-fn key(name: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
+    append(&number, out)
 }
 
 fn append<T: Serialize>(value: &T, out: &mut Vec<u8>) -> serde_json::Result<()> {
@@ -153,11 +156,15 @@ mod tests {
     #[test]
     fn lists_and_objects_of_texts_are_what_they_would_be_written_alone() {
         let mut bytes = b"{\"v\":1".to_vec();
-        super::texts("none", &[], &mut bytes).unwrap();
-        super::texts("some", &[Text("a", 9), Text("\"", 9), Text("abc", 2)], &mut bytes).unwrap();
-        super::object("absent", [("a", None)], &mut bytes).unwrap();
-        super::object("there", [("a", None), ("b", Some(Text("\n", 9))), ("c", Some(Text("c", 9)))], &mut bytes)
-            .unwrap();
+        super::texts(member!("none"), &[], &mut bytes).unwrap();
+        super::texts(member!("some"), &[Text("a", 9), Text("\"", 9), Text("abc", 2)], &mut bytes).unwrap();
+        super::object(member!("absent"), [(member!("a"), None)], &mut bytes).unwrap();
+        super::object(
+            member!("there"),
+            [(member!("a"), None), (member!("b"), Some(Text("\n", 9))), (member!("c"), Some(Text("c", 9)))],
+            &mut bytes,
+        )
+        .unwrap();
         bytes.push(b'}');
         let expected = r#"{"v":1,"none":[],"some":["a","\"","ab…"],"absent":{},"there":{"b":"\n","c":"c"}}"#;
         assert_eq!(std::str::from_utf8(&bytes).unwrap(), expected);
@@ -165,7 +172,7 @@ mod tests {
 
     fn check(text: &str, expected: &str) {
         let mut bytes = b"{\"v\":1".to_vec();
-        super::text("a", text, usize::MAX, &mut bytes).unwrap();
+        super::text(member!("a"), text, usize::MAX, &mut bytes).unwrap();
         bytes.push(b'}');
         assert_eq!(std::str::from_utf8(&bytes).unwrap(), format!(r#"{{"v":1,"a":{expected}}}"#));
         let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();

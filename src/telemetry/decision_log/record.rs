@@ -12,7 +12,7 @@ mod text;
 
 use serde::Serialize;
 
-use super::json;
+use super::json::{self, member};
 use super::mask::Mask;
 use crate::check::Judgement;
 use crate::decision::verdict::{Decision, Effect, Verdict};
@@ -107,31 +107,31 @@ fn line(seen: &Observed<'_>, told: Part<'_>, full: Option<&Full<'_>>, cut: Cut) 
     out.extend_from_slice(b"\",\"time\":\"");
     push_time(seen.received_at, &mut out);
     out.push(b'"');
-    json::text("listener", seen.listener, NAME_BYTES_MAX, &mut out)?;
+    json::text(member!("listener"), seen.listener, NAME_BYTES_MAX, &mut out)?;
     match &told {
         Part::Kept([outcome, _]) => out.extend_from_slice(outcome),
         Part::New(outcome, _) => outcome.write(&mut out)?,
     }
-    json::number("status", u64::from(seen.status), &mut out)?;
+    json::number(member!("status"), u64::from(seen.status), &mut out)?;
     match &told {
         Part::Kept([_, subject]) => out.extend_from_slice(subject),
         Part::New(_, subject) => subject.write(&mut out)?,
     }
     if let Some(id) = seen.request_id {
-        json::text("request_id", id, NAME_BYTES_MAX, &mut out)?;
+        json::text(member!("request_id"), id, NAME_BYTES_MAX, &mut out)?;
     }
     if let Some(id) = seen.trace_parent.and_then(traceparent::trace_id) {
-        json::text("trace_id", id, NAME_BYTES_MAX, &mut out)?;
+        json::text(member!("trace_id"), id, NAME_BYTES_MAX, &mut out)?;
     }
     if let Some(call) = seen.call {
-        json::text("method", &call.method, METHOD_BYTES_MAX, &mut out)?;
+        json::text(member!("method"), &call.method, METHOD_BYTES_MAX, &mut out)?;
         match call.host.port() {
-            None => json::text("host", call.host.name(), NAME_BYTES_MAX, &mut out)?,
-            Some(_) => json::text("host", &call.host.to_string(), NAME_BYTES_MAX, &mut out)?,
+            None => json::text(member!("host"), call.host.name(), NAME_BYTES_MAX, &mut out)?,
+            Some(_) => json::text(member!("host"), &call.host.to_string(), NAME_BYTES_MAX, &mut out)?,
         }
-        json::text("path_sent", without_query(&call.path_sent), TEXT_BYTES_MAX, &mut out)?;
+        json::text(member!("path_sent"), without_query(&call.path_sent), TEXT_BYTES_MAX, &mut out)?;
     }
-    json::number("micros", u64::try_from(seen.elapsed.as_micros()).unwrap_or(u64::MAX), &mut out)?;
+    json::number(member!("micros"), u64::try_from(seen.elapsed.as_micros()).unwrap_or(u64::MAX), &mut out)?;
     if full.is_some() || cut == Cut::Yes {
         json::members(&Ending { full, truncated: cut == Cut::Yes }, &mut out)?;
     }
@@ -192,11 +192,11 @@ impl<'a> Outcome<'a> {
     }
 
     fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        json::word("decision", self.decision, out);
-        json::word("reason", self.reason, out);
+        json::word(member!("decision"), self.decision, out);
+        json::word(member!("reason"), self.reason, out);
         match self.detail {
             Text("", _) => Ok(()),
-            Text(detail, bytes_max) => json::text("detail", detail, bytes_max, out),
+            Text(detail, bytes_max) => json::text(member!("detail"), detail, bytes_max, out),
         }
     }
 }
@@ -227,19 +227,23 @@ impl<'a> Subject<'a> {
             None => Ok(()),
         };
         if let Some(protocol) = protocol {
-            json::word("protocol", protocol, out);
+            json::word(member!("protocol"), protocol, out);
         }
-        write_entity("principal", principal.as_ref(), out)?;
-        put("action", action.as_ref(), out)?;
-        write_entity("resource", resource.as_ref(), out)?;
-        put("service", service.as_ref(), out)?;
-        json::texts("determining", determining, out)?;
+        write_entity(member!("principal"), principal.as_ref(), out)?;
+        put(member!("action"), action.as_ref(), out)?;
+        write_entity(member!("resource"), resource.as_ref(), out)?;
+        put(member!("service"), service.as_ref(), out)?;
+        json::texts(member!("determining"), determining, out)?;
         if !rare.is_absent() {
             json::members(rare, out)?;
         }
         let Some(Digests { schema, mesh, namespace }) = digests else { return Ok(()) };
-        let members = [("schema", Some(name(schema))), ("mesh", mesh.map(name)), ("namespace", namespace.map(name))];
-        json::object("digests", members, out)
+        let members = [
+            (member!("schema"), Some(name(schema))),
+            (member!("mesh"), mesh.map(name)),
+            (member!("namespace"), namespace.map(name)),
+        ];
+        json::object(member!("digests"), members, out)
     }
 
     fn shorten(&mut self) {
@@ -250,7 +254,7 @@ impl<'a> Subject<'a> {
 
 fn write_entity(name: &str, entity: Option<&Entity<'_>>, out: &mut Vec<u8>) -> serde_json::Result<()> {
     let Some(Entity { kind, id }) = entity else { return Ok(()) };
-    json::object(name, [("type", Some(*kind)), ("id", Some(*id))], out)
+    json::object(name, [(member!("type"), Some(*kind)), (member!("id"), Some(*id))], out)
 }
 
 fn outcome(judgement: &Judgement) -> (Decision, &'static str, &str) {
