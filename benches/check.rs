@@ -26,6 +26,9 @@ mod composed;
 #[path = "support.rs"]
 mod support;
 
+/// How long the calls are that the marks speak of; callers' names and tenants make some bytes of difference.
+const BYTES: std::ops::Range<usize> = 1000..1050;
+
 /// A whole ext_authz service over `policies` policies.
 fn service(runtime: &Runtime, policies: usize) -> Authz {
     let folder = tempfile::tempdir().unwrap();
@@ -53,9 +56,13 @@ fn counted(runtime: &Runtime, service: &Authz, response: Option<&CheckResponse>,
 }
 
 fn requests(mix: &str, round: usize, policies: usize) -> Vec<Vec<u8>> {
+    let long = |bytes: Vec<u8>| {
+        assert!(BYTES.contains(&bytes.len()), "a call of {} bytes", bytes.len());
+        bytes
+    };
     let tenant =
         |n: usize| if matches!(mix, "hit" | "codec") { "acme".to_owned() } else { format!("{mix}{round}-{n}") };
-    (0..100).map(|n| support::check(n % 16 % policies, &tenant(n)).encode_to_vec()).collect()
+    (0..100).map(|n| long(support::check(n % 16 % policies, &tenant(n)).encode_to_vec())).collect()
 }
 
 /// Makes the calls of a mix what the mix says.
@@ -116,7 +123,8 @@ fn main() {
     let miss = median(&runtime, &service, None, "miss", policies);
     let second = median(&runtime, &service, None, "second", policies);
     println!(
-        "{policies} policies: codec alone {codec:.1} us, hit {hit:.1} us (x{:.2}), miss {miss:.1} us (x{:.2}), second {second:.1} us (x{:.2})",
+        "{policies} policies, calls of {} bytes: codec alone {codec:.1} us, hit {hit:.1} us (x{:.2}), miss {miss:.1} us (x{:.2}), second {second:.1} us (x{:.2})",
+        requests("hit", 0, policies)[0].len(),
         hit / codec,
         miss / codec,
         second / codec

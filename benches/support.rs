@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
+use envoy_types::pb::envoy::config::core::v3::{Address, HeaderMap, HeaderValue, SocketAddress, address};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request};
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
+use envoy_types::pb::google::protobuf::Timestamp;
 
 /// As in the binary, so that a server that judges nothing and Picket share it.
 #[global_allocator]
@@ -29,7 +31,7 @@ pub fn write_policies(folder: &Path, policies: usize) {
     }
 }
 
-/// About 1 KB of an ordinary browser's call.
+/// An ordinary browser's call as the proxy tells it: 1 KB, which `check` makes sure of.
 pub fn check(number: usize, tenant: &str) -> CheckRequest {
     let path = format!("/v1/items{number}/42?page=3");
     let filler = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36";
@@ -41,6 +43,12 @@ pub fn check(number: usize, tenant: &str) -> CheckRequest {
         ("user-agent", filler),
         ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
         ("accept-language", "en-GB,en;q=0.9,de;q=0.8"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("referer", "https://www.ns0.example/basket"),
+        ("cookie", "session=6f1d0c2e9b7a4d58; theme=dark"),
+        ("sec-fetch-dest", "empty"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-site", "same-site"),
         ("x-request-id", "6a1f9f6e-8a3e-4a35-9a43-6c1c0f3a6c11"),
         ("x-tenant", tenant),
         ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
@@ -53,6 +61,7 @@ pub fn check(number: usize, tenant: &str) -> CheckRequest {
         ..HeaderValue::default()
     };
     let http = HttpRequest {
+        id: "11640347952870912837".into(),
         method: "GET".into(),
         path: path.clone(),
         host: "api.ns0.example".into(),
@@ -61,11 +70,25 @@ pub fn check(number: usize, tenant: &str) -> CheckRequest {
         header_map: Some(HeaderMap { headers: headers.iter().map(header).collect() }),
         ..HttpRequest::default()
     };
-    let source = Peer { principal: format!("spiffe://cluster.local/ns/web/sa/caller{number}"), ..Peer::default() };
+    let peer = |principal: String, address: &str, port: u32| Peer {
+        address: Some(Address {
+            address: Some(address::Address::SocketAddress(SocketAddress {
+                address: address.to_owned(),
+                port_specifier: Some(PortSpecifier::PortValue(port)),
+                ..SocketAddress::default()
+            })),
+        }),
+        principal,
+        ..Peer::default()
+    };
+    let source = peer(format!("spiffe://cluster.local/ns/web/sa/caller{number}"), "10.244.1.17", 41_532);
+    let destination = peer("spiffe://cluster.local/ns/ns0/sa/api".to_owned(), "10.244.2.9", 8080);
+    let time = Timestamp { seconds: 1_795_392_000, nanos: 123_000_000 };
     CheckRequest {
         attributes: Some(AttributeContext {
             source: Some(source),
-            request: Some(Request { http: Some(http), ..Request::default() }),
+            destination: Some(destination),
+            request: Some(Request { time: Some(time), http: Some(http) }),
             context_extensions: [("service".to_owned(), "ns0/api".to_owned())].into(),
             ..AttributeContext::default()
         }),
