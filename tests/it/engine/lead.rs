@@ -133,7 +133,7 @@ fn a_policy_that_two_of_its_tests_find_is_looked_at_once() {
     let twice =
         r#"when { resource in [Path::"shop/orders/v2", Path::"shop/orders/v1", Path::"shop/orders/v1/orders"] }"#;
     let other = r#"when { resource in Path::"shop/orders/v2" }"#;
-    let conditions: Vec<String> = [twice, other, other, other, other].map(str::to_owned).into();
+    let conditions: Vec<String> = std::iter::once(twice).chain([other; 12]).map(str::to_owned).collect();
     let snapshot = load(&conditions).unwrap();
     let query = query(&snapshot, &frontend(), &call().service("shop/orders").path("/v1/orders/42").0);
     decide(&snapshot, &mut query.clone(), &Facts::default()).unwrap();
