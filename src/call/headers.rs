@@ -50,6 +50,14 @@ impl Headers {
         Self { joined: true, ..Self::raw(entries) }
     }
 
+    /// The same without room for more, to be kept: room is no part of what they are taken to weigh.
+    #[must_use]
+    pub fn without_room(mut self) -> Self {
+        self.names.shrink_to_fit();
+        self.values.shrink_to_fit();
+        self
+    }
+
     /// Whether duplicates were joined by the proxy.
     #[must_use]
     pub fn is_joined(&self) -> bool {
@@ -134,4 +142,19 @@ pub fn is_credential(name: &str) -> bool {
         name.as_ref(),
         "authorization" | "proxy-authorization" | "cookie" | "set-cookie" | "x-forwarded-client-cert" | "txn-token"
     ) || is_reserved(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_are_kept_have_no_room_left() {
+        let headers = Headers::raw([("a", "b"), ("c", "de")]);
+        let kept = Headers::raw([("a", "b"), ("c", "de")]).without_room();
+        assert_eq!(kept, headers);
+        assert_eq!((kept.names.capacity(), kept.values.capacity()), (2, 3));
+        let taken = Headers::raw([("a", "b")]);
+        assert!(taken.names.capacity() > 2, "there is room to be given back");
+    }
 }

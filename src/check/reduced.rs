@@ -150,7 +150,7 @@ impl<'a> Reduced<'a> {
                 .map_or(Target::Authority, |path| Target::Path { path: path.clone(), query: query.map(str::to_owned) }),
             path_sent: path_sent.map(str::to_owned).unwrap_or_default(),
             upgrade: upgrade.map(str::to_owned),
-            headers: if *is_joined { Headers::joined(headers) } else { Headers::raw(headers) },
+            headers: if *is_joined { Headers::joined(headers) } else { Headers::raw(headers) }.without_room(),
             body: Body::NotSent,
             extensions: (*extensions).clone(),
             verified_tokens: BTreeMap::new(),
