@@ -7,6 +7,7 @@
 pub(crate) mod bench;
 mod contract;
 mod demo;
+mod differential;
 pub(crate) mod e2e;
 mod scripted;
 mod upstream;

@@ -10,7 +10,7 @@ pub mod agree;
 mod bodies;
 mod grammar;
 mod grpc;
-mod mutate;
+pub mod mutate;
 mod policies;
 
 use std::collections::HashSet;

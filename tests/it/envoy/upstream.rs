@@ -80,7 +80,7 @@ async fn echo(mut stream: TcpStream) {
     drop(tokio::io::copy(&mut reader, &mut writer).await);
 }
 
-fn is_complete(got: &[u8]) -> bool {
+pub(super) fn is_complete(got: &[u8]) -> bool {
     let Some(end) = got.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
     let seen = Seen::parse(&String::from_utf8_lossy(&got[..end + 4]));
     let rest = &got[end + 4..];
