@@ -58,13 +58,14 @@ impl Running {
             name: "a".into(),
             address: local.clone(),
             profile: "default".into(),
+            client_profiles: Vec::new(),
             tls: None,
             insecure: false,
         };
         let (backend, flushed, tasks) = (Arc::<Backend>::default(), Arc::<AtomicBool>::default(), Tasks::default());
         let flag = Arc::clone(&flushed);
         let server = Server::bind(Parts {
-            listeners: vec![(listener, tonic::service::Routes::default())],
+            listeners: vec![(listener, tonic::service::Routes::default().into())],
             admin: settings::Admin { http_address: local.clone(), grpc_address: local },
             limits: Settings::default(),
             shutdown: settings,
