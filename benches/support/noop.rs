@@ -25,6 +25,12 @@ impl AdminBackend for Nothing {
     fn loaded(&self) -> bool {
         true
     }
+    fn keys_never_had(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn waits_for_keys(&self) -> bool {
+        false
+    }
     fn units(&self) -> Vec<Unit> {
         Vec::new()
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tonic::service::Routes;
 
 use super::aside::aside;
@@ -114,7 +115,7 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
         admin: config.admin,
         limits: config.limits.connection,
         shutdown: config.shutdown,
-        backend: Arc::new(Backend::new(policies, telemetry, checkers)),
+        backend: Arc::new(Backend::new(policies, telemetry, checkers, keys, Instant::now() + config.keys.ready_wait)),
         tasks,
         stats: connections,
         secured,

@@ -28,6 +28,14 @@ impl AdminBackend for Backend {
         self.0.load(Ordering::Relaxed)
     }
 
+    fn keys_never_had(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn waits_for_keys(&self) -> bool {
+        false
+    }
+
     fn units(&self) -> Vec<Unit> {
         vec![Unit { name: "shop".into(), digest: "4be1".into(), age_seconds: 7, refused: Some("no schema".into()) }]
     }
