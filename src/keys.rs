@@ -125,6 +125,11 @@ impl Keys {
         }
     }
 
+    /// Issuers whose keys were never had: their tokens are refused, whoever sent them.
+    pub fn never_had(&self) -> impl Iterator<Item = &str> {
+        self.stats().filter(|(_, stats)| stats.fetches_succeeded() == 0).map(|(name, _)| name)
+    }
+
     /// What became of the fetches, by the issuers' names.
     pub fn stats(&self) -> impl Iterator<Item = (&str, &Stats)> {
         self.issuers.iter().map(|issuer| (issuer.settings.name.as_str(), &issuer.stats))

@@ -12,6 +12,7 @@ pub mod admin;
 pub mod admin_grpc;
 mod aside;
 pub mod backend;
+pub mod by_client;
 pub mod compose;
 pub mod connection;
 pub mod gauges;
@@ -41,6 +42,7 @@ use tonic_health::server::HealthReporter;
 
 use accept::{Connections, Drained, Served};
 use admin::{AdminBackend, Health};
+use by_client::ByClient;
 use connection::Wire;
 pub use signals::Shutdown;
 use socket::{Address, Listener};
@@ -55,8 +57,8 @@ const HEALTH_POLL: Duration = Duration::from_millis(100);
 
 /// Everything a server is made of.
 pub struct Parts {
-    /// The gRPC listeners with what they serve; health is added here.
-    pub listeners: Vec<(settings::Listener, tonic::service::Routes)>,
+    /// The gRPC listeners with what they serve, by who asks; health is added here.
+    pub listeners: Vec<(settings::Listener, ByClient<tonic::service::Routes>)>,
     /// The ports for operators.
     pub admin: settings::Admin,
     /// What a connection may cost.
@@ -164,13 +166,14 @@ impl Server {
         let health = Health::new(parts.backend, parts.tasks.clone());
         let reporter = HealthReporter::new();
         let limits = parts.limits;
-        let bind = |name: &str, address: &Address, router, wire, tls| {
+        let bind = |name: &str, address: &Address, routers: ByClient<axum::Router>, wire, tls| {
             let listener = Listener::bind(address).map_err(|source| StartProblem::Bind {
                 name: name.to_owned(),
                 address: address.clone(),
                 source,
             })?;
-            Ok((listener, Served { name: name.into(), router, wire, limits: limits.clone(), tls }))
+            let routers = Arc::new(routers);
+            Ok((listener, Served { name: name.into(), routers, wire, limits: limits.clone(), tls }))
         };
         let mut listeners = Vec::new();
         for (settings, routes) in parts.listeners {
@@ -182,15 +185,17 @@ impl Server {
                     "listener `{}` is insecure: anybody who reaches it can feign any caller", settings.name
                 );
             }
-            let health = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
-            let health = tonic_health::pb::health_server::HealthServer::new(health);
-            let router = routes.add_service(health).prepare().into_axum_router();
-            listeners.push(bind(&settings.name, &settings.address, router, Wire::Http2, tls)?);
+            let routers = routes.map(|routes| {
+                let health = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
+                let health = tonic_health::pb::health_server::HealthServer::new(health);
+                routes.add_service(health).prepare().into_axum_router()
+            });
+            listeners.push(bind(&settings.name, &settings.address, routers, Wire::Http2, tls)?);
         }
         let grpc = tonic::service::Routes::new(admin_grpc::service(health.clone())).into_axum_router();
         let admin = vec![
-            bind("admin_http", &parts.admin.http_address, admin::router(health.clone()), Wire::Http1, None)?,
-            bind("admin_grpc", &parts.admin.grpc_address, grpc, Wire::Http2, None)?,
+            bind("admin_http", &parts.admin.http_address, admin::router(health.clone()).into(), Wire::Http1, None)?,
+            bind("admin_grpc", &parts.admin.grpc_address, grpc.into(), Wire::Http2, None)?,
         ];
         let tls = |served: &Served| served.tls.clone().map(|tls| (served.name.to_string(), tls));
         (parts.secured)(listeners.iter().filter_map(|(_, served)| tls(served)).collect());

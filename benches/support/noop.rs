@@ -25,6 +25,12 @@ impl AdminBackend for Nothing {
     fn loaded(&self) -> bool {
         true
     }
+    fn keys_never_had(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn waits_for_keys(&self) -> bool {
+        false
+    }
     fn units(&self) -> Vec<Unit> {
         Vec::new()
     }
@@ -48,7 +54,7 @@ pub fn serve_nothing(config_file: &str) {
     let config = config(config_file);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let routes = |listener| (listener, tonic::service::Routes::new(AuthorizationServer::new(NoOp)));
+        let routes = |listener| (listener, tonic::service::Routes::new(AuthorizationServer::new(NoOp)).into());
         let parts = Parts {
             listeners: config.listeners.into_iter().map(routes).collect(),
             admin: config.admin,

@@ -144,6 +144,19 @@ pub fn is_credential(name: &str) -> bool {
     ) || is_reserved(&name)
 }
 
+/// Whether a header says what Envoy found or did (`x-envoy-external-address`). Callers can write it as well, and Envoy
+/// does not always replace what they wrote.
+#[must_use]
+pub fn is_proxys(name: &str) -> bool {
+    fold(name).starts_with("x-envoy-")
+}
+
+/// Whether policies, look-ups and approvals may read a header.
+#[must_use]
+pub fn is_readable(name: &str) -> bool {
+    !is_credential(name) && !is_proxys(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

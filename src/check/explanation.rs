@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Judgement, Profile};
 use crate::call::Call;
+use crate::decision::explain::masked::MASKED;
 use crate::decision::explain::{self, Line, Match};
 use crate::decision::verdict::Effect;
 use crate::mapping::service;
@@ -139,7 +140,12 @@ fn query_json(query: &Query) -> Json {
     let bags: Json = query
         .bags
         .iter()
-        .map(|bag| (bag.uid.id.to_string(), map_json(&bag.tags)))
+        .map(|bag| {
+            let is_hidden = matches!(bag.uid.id.as_str(), "headers" | "query");
+            let hidden =
+                || bag.tags.keys().map(|name| (name.to_string(), MASKED.into())).collect::<serde_json::Map<_, _>>();
+            (bag.uid.id.to_string(), if is_hidden { hidden().into() } else { map_json(&bag.tags) })
+        })
         .collect::<serde_json::Map<_, _>>()
         .into();
     json!({

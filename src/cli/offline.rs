@@ -41,6 +41,7 @@ use crate::mapping::service::Source;
 use crate::policy::{PolicySource, Reading, Store, directory};
 use crate::problem::{Problem, Severity};
 use crate::query::{Facts, Query, Reads, Value};
+use crate::server::settings::Listener;
 use crate::server::state_key;
 use form::{Caller, Catalogued, Given, Sent};
 
@@ -182,7 +183,10 @@ impl Bench {
         let found = config.profiles.get(profile);
         let found = found.ok_or_else(|| format!("there is no profile `{profile}` (known: {})", known()))?;
         let keys = Keys::new(&config.keys, Path::new(".")).map_err(|problems| problems.join("; "))?;
-        let listener = config.listeners.iter().find(|listener| listener.profile == profile);
+        let uses = |listener: &&Listener| {
+            listener.profile == profile || listener.client_profiles.iter().any(|row| row.profile == profile)
+        };
+        let listener = config.listeners.iter().find(uses);
         Ok(Self {
             store: Arc::clone(&policies.store),
             keys: Arc::new(keys),

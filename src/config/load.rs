@@ -11,6 +11,7 @@ use super::tree::{Content, Node, Origin};
 use super::{Config, Limits, all_sections};
 use crate::approval::settings as approval;
 use crate::problem::{Problem, Severity, nearest};
+use crate::server::settings::ClientProfile;
 
 /// Prefix of the environment variables that are settings.
 pub(super) const VARIABLE_PREFIX: &str = "PICKET_";
@@ -235,17 +236,28 @@ impl Reader {
             if !address.ends_with(":0") && !seen.1.insert(address.clone()) {
                 found.push((at("address"), format!("another listener has `{address}` already")));
             }
-            if !config.profiles.contains_key(&listener.profile) {
-                let known = nearest(&listener.profile, config.profiles.keys().map(String::as_str));
-                let help = known.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-                found.push((at("profile"), format!("there is no profile `{}`{help}", listener.profile)));
-            }
+            let named = |(row, choice): (usize, &ClientProfile)| {
+                (at(&format!("client_profiles.{row}.profile")), choice.profile.clone())
+            };
+            let profiles = listener.client_profiles.iter().enumerate().map(named);
+            let profiles = profiles.chain([(at("profile"), listener.profile.clone())]);
+            found.extend(profiles.filter_map(|(key, name)| Some((key, no_profile(&name, config)?))));
         }
         for (path, message) in found {
             let origin = self.tree.origin_at(&path).clone();
             self.error(&origin, format!("`{}`: {message}", shown(&path)));
         }
     }
+}
+
+/// What to say where no profile has this name.
+fn no_profile(name: &str, config: &Config) -> Option<String> {
+    if config.profiles.contains_key(name) {
+        return None;
+    }
+    let known = nearest(name, config.profiles.keys().map(String::as_str));
+    let help = known.map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
+    Some(format!("there is no profile `{name}`{help}"))
 }
 
 fn defaulted<T: Default>() -> Option<T> {

@@ -155,6 +155,13 @@ const KEYS: &[Key] = &[
         "At most one fetch per issuer in this time, however many tokens name keys that are not known.",
     ),
     Key::new("timeout", "5s", "How long one fetch may take; never part of a check's time."),
+    Key::new(
+        "ready_wait",
+        "2m",
+        "How long Picket is not ready for want of an issuer's keys that it never had, so that a roll-out during an outage \
+         does not replace replicas that have keys. Afterwards it is ready without them, and refuses those tokens. `0s` waits \
+         for none; at most 1h.",
+    ),
     Key::tree(
         "issuers",
         "[]",

@@ -139,6 +139,31 @@ fn p35_tls_without_anybody_allowed_is_an_error() {
 }
 
 #[test]
+fn p35_profiles_of_clients_are_for_clients_that_a_certificate_names() {
+    let file = |tls: &str, row: &str| {
+        format!(
+            "listeners:\n  - name: a\n    address: 127.0.0.1:1\n{tls}    client_profiles: [{row}]\nprofiles: {{default: {{}}, \
+             gateways: {{}}}}\n"
+        )
+    };
+    let tls = "    tls: {certificate: a, private_key: b, client_roots: c, clients: {trust_domains: [td]}}\n";
+    let good = "{profile: gateways, clients: {spiffe_ids: ['spiffe://td/ns/edge/sa/gateway']}}";
+    assert_eq!(config(&file(tls, good), &[], &[]).listeners[0].client_profiles[0].profile, "gateways");
+    for (tls, row, expected) in [
+        ("", good, "`listeners[0].client_profiles[0].clients`: clients are known by their certificates"),
+        (tls, "{profile: gateways, clients: {}}", "nobody may connect"),
+        (tls, "{profile: gatways, clients: {namespaces: [td/edge]}}", "no profile `gatways`; did you mean `gateways`?"),
+        (tls, "{profile: gateways, clients: {spiffe_ids: ['spiffe://other/a']}}", "`spiffe://other/a` may not connect"),
+        (tls, "{profile: gateways, clients: {namespaces: [edge]}}", "`edge` is not `<trust domain>/<namespace>`"),
+        (tls, "{profile: gateways, client: {}}", "unknown field `client`"),
+        (tls, "{clients: {trust_domains: [td]}}", "missing field `profile`"),
+    ] {
+        let found = problems(&file(tls, row), &[], &[]).join("\n");
+        assert!(found.contains(expected), "`{expected}` is missing in:\n{found}");
+    }
+}
+
+#[test]
 fn settings_that_contradict_others_are_all_reported_at_once() {
     let file = "\
 listeners:

@@ -2,6 +2,8 @@
 //!
 //! Off the request path: every policy is evaluated again, clause by clause.
 
+pub mod masked;
+
 use std::sync::Arc;
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, StaticPolicy, Template, Var};
@@ -50,10 +52,34 @@ pub fn explain(snapshot: &Snapshot, query: &Query) -> Result<Vec<Line>, Failure>
     let mut lines = Vec::new();
     for unit in judging(snapshot, &query.namespace)? {
         for entry in unit.entries.values() {
-            lines.push(Line { entry: Arc::clone(entry), matched: matched(entry, &inputs, query) });
+            lines.push(Line { entry: Arc::clone(entry), matched: shown(entry, matched(entry, &inputs, query)) });
         }
     }
     Ok(lines)
+}
+
+/// The same without a message that may quote what is hidden.
+fn shown(entry: &Entry, matched: Match) -> Match {
+    match matched {
+        Match::Failed(message) => {
+            let is_hidden = |clause: &Clause| {
+                let (Clause::When(expr) | Clause::Unless(expr)) = clause;
+                masked::reads_hidden(expr)
+            };
+            match entry.syntax() {
+                Ok(whole) if !whole.clauses().iter().any(is_hidden) => Match::Failed(message),
+                Ok(_) | Err(_) => Match::Failed("a condition that reads headers or the query".to_owned()),
+            }
+        }
+        Match::OutOfScope(_) | Match::Satisfied | Match::Unmet { .. } => matched,
+    }
+}
+
+/// A condition as Cedar writes it, without the texts that what is hidden is compared with.
+fn written(clause: &Clause) -> String {
+    let (Clause::When(expr) | Clause::Unless(expr)) = clause;
+    let text = clause.to_string();
+    if masked::reads_hidden(expr) { masked::without_texts(&text) } else { text }
 }
 
 fn matched(entry: &Entry, inputs: &Inputs, query: &Query) -> Match {
@@ -69,7 +95,7 @@ fn matched(entry: &Entry, inputs: &Inputs, query: &Query) -> Match {
             so_far.push(part.clone());
             match holds(&scope_of(&whole), &so_far, inputs) {
                 Ok(true) => {}
-                Ok(false) => return Match::Unmet { condition: part.to_string(), values: read(&part, query) },
+                Ok(false) => return Match::Unmet { condition: written(&part), values: read(&part, query) },
                 Err(message) => return Match::Failed(message),
             }
         }
@@ -147,8 +173,15 @@ fn read(clause: &Clause, query: &Query) -> Vec<String> {
         match node {
             Expr::BinaryOp { op: BinaryOp::GetTag | BinaryOp::HasTag, left, right } => {
                 let Expr::Literal(Literal::String(key)) = right.as_ref() else { return None };
+                // Which map it is depends on the call; what that depends on is shown by itself.
+                path_of(left)?;
                 let value = bag(left, query).map(|node| node.tags.get(key.as_str()));
-                found.borrow_mut().insert(line(&format!("{left}[\"{key}\"]"), value.flatten()));
+                let (path, value) = (format!("{left}[\"{key}\"]"), value.flatten());
+                let shown = match value {
+                    Some(_) if masked::is_hidden(left) => format!("{path} is present"),
+                    value => line(&path, value),
+                };
+                found.borrow_mut().insert(shown);
                 Some(())
             }
             Expr::GetAttr { .. } => {

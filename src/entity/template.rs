@@ -10,6 +10,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use smol_str::{SmolStr, ToSmolStr};
 
+use crate::call::headers::is_readable;
 use crate::query::{Keys, Node, Query, Reads, Value};
 
 /// Everything but RFC 3986's unreserved characters: a value can neither end a segment nor begin a query.
@@ -205,6 +206,11 @@ impl Variable {
             && (http.as_str(), bag.as_str()) == ("http", "headers")
         {
             key.make_ascii_lowercase();
+            if !is_readable(key) {
+                return Err(wrong(
+                    "names a header that is a credential, or that any caller can write in the proxy's name",
+                ));
+            }
         }
         match (root, steps.first()) {
             (_, None) => Err(wrong("names no field")),

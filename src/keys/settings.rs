@@ -23,6 +23,10 @@ pub struct Settings {
     /// How long one fetch may take. Default 5s; 100ms to 60s. Start-up waits for at most this long.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
+    /// How long Picket is not ready for want of keys that it never had. Default 2m; afterwards it is ready without
+    /// them, and refuses those issuers' tokens. `0s` waits for none.
+    #[serde(with = "humantime_serde")]
+    pub ready_wait: Duration,
     /// The issuers. Default `[]`.
     pub issuers: Vec<IssuerSettings>,
 }
@@ -33,6 +37,7 @@ impl Default for Settings {
             refresh: Duration::from_secs(600),
             min_interval: Duration::from_secs(30),
             timeout: Duration::from_secs(5),
+            ready_wait: Duration::from_secs(120),
             issuers: Vec::new(),
         }
     }
@@ -115,6 +120,9 @@ impl Settings {
         }
         if !(Duration::from_millis(100)..=seconds(60)).contains(&self.timeout) {
             found.push("keys: `timeout` must be 100ms to 60s".to_owned());
+        }
+        if self.ready_wait > seconds(3600) {
+            found.push("keys: `ready_wait` must be at most 1h".to_owned());
         }
         let mut names = BTreeSet::new();
         for issuer in &self.issuers {

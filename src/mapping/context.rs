@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use smol_str::{SmolStr, ToSmolStr};
 
-use crate::call::headers::{HeaderProblem, is_credential};
+use crate::call::headers::{HeaderProblem, is_readable};
 use crate::call::{Body, Call, Target};
 use crate::failure::{Code, Failure};
 use crate::query::{Keys, Node, Reads, Record, Uid, Value, record};
@@ -91,14 +91,14 @@ fn bag(kind: &'static str, name: &'static str, tags: Record) -> Node {
     Node { tags, ..Node::new(Uid::new(kind, SmolStr::new_static(name))) }
 }
 
-/// The headers that a policy judging this call can read; credentials never.
+/// The headers that a policy judging this call can read; credentials and what only the proxy could prove never.
 fn headers(call: &Call, reads: &Reads) -> Result<Record, Failure> {
     let mut entries = Vec::new();
     let names: Vec<&str> = match &reads.headers {
         Keys::All => call.headers.iter().map(|(name, _)| name).collect(),
         Keys::Some(names) => names.iter().map(String::as_str).collect(),
     };
-    for name in names.into_iter().filter(|name| !is_credential(name)) {
+    for name in names.into_iter().filter(|name| is_readable(name)) {
         if let Some(spelt) = other_spelling(call, name) {
             let detail = format!("header `{spelt}` may be another `{name}`");
             return Err(Failure::new(Code::HeaderDuplicated, detail));

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::by_client::ByClient;
 use super::connection::{self, Wire};
 use super::limits::Settings;
 use super::socket::{Accept, BoxIo, Peer};
@@ -31,8 +32,8 @@ const ABORT_GRACE: Duration = Duration::from_secs(1);
 pub struct Served {
     /// The listener's name, for logs.
     pub name: Arc<str>,
-    /// The service: a tonic `Routes` as its router, or plain HTTP.
-    pub router: axum::Router,
+    /// The service, by who asks: a tonic `Routes` as its router, or plain HTTP.
+    pub routers: Arc<ByClient<axum::Router>>,
     /// How HTTP is spoken.
     pub wire: Wire,
     /// The limits of each connection.

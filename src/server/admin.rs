@@ -39,6 +39,12 @@ pub trait AdminBackend: Send + Sync {
     /// Whether a snapshot is loaded. Called often; must not block.
     fn loaded(&self) -> bool;
 
+    /// Issuers whose keys were never had.
+    fn keys_never_had(&self) -> Vec<String>;
+
+    /// Whether calls should go elsewhere until those keys are had. Called often; must not block.
+    fn waits_for_keys(&self) -> bool;
+
     /// What is loaded.
     fn units(&self) -> Vec<Unit>;
 
@@ -74,7 +80,7 @@ impl Health {
     /// Whether calls should be sent here. A bad policy that came later does not change that.
     #[must_use]
     pub fn ready(&self) -> bool {
-        !self.draining() && self.backend.loaded()
+        !self.draining() && self.backend.loaded() && !self.backend.waits_for_keys()
     }
 
     /// Whether the server is leaving.
@@ -99,6 +105,11 @@ impl Health {
         let mark = |good: bool| if good { "ok" } else { "no" };
         let _infallible = writeln!(text, "snapshot loaded: {}", mark(self.backend.loaded()));
         let _infallible = writeln!(text, "not draining: {}", mark(!self.draining()));
+        for issuer in self.backend.keys_never_had() {
+            let then =
+                if self.backend.waits_for_keys() { "not ready for want of them" } else { "its tokens are refused" };
+            let _infallible = writeln!(text, "keys of issuer {issuer}: never had, {then}");
+        }
         for unit in self.backend.units() {
             let digest = if unit.digest.is_empty() { "nothing in force" } else { unit.digest.as_str() };
             let _infallible = writeln!(text, "unit {}: {digest}, {} s old", unit.name, unit.age_seconds);

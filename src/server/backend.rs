@@ -11,6 +11,7 @@ use super::compose::clock;
 use crate::check::explanation::Explanation;
 use crate::check::{Checker, Judge as _};
 use crate::envoy::{decode, json};
+use crate::keys::Keys;
 use crate::policy::Store;
 use crate::telemetry::Telemetry;
 
@@ -23,13 +24,22 @@ pub struct Backend {
     policies: Arc<Store>,
     telemetry: Arc<Telemetry>,
     checkers: BTreeMap<String, Arc<Checker>>,
+    keys: Arc<Keys>,
+    ready_anyway: Instant,
 }
 
 impl Backend {
-    /// `checkers` judge calls of each profile, by its name.
+    /// `checkers` judge calls of each profile, by its name. From `ready_anyway` on, keys that were never had are no
+    /// reason to be not ready.
     #[must_use]
-    pub fn new(policies: Arc<Store>, telemetry: Arc<Telemetry>, checkers: BTreeMap<String, Arc<Checker>>) -> Self {
-        Self { policies, telemetry, checkers }
+    pub fn new(
+        policies: Arc<Store>,
+        telemetry: Arc<Telemetry>,
+        checkers: BTreeMap<String, Arc<Checker>>,
+        keys: Arc<Keys>,
+        ready_anyway: Instant,
+    ) -> Self {
+        Self { policies, telemetry, checkers, keys, ready_anyway }
     }
 
     async fn explained(&self, call_json: &str, profile: &str) -> Result<String, String> {
@@ -49,6 +59,15 @@ impl Backend {
 impl AdminBackend for Backend {
     fn loaded(&self) -> bool {
         self.policies.current().is_some()
+    }
+
+    fn keys_never_had(&self) -> Vec<String> {
+        self.keys.never_had().map(str::to_owned).collect()
+    }
+
+    fn waits_for_keys(&self) -> bool {
+        // The clock is read only where it matters: this is asked every 100 ms, and by every probe.
+        self.keys.never_had().next().is_some() && Instant::now() < self.ready_anyway
     }
 
     fn units(&self) -> Vec<Unit> {

@@ -9,10 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tonic::service::Routes;
 
 use super::aside::aside;
 use super::backend::Backend;
-use super::settings::Listener;
+use super::by_client::ByClient;
+use super::peers::Peers;
+use super::settings::{ClientProfile, Listener};
 use super::stats::ConnStats;
 use super::tasks::Tasks;
 use super::{Parts, Secured, gauges, state_key};
@@ -82,14 +86,14 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
     let checkers: BTreeMap<String, Arc<Checker>> =
         config.profiles.keys().map(|name| (name.clone(), checker(name, name, None))).collect();
     let (in_flight, calls) = (Arc::new(Semaphore::new(config.limits.in_flight_max)), Arc::<authz::Stats>::default());
-    let service = |listener: &Listener| {
-        let judge: Arc<dyn Judge> = checker(&listener.name, &listener.profile, Some(Seat::in_memory(&memory)));
+    let routes = |listener: &Listener, profile: &str| {
+        let judge: Arc<dyn Judge> = checker(&listener.name, profile, Some(Seat::in_memory(&memory)));
         let (settings, name) = (config.limits.check.clone(), listener.name.as_str());
         let (in_flight, observer, calls) = (Arc::clone(&in_flight), Arc::clone(&observer), Arc::clone(&calls));
         let service = Authz::new(judge, settings, name, in_flight, Arc::clone(&clock), observer, calls);
-        (listener.clone(), tonic::service::Routes::new(service.into_server()))
+        Routes::new(service.into_server())
     };
-    let listeners = config.listeners.iter().map(service).collect();
+    let listeners = config.listeners.iter().map(|one| (one.clone(), by_client(one, &routes))).collect();
     let connections = Arc::<ConnStats>::default();
     let work = gauges::Counted {
         in_flight,
@@ -111,12 +115,19 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
         admin: config.admin,
         limits: config.limits.connection,
         shutdown: config.shutdown,
-        backend: Arc::new(Backend::new(policies, telemetry, checkers)),
+        backend: Arc::new(Backend::new(policies, telemetry, checkers, keys, Instant::now() + config.keys.ready_wait)),
         tasks,
         stats: connections,
         secured,
         flush,
     })
+}
+
+/// What a listener serves: to each client what `routes` makes of the client's profile.
+fn by_client(listener: &Listener, routes: &impl Fn(&Listener, &str) -> Routes) -> ByClient<Routes> {
+    let row = |row: &ClientProfile| (Peers::new(&row.clients), routes(listener, &row.profile));
+    let rows = listener.client_profiles.iter().map(row).collect();
+    ByClient::new(rows, routes(listener, &listener.profile))
 }
 
 fn flush(telemetry: &Arc<Telemetry>, timeout: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {

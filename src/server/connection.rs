@@ -77,7 +77,7 @@ async fn secure(
 /// Speaks HTTP over an open stream.
 async fn speak(io: BoxIo, peer: Peer, served: &Served, group: &Connections) -> Closed {
     let (calls, socket) = (Calls::default(), Socket::new(io));
-    let router = served.router.clone();
+    let router = served.routers.of(&peer).clone();
     let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         router.clone().oneshot(request.map(axum::body::Body::new))

@@ -108,10 +108,12 @@ impl Peers {
     /// [`Refusal`].
     pub fn admit(&self, chain: &[CertificateDer<'_>]) -> Result<SpiffeId, Refusal> {
         let id = spiffe_id(chain.first().ok_or(Refusal::NoCertificate)?)?;
-        if self.allows(&id) { Ok(id) } else { Err(Refusal::NotAllowed(id)) }
+        if self.names(&id) { Ok(id) } else { Err(Refusal::NotAllowed(id)) }
     }
 
-    fn allows(&self, id: &SpiffeId) -> bool {
+    /// Whether one of the lists names this workload.
+    #[must_use]
+    pub fn names(&self, id: &SpiffeId) -> bool {
         let allowed = &self.settings;
         let in_namespace = |listed: &String| {
             id.account().is_some_and(|(namespace, _)| {

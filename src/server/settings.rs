@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::socket::Address;
 use super::{peers, tls};
 use crate::config::{Key, Section};
+use crate::identity::SpiffeId;
 
 /// One gRPC listener; section `listeners[]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -21,12 +22,25 @@ pub struct Listener {
     /// How its calls are read.
     #[serde(default = "default_profile")]
     pub profile: String,
+    /// How the calls of some clients are read instead; the first element that names the client counts.
+    #[serde(default)]
+    pub client_profiles: Vec<ClientProfile>,
     /// Mutual TLS.
     #[serde(default)]
     pub tls: Option<tls::Settings>,
     /// Whether anybody who reaches the address may ask.
     #[serde(default)]
     pub insecure: bool,
+}
+
+/// How the calls of some of a listener's clients are read; section `listeners[].client_profiles[]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientProfile {
+    /// The profile.
+    pub profile: String,
+    /// For whom it is.
+    pub clients: peers::Settings,
 }
 
 fn default_profile() -> String {
@@ -47,6 +61,13 @@ impl Listener {
                          needs `tls`, or `insecure: true`.",
                 ),
                 Key::new("profile", "default", "Name of the profile its calls are read by."),
+                Key::tree(
+                    "client_profiles",
+                    "[]",
+                    "List of `{profile, clients}`: the profile by which calls of those clients are read, who are listed as in \
+                     `tls.clients`. The first element that names the client's certificate counts. It tells gateways \
+                     from sidecars that share a listener, and no caller can choose. Needs `tls`.",
+                ),
                 Key::new(
                     "insecure",
                     "false",
@@ -64,6 +85,10 @@ impl Listener {
         let mut problems = Vec::new();
         if self.name.is_empty() {
             problems.push(("name".to_owned(), "the name is empty; give one such as `ext_authz`".to_owned()));
+        }
+        for (index, row) in self.client_profiles.iter().enumerate() {
+            let found = row.problems(self.tls.as_ref()).into_iter();
+            problems.extend(found.map(|(key, message)| (format!("client_profiles.{index}.{key}"), message)));
         }
         match &self.tls {
             None if !self.address.is_local() && !self.insecure => problems.push((
@@ -83,6 +108,27 @@ impl Listener {
                 let named =
                     |key: &str| if key.is_empty() { "tls.clients".to_owned() } else { format!("tls.clients.{key}") };
                 problems.extend(tls.clients.problems().into_iter().map(|(key, message)| (named(key), message)));
+            }
+        }
+        problems
+    }
+}
+
+impl ClientProfile {
+    /// What is wrong with the values: key and message. `tls` is the listener's.
+    fn problems(&self, tls: Option<&tls::Settings>) -> Vec<(String, String)> {
+        let Some(tls) = tls else {
+            let message = "clients are known by their certificates; give the listener `tls`, or drop this element";
+            return vec![("clients".to_owned(), message.to_owned())];
+        };
+        let key = |key: &str| if key.is_empty() { "clients".to_owned() } else { format!("clients.{key}") };
+        let found = self.clients.problems().into_iter();
+        let mut problems: Vec<_> = found.map(|(at, message)| (key(at), message)).collect();
+        let admitted = peers::Peers::new(&tls.clients);
+        for text in &self.clients.spiffe_ids {
+            if SpiffeId::parse(text).is_ok_and(|id| !admitted.names(&id)) {
+                let message = format!("`{text}` may not connect; name it in `tls.clients` too");
+                problems.push((key("spiffe_ids"), message));
             }
         }
         problems

@@ -57,7 +57,8 @@ impl House {
             .route("/wait", axum::routing::get(wait));
         let group = Connections::new(Arc::clone(&stats));
         let (door, fake) = mpsc::unbounded_channel();
-        group.serve(Fake(fake), Served { name: "test".into(), router, wire: Wire::Http2, limits, tls });
+        let routers = Arc::new(router.into());
+        group.serve(Fake(fake), Served { name: "test".into(), routers, wire: Wire::Http2, limits, tls });
         Self { group, stats, gate, door, clients: JoinSet::new() }
     }
 

@@ -1,5 +1,7 @@
 //! The files under `deploy/` stay true: YAML parses, Envoy takes what is for Envoy, Picket what is for Picket.
 
+mod istio;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -113,30 +115,10 @@ fn p1_p14_p15_p24_p30_p31_the_shipped_envoy_is_closed_where_envoy_comes_open() {
     }
 }
 
-#[test]
-fn istio_asks_about_every_call_and_waits_for_less_than_its_default_of_ten_minutes() {
-    let mesh: Value = serde_saphyr::from_str(&read("deploy/istio/mesh-config.yaml")).unwrap();
-    let provider = &mesh["spec"]["meshConfig"]["extensionProviders"][0];
-    assert_eq!(provider["envoyExtAuthzGrpc"]["timeout"], "0.3s");
-    assert_eq!(provider["envoyExtAuthzGrpc"]["failOpen"], false);
-    let service = text(&provider["envoyExtAuthzGrpc"]["service"]).to_owned();
-    let policy = object("deploy/istio/authorization-policy.yaml", "AuthorizationPolicy/picket");
-    assert_eq!(policy["spec"]["provider"]["name"], provider["name"]);
-    assert_eq!(policy["spec"]["rules"], serde_json::json!([{}]), "a condition is a way around for who can choose it");
-    let namespace = object("deploy/kubernetes/namespace.yaml", "Namespace/picket-system");
-    assert_eq!(namespace["metadata"]["labels"]["istio-injection"], "disabled");
-    let rule = object("deploy/istio/authorization-policy.yaml", "DestinationRule/picket");
-    assert_eq!(rule["spec"]["host"], service);
-    let deployed = object("deploy/kubernetes/picket.yaml", "Service/picket");
-    let name = |key: &str| text(&deployed["metadata"][key]).to_owned();
-    assert_eq!(service, format!("{}.{}.svc.cluster.local", name("name"), name("namespace")));
-}
-
-#[test]
-fn the_config_maps_become_one_tree_that_loads() {
+/// Writes the tree that the Deployment makes of the ConfigMaps.
+fn write_tree(folder: &Folder) {
     let pod = object("deploy/kubernetes/picket.yaml", "Deployment/picket")["spec"]["template"]["spec"].clone();
     let volume = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "policies").unwrap();
-    let folder = Folder::new().unwrap();
     for source in volume["projected"]["sources"].as_array().unwrap() {
         let map = &source["configMap"];
         let data = object("deploy/kubernetes/policies.yaml", &format!("ConfigMap/{}", text(&map["name"])));
@@ -144,6 +126,12 @@ fn the_config_maps_become_one_tree_that_loads() {
             folder.write(text(&item["path"]), text(&data["data"][text(&item["key"])])).unwrap();
         }
     }
+}
+
+#[test]
+fn the_config_maps_become_one_tree_that_loads() {
+    let folder = Folder::new().unwrap();
+    write_tree(&folder);
     let mut files = Vec::new();
     for part in ["catalog.yaml", "mesh/guardrails.cedar", "namespaces/shop/orders.cedar"] {
         files.push((part, fs::read_to_string(folder.path().join(part)).unwrap()));

@@ -48,6 +48,14 @@ const REFUSED: &[(&str, &str)] = &[
         "carries a credential",
     ),
     (
+        r#"permit (principal, action == Action::"GET", resource) when { context.http.headers.hasTag("x-envoy-external-address") };"#,
+        "can be written by any caller",
+    ),
+    (
+        r#"permit (principal, action == Action::"GET", resource) when { context.http.headers.hasTag("X_Envoy-Peer") };"#,
+        "can be written by any caller",
+    ),
+    (
         r#"permit (principal, action == Action::"GET", resource) when { context.http.headers.hasTag("X-A") };"#,
         "write `x-a`",
     ),

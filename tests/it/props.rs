@@ -6,6 +6,7 @@
 mod bodies;
 mod calls;
 mod identities;
+mod proxys;
 mod trees;
 
 use std::fmt::Debug;

@@ -2,6 +2,7 @@
 
 mod mutual_tls;
 mod raw;
+mod readiness;
 mod tasks;
 
 use std::time::{Duration, Instant};

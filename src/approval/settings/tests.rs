@@ -11,11 +11,13 @@ fn count(sources: &[Settings], severity: Severity) -> usize {
 fn settings_that_cannot_work_are_problems() {
     assert_eq!(count(&[settings()], Severity::Error) + count(&[settings()], Severity::Warning), 0);
     type Change = fn(&mut Settings);
-    let rows: [(&str, Change); 12] = [
+    let rows: [(&str, Change); 14] = [
         ("name", |s| s.name = "A b".to_owned()),
         ("system", |s| s.system = Some(String::new())),
         ("no reference", |s| s.url = "http://h/x".to_owned()),
         ("a host from the call", |s| s.url = "http://${reference}/".to_owned()),
+        ("no header", |s| s.reference = Reference::Header(String::new())),
+        ("a header of the proxy's", |s| s.reference = Reference::Header("X-Envoy-Ticket".to_owned())),
         ("a secret header", |s| s.reference = Reference::Header("Authorization".to_owned())),
         ("no pointer", |s| s.reference = Reference::Argument("ticket".to_owned())),
         ("a pointer that ends the variable", |s| s.reference = Reference::Argument("/a]b".to_owned())),

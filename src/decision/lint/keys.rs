@@ -17,6 +17,10 @@ pub fn check(used: &KeyUse) -> Option<String> {
         "headers" if headers::is_credential(key) => {
             Some(format!("header `{key}` carries a credential or is Picket's own; policies cannot read it"))
         }
+        "headers" if headers::is_proxys(key) => Some(format!(
+            "header `{key}` can be written by any caller; policies cannot read it. The address of the connection's far end is \
+             `context.env.sourceIp`"
+        )),
         "headers" if *key != key.to_ascii_lowercase() => {
             Some(format!("header names are in lower case; write `{}`", key.to_ascii_lowercase()))
         }

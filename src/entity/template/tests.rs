@@ -133,3 +133,12 @@ fn a_task_is_asked_about_by_its_id_and_never_where_there_is_none() {
     query.principal.set("task", task);
     assert_eq!(template.render(&query).as_deref(), Ok("http://h/tasks/TASK-7781"));
 }
+
+#[test]
+fn headers_that_policies_cannot_read_are_no_variables() {
+    for header in ["authorization", "Cookie", "txn-token", "x_picket_a", "X-Envoy-External-Address", "x_envoy_peer"] {
+        let problem = Template::parse(&format!("http://h/${{context.http.headers[{header}]}}")).unwrap_err();
+        assert!(problem.contains("any caller can write"), "{header}: {problem}");
+    }
+    assert!(Template::parse("http://h/${context.http.headers[x-envoyed]}").is_ok());
+}

@@ -28,6 +28,14 @@ impl AdminBackend for Backend {
         self.0.load(Ordering::Relaxed)
     }
 
+    fn keys_never_had(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn waits_for_keys(&self) -> bool {
+        false
+    }
+
     fn units(&self) -> Vec<Unit> {
         vec![Unit { name: "shop".into(), digest: "4be1".into(), age_seconds: 7, refused: Some("no schema".into()) }]
     }
@@ -58,13 +66,14 @@ impl Running {
             name: "a".into(),
             address: local.clone(),
             profile: "default".into(),
+            client_profiles: Vec::new(),
             tls: None,
             insecure: false,
         };
         let (backend, flushed, tasks) = (Arc::<Backend>::default(), Arc::<AtomicBool>::default(), Tasks::default());
         let flag = Arc::clone(&flushed);
         let server = Server::bind(Parts {
-            listeners: vec![(listener, tonic::service::Routes::default())],
+            listeners: vec![(listener, tonic::service::Routes::default().into())],
             admin: settings::Admin { http_address: local.clone(), grpc_address: local },
             limits: Settings::default(),
             shutdown: settings,

@@ -180,3 +180,39 @@ fn a_trust_domain_that_is_none_or_not_the_profiles_is_refused_for_what_it_is() {
     assert!(run.stderr.contains("the call has the `trust_domain` `prod.example`"), "{}", run.stderr);
     with("cluster.local").ends_with(5);
 }
+
+#[test]
+fn no_explanation_shows_a_key_in_a_header_or_in_the_query_or_what_it_should_be() {
+    const POLICIES: &str = r#"
+@id("key") permit (principal, action == Action::"GET", resource)
+        when { context.http.headers.hasTag("x-role") && context.http.headers.getTag("x-role") == "s3cret-a" };
+        @id("keys") permit (principal, action == Action::"GET", resource)
+        when { context.http.headers.hasTag("x-role") && ["s3cret-b", "s3cret-c"].contains(context.http.headers.getTag("x-role")) };
+        @id("pattern") permit (principal, action == Action::"GET", resource)
+        unless { context.http.query.hasTag("key") && !(context.http.query.getTag("key") like "s3cret-*") };
+        @id("query") permit (principal, action == Action::"GET", resource)
+        when { context.http.query.hasTag("key") && context.http.query.getTag("key") == "s3cret-e" };
+        @id("either") permit (principal, action == Action::"GET", resource)
+        when { (if principal is Workload then context.http.query else context.http.headers).hasTag("x-role")
+            && (if principal is Workload then context.http.query else context.http.headers).getTag("x-role") == "s3cret-f" };
+        @id("overflow") permit (principal, action == Action::"GET", resource)
+        when { context.http.query.hasTag("n") && context.http.query.getTag("n") == "wr0ng-n" && 9223372036854775807 + 1 > 2 };
+        @id("plain") permit (principal, action == Action::"GET", resource) when { context.http.path == "/shown" };
+    "#;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("namespaces/shop")).unwrap();
+    std::fs::create_dir_all(dir.path().join("mesh")).unwrap();
+    std::fs::write(dir.path().join("catalog.yaml"), "services: [{id: shop/orders}]\n").unwrap();
+    std::fs::write(dir.path().join("namespaces/shop/a.cedar"), POLICIES).unwrap();
+    let call = "{request: {service: shop/orders, path: '/v1?key=wr0ng-q&n=wr0ng-n', headers: {x-role: wr0ng-h}}}";
+    for output in ["text", "json"] {
+        let arguments = ["explain", "--policies", dir.path().to_str().unwrap(), "--call", "-", "-o", output];
+        let run = picket_in(&root(), &arguments, call).ends_with(5);
+        for hidden in ["s3cret", "wr0ng"] {
+            assert!(!run.stdout.contains(hidden), "`{hidden}` is shown as {output}:\n{}", run.stdout);
+        }
+        for shown in ["x-role", "***", "/shown", "shop/either", "shop/overflow", "shop/pattern"] {
+            assert!(run.stdout.contains(shown), "`{shown}` is missing as {output}:\n{}", run.stdout);
+        }
+    }
+}
