@@ -37,6 +37,7 @@ pub struct Listener {
     manager: Value,
     authz: Value,
     tls: Option<Value>,
+    before: Vec<Value>,
 }
 
 pub fn listener(name: &'static str) -> Listener {
@@ -56,7 +57,7 @@ pub fn listener(name: &'static str) -> Listener {
             {"match": {"connect_matcher": {}}, "route": {"cluster": "upstream"}},
         ]}]},
     });
-    Listener { name, manager, authz, tls: None }
+    Listener { name, manager, authz, tls: None, before: Vec::new() }
 }
 
 impl Listener {
@@ -78,13 +79,18 @@ impl Listener {
         self
     }
 
+    /// Has this filter run before the check.
+    pub fn before(mut self, filter: Value) -> Self {
+        self.before.push(filter);
+        self
+    }
+
     pub(super) fn build(mut self) -> Value {
         let router = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"});
-        let filters = json!({"http_filters": [
-            {"name": "envoy.filters.http.ext_authz", "typed_config": self.authz},
-            {"name": "envoy.filters.http.router", "typed_config": router},
-        ]});
-        merge(&mut self.manager, filters);
+        let mut filters = self.before;
+        filters.push(json!({"name": "envoy.filters.http.ext_authz", "typed_config": self.authz}));
+        filters.push(json!({"name": "envoy.filters.http.router", "typed_config": router}));
+        merge(&mut self.manager, json!({"http_filters": filters}));
         let mut chain = json!({"filters": [
             {"name": "envoy.filters.network.http_connection_manager", "typed_config": self.manager},
         ]});
