@@ -10,6 +10,7 @@
 pub mod headers;
 pub mod host;
 pub mod path;
+pub mod query;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -74,6 +74,8 @@ pub enum Code {
     TokenExpired,
     /// A token is bound to another peer.
     TokenNotBound,
+    /// More than one token is present.
+    TokenRepeated,
     /// A task token is present and not acceptable.
     TaskRejected,
     /// A task token is present and out of its time.
@@ -106,7 +108,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of `docs/operating.md`.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::MalformedRequest,
         Self::TcpUnsupported,
         Self::PathRefused,
@@ -134,6 +136,7 @@ impl Code {
         Self::TokenRejected,
         Self::TokenExpired,
         Self::TokenNotBound,
+        Self::TokenRepeated,
         Self::TaskRejected,
         Self::TaskExpired,
         Self::TaskNotBound,
@@ -181,6 +184,7 @@ impl Code {
             Self::TokenRejected => "token_rejected",
             Self::TokenExpired => "token_expired",
             Self::TokenNotBound => "token_not_bound",
+            Self::TokenRepeated => "token_repeated",
             Self::TaskRejected => "task_rejected",
             Self::TaskExpired => "task_expired",
             Self::TaskNotBound => "task_not_bound",
@@ -227,6 +231,7 @@ impl Code {
             | Self::TokenRejected
             | Self::TokenExpired
             | Self::TokenNotBound
+            | Self::TokenRepeated
             | Self::TaskRejected
             | Self::TaskExpired
             | Self::TaskNotBound

@@ -5,14 +5,18 @@
 //!
 //! Sources are asked in the configured order. Only [`Outcome::NotPresented`] passes the turn:
 //! a credential that is present and bad ends the search, so that a broken certificate can
-//! never fall back to a weaker header.
+//! never fall back to a weaker header. One token a call: what stands beside it is the same one, or refused.
 
 mod authorization;
+mod beside;
 mod binding;
+mod form;
+mod json;
 mod jwt;
 pub mod key_ring;
 pub mod offline;
 mod peer;
+mod places;
 mod powers;
 pub mod rules;
 pub mod settings;
@@ -28,6 +32,8 @@ mod tests;
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
+
+use serde_json::Value;
 
 use crate::call::{Call, UnixMillis};
 use crate::failure::{Code, Failure};
@@ -75,16 +81,21 @@ impl From<Failure> for Rejection {
 /// [`Rejection`] for a credential that is present and not provably good.
 pub fn identify(call: &Call, settings: &Settings, keys: &KeyRing) -> Result<Identity, Rejection> {
     let presented = authorization::read(call, settings);
-    let judged = OnceCell::new();
+    let verdict = OnceCell::new();
     let judge = || jwt::judge(presented.clone()?, settings, keys, call.received_at);
-    let bearer = || judged.get_or_init(judge).clone();
+    let bearer = || verdict.get_or_init(judge).as_ref().map_err(Rejection::clone);
     let peer = workload(call, settings, &bearer)?;
-    let token = if settings.tokens.is_empty() {
-        None
+    let token = if settings.looks_at_tokens() {
+        // Whatever source wins: a service may read the others.
+        let (presented, bearer) = (presented.clone()?, bearer()?);
+        let others = places::read(call, settings)?;
+        let judged = judged(call, settings, bearer)?;
+        let payload = judged.as_ref().map(|judged| judged.payload);
+        beside::check_others(&others, (presented, bearer), payload, settings, keys)?;
+        beside::check_bearer(bearer, payload, peer.as_ref(), settings)?;
+        judged.map(|judged| binding::bind(judged.claims, peer.as_ref(), settings)).transpose()?
     } else {
-        // Two headers are refused even where another source would win: the service may read either.
-        presented.clone()?;
-        claims(call, settings, &bearer)?.map(|claims| binding::bind(claims, peer.as_ref(), settings)).transpose()?
+        None
     };
     let task = task::read(call, settings, keys, peer.as_ref(), token.as_ref())?;
     Ok(Identity { workload: peer.map(|peer| peer.workload), token: token.map(Box::new), task: task.map(Box::new) })
@@ -94,7 +105,7 @@ pub fn identify(call: &Call, settings: &Settings, keys: &KeyRing) -> Result<Iden
 /// have their time and their keys.
 #[must_use]
 pub fn is_momentary(call: &Call, settings: &Settings) -> bool {
-    let tokens = settings.looks_at_tokens() && (call.headers.has("authorization") || !call.verified_tokens.is_empty());
+    let tokens = settings.looks_at_tokens() && places::is_any(call, settings);
     let is_task = |(name, _): (&str, &[u8])| crate::call::headers::folded(name) == task::HEADER;
     let task = !settings.task.issuers.is_empty() && call.headers.iter().any(is_task);
     tokens || task || call.peer.certificate.is_some()
@@ -107,7 +118,13 @@ pub fn headers(settings: &Settings) -> &'static [&'static str] {
         Source::Xfcc(_) => true,
         Source::Peer | Source::JwtSvid(_) => false,
     };
-    if settings.sources.iter().any(is_xfcc) { &[xfcc::HEADER] } else { &[] }
+    // A body's type says whether it can be a form, and with it a place of tokens.
+    match (settings.sources.iter().any(is_xfcc), settings.looks_at_tokens()) {
+        (true, true) => &[xfcc::HEADER, "content-type"],
+        (true, false) => &[xfcc::HEADER],
+        (false, true) => &["content-type"],
+        (false, false) => &[],
+    }
 }
 
 /// A proven workload, with what tokens can be compared to.
@@ -118,10 +135,10 @@ struct Proven {
     thumbprint: Option<[u8; 32]>,
 }
 
-fn workload(
+fn workload<'a>(
     call: &Call,
     settings: &Settings,
-    bearer: &impl Fn() -> Result<Bearer, Rejection>,
+    bearer: &impl Fn() -> Result<&'a Bearer, Rejection>,
 ) -> Result<Option<Proven>, Rejection> {
     for source in &settings.sources {
         let outcome = match source {
@@ -142,44 +159,48 @@ fn workload(
     Ok(None)
 }
 
-fn svid_holder(bearer: Bearer, issuer: &str, settings: &Settings) -> Result<Outcome<Proven>, Failure> {
+fn svid_holder(bearer: &Bearer, issuer: &str, settings: &Settings) -> Result<Outcome<Proven>, Failure> {
     match bearer {
-        Bearer::Verified { issuer: by, claims } if by == issuer && claims.token.kind == TokenKind::JwtSvid => {
-            let token = binding::bind(*claims, None, settings)?;
+        Bearer::Verified { issuer: by, claims, .. } if by == issuer && claims.token.kind == TokenKind::JwtSvid => {
+            let token = binding::bind((**claims).clone(), None, settings)?;
             let id = SpiffeId::parse(&token.subject)
                 .map_err(|problem| Failure::new(Code::TokenRejected, format!("`sub` is not a SPIFFE id: {problem}")))?;
             let workload = Workload { id, proof: Proof::JwtSvid };
             Ok(Outcome::Accepted(Proven { workload, thumbprint: None }))
         }
-        Bearer::Absent | Bearer::ForProxy | Bearer::Verified { .. } => Ok(Outcome::NotPresented),
+        Bearer::Absent | Bearer::Other | Bearer::ForProxy { .. } | Bearer::Verified { .. } => Ok(Outcome::NotPresented),
     }
 }
 
-fn claims(
-    call: &Call,
-    settings: &Settings,
-    bearer: &impl Fn() -> Result<Bearer, Rejection>,
-) -> Result<Option<Claims>, Rejection> {
+/// A good token, and its claims as its issuer wrote them.
+struct Judged<'a> {
+    claims: Claims,
+    payload: &'a Value,
+}
+
+/// The token of the first source that has one. Every source is asked: two tokens are refused.
+fn judged<'a>(call: &'a Call, settings: &Settings, bearer: &'a Bearer) -> Result<Option<Judged<'a>>, Failure> {
+    let mut first: Option<Judged<'a>> = None;
     for source in &settings.tokens {
-        match source {
-            TokenSource::Metadata(metadata) => {
-                if let Some(payload) = call.verified_tokens.get(&metadata.key) {
-                    return Ok(Some(token::read(payload, &metadata.claims, call.received_at)?));
-                }
-            }
-            TokenSource::Verified(verified) => match bearer()? {
-                Bearer::Verified { issuer, claims } if verified.issuers.contains(&issuer) => return Ok(Some(*claims)),
-                Bearer::Verified { .. } | Bearer::Absent | Bearer::ForProxy => {}
+        let found = match source {
+            TokenSource::Metadata(metadata) => match call.verified_tokens.get(&metadata.key) {
+                Some(payload) => Judged { claims: token::read(payload, &metadata.claims, call.received_at)?, payload },
+                None => continue,
             },
+            TokenSource::Verified(verified) => match bearer {
+                Bearer::Verified { issuer, claims, payload } if verified.issuers.contains(issuer) => {
+                    Judged { claims: (**claims).clone(), payload }
+                }
+                Bearer::Verified { .. } | Bearer::Absent | Bearer::Other | Bearer::ForProxy { .. } => continue,
+            },
+        };
+        match &first {
+            None => first = Some(found),
+            Some(first) if json::is_same(first.payload, found.payload) => {}
+            Some(_) => return Err(Failure::new(Code::TokenRepeated, "two tokens came, and both are good")),
         }
     }
-    match bearer()? {
-        Bearer::ForProxy => {
-            let detail = "a token came that the proxy should have verified, and did not";
-            Err(Failure::new(Code::TokenRejected, detail).into())
-        }
-        Bearer::Absent | Bearer::Verified { .. } => Ok(None),
-    }
+    Ok(first)
 }
 
 /// Who is calling.

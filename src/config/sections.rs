@@ -106,7 +106,10 @@ const IDENTITY: &[Key] = &[
         "tokens",
         "[]",
         "Where tokens may come from, in the order asked: `metadata: {key, claims}` (Envoy's jwt_authn verified it) or \
-         `verified: {issuers}` (Picket verifies it against section `keys`). Empty: tokens are not looked at.",
+         `verified: {issuers}` (Picket verifies it against section `keys`). `metadata` may have `from: {headers, cookies, \
+         query}`: further places where the filter, or a service, finds a token. One token a call: what stands in \
+         `authorization`, in `access_token` or in those places is the judged token, or the call is refused. Empty: \
+         tokens are not looked at.",
     ),
     Key::tree(
         "task",
@@ -124,6 +127,19 @@ const IDENTITY: &[Key] = &[
         "rejected",
         "What becomes of a token whose issuer is not configured: `rejected`, or `absent` where services check such \
          tokens themselves.",
+    ),
+    Key::new(
+        "other_credentials",
+        "refused",
+        "What becomes of an `authorization` header beside the judged token that has another scheme, or an opaque Bearer, \
+         or a token that counts as absent: `refused`, or `passed` where services check it themselves.",
+    ),
+    Key::new(
+        "form_tokens",
+        "judged",
+        "`judged`: `access_token` in a form body is a token, and a form that the proxy did not send whole is refused. \
+         `not_read`: no service behind the listener reads tokens from forms, so forms are not looked at. Without effect \
+         where tokens are not looked at.",
     ),
     Key::new(
         "bindings",

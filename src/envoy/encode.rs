@@ -213,7 +213,8 @@ fn of_failure(code: Code, token: Option<&TokenMetadata>) -> Refusal<'static> {
     let untold = |status| Refusal { status, failure: Some(code), ..Refusal::default() };
     let told = |status| Refusal { reason: Some(code.as_str()), ..untold(status) };
     let later = |seconds| Refusal { retry_after_seconds: Some(seconds), ..told(503) };
-    let token = |fault: TokenFault| Refusal { authenticate: Some(fault.www_authenticate(token)), ..untold(401) };
+    let challenged = |fault: TokenFault| Some(fault.www_authenticate(token));
+    let bad_token = |fault| Refusal { authenticate: challenged(fault), ..untold(401) };
     match code {
         Code::MalformedRequest
         | Code::PathRefused
@@ -237,8 +238,10 @@ fn of_failure(code: Code, token: Option<&TokenMetadata>) -> Refusal<'static> {
         Code::ConnectRefused | Code::UpgradeRefused | Code::StreamRefused | Code::TaskExpired | Code::ApprovalUsed => {
             told(403)
         }
-        Code::TokenRejected => token(TokenFault::Rejected),
-        Code::TokenExpired => token(TokenFault::Expired),
+        Code::TokenRejected => bad_token(TokenFault::Rejected),
+        Code::TokenExpired => bad_token(TokenFault::Expired),
+        // RFC 6750, section 3.1.
+        Code::TokenRepeated => Refusal { authenticate: challenged(TokenFault::Repeated), ..told(400) },
         Code::TcpUnsupported
         | Code::PeerRejected
         | Code::XfccRejected

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::rules::{ClaimRules, IssuerRules, Kind, SignatureAlgorithm};
 use super::settings::{
-    JwtSvidSource, MetadataSource, Settings, Source, TaskSource, TokenSource, VerifiedSource, XfccSource,
+    JwtSvidSource, MetadataSource, Places, Settings, Source, TaskSource, TokenSource, VerifiedSource, XfccSource,
 };
 use super::{KeyRing, KeySet};
 use crate::call::{Body, Call, CanonicalPath, Headers, Host, Peer, Target, UnixMillis};
@@ -215,7 +215,11 @@ pub(crate) fn verified(names: &[&str]) -> TokenSource {
 }
 
 pub(crate) fn metadata() -> TokenSource {
-    TokenSource::Metadata(MetadataSource { key: "jwt".to_owned(), claims: claim_rules() })
+    TokenSource::Metadata(Box::new(MetadataSource {
+        key: "jwt".to_owned(),
+        claims: claim_rules(),
+        from: Places::default(),
+    }))
 }
 
 /// A profile that looks at tasks of the issuer `tts`, beside `settings`.

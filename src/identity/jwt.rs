@@ -12,12 +12,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::Rejection;
-use super::authorization::Presented;
+use super::authorization::{Presented, is_jwt_shaped, jwt_within};
 use super::key_ring::{Issuer, KeyRing, KeySet};
 use super::rules::{IssuerRules, Kind, SignatureAlgorithm};
 use super::settings::{ForeignTokens, Settings, Source, TokenSource};
 use super::token::{self, Claims};
+use super::{Rejection, json};
 use crate::call::UnixMillis;
 use crate::failure::{Code, Failure};
 
@@ -27,17 +27,25 @@ const BYTES_MAX: usize = 16 * 1024;
 /// What the Bearer is to this profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Bearer {
-    /// There is none that counts.
+    /// There is no header.
     Absent,
+    /// There is one that presents no token that counts: another scheme, an opaque Bearer, a foreign token where
+    /// such tokens count as absent.
+    Other,
     /// A good token of an issuer whose tokens Picket verifies.
     Verified {
         /// The issuer's name in the settings.
         issuer: String,
         /// What it says.
         claims: Box<Claims>,
+        /// The same as its issuer wrote it.
+        payload: Value,
     },
     /// A token of an issuer whose tokens the proxy verifies: worth nothing by itself.
-    ForProxy,
+    ForProxy {
+        /// What it says, verified by nobody here.
+        payload: Value,
+    },
 }
 
 /// The part of a JWS header that matters here; a repeated member is an error.
@@ -61,23 +69,41 @@ pub(super) fn judge(
     ring: &KeyRing,
     now: UnixMillis,
 ) -> Result<Bearer, Rejection> {
-    let token = match presented {
-        Presented::Nothing | Presented::Other => return Ok(Bearer::Absent),
-        Presented::Jwt(token) => token,
+    let (token, is_bearer) = match presented {
+        Presented::Nothing => return Ok(Bearer::Absent),
+        Presented::Other => return Ok(Bearer::Other),
+        Presented::Jwt(token) => (token, true),
+        Presented::OddJwt(token) => (token, false),
     };
     let parts = Parts::split(token)?;
     let name = parts.issuer()?;
-    if let Some(issuer) = verified_issuer(name, settings, ring) {
-        let rules = &issuer.rules;
-        let claims = token::read(parts.verified_by(issuer)?, &rules.claims, now)?;
-        return Ok(Bearer::Verified { issuer: rules.name.clone(), claims: Box::new(claims) });
+    let verifier = verified_issuer(name, settings, ring);
+    if verifier.is_none() && !proxy_verifies(name, settings) {
+        return match settings.foreign_tokens {
+            ForeignTokens::Rejected => Err(rejected("the token's issuer is not configured")),
+            ForeignTokens::Absent => Ok(Bearer::Other),
+        };
     }
-    if proxy_verifies(name, settings) {
-        return Ok(Bearer::ForProxy);
+    if !is_bearer {
+        return Err(rejected("a token stands in `authorization` otherwise than as a Bearer"));
     }
-    match settings.foreign_tokens {
-        ForeignTokens::Rejected => Err(rejected("the token's issuer is not configured")),
-        ForeignTokens::Absent => Ok(Bearer::Absent),
+    match verifier {
+        Some(issuer) => {
+            let rules = &issuer.rules;
+            let claims = Box::new(token::read(parts.verified_by(issuer)?, &rules.claims, now)?);
+            Ok(Bearer::Verified { issuer: rules.name.clone(), claims, payload: parts.payload })
+        }
+        None => Ok(Bearer::ForProxy { payload: parts.signed_payload()? }),
+    }
+}
+
+/// Whether a text outside `authorization` is a token of an issuer that the profile does not know, or no JWT at all:
+/// one for the service to check, where such tokens count as absent.
+pub(super) fn is_foreign(text: &str, settings: &Settings, ring: &KeyRing) -> bool {
+    let Some(token) = jwt_within(text) else { return !is_jwt_shaped(text) };
+    match Parts::split(token).and_then(|parts| parts.issuer().map(str::to_owned)) {
+        Ok(name) => verified_issuer(&name, settings, ring).is_none() && !proxy_verifies(&name, settings),
+        Err(_) => false,
     }
 }
 
@@ -130,14 +156,26 @@ impl<'a> Parts<'a> {
             .ok_or_else(|| rejected("the token is not a signed JWT of three parts"))?;
         let header =
             serde_json::from_slice(&decode(header)?).map_err(|_| rejected("the token's header is not valid"))?;
-        let payload =
-            serde_json::from_slice(&decode(payload)?).map_err(|_| rejected("the token's claims are not JSON"))?;
+        let payload = json::parse(&decode(payload)?)
+            .map_err(|_| rejected("the token's claims are not JSON, or repeat a member"))?;
         Ok(Self { header, payload, signed, signature })
     }
 
     /// The issuer that the token claims to be of.
     pub(super) fn issuer(&self) -> Result<&str, Rejection> {
         self.payload.get("iss").and_then(Value::as_str).ok_or_else(|| rejected("`iss` is missing or not a text"))
+    }
+
+    /// The claims of a token that somebody else verified. One without a signature was verified by nobody.
+    pub(super) fn signed_payload(self) -> Result<Value, Rejection> {
+        let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if !self.signature.bytes().all(is_base64url) {
+            return Err(rejected("the token's signature is not base64url"));
+        }
+        if self.signature.is_empty() || self.header.alg.eq_ignore_ascii_case("none") {
+            return Err(rejected("the token has no signature"));
+        }
+        Ok(self.payload)
     }
 
     /// The claims, once the issuer's keys have verified them.

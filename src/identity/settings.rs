@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rules::{ClaimRules, IssuerRules, Kind};
 use super::spiffe_id::{SpiffeId, is_trust_domain};
+use crate::call::headers::folded;
 
 /// The identity part of a listener's profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,15 @@ pub struct Settings {
     /// What becomes of a token whose issuer is not configured. `rejected` (default), or `absent`: it
     /// counts as no token, for services that check such tokens themselves.
     pub foreign_tokens: ForeignTokens,
+    /// What becomes of an `authorization` header beside the judged token that presents no token of a
+    /// configured issuer: another scheme, an opaque Bearer, a foreign token that counts as absent.
+    /// `refused` (default), or `passed`, for services that check it themselves.
+    pub other_credentials: OtherCredentials,
+    /// Whether the service behind reads `access_token` from form bodies (RFC 6750, section 2.2).
+    /// `judged` (default): a form that was not seen whole is refused, and one that holds a token as
+    /// any second token is. `not_read`: forms are not looked at. Without effect where tokens are not
+    /// looked at.
+    pub form_tokens: FormTokens,
     /// What becomes of a token bound to a peer that cannot be compared. `checked` (default): refused.
     /// `unchecked`: passed with binding `unchecked`; a mismatch is refused all the same.
     pub bindings: Bindings,
@@ -49,6 +59,8 @@ impl Default for Settings {
             task: TaskSource::default(),
             strict: false,
             foreign_tokens: ForeignTokens::Rejected,
+            other_credentials: OtherCredentials::Refused,
+            form_tokens: FormTokens::Judged,
             bindings: Bindings::Checked,
             home_trust_domain: "cluster.local".to_owned(),
             allowed_trust_domains: BTreeSet::new(),
@@ -93,7 +105,7 @@ pub struct JwtSvidSource {
 #[serde(rename_all = "snake_case")]
 pub enum TokenSource {
     /// Claims that Envoy's jwt_authn filter verified.
-    Metadata(MetadataSource),
+    Metadata(Box<MetadataSource>),
     /// The Bearer in `authorization`, verified by Picket.
     Verified(VerifiedSource),
 }
@@ -106,6 +118,36 @@ pub struct MetadataSource {
     pub key: String,
     /// What the claims must say.
     pub claims: ClaimRules,
+    /// Where else than in `authorization` and `access_token` the filter takes the token from. What
+    /// stands there is then judged in every call. Default `{}`.
+    #[serde(default)]
+    pub from: Places,
+}
+
+/// Places of a token by their names, as in the filter's `from_headers`, `from_cookies` and `from_params`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Places {
+    /// Names of headers.
+    pub headers: BTreeSet<String>,
+    /// Names of cookies.
+    pub cookies: BTreeSet<String>,
+    /// Keys of the query.
+    pub query: BTreeSet<String>,
+}
+
+impl Places {
+    fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let is_name = |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+        for name in self.headers.iter().chain(&self.cookies).chain(&self.query).filter(|name| !is_name(name)) {
+            found.push(format!("from: `{}` is no name of a header, a cookie or a query key", name.escape_debug()));
+        }
+        for name in self.headers.iter().filter(|name| matches!(folded(name).as_str(), "authorization" | "cookie")) {
+            found.push(format!("from: header `{name}` is looked at anyway; for a cookie name it under `cookies`"));
+        }
+        found
+    }
 }
 
 /// Issuers whose tokens Picket verifies.
@@ -144,6 +186,26 @@ pub enum ForeignTokens {
     Absent,
 }
 
+/// What becomes of an `authorization` header beside the judged token that is none of a configured issuer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OtherCredentials {
+    /// The call is refused.
+    Refused,
+    /// The call goes on: the service checks it itself.
+    Passed,
+}
+
+/// Whether tokens in form bodies count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FormTokens {
+    /// Forms are read, and one that cannot be read is refused.
+    Judged,
+    /// No service behind the listener reads them.
+    NotRead,
+}
+
 /// What becomes of a binding that cannot be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -171,6 +233,14 @@ impl Settings {
             Source::Peer | Source::Xfcc(_) => false,
         };
         !self.tokens.is_empty() || self.sources.iter().any(is_svid)
+    }
+
+    /// The places of tokens that sources name, beside `authorization` and `access_token`.
+    pub(super) fn places(&self) -> impl Iterator<Item = &Places> {
+        self.tokens.iter().filter_map(|source| match source {
+            TokenSource::Metadata(metadata) => Some(&metadata.from),
+            TokenSource::Verified(_) => None,
+        })
     }
 
     /// Everything that is wrong with these settings, given the issuers that are configured.
@@ -242,6 +312,7 @@ impl Settings {
                     if metadata.claims.kind == Kind::Transaction {
                         found.push(format!("{place}: kind `transaction` is only for `task`"));
                     }
+                    found.extend(metadata.from.problems().into_iter().map(|problem| format!("{place}: {problem}")));
                     found.extend(metadata.claims.problems().into_iter().map(|problem| format!("{place}: {problem}")));
                 }
                 TokenSource::Verified(verified) => {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::fixtures::*;
 use super::rules::Kind;
-use super::settings::{Bindings, Certificate, MetadataSource, Settings, Source, TokenSource};
+use super::settings::{Bindings, Certificate, MetadataSource, Places, Settings, Source, TokenSource};
 use super::{Binding, Identity, KeyRing, KeySet, Proof, Rejection, identify};
 use crate::call::{Call, Headers};
 use crate::failure::Code;
@@ -84,8 +84,9 @@ fn a_jwt_svid_is_an_identity_only_where_the_profile_says_so() {
         &with(claims(), json!({"iss": "https://spire.example", "sub": WEB, "cnf": {"jkt": "x"}})),
     );
     assert_eq!(show(&call().bearer(&bound), &svids), "token_not_bound");
+    // Settings that name such an issuer do not load.
     let access = Settings { sources: vec![jwt_svid("idp")], ..Settings::default() };
-    assert_eq!(show(&call().bearer(&SIGNER.token(&claims())), &access), "- -");
+    assert_eq!(show(&call().bearer(&SIGNER.token(&claims())), &access), "token_rejected");
 }
 
 #[test]
@@ -159,16 +160,18 @@ fn p21_a_token_the_proxy_should_have_verified_and_did_not_is_refused() {
 }
 
 #[test]
-fn the_first_token_source_that_is_presented_decides() {
+fn one_token_is_good_whichever_source_has_it_and_two_are_refused() {
     let mut rules = claim_rules();
     rules.issuer = "https://edge.example".to_owned();
-    let edge = TokenSource::Metadata(MetadataSource { key: "edge".to_owned(), claims: rules });
+    let edge = MetadataSource { key: "edge".to_owned(), claims: rules, from: Places::default() };
+    let edge = TokenSource::Metadata(Box::new(edge));
     let settings = tokens(&[edge, verified(&["idp"])]);
     let edge_claims = with(claims(), json!({"iss": "https://edge.example", "sub": "edge-user"}));
-    let call = call().bearer(&SIGNER.token(&claims()));
-    assert_eq!(show(&call, &settings), "- user-1");
-    assert_eq!(show(&call.clone().metadata("edge", edge_claims), &settings), "- edge-user");
-    assert_eq!(show(&call.metadata("edge", claims()), &settings), "token_rejected", "a bad one is no absent one");
+    let ours = call().bearer(&SIGNER.token(&claims()));
+    assert_eq!(show(&ours, &settings), "- user-1");
+    assert_eq!(show(&call().metadata("edge", edge_claims.clone()), &settings), "- edge-user");
+    assert_eq!(show(&ours.clone().metadata("edge", edge_claims), &settings), "token_repeated");
+    assert_eq!(show(&ours.metadata("edge", claims()), &settings), "token_rejected", "a bad one is no absent one");
 }
 
 #[test]
@@ -206,7 +209,7 @@ fn the_peer_is_refused_before_its_token_is() {
 }
 
 #[test]
-fn settings_are_read_strictly_and_their_problems_told_at_once() {
+fn settings_are_read_strictly() {
     let yaml = "
 sources:
   - peer
@@ -214,10 +217,15 @@ sources:
   - jwt_svid: {issuer: spire}
 certificate: required
 tokens:
-  - metadata: {key: jwt, claims: {issuer: 'https://idp.example', audiences: [a], leeway: 10s}}
+  - metadata:
+      key: jwt
+      claims: {issuer: 'https://idp.example', audiences: [a], leeway: 10s}
+      from: {headers: [x-token], cookies: [sid], query: [tok]}
   - verified: {issuers: [idp]}
 task: {issuers: [tts]}
 foreign_tokens: absent
+other_credentials: passed
+form_tokens: not_read
 bindings: unchecked
 home_trust_domain: cluster.local
 allowed_trust_domains: [other.example]
@@ -231,13 +239,23 @@ allowed_trust_domains: [other.example]
     assert_eq!(Settings::default().problems(&[]), Vec::<String>::new());
     assert!(serde_saphyr::from_str::<Settings>("sauces: []").is_err());
     assert!(serde_saphyr::from_str::<Settings>("task: {issuer: tts}").is_err());
+    assert!(serde_saphyr::from_str::<Settings>("form_tokens: false").is_err());
     assert!(serde_saphyr::from_str::<Settings>("sources: [{xfcc: {hops: 1, proxy: []}}]").is_err());
+}
 
+#[test]
+fn every_problem_of_settings_is_told() {
+    let mut other = task_rules();
+    other.name = "other".to_owned();
+    let issuers = [issuer_rules(), svid_rules(), task_rules(), other];
     let bad: Settings = serde_saphyr::from_str(
         "
 sources: [peer, peer, {xfcc: {hops: 0}}, {xfcc: {hops: 2}}, {xfcc: {hops: 1, proxies: [x]}}, {jwt_svid: {issuer: idp}}, {jwt_svid: {issuer: none}}]
 tokens:
-  - metadata: {key: '', claims: {issuer: '', audiences: [], leeway: 1h, kind: jwt_svid}}
+  - metadata:
+      key: ''
+      claims: {issuer: '', audiences: [], leeway: 1h, kind: jwt_svid}
+      from: {headers: [Cookie, 'x y']}
   - verified: {issuers: []}
   - verified: {issuers: [nobody]}
   - verified: {issuers: [tts]}
@@ -256,6 +274,8 @@ home_trust_domain: Cluster
         "`idp` is not of kind",
         "named `none`",
         "`key` is empty",
+        "header `Cookie` is looked at anyway",
+        "`x y` is no name",
         "`issuer` is empty",
         "`audiences`",
         "`leeway`",

@@ -48,6 +48,8 @@ pub enum TokenFault {
     Rejected,
     /// The token is past its time, or before it.
     Expired,
+    /// The call presents more than one.
+    Repeated,
 }
 
 impl Challenge {
@@ -92,11 +94,12 @@ impl TokenFault {
     /// The value of `www-authenticate`.
     #[must_use]
     pub fn www_authenticate(self, token: Option<&TokenMetadata>) -> String {
-        let description = match self {
-            Self::Rejected => "the token is not acceptable",
-            Self::Expired => "the token is not within its time",
+        let (error, description) = match self {
+            Self::Rejected => ("invalid_token", "the token is not acceptable"),
+            Self::Expired => ("invalid_token", "the token is not within its time"),
+            Self::Repeated => ("invalid_request", "the call presents more than one token"),
         };
-        Bearer::new(token).error("invalid_token", description).finish()
+        Bearer::new(token).error(error, description).finish()
     }
 }
 
@@ -197,6 +200,12 @@ mod tests {
             assert_eq!(challenge.www_authenticate(None).as_deref(), Some(header));
         }
         assert_eq!(Challenge::Approve { kind: None }.www_authenticate(Some(&metadata())), None);
+    }
+
+    #[test]
+    fn two_tokens_are_an_invalid_request() {
+        let header = r#"Bearer error="invalid_request", error_description="the call presents more than one token""#;
+        assert_eq!(TokenFault::Repeated.www_authenticate(None), header);
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod cases;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod deploy;
 #[cfg(test)]
 mod elicitation;

@@ -114,6 +114,7 @@ fn every_code_has_its_row() {
         token_rejected 401 grpc 401 rpc 16
         token_expired 401 grpc 401 rpc 16
         token_not_bound 403 grpc 403 rpc 7
+        token_repeated 400 grpc 403 rpc 7
         task_rejected 403 grpc 403 rpc 7
         task_expired 403 grpc 403 rpc 7
         task_not_bound 403 grpc 403 rpc 7

@@ -48,6 +48,7 @@ impl Codes {
             | Code::MessageRefused
             | Code::BodyEncoded
             | Code::BodyIncomplete
+            | Code::TokenRepeated
             | Code::TooLarge => INVALID_REQUEST,
             Code::NumberRefused | Code::QueryInvalid => INVALID_PARAMS,
             Code::RpcMethodUnknown => METHOD_NOT_FOUND,

@@ -13,6 +13,7 @@ pub mod picket;
 mod published;
 mod rolling;
 mod terms;
+mod tokens;
 mod trouble;
 
 use std::path::PathBuf;

@@ -125,6 +125,7 @@ fn rows(tasks: &Issuer) -> Vec<(Code, i32, &'static str, Check)> {
         (Code::TokenRejected, 401, "metadata", token("iss", json!("https://other.example"))),
         (Code::TokenExpired, 401, "metadata", token("exp", json!(1))),
         (Code::TokenNotBound, 403, "metadata", token("cnf", json!({"jkt": "x"}))),
+        (Code::TokenRepeated, 400, "metadata", bare("GET", "/?access_token=a").header("authorization", "Bearer b")),
         (Code::TaskRejected, 403, "task", task(tasks, "aud", json!("other.example"))),
         (Code::TaskExpired, 403, "task", task(tasks, "exp", json!(1))),
         (Code::TaskNotBound, 403, "task", task(tasks, "req_wl", json!("spiffe://cluster.local/ns/web/sa/other"))),

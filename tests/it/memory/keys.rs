@@ -98,3 +98,53 @@ fn a_call_never_gets_the_answer_of_a_newer_snapshot() {
     assert!(seat.recall(&key(2)).is_some());
     assert!(seat.recall(&key(1)).is_none());
 }
+
+/// Nothing that a profile looks at for tokens is cut off: a remembered answer to a call without a credential is none
+/// to the same call with one.
+#[test]
+fn a_call_with_a_credential_never_gets_the_answer_of_one_without() {
+    let runtime = Runtime::new().unwrap();
+    let reads_length = r#"@id("length") forbid (principal, action == Action::"POST", resource)
+        when { context.http.headers.hasTag("content-length") && context.http.headers.getTag("content-length") == "9" };"#;
+    let tree = tree(&[("namespaces/shop/a.cedar", PERMIT_ALL), ("namespaces/shop/b.cedar", reads_length)]);
+    let twins = runtime.block_on(Twins::new(tree, &crate::credentials::profile()));
+    let post = || {
+        let mut check = orders();
+        check.http().method = "POST".to_owned();
+        check
+    };
+    let at = |query: &str| {
+        let mut check = orders();
+        check.http().path = format!("/v1/orders/1?{query}");
+        check
+    };
+    let form = "application/x-www-form-urlencoded";
+    let rows = [
+        (orders(), orders().header("authorization", "Bearer a.b.c")),
+        (orders(), orders().header("x-token", "opaque")),
+        (orders(), orders().header("x_token", "opaque")),
+        (orders().header("cookie", "a=b"), orders().header("cookie", "a=b; sid=opaque")),
+        (at("a=b"), at("a=b&tok=opaque")),
+        (at("a=b"), at("a=b&access%5Ftoken=opaque")),
+        (post().header("content-type", "application/json"), post().header("content-type", form)),
+        (post(), post().header("transfer-encoding", "chunked")),
+        (post(), post().header("content_type", form)),
+    ];
+    for (without, with) in rows {
+        let hits = twins.hits();
+        for _ in 0..2 {
+            assert!(twins.ask(&runtime, &without.0).contains("policy_permit"), "{without:?}");
+            let answer = twins.ask(&runtime, &with.0);
+            assert!(answer.contains("token_rejected") || answer.contains("body_incomplete"), "{with:?}: {answer}");
+        }
+        assert!(twins.hits() > hits, "the call without a credential is remembered: {without:?}");
+    }
+    // A body of another type is no form, also where a policy reads only its length.
+    let hits = twins.hits();
+    let json = post().header("content-type", "application/json").header("content-length", "5");
+    for _ in 0..3 {
+        assert!(twins.ask(&runtime, &json.0).contains("policy_permit"));
+    }
+    assert!(twins.hits() > hits, "a body that is no form is remembered");
+    twins.assert_same_records(&runtime);
+}

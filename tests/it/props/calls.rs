@@ -37,8 +37,19 @@ const SEGMENTS: &[&str] = &[
     "Get",
     "*",
 ];
-const QUERIES: &[&str] =
-    &["", "?key=1", "?key=1&key=2", "?k%65y=1", "?key=%zz", "?key=1;key=2", "?a=b#c", "??", "?key"];
+const QUERIES: &[&str] = &[
+    "",
+    "?key=1",
+    "?key=1&key=2",
+    "?k%65y=1",
+    "?key=%zz",
+    "?key=1;key=2",
+    "?a=b#c",
+    "??",
+    "?key",
+    "?access_token=a.b.c",
+    "?tok=x",
+];
 const HOSTS: &[&str] = &[
     "orders.shop",
     "orders.shop",
@@ -101,6 +112,8 @@ const NAMES: &[&str] = &[
     "transfer-encoding",
     "x-envoy-auth-partial-body",
     "x-request-id",
+    "x-token",
+    "cookie",
     "bad name",
     "",
 ];
@@ -124,6 +137,8 @@ const VALUES: &[&str] = &[
     "",
     "By=spiffe://cluster.local/ns/shop/sa/orders;Hash=00;URI=spiffe://cluster.local/ns/web/sa/frontend",
     "Bearer a.b.c",
+    "sid=a.b.c",
+    "application/x-www-form-urlencoded",
     "orders.shop",
 ];
 
@@ -225,7 +240,8 @@ fn profile(yaml: &str) -> Profile {
 /// The peer's certificate, and claims that the proxy verified.
 pub fn tokens_and_peer() -> Profile {
     profile(
-        "identity: {tokens: [metadata: {key: jwt, claims: {issuer: 'https://idp.example', audiences: [shop], users: true}}]}\n\
+        "identity: {tokens: [metadata: {key: jwt, claims: {issuer: 'https://idp.example', audiences: [shop], users: true}, \
+         from: {headers: [x-token], cookies: [sid], query: [tok]}}]}\n\
          mapping: {service: [context_extension, host]}",
     )
 }

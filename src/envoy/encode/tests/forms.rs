@@ -208,6 +208,7 @@ fn every_code_has_its_json_rpc_code_in_every_era() {
         token_rejected: sessions 401 -32001, 2026 401 403, unread 401 403, a2a 401 403
         token_expired: sessions 401 -32001, 2026 401 403, unread 401 403, a2a 401 403
         token_not_bound: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
+        token_repeated: sessions 400 -32600, 2026 400 -32600, unread 400 -32600, a2a 400 -32600
         task_rejected: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
         task_expired: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
         task_not_bound: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403

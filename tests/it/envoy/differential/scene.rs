@@ -107,9 +107,9 @@ impl World {
 }
 
 /// Settings that have Picket take the claims of jwt_authn, which found the token in these places.
-fn by_proxy(_from: Value) -> Value {
+fn by_proxy(from: Value) -> Value {
     let claims = json!({"issuer": ISSUER, "audiences": [AUDIENCE]});
-    let source = json!({"metadata": {"key": "jwt", "claims": claims}});
+    let source = json!({"metadata": {"key": "jwt", "claims": claims, "from": from}});
     json!({"profiles": {"default": {"identity": {"sources": ["peer"], "tokens": [source]}}}})
 }
 
