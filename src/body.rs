@@ -36,7 +36,7 @@ pub enum Inside {
     /// A message of the Agent2Agent protocol.
     A2a(a2a::Message),
     /// A request to a model.
-    Llm(llm::Request),
+    Llm(Box<llm::Request>),
     /// The message of a gRPC call whose service has a descriptor set.
     Grpc(grpc::Message),
 }

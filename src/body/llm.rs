@@ -2,32 +2,35 @@
 //!
 //! Knows: the facts a policy reads. Must not know: who calls, what is allowed. Prompts are looked through, never kept.
 //!
-//! What a provider may do on its own (run a tool, call a server, keep the exchange) must never be overlooked: a tool
-//! of an unknown type counts as hosted, and so does a parameter that this build does not know, as
-//! `parameter:<name>`. Both are names a policy can list as harmless.
+//! What a provider is told to run, call, fetch, hold or use as model must never be overlooked. So a request is gone over
+//! by tables of every member that an API has ([`shapes`]), and what they do not have counts as present: a tool of an
+//! unknown type as hosted, a parameter as `parameter:<name>`, a member below one as `member:<name>`, an item or a part
+//! of a content as `item:<type>`, a key of the query as `query:<key>`. All are names a policy can list as harmless.
 
 mod anthropic;
+mod aside;
 mod openai_chat;
 mod openai_responses;
+mod reach;
+mod shape;
+mod shapes;
 mod tools;
+mod walk;
 
 use std::collections::BTreeSet;
 
 use super::content_type;
-use super::json::{Json, List, Node, Value};
+use super::json::Json;
 use super::members::{Members, refused};
-use super::shown;
-use super::url::Url;
 use crate::call::{Call, Target};
 use crate::catalog::Protocol;
 use crate::failure::{Code, Failure};
+use reach::{MODEL_BYTES_MAX, is_model};
+use shape::Shape;
+use walk::PARAMETER;
 
 /// Anthropic's path; OpenAI's API has none like it.
 pub const MESSAGES_PATH: &str = "/v1/messages";
-/// Longest name of a model, in bytes.
-const MODEL_BYTES_MAX: usize = 256;
-/// Most parameters of one request that are not known: each is a fact of its own, and a caller chooses how many.
-const UNKNOWN_MAX: usize = 64;
 
 /// One request to a model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,22 +39,29 @@ pub struct Request {
     pub api: &'static str,
     /// The model's name, as sent.
     pub model: String,
+    /// Models that may answer in its place or for a part of it: each is judged as `model` is.
+    pub other_models: BTreeSet<String>,
+    /// Models that look at the exchange and answer nothing, or have answered earlier.
+    pub checkers: BTreeSet<String>,
     /// Whether the answer is streamed.
     pub stream: bool,
     /// The bound on the answer's tokens, where one is set.
     pub max_output_tokens: Option<i64>,
     /// Names of the client's own tools that the model may call.
     pub tool_names: BTreeSet<String>,
-    /// What the provider runs: families of tools (`web_search`, `code_interpreter`, `mcp`), types that are not
-    /// known as sent, and `parameter:<name>` for parameters that are not known.
+    /// What the provider runs: families of tools (`web_search`, `code_interpreter`, `mcp`), `fetch` where it fetches
+    /// URLs, types that are not known as sent, and what else is not known, each with its place (`parameter:<name>`).
     pub hosted_tools: BTreeSet<String>,
-    /// URLs of servers that the provider calls, canonical, without query; `connector:<id>` for those it knows itself.
+    /// URLs of servers that the provider calls or fetches from, without query; `connector:<id>` for those it knows
+    /// itself, `tunnel:<id>`, and `domain:<name>` for domains that its containers may reach.
     pub hosted_servers: BTreeSet<String>,
-    /// The same as `scheme://host[:port]`; `connector:<id>` stands here too.
+    /// The same as `scheme://host[:port]`; what has no URL stands here too.
     pub hosted_origins: BTreeSet<String>,
+    /// Domains that containers of the provider's may reach, and those that its searches are narrowed to.
+    pub hosted_domains: BTreeSet<String>,
     /// Whether the provider keeps the exchange.
     pub stored: bool,
-    /// Whether part of the conversation is held by the provider and cannot be seen here.
+    /// Whether part of what the model is given is held by the provider and cannot be seen here.
     pub hidden_history: bool,
 }
 
@@ -81,69 +91,27 @@ pub fn read(call: &Call, json: Option<&Json>, protocol: Protocol) -> Result<Requ
         return Err(Failure::new(Code::MethodNotAllowed, "a request to a model is a POST"));
     }
     content_type::require(call, &["application/json"])?;
-    reader(Members::of(json.ok_or_else(|| refused("the call has no body"))?.node(), "the request")?)
+    let mut request = reader(Members::of(json.ok_or_else(|| refused("the call has no body"))?.node(), "the request")?)?;
+    request.aside(call)?;
+    Ok(request)
 }
 
 impl Request {
-    /// A request with what all APIs have: the model, and whether the answer is streamed. `known` are the API's
-    /// parameters.
-    fn new(api: &'static str, body: Members<'_>, known: &[&str]) -> Result<Self, Failure> {
-        body.spelled(known)?;
+    /// A request with what all APIs have: the model, whether the answer is streamed, and whatever the API's `shape`
+    /// says of its members.
+    fn new(api: &'static str, body: Members<'_>, shape: &Shape) -> Result<Self, Failure> {
+        body.spelled(&shape.names().collect::<Vec<_>>())?;
         let model = body.required_text("model")?;
-        if model.len() > MODEL_BYTES_MAX || model.chars().any(char::is_control) {
+        if !is_model(model) {
             return Err(body.wrong("model", &format!("at most {MODEL_BYTES_MAX} bytes without controls")));
         }
         let mut request = Self { api, model: model.to_owned(), ..Self::default() };
         request.stream = body.flag("stream")?.unwrap_or_default();
-        let unknown = || body.present().map(|(name, _)| name).filter(|name| !known.contains(name));
-        if unknown().nth(UNKNOWN_MAX).is_some() {
-            return Err(refused(format!("the request has more than {UNKNOWN_MAX} parameters that are not known")));
+        if let Some(object) = body.as_object() {
+            request.members_of(object, shape, PARAMETER)?;
         }
-        request.hosted_tools.extend(unknown().map(|name| format!("parameter:{}", shown(name))));
         Ok(request)
     }
-
-    /// Takes a server that the provider will call.
-    fn serves(&mut self, url: &str) -> Result<(), Failure> {
-        let url = Url::parse(url).map_err(refused)?;
-        self.hosted_servers.insert(url.canonical());
-        self.hosted_origins.insert(url.origin());
-        Ok(())
-    }
-
-    /// Takes a server that the provider knows by a name of its own.
-    fn connects(&mut self, connector: &str) {
-        let name = format!("connector:{connector}");
-        self.hosted_servers.insert(name.clone());
-        self.hosted_origins.insert(name);
-    }
-}
-
-/// Whether a message or an item of one points at something that the provider holds.
-///
-/// Looks where the APIs have such pointers, and into lists of parts below them; not into texts and arguments.
-fn points_elsewhere(item: Node<'_>) -> bool {
-    let Some(members) = item.as_object() else { return false };
-    let has = |value: Node<'_>, name: &str| value.get(name).is_some_and(|value| !value.is_null());
-    // Once over the members: some of them are long.
-    members.iter().any(|(name, value)| match name {
-        // A compaction stands for a conversation that only the provider can open.
-        "type" => matches!(value.as_text(), Some("item_reference" | "compaction" | "container_upload")),
-        "file_id" => !value.is_null(),
-        "file" | "source" => has(value, "file_id"),
-        "audio" => has(value, "id"),
-        "content" | "output" => match value.value() {
-            Value::List(parts) => parts.iter().any(points_elsewhere),
-            Value::Object(_) => points_elsewhere(value),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => false,
-        },
-        _ => false,
-    })
-}
-
-/// Whether any of the messages or items does.
-fn any_elsewhere(items: Option<List<'_>>) -> bool {
-    items.is_some_and(|items| items.iter().any(points_elsewhere))
 }
 
 #[cfg(test)]

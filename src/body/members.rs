@@ -38,14 +38,15 @@ impl<'a> Members<'a> {
         Self { what, object: None }
     }
 
+    /// The object itself; `None` for one without members.
+    #[must_use]
+    pub fn as_object(&self) -> Option<Object<'a>> {
+        self.object
+    }
+
     /// Every name, in the order sent.
     pub fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.object.into_iter().flat_map(Object::iter).map(|(name, _)| name)
-    }
-
-    /// Every member that is there: `null` counts as absent.
-    pub fn present(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> + use<'a> {
-        self.object.into_iter().flat_map(Object::iter).filter(|(_, value)| !value.is_null())
     }
 
     /// Refuses every member that is not among `known`.

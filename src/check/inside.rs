@@ -50,7 +50,7 @@ pub(super) fn asked(
         Spoken::ByBody(Protocol::Openai | Protocol::Anthropic, path) => {
             let api = api(service, path);
             *reply = if api == Protocol::Anthropic { Reply::Anthropic } else { Reply::Openai };
-            vec![Inside::Llm(llm::read(call, opened(call, service)?.as_ref(), api)?)]
+            models(llm::read(call, opened(call, service)?.as_ref(), api)?)
         }
         // Its path says what is asked.
         Spoken::ByBody(Protocol::Grpc, _) => vec![Inside::Nothing],
@@ -129,6 +129,17 @@ fn api(service: &Service, path: &CanonicalPath) -> Protocol {
         Protocol::Anthropic if !is_anthropic && service.both_apis => Protocol::Openai,
         protocol => protocol,
     }
+}
+
+/// A request to a model, once for each model that may answer: all of them must be allowed. The one it is addressed to
+/// comes last, as what was asked last is what is told of the call.
+fn models(request: llm::Request) -> Vec<Inside> {
+    let mut asked: Vec<Inside> = Vec::with_capacity(1);
+    for other in &request.other_models {
+        asked.push(Inside::Llm(Box::new(llm::Request { model: other.clone(), ..request.clone() })));
+    }
+    asked.push(Inside::Llm(Box::new(request)));
+    asked
 }
 
 /// The call to an agent; reading its public card is plain HTTP.

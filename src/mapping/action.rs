@@ -43,7 +43,7 @@ pub enum What {
     /// A call to an A2A agent.
     A2a(a2a::Message),
     /// A request to a model.
-    Llm(llm::Request),
+    Llm(Box<llm::Request>),
 }
 
 impl Asked {

@@ -88,9 +88,11 @@ fn llm(request: &llm::Request, parts: &mut Parts) {
         ("hostedTools", &request.hosted_tools),
         ("hostedServers", &request.hosted_servers),
         ("hostedOrigins", &request.hosted_origins),
+        ("hostedDomains", &request.hosted_domains),
     ] {
         parts.set(name, Value::texts(set));
     }
+    parts.set("otherModels", Value::texts(request.other_models.union(&request.checkers)));
 }
 
 fn in_another_case(key: &str) -> Failure {

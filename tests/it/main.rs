@@ -37,6 +37,8 @@ mod memory;
 #[cfg(test)]
 mod metadata;
 #[cfg(test)]
+mod models;
+#[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod props;

@@ -132,6 +132,20 @@ async fn the_python_sdks_complete_are_refused_and_step_up() {
     assert_eq!(stack.refused_for(), BTreeSet::from(REFUSED.map(str::to_owned)));
 }
 
+/// What each field does is tried in `tests/it/models.rs`; here the list of them is held to the SDKs' own types.
+#[tokio::test]
+async fn the_list_of_what_a_request_to_a_model_may_have_is_that_of_the_sdks() {
+    let python = tokio::task::spawn_blocking(install::models).await.unwrap();
+    let home = install::scripts("models");
+    let output = Command::new(python).arg(home.join("fields.py")).arg(home.join("fields")).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        said.is_empty(),
+        "the list differs from the SDKs; `tests/sdk/models/newest --write` writes it anew:\n{said}"
+    );
+}
+
 #[tokio::test]
 async fn the_typescript_sdks_complete_are_refused_and_step_up() {
     let Some(home) = tokio::task::spawn_blocking(install::typescript).await.unwrap() else {

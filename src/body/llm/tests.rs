@@ -1,10 +1,10 @@
 use expect_test::{Expect, expect};
-use proptest::prelude::*;
 
-use super::super::fixtures::{call, document, json, with_headers};
+use super::super::fixtures::{call, json, with_headers};
 use super::*;
 
 mod anthropic;
+mod drawn;
 
 const CHAT: &str = "/v1/chat/completions";
 const RESPONSES: &str = "/v1/responses";
@@ -169,17 +169,17 @@ fn a_hosted_tool_is_never_taken_for_the_clients_own() {
         (
             RESPONSES,
             r#""tools":[{"type":"file_search"},{"type":"code_interpreter"},{"type":"computer_use_preview"},{"type":"image_generation"}]"#,
-            "",
-            "code_interpreter computer file_search image_generation",
+            "computer_use_preview",
+            "code_interpreter file_search image_generation",
         ),
         (RESPONSES, r#""tools":[{"type":"time_machine"}]"#, "", "time_machine"),
-        (RESPONSES, r#""tools":[{"type":"functions","name":"pay"}]"#, "", "functions"),
+        (RESPONSES, r#""tools":[{"type":"functions","name":"pay"}]"#, "pay", "functions"),
         (RESPONSES, r#""tools":[{"type":"local_shell"},{"type":"apply_patch"}]"#, "apply_patch local_shell", ""),
         (
             RESPONSES,
             r#""tools":[{"type":"namespace","name":"crm","tools":[{"type":"function","name":"pay"},{"type":"mcp","server_url":"https://h/"}]}]"#,
             "pay",
-            "mcp namespace",
+            "mcp",
         ),
         (MESSAGES, r#""tools":[{"name":"pay"},{"type":"custom","name":"sql"}]"#, "pay sql", ""),
         (MESSAGES, r#""tools":[{"type":"bash_20250124","name":"bash"}]"#, "bash", ""),
@@ -191,7 +191,30 @@ fn a_hosted_tool_is_never_taken_for_the_clients_own() {
         ),
         (MESSAGES, r#""tools":[{"type":"mcp_toolset","mcp_server_name":"x"}]"#, "", "mcp"),
         (MESSAGES, r#""mcp_servers":[{"url":"https://h/"}]"#, "", "mcp"),
-        (MESSAGES, r#""container":{"skills":[{"skill_id":"x"}]}"#, "", "skills"),
+        (MESSAGES, r#""container":{"skills":[{"skill_id":"x"}]}"#, "", "item:none skills"),
+        (MESSAGES, r#""container":{"skills":[{"type":"custom","skill_id":"x"}]}"#, "", "skills"),
+        // What the client runs, by its date; what else begins alike is another tool.
+        (MESSAGES, r#""tools":[{"type":"memory_20250818","name":"memory"}]"#, "memory", ""),
+        (MESSAGES, r#""tools":[{"type":"computer_20251124","name":"computer"}]"#, "computer", ""),
+        (MESSAGES, r#""tools":[{"type":"browser_toolset_20260801"}]"#, "browser_toolset_20260801", ""),
+        (MESSAGES, r#""tools":[{"type":"computer_of_ours"}]"#, "", "computer_of_ours"),
+        (
+            RESPONSES,
+            r#""tools":[{"type":"computer"},{"type":"shell","environment":{"type":"local"}}]"#,
+            "computer shell",
+            "",
+        ),
+        (RESPONSES, r#""tools":[{"type":"shell"}]"#, "", "shell"),
+        (RESPONSES, r#""tools":[{"type":"shell","environment":{"type":"container_auto"}}]"#, "", "shell"),
+        (RESPONSES, r#""tools":[{"type":"shell","environment":{"type":"Local"}}]"#, "", "item:Local shell"),
+        (
+            RESPONSES,
+            r#""tools":[{"type":"tool_search"},{"type":"web_search_and_mail"}]"#,
+            "",
+            "tool_search web_search_and_mail",
+        ),
+        (RESPONSES, r#""tools":[{"type":"tool_search","execution":"client"}]"#, "tool_search", ""),
+        (RESPONSES, r#""tools":[{"type":"web_search","name":"run_shell"}]"#, "run_shell", "web_search"),
     ];
     for (path, more, names, hosted) in rows {
         let found = fact(path, more, |request| (words(request.tool_names), words(request.hosted_tools)));
@@ -289,6 +312,8 @@ fn a_realistic_chat_completion_gives_these_facts() {
         Request {
             api: "openai.chat",
             model: "gpt-5.1",
+            other_models: {},
+            checkers: {},
             stream: true,
             max_output_tokens: Some(
                 1024,
@@ -300,6 +325,7 @@ fn a_realistic_chat_completion_gives_these_facts() {
             hosted_tools: {},
             hosted_servers: {},
             hosted_origins: {},
+            hosted_domains: {},
             stored: false,
             hidden_history: false,
         }
@@ -326,6 +352,8 @@ fn a_realistic_response_gives_these_facts() {
         Request {
             api: "openai.responses",
             model: "gpt-5.1",
+            other_models: {},
+            checkers: {},
             stream: false,
             max_output_tokens: Some(
                 500,
@@ -343,29 +371,12 @@ fn a_realistic_response_gives_these_facts() {
             hosted_origins: {
                 "https://mcp.tickets.example",
             },
+            hosted_domains: {
+                "example.com",
+            },
             stored: true,
             hidden_history: true,
         }
     "#]],
     );
-}
-
-proptest! {
-    #[test]
-    fn whatever_is_sent_is_read_or_refused(body in document()) {
-        for path in [CHAT, RESPONSES] {
-            let _ = read(&call("POST", path), Some(&body), Protocol::Openai);
-        }
-        let _ = read(&call("POST", MESSAGES), Some(&body), Protocol::Anthropic);
-    }
-
-    /// Whatever else a request says: a server it names is in the facts, or the request is refused.
-    #[test]
-    fn a_server_is_found_whatever_stands_around_it(extra in document(), kind in "[a-z_]{1,9}") {
-        let tool = format!(r#"{{"type":"{kind}","name":"n","server_url":"https://Evil.Example/x"}}"#);
-        let extra = extra.node().canonical();
-        let body = json(&good(RESPONSES, &format!(r#""tools":[{tool}],"metadata":{extra}"#)));
-        let read = read(&call("POST", RESPONSES), Some(&body), Protocol::Openai).unwrap();
-        prop_assert!(read.hosted_origins.contains("https://evil.example"));
-    }
 }

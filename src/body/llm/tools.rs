@@ -2,86 +2,186 @@
 //!
 //! Knows: how the APIs declare tools. Must not know: what a tool does.
 
-use super::super::members::Members;
+use std::collections::BTreeSet;
+
+use super::super::json::{Node, Value};
+use super::super::members::{Members, refused};
 use super::Request;
+use super::shape::Shape;
+use super::shapes::{CHOICE, LISTED, TOOL};
+use super::walk::wrong;
 use crate::failure::Failure;
 
+/// What stands among hosted tools where the provider fetches a URL.
+pub(super) const FETCH: &str = "fetch";
 /// Families of hosted tools: their types differ by date and stage (`web_search_20250305`, `web_search_preview`).
-const FAMILIES: [&str; 12] = [
+const FAMILIES: [&str; 13] = [
+    "advisor",
     "code_execution",
     "code_interpreter",
-    "computer",
     "file_search",
     "image_generation",
     "mcp",
-    "memory",
+    "programmatic_tool_calling",
     "shell",
+    "skills",
     "tool_search",
     "web_extractor",
     "web_fetch",
     "web_search",
 ];
+/// Types and names of hosted tools that do not begin as their family does.
+const ALSO: [(&str, &str); 5] = [
+    ("mcp_toolset", "mcp"),
+    ("tool_search_tool_bm25", "tool_search"),
+    ("tool_search_tool_regex", "tool_search"),
+    ("bash_code_execution", "code_execution"),
+    ("text_editor_code_execution", "code_execution"),
+];
 /// Families that the client runs although the provider has defined them.
-const OF_THE_CLIENT: [&str; 5] = ["apply_patch", "bash", "local_shell", "str_replace_based_edit_tool", "text_editor"];
+const OF_THE_CLIENT: [&str; 10] = [
+    "apply_patch",
+    "bash",
+    "browser_toolset",
+    "computer",
+    "computer_toolset",
+    "computer_use",
+    "local_shell",
+    "memory",
+    "str_replace_based_edit_tool",
+    "text_editor",
+];
 
-/// Members of a tool that are read.
-const TOOL: [&str; 7] = ["type", "name", "function", "custom", "tools", "server_url", "connector_id"];
+/// In which sense a request names a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// It declares the tool.
+    Declared,
+    /// It points at a declared one.
+    Chosen,
+    /// It says that a server has listed it.
+    Listed,
+}
 
 impl Request {
-    /// Takes `tools`, as all three APIs declare them.
+    /// Takes a list of tools.
     ///
     /// # Errors
-    /// `message_refused` for a tool without name or type, or with a server whose URL has no one reading.
-    pub(super) fn tools(&mut self, holder: Members<'_>) -> Result<(), Failure> {
-        for tool in holder.items("tools")? {
-            self.tool(Members::of(tool, "a tool")?)?;
-        }
-        Ok(())
+    /// `message_refused` for a tool without name or type, with two names, or with a server whose URL has no one reading.
+    pub(super) fn each_tool(&mut self, name: &str, tools: Node<'_>, stands: Stands) -> Result<(), Failure> {
+        let Value::List(tools) = tools.value() else { return Err(wrong(name)) };
+        tools.iter().try_for_each(|tool| self.tool(Members::of(tool, "a tool")?, stands))
     }
 
-    fn tool(&mut self, tool: Members<'_>) -> Result<(), Failure> {
-        tool.spelled(&TOOL)?;
+    /// Takes one tool.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) fn tool(&mut self, tool: Members<'_>, stands: Stands) -> Result<(), Failure> {
+        let name = one_name(tool)?;
         let kind = tool.text("type")?;
         match kind {
+            _ if stands == Stands::Listed => self.tool_names.extend(name.map(str::to_owned)),
             // Anthropic's own form has no type; OpenAI nests name and schema, or not, by API.
             None | Some("function" | "custom") => {
-                let nested = match kind {
-                    Some("function") => tool.object("function", "`function`")?,
-                    Some("custom") => tool.object("custom", "`custom`")?,
-                    Some(_) | None => None,
-                };
-                self.tool_names.insert(nested.unwrap_or(tool).required_text("name")?.to_owned());
+                let name = name.ok_or_else(|| tool.wrong("name", "a text that is not empty"))?;
+                self.tool_names.insert(name.to_owned());
             }
-            Some(kind) if family(kind, &OF_THE_CLIENT).is_some() => {
-                let name = tool.text("name")?.filter(|name| !name.is_empty());
+            // Holds tools of the client's own, and is none itself.
+            Some("namespace") => {}
+            Some(kind) if is_of_the_client(kind, tool) => {
                 self.tool_names.insert(name.unwrap_or(kind).to_owned());
             }
             Some(kind) => {
-                self.hosted_tools.insert(family(kind, &FAMILIES).unwrap_or(kind).to_owned());
+                let of_kind = family(kind);
+                self.hosts_type(kind)?;
+                // A reader that does not know the type may take it for a function of this name.
+                let is_own = |name: &&str| of_kind == Some("mcp") || of_kind.is_some() && family(name) == of_kind;
+                self.tool_names.extend(name.filter(|name| !is_own(name)).map(str::to_owned));
             }
         }
-        if kind == Some("mcp") {
-            let (url, connector) = (tool.text("server_url")?, tool.text("connector_id")?);
-            if url.is_none() && connector.is_none() {
-                return Err(tool.wrong("server_url", "the server's URL, or `connector_id` be set"));
+        let has_server = ["server_url", "connector_id", "tunnel_id"].iter().any(|name| tool.get(name).is_some());
+        if kind == Some("mcp") && stands == Stands::Declared && !has_server {
+            return Err(tool.wrong("server_url", "the server's URL, or `connector_id` or `tunnel_id` be set"));
+        }
+        let shape: &Shape = if stands == Stands::Listed { &LISTED } else { &TOOL };
+        tool.as_object().map_or(Ok(()), |object| self.members(object, shape))
+    }
+
+    /// Takes a tool that the provider runs, by its type.
+    fn hosts_type(&mut self, kind: &str) -> Result<(), Failure> {
+        match family(kind) {
+            Some(family) => {
+                self.hosts(family);
+                Ok(())
             }
+            None => self.strange(kind.to_owned()),
         }
-        // Whatever its type: a server that is named may be called.
-        if let Some(url) = tool.text("server_url")? {
-            self.serves(url)?;
+    }
+
+    /// Takes which tools are to be used. What is chosen must be declared as well, and counts again.
+    ///
+    /// # Errors
+    /// As for a tool.
+    pub(super) fn choice(&mut self, choice: Members<'_>) -> Result<(), Failure> {
+        let name = one_name(choice)?;
+        match choice.text("type")? {
+            None | Some("function" | "custom" | "tool" | "auto" | "any" | "none" | "required" | "allowed_tools") => {
+                self.tool_names.extend(name.map(str::to_owned));
+            }
+            Some(kind) if is_of_the_client(kind, choice) || kind == "shell" => {}
+            Some(kind) => self.hosts_type(kind)?,
         }
-        if let Some(connector) = tool.text("connector_id")? {
-            self.connects(connector);
-        }
-        // A type that holds tools is hosted itself, and what it holds is offered all the same.
-        self.tools(tool)
+        choice.as_object().map_or(Ok(()), |object| self.members(object, &CHOICE))
     }
 }
 
-/// The family that a type belongs to by its beginning.
-fn family(kind: &str, families: &[&'static str]) -> Option<&'static str> {
-    families
-        .iter()
-        .copied()
-        .find(|family| kind.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with(['_', '-'])))
+/// The name of a tool: beside its type, inside `function` or `custom`, or at several of these places the same.
+fn one_name<'a>(tool: Members<'a>) -> Result<Option<&'a str>, Failure> {
+    let mut names = BTreeSet::new();
+    names.extend(tool.text("name")?);
+    for nested in ["function", "custom"] {
+        if let Some(nested) = tool.object(nested, "the tool itself")? {
+            names.extend(nested.text("name")?);
+        }
+    }
+    names.remove("");
+    match names.len() {
+        0 | 1 => Ok(names.pop_first()),
+        _ => Err(refused("a tool has two names that differ: servers take one or the other")),
+    }
+}
+
+/// Whether the client runs tools of this type.
+fn is_of_the_client(kind: &str, tool: Members<'_>) -> bool {
+    let text = |holder: Option<Node<'_>>, is: &str| holder.and_then(Node::as_text) == Some(is);
+    match kind {
+        // Where it does not say so, it runs at the provider.
+        "shell" => text(tool.get("environment").and_then(|environment| environment.get("type")), "local"),
+        "tool_search" => text(tool.get("execution"), "client"),
+        _ => OF_THE_CLIENT.contains(&undated(kind)),
+    }
+}
+
+/// Whether a name is that of a family that this build knows.
+pub(super) fn is_family(name: &str) -> bool {
+    name == FETCH || FAMILIES.contains(&name)
+}
+
+/// The family that the type or the use of a hosted tool belongs to.
+pub(super) fn family(kind: &str) -> Option<&'static str> {
+    let kind = undated(kind);
+    let also = ALSO.iter().find(|(known, _)| *known == kind).map(|(_, family)| *family);
+    also.or_else(|| FAMILIES.into_iter().find(|family| *family == kind))
+}
+
+/// A type without its date and stage: what else follows makes another type of it.
+fn undated(kind: &str) -> &str {
+    let is_date = |text: &str| {
+        text.bytes().filter(u8::is_ascii_digit).count() == 8
+            && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'_' | b'-'))
+    };
+    let dated = kind.match_indices(['_', '-']).find(|(at, joint)| kind.get(at + joint.len()..).is_some_and(is_date));
+    let kind = dated.and_then(|(at, _)| kind.get(..at)).unwrap_or(kind);
+    kind.strip_suffix("_preview").unwrap_or(kind)
 }

@@ -14,13 +14,21 @@ pub fn scripts(language: &str) -> PathBuf {
 ///
 /// A machine without PyPI cannot make one: as for Envoy, that is a failure and not a reason to pass over the test.
 pub fn python(line: u8) -> PathBuf {
-    let requirements = scripts("python").join(format!("requirements-{line}.txt"));
-    let pins = fs::read_to_string(&requirements).unwrap();
-    let home = once(&format!("python-{line}"), &pins, |home| {
+    environment(&format!("python-{line}"), &scripts("python").join(format!("requirements-{line}.txt")))
+}
+
+/// The interpreter of an environment that has the SDKs of the models' providers.
+pub fn models() -> PathBuf {
+    environment("models", &scripts("models").join("requirements.txt"))
+}
+
+fn environment(name: &str, requirements: &Path) -> PathBuf {
+    let pins = fs::read_to_string(requirements).unwrap();
+    let home = once(name, &pins, |home| {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(home));
         let mut install = Command::new(home.join("bin/python"));
         install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
-        run(install.args(["--only-binary=:all:", "-r"]).arg(&requirements));
+        run(install.args(["--only-binary=:all:", "-r"]).arg(requirements));
     });
     home.join("bin/python")
 }
@@ -59,7 +67,7 @@ fn once(name: &str, pins: &str, make: impl FnOnce(&Path)) -> PathBuf {
     if fs::read_to_string(&made).ok().as_deref() != Some(pins) {
         let shown = home.display();
         // Not by a macro, whose output the test runner would keep to itself.
-        drop(writeln!(io::stderr(), "fetching the MCP SDK for {name} into {shown} (once)"));
+        drop(writeln!(io::stderr(), "fetching the SDKs of `{name}` into {shown} (once)"));
         make(&home);
         fs::write(&made, pins).unwrap();
     }

@@ -21,6 +21,8 @@ fn a_realistic_message_gives_these_facts() {
         Request {
             api: "anthropic.messages",
             model: "claude-sonnet-4-5",
+            other_models: {},
+            checkers: {},
             stream: true,
             max_output_tokens: Some(
                 2048,
@@ -38,6 +40,7 @@ fn a_realistic_message_gives_these_facts() {
             hosted_origins: {
                 "https://mcp.example",
             },
+            hosted_domains: {},
             stored: false,
             hidden_history: false,
         }
