@@ -41,29 +41,44 @@ pub enum Inside {
     Grpc(grpc::Message),
 }
 
-/// The document of a plain HTTP call. A method that has no body by its nature needs none.
+/// The document of a plain HTTP call; none where the call provably has no body.
 ///
 /// # Errors
 /// As [`is_json`], [`bytes()`] and [`json::parse`]; `body_refused` where two members of an object differ only by case.
 pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<Inside, Failure> {
-    let is_bodiless = matches!(call.method.as_str(), "GET" | "HEAD" | "OPTIONS");
-    let is_announced = call.headers.has("transfer-encoding")
-        || call.headers.all("content-length").any(|length| length != b"0")
-        || call.headers.has("content-type");
     match &call.body {
-        Body::NotSent if is_bodiless && !is_announced => Ok(Inside::Nothing),
-        Body::Complete(bytes) if bytes.is_empty() && !call.headers.has("content-type") => Ok(Inside::Nothing),
-        Body::NotSent | Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) => {
-            is_json(call)?;
-            let document = json::parse(&bytes(call, rules)?, limits)?;
-            match spelling::doubled(document.node()) {
-                Some(key) => {
-                    let detail = format!("`{}` and another member differ only by case", shown(key));
-                    Err(Failure::new(Code::BodyRefused, detail))
-                }
-                None => Ok(Inside::Json(document)),
-            }
+        Body::Complete(bytes) if bytes.is_empty() => return Ok(Inside::Nothing),
+        // What was not sent has no content type worth looking at.
+        Body::NotSent => {}
+        Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) => is_json(call)?,
+    }
+    let document = json::parse(&bytes(call, rules)?, limits)?;
+    match spelling::doubled(document.node()) {
+        Some(key) => {
+            let detail = format!("`{}` and another member differ only by case", shown(key));
+            Err(Failure::new(Code::BodyRefused, detail))
         }
+        None => Ok(Inside::Json(document)),
+    }
+}
+
+/// Refuses a body of a call whose body nobody opens, though bodies of its service are: what is in it, no policy could
+/// see. A call that shows none passes; whether that is proven matters where a policy reads its length.
+///
+/// # Errors
+/// `message_refused` for a body that is there, `body_incomplete` for one that is announced or attached in part.
+pub fn refuse(call: &Call) -> Result<(), Failure> {
+    match &call.body {
+        Body::Complete(bytes) if bytes.is_empty() => Ok(()),
+        Body::Complete(_) | Body::Encoded { .. } => {
+            let detail = format!("`{}` with a body: no policy sees what is in it", shown(&call.method));
+            Err(Failure::new(Code::MessageRefused, detail))
+        }
+        Body::Unproven(why) => Err(Failure::new(Code::BodyIncomplete, *why)),
+        Body::NotSent if call.announces_body() => {
+            Err(Failure::new(Code::BodyIncomplete, "the call announces a body that the proxy did not send"))
+        }
+        Body::NotSent => Ok(()),
     }
 }
 
@@ -75,7 +90,9 @@ pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<
 pub fn bytes<'a>(call: &'a Call, rules: &BodyRules) -> Result<Cow<'a, [u8]>, Failure> {
     match &call.body {
         Body::Complete(bytes) => Ok(Cow::Borrowed(bytes)),
-        Body::NotSent => Err(Failure::new(Code::BodyIncomplete, "the proxy did not send the body")),
+        Body::NotSent => {
+            Err(Failure::new(Code::BodyIncomplete, "the proxy sent no body, and nothing proves that there is none"))
+        }
         Body::Unproven(why) => Err(Failure::new(Code::BodyIncomplete, *why)),
         Body::Encoded { bytes, encoding } => match rules.inflate_max_bytes {
             Some(max) => inflate::inflate(bytes, encoding, max).map(Cow::Owned),

@@ -60,6 +60,30 @@ pub struct Call {
     pub received_at: UnixMillis,
 }
 
+impl Call {
+    /// Whether a header announces a body.
+    ///
+    /// Envoy takes `transfer-encoding` away before it asks, and over HTTP/2 no header needs to announce anything: so
+    /// where none does, there may be a body all the same.
+    #[must_use]
+    pub fn announces_body(&self) -> bool {
+        self.headers.all("content-length").any(|length| length != b"0")
+            || self.headers.has("transfer-encoding")
+            || self.headers.has("expect")
+    }
+
+    /// Whether nothing shows a body: none is attached and none is announced. No proof that there is none.
+    #[must_use]
+    pub fn shows_no_body(&self) -> bool {
+        let is_attached = match &self.body {
+            Body::NotSent => false,
+            Body::Complete(bytes) => !bytes.is_empty(),
+            Body::Encoded { .. } | Body::Unproven(_) => true,
+        };
+        !is_attached && !self.announces_body()
+    }
+}
+
 /// The connection, as the proxy describes it.
 #[derive(Debug, Clone, Default)]
 pub struct Peer {
@@ -93,9 +117,9 @@ pub enum Target {
 /// The body, as far as its completeness is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// The proxy attached no body; there may be one on the wire.
+    /// The proxy attached no body, and nothing proves that there is none: it may be on the wire.
     NotSent,
-    /// The whole body, in identity encoding.
+    /// The whole body, in identity encoding. Empty where there provably is none.
     Complete(Vec<u8>),
     /// The whole body, in a content encoding.
     Encoded {

@@ -185,6 +185,16 @@ impl Service {
     pub fn namespace(&self) -> &str {
         namespace_of(&self.id).unwrap_or_default()
     }
+
+    /// Whether bodies of calls to it are opened: its protocol lies in them, or the catalogue says how to read them.
+    #[must_use]
+    pub fn opens_bodies(&self) -> bool {
+        match self.protocol {
+            Protocol::Http => self.body.is_json,
+            Protocol::Grpc => self.grpc.is_some(),
+            Protocol::Mcp | Protocol::A2a | Protocol::Openai | Protocol::Anthropic => true,
+        }
+    }
 }
 
 impl Catalog {

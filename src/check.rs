@@ -31,9 +31,9 @@ use crate::entity::Entities;
 use crate::failure::{Code, Failure};
 use crate::identity::{self, Identity, KeyRing};
 use crate::keys::Keys;
-use crate::mapping::{self, Place};
+use crate::mapping::{self, Place, action};
 use crate::policy::Store;
-use crate::query::Reads;
+use crate::query::{Family, Query, Reads};
 use elicited::{About, Notes};
 pub use judgement::Judgement;
 pub use judging::{Judging, Pending};
@@ -162,12 +162,12 @@ impl Checker {
         let identity = known.identity.insert(who(call, &grounds.keys)?);
         let service = service?;
         mapping::audience(identity, &service)?;
-        let reads = self.reads(snapshot, &service);
+        let (family, reads) = self.reads(snapshot, &service, call);
         let held = inside::asked(call, &service, &self.profile.mapping, &reads, &mut known.reply)?;
         let mut decisions = Vec::with_capacity(1);
         let mut used_up = Vec::new();
         for asked in &held.asked {
-            let query = mapping::query(call, identity, &service, asked, &reads, place)?;
+            let query = of_family(family, mapping::query(call, identity, &service, asked, &reads, place)?)?;
             let query = known.query.insert(query);
             let about = About { identity, service: &service.id, asked, now: call.received_at };
             self.notes.check(&held.answers, &about, &query.principal.uid)?;
@@ -204,13 +204,14 @@ impl Checker {
     }
 
     /// What of a call to the service has to be read: by policies, look-ups and sources of approvals.
-    fn reads<'a>(&self, snapshot: &'a Snapshot, service: &Service) -> Cow<'a, Reads> {
-        let mut reads = self.entities.needs(snapshot.reads(service.namespace()));
+    fn reads<'a>(&self, snapshot: &'a Snapshot, service: &Service, call: &Call) -> (Family, Cow<'a, Reads>) {
+        let family = action::family(call, service);
+        let mut reads = self.entities.needs(snapshot.reads(&service.id, family));
         if self.approvals.are_asked(&reads) {
             let known = reads.clone().into_owned();
             self.approvals.needs(&service.id, &known, reads.to_mut());
         }
-        reads
+        (family, reads)
     }
 
     fn identify(&self, call: &Call, keys: &KeyRing) -> Result<Identity, Failure> {
@@ -229,9 +230,10 @@ impl Checker {
         let snapshot = &grounds.snapshot;
         let home = &self.profile.identity.home_trust_domain;
         let service = mapping::service(call, &self.profile.mapping, snapshot.catalog(), home).ok()?;
-        let reads = snapshot.reads(service.namespace());
+        let family = action::family(call, &service);
+        let reads = snapshot.reads(&service.id, family);
         let settable = snapshot.settable_headers(service.namespace());
-        let looks = Looks { profile: &self.profile, service: &service, reads, settable };
+        let looks = Looks { profile: &self.profile, service: &service, family, reads, settable };
         let reduced =
             Reduced::of(call, looks).filter(|_| !self.entities.are_asked(reads) && !self.approvals.are_asked(reads));
         let Some(reduced) = reduced else {
@@ -323,6 +325,15 @@ impl Judge for Checker {
         // A token, a body or a source of facts has to be read first.
         Judging::pending(async move { self.judged_as_it_came(call, &grounds, deadline).await })
     }
+}
+
+/// A query of the family that its call was read for: of another one, something else would have to be read.
+fn of_family(family: Family, query: Query) -> Result<Query, Failure> {
+    if Family::of(&query.action) == Some(family) {
+        return Ok(query);
+    }
+    let detail = format!("the call became `{}`, and something else was read for it", query.action);
+    Err(Failure::new(Code::Internal, detail))
 }
 
 fn not_ready() -> Failure {

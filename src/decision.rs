@@ -21,6 +21,7 @@ mod load;
 pub mod manifest;
 pub mod project;
 pub mod reach;
+pub mod reads;
 pub mod remedy;
 pub mod schema;
 pub mod snapshot;

@@ -15,6 +15,7 @@ mod typed;
 
 use smol_str::SmolStr;
 
+use crate::body;
 use crate::call::Call;
 use crate::catalog::{Catalog, Service};
 use crate::failure::{Code, Failure};
@@ -60,7 +61,8 @@ pub struct Place<'a> {
 ///
 /// # Errors
 /// `header_duplicated`, `header_refused` or `query_refused` where a value that can be read has no single reading;
-/// `message_refused` or `body_refused` for arguments that do not fit the schema of their tool.
+/// `message_refused` or `body_refused` for arguments that do not fit the schema of their tool; those of
+/// [`body::bytes`](crate::body::bytes()) where the body's length can be read and is not known.
 pub fn query(
     call: &Call,
     identity: &Identity,
@@ -69,7 +71,8 @@ pub fn query(
     reads: &Reads,
     place: Place<'_>,
 ) -> Result<Query, Failure> {
-    let (context, bags) = context::context(call, identity, asked, reads, place.listener)?;
+    let body_bytes = if reads.size { Some(length(call, service, asked)?) } else { None };
+    let (context, bags) = context::context(call, identity, asked, reads, body_bytes, place.listener)?;
     let mut query = Query {
         principal: principal::principal(identity, place.home, service, place.catalog),
         action: SmolStr::new_static(asked.action()),
@@ -80,6 +83,16 @@ pub fn query(
     };
     typed::add(&mut query, service, asked)?;
     Ok(query)
+}
+
+/// How many bytes the whole body has, encodings undone: a packed body would hide how much the service has to take.
+fn length(call: &Call, service: &Service, asked: &Asked) -> Result<usize, Failure> {
+    match &asked.what {
+        What::Grpc { .. } => body::grpc::length(call, &service.body),
+        What::Http { .. } | What::Mcp(_) | What::A2a(_) | What::Llm(_) => {
+            body::bytes(call, &service.body).map(|bytes| bytes.len())
+        }
+    }
 }
 
 /// Finds the called service; see [`service::find`].

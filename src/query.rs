@@ -4,6 +4,7 @@
 
 pub mod action;
 mod ancestors;
+pub mod family;
 mod memberships;
 pub mod quick;
 
@@ -12,6 +13,7 @@ use std::collections::BTreeSet;
 use smol_str::SmolStr;
 
 pub use ancestors::Ancestors;
+pub use family::Family;
 pub use memberships::Memberships;
 
 /// Values by name: attributes, tags, the context and the records in it.
@@ -216,8 +218,10 @@ pub struct Reads {
     pub message: bool,
     /// Some arguments or fields are read as numbers.
     pub numbers: bool,
-    /// The body may be read (its values, or how long it is).
+    /// Values of the body may be read.
     pub body: bool,
+    /// How long the body is may be read.
+    pub size: bool,
     /// `context.approval` may be read.
     pub approval: bool,
     /// `context.env.sourceIp` may be read.
@@ -239,8 +243,31 @@ impl Reads {
         self.message |= other.message;
         self.numbers |= other.numbers;
         self.body |= other.body;
+        self.size |= other.size;
         self.approval |= other.approval;
         self.source_ip |= other.source_ip;
+    }
+
+    /// Leaves out what no call of a family has: the schema gives its actions no such part of the context.
+    pub fn cut_to(&mut self, family: Family) {
+        if !family.has_arguments() {
+            self.args = Keys::default();
+        }
+        if !family.has_fields() {
+            self.fields = Keys::default();
+            self.message = false;
+        }
+        if !family.has_arguments() && !family.has_fields() {
+            self.names.clear();
+            self.numbers = false;
+            self.body = false;
+        }
+    }
+
+    /// Whether anything of a body may be read: its values, its fields or its length.
+    #[must_use]
+    pub fn needs_body(&self) -> bool {
+        self.body || self.message || self.size
     }
 }
 

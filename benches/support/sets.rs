@@ -187,5 +187,6 @@ fn asked(snapshot: &Snapshot, path: &str, caller: &str, tenant: &str) -> Query {
     };
     let service = mapping::service(&call, &settings, snapshot.catalog(), place.home).unwrap();
     let asked = action::asked(&call, action::spoken(&call, &service, &settings).unwrap(), Inside::Nothing).unwrap();
-    mapping::query(&call, &identity, &service, &asked, snapshot.reads("ns0"), place).unwrap()
+    let reads = snapshot.reads(&service.id, action::family(&call, &service));
+    mapping::query(&call, &identity, &service, &asked, reads, place).unwrap()
 }

@@ -9,7 +9,6 @@ mod message;
 mod wire;
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
 use super::json::{Json, Limits};
 use super::{content_type, header, inflate};
@@ -19,6 +18,9 @@ use crate::catalog::grpc::{Method, UnknownFields};
 use crate::failure::{Code, Failure};
 
 pub use message::Refused;
+
+/// Bytes before each message: a flag and a length.
+const HEAD_BYTES: usize = 5;
 
 /// A message that was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,13 +50,40 @@ pub fn read(
         return Err(Failure::new(Code::StreamRefused, detail));
     }
     content_type::require(call, &["application/grpc", "application/grpc+proto"])?;
-    if let Body::Encoded { .. } = call.body {
-        // gRPC compresses messages, not bodies: servers differ in what they make of this header.
-        return Err(Failure::new(Code::BodyEncoded, "a gRPC body has a content encoding"));
-    }
+    refuse_encoded(call)?;
     let body = super::bytes(call, rules)?;
     let message = framed(call, &body, rules)?;
     Ok(fields(&message, method, unknown, limits)?)
+}
+
+/// How many bytes the body of a call has, any number of messages, as if none of them were compressed.
+///
+/// # Errors
+/// `message_refused` for what is no sequence of whole frames; those of compressed messages as in [`read`], and all
+/// messages of a call together inflate to no more than `rules` allow.
+pub fn length(call: &Call, rules: &BodyRules) -> Result<usize, Failure> {
+    refuse_encoded(call)?;
+    let body = super::bytes(call, rules)?;
+    let (mut rest, mut total, mut inflated) = (&*body, 0, 0);
+    while !rest.is_empty() {
+        let (flag, message, others) = frame(rest)?;
+        let left = rules.inflate_max_bytes.map(|max| max.saturating_sub(inflated));
+        let plain = plain(call, flag, message, &BodyRules { inflate_max_bytes: left, ..rules.clone() })?;
+        if let Cow::Owned(plain) = &plain {
+            inflated += plain.len();
+        }
+        total += HEAD_BYTES + plain.len();
+        rest = others;
+    }
+    Ok(total)
+}
+
+/// gRPC compresses messages, not bodies: servers differ in what they make of this header.
+fn refuse_encoded(call: &Call) -> Result<(), Failure> {
+    match call.body {
+        Body::Encoded { .. } => Err(Failure::new(Code::BodyEncoded, "a gRPC body has a content encoding")),
+        Body::NotSent | Body::Complete(_) | Body::Unproven(_) => Ok(()),
+    }
 }
 
 /// Reads the bytes of a message.
@@ -73,22 +102,34 @@ impl From<Refused> for Failure {
     }
 }
 
-/// The message in its frame: a flag, its length in four bytes, and it.
+/// The one message of a body.
 fn framed<'a>(call: &Call, body: &'a [u8], rules: &BodyRules) -> Result<Cow<'a, [u8]>, Failure> {
+    let (flag, message, others) = frame(body)?;
+    if !others.is_empty() {
+        return Err(Failure::new(Code::MessageRefused, "the body goes on after its first message"));
+    }
+    plain(call, flag, message, rules)
+}
+
+/// The first frame of `body`, a flag, a length in four bytes and a message; and what follows it.
+fn frame(body: &[u8]) -> Result<(u8, &[u8], &[u8]), Failure> {
     let refuse = |detail: &str| Failure::new(Code::MessageRefused, detail);
-    let Some(([flag, length @ ..], message)) = body.split_first_chunk::<5>() else {
+    let Some(([flag, length @ ..], rest)) = body.split_first_chunk::<HEAD_BYTES>() else {
         return Err(refuse("the body is shorter than the head of a message"));
     };
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-    match message.len().cmp(&length) {
-        Ordering::Equal => {}
-        Ordering::Less => return Err(refuse("the body ends within its message")),
-        Ordering::Greater => return Err(refuse("the body goes on after its first message")),
-    }
+    let Some((message, others)) = rest.split_at_checked(length) else {
+        return Err(refuse("the body ends within its message"));
+    };
+    Ok((*flag, message, others))
+}
+
+/// A frame's message, unpacked.
+fn plain<'a>(call: &Call, flag: u8, message: &'a [u8], rules: &BodyRules) -> Result<Cow<'a, [u8]>, Failure> {
     match flag {
         0 => Ok(Cow::Borrowed(message)),
         1 => inflated(call, message, rules).map(Cow::Owned),
-        _ => Err(refuse("the flag of the message is neither 0 nor 1")),
+        _ => Err(Failure::new(Code::MessageRefused, "the flag of the message is neither 0 nor 1")),
     }
 }
 

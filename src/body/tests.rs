@@ -162,16 +162,17 @@ fn a_plain_service_with_json_reads_every_body_it_may_get() {
     let cases = [
         (of("POST", &[json], complete("{\"a\":1}")), "json"),
         (of("POST", &[], complete("")), "nothing"),
-        (of("GET", &[], Body::NotSent), "nothing"),
-        (of("GET", &[("content-length", "0")], Body::NotSent), "nothing"),
-        (of("POST", &[json], complete("")), "body_refused"),
+        (of("POST", &[json], complete("")), "nothing"),
+        (of("DELETE", &[json], complete("")), "nothing"),
         (of("POST", &[json], complete("{\"a\":1,\"a\":2}")), "body_refused"),
         (of("POST", &[], complete("{}")), "message_refused"),
-        (of("GET", &[json], complete("{}")), "json"),
-        (of("GET", &[("content-length", "9")], Body::NotSent), "message_refused"),
-        (of("GET", &[json, ("transfer-encoding", "chunked")], Body::NotSent), "body_incomplete"),
+        (of("POST", &[("content-type", "multipart/form-data; boundary=x")], complete("{}")), "message_refused"),
+        (of("POST", &[("content-type", "application/x-ndjson")], complete("{}\n{}")), "message_refused"),
+        (of("POST", &[json], complete("{}\n{}")), "body_refused"),
+        (of("POST", &[], Body::NotSent), "body_incomplete"),
         (of("POST", &[json], Body::NotSent), "body_incomplete"),
-        (of("DELETE", &[json], Body::NotSent), "body_incomplete"),
+        (of("DELETE", &[], Body::NotSent), "body_incomplete"),
+        (of("QUERY", &[json], Body::NotSent), "body_incomplete"),
         (of("POST", &[json], Body::Unproven("why")), "body_incomplete"),
     ];
     for (call, expected) in cases {
@@ -182,6 +183,35 @@ fn a_plain_service_with_json_reads_every_body_it_may_get() {
             Err(failure) => failure.code.as_str(),
         };
         assert_eq!(seen, expected, "{} {:?} {:?}", call.method, call.headers, call.body);
+    }
+}
+
+#[test]
+fn a_body_that_nobody_opens_is_refused_unless_none_is_shown() {
+    let json: &[(&str, &str)] = &[("content-type", "application/json")];
+    let complete = |text: &str| Body::Complete(text.into());
+    let encoded = || Body::Encoded { bytes: vec![1], encoding: "gzip".to_owned() };
+    type Row<'a> = (&'a [(&'a str, &'a str)], Body, &'a str);
+    let cases: [Row<'_>; 13] = [
+        (&[], Body::NotSent, "passes"),
+        // Many clients say so on every call.
+        (json, Body::NotSent, "passes"),
+        (&[("content-length", "0")], Body::NotSent, "passes"),
+        (&[], complete(""), "passes"),
+        (json, complete(""), "passes"),
+        (&[], complete("x"), "message_refused"),
+        (&[], encoded(), "message_refused"),
+        (&[], Body::Unproven("cut"), "body_incomplete"),
+        (&[("content-length", "9")], Body::NotSent, "body_incomplete"),
+        (&[("content-length", "+0")], Body::NotSent, "body_incomplete"),
+        (&[("transfer-encoding", "Chunked")], Body::NotSent, "body_incomplete"),
+        (&[("transfer-encoding", "")], Body::NotSent, "body_incomplete"),
+        (&[("expect", "100-continue")], Body::NotSent, "body_incomplete"),
+    ];
+    for (headers, body, expected) in cases {
+        let call = Call { body, ..call("GET", "/v1", headers, b"") };
+        let seen = refuse(&call).map_or_else(|failure| failure.code.as_str(), |()| "passes");
+        assert_eq!(seen, expected, "{headers:?} {:?}", call.body);
     }
 }
 

@@ -42,6 +42,9 @@ pub(super) fn asked(
         Spoken::Known(_) => {
             // Judged on its path, so refused as such calls are.
             *reply = Reply::Plain;
+            if service.opens_bodies() && action::family(call, service).hides_body() {
+                body::refuse(call)?;
+            }
             return Ok(Held { asked: vec![action::asked(call, spoken, Inside::Nothing)?], answers: Vec::new() });
         }
         Spoken::ByBody(Protocol::Http, _) => vec![document(call, service, reads)?],
@@ -146,7 +149,8 @@ fn models(request: llm::Request) -> Vec<Inside> {
 fn agent(call: &Call, service: &Service, reply: &mut Reply) -> Result<Inside, Failure> {
     let Some(rules) = &service.a2a else { return Err(without_rules(service)) };
     let document = match call.method.as_str() {
-        "GET" | "HEAD" | "DELETE" => None,
+        // What they ask for stands in path and query.
+        "GET" | "HEAD" | "DELETE" => body::refuse(call).map(|()| None)?,
         _ => opened(call, service)?,
     };
     match a2a::read(call, document.as_ref(), rules)? {

@@ -15,7 +15,7 @@ use crate::call::{Body, Call, CanonicalPath, Headers, Host, Peer, Target, UnixMi
 use crate::catalog::{Protocol, Service};
 use crate::identity;
 use crate::mapping::{action, context};
-use crate::query::{Keys, Reads};
+use crate::query::{Family, Keys, Reads};
 
 /// The parts of a call that can make a difference to its judging and to its answer.
 #[derive(Debug)]
@@ -41,7 +41,9 @@ pub struct Looks<'a> {
     pub profile: &'a Profile,
     /// The called service.
     pub service: &'a Service,
-    /// What its policies can read.
+    /// The family of the action that the call asks for.
+    pub family: Family,
+    /// What the policies that can judge such a call can read.
     pub reads: &'a Reads,
     /// Headers that its policies can set: their names are stripped where a client sent them.
     pub settable: &'a BTreeSet<String>,
@@ -52,12 +54,12 @@ impl<'a> Reduced<'a> {
     /// or at every header there is.
     #[must_use]
     pub fn of(call: &'a Call, looks: Looks<'_>) -> Option<Self> {
-        let Looks { profile, service, reads, settable } = looks;
-        // Of a body that nobody looks at only a preflight's absence counts.
-        let is_bodiless = call.body == Body::NotSent || call.method != "OPTIONS";
+        let Looks { profile, service, family, reads, settable } = looks;
+        // Of a body that nobody reads only that none is shown can count: for a preflight, and where one is refused.
+        let is_refused = service.opens_bodies() && family.hides_body();
+        let is_indifferent = call.shows_no_body() || !(is_refused || call.method == "OPTIONS");
         let is_judged_without_body = match service.protocol {
-            Protocol::Http => is_bodiless && !(service.body.is_json && reads.body),
-            Protocol::Grpc => is_bodiless && !reads.body,
+            Protocol::Http | Protocol::Grpc => is_indifferent && !reads.needs_body(),
             Protocol::Mcp | Protocol::A2a | Protocol::Openai | Protocol::Anthropic => false,
         };
         if !is_judged_without_body || reads.headers == Keys::All || identity::is_momentary(call, &profile.identity) {

@@ -192,7 +192,7 @@ impl Bench {
             keys: Arc::new(keys),
             profile: found.clone(),
             issuers: Some(config.keys.rules()),
-            limits: decode::Limits { body_bytes_max: config.limits.check.body_bytes_max },
+            limits: config.limits.check.limits(),
             listener: listener.map_or_else(|| profile.to_owned(), |listener| listener.name.clone()),
         })
     }

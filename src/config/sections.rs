@@ -269,6 +269,13 @@ const CHECK: &[Key] = &[
          a body whole.",
     )
     .example("65536"),
+    Key::new(
+        "every_body_attached",
+        "false",
+        "States that every proxy attaches every body: `with_request_body` on every route, `disable_request_body_buffering` \
+         on none. Then a check without a body proves that the call has none; by default only `content-length: 0` or an \
+         attached empty body does.",
+    ),
 ];
 
 const LIMITS: &[Key] = &[

@@ -13,6 +13,7 @@ use super::engine::Engine;
 use super::groups::Groups;
 use super::literals::Known;
 use super::manifest::{self, Manifest};
+use super::reads::Reading;
 pub use super::schema::FactsType;
 use super::schema::{self, Types};
 use super::unit::{Against, MESH, Unit};
@@ -20,7 +21,7 @@ use super::{decide, load};
 use crate::catalog::Catalog;
 use crate::problem::Problem;
 use crate::query::quick::Map;
-use crate::query::{Node, Reads, Uid, Value};
+use crate::query::{Family, Node, Reads, Uid, Value};
 
 /// The files of one policy tree, as read: path relative to the tree's root (with `/`) to text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct Tree {
 pub struct Snapshot {
     platform: Arc<Platform>,
     namespaces: BTreeMap<String, Part>,
-    reads: Map<String, Reads>,
+    reads: Reading,
     settable: Map<String, BTreeSet<String>>,
     digests: BTreeMap<String, String>,
     engine: Arc<Engine>,
@@ -113,13 +114,15 @@ impl Snapshot {
         let mut digests: BTreeMap<String, String> =
             namespaces.iter().map(|(name, part)| (name.clone(), part.digest.clone())).collect();
         digests.insert(MESH.to_owned(), platform.digest.clone());
-        let mut reads = Map::default();
         let mut settable = Map::default();
-        for (name, part) in &namespaces {
-            let Namespace::Loaded(unit) = &part.state else { continue };
-            let mut all = platform.mesh.reads.clone();
-            all.merge(&unit.reads);
-            reads.insert(name.clone(), all);
+        let loaded = || {
+            namespaces.iter().filter_map(|(name, part)| match &part.state {
+                Namespace::Loaded(unit) => Some((name, unit)),
+                Namespace::Invalid => None,
+            })
+        };
+        let reads = Reading::new(&platform.mesh.reads, loaded().map(|(name, unit)| (name.as_str(), &unit.reads)));
+        for (name, unit) in loaded() {
             settable.insert(name.clone(), platform.mesh.settable.union(&unit.settable).cloned().collect());
         }
         let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
@@ -203,10 +206,10 @@ impl Snapshot {
         &self.digests
     }
 
-    /// What the policies that judge calls into `namespace` can read.
+    /// What the policies that can judge a call of this family to this service can read, by its id.
     #[must_use]
-    pub fn reads(&self, namespace: &str) -> &Reads {
-        self.reads.get(namespace).unwrap_or(&self.platform.mesh.reads)
+    pub fn reads(&self, service: &str, family: Family) -> &Reads {
+        self.reads.of(service, family)
     }
 
     /// Headers that policies of the mesh or of `namespace` can set: `_` read as `-`, lower case.

@@ -31,6 +31,7 @@ pub fn reads<'a>(templates: impl Iterator<Item = &'a Template>, reads: &mut Read
             (Root::Principal, ["facts", ..]) => reads.principal_facts = true,
             (Root::Resource, ["facts", ..]) => reads.resource_facts = true,
             (Root::Context, ["env", "sourceIp"]) => reads.source_ip = true,
+            (Root::Context, ["http", "bodyBytes"]) => reads.size = true,
             (Root::Context, ["env", "facts", name, ..]) => {
                 reads.call_facts.merge(&Keys::Some([(*name).to_owned()].into()));
             }

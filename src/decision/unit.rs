@@ -15,6 +15,7 @@ use super::lead::Lead;
 use super::literals::{Known, Unknown};
 use super::manifest::{Manifest, Mode};
 use super::reach::Reach;
+use super::reads::ReadsByScope;
 use super::remedy::Remedy;
 use super::schema::Types;
 use super::typed::scope;
@@ -104,8 +105,8 @@ impl Entry {
 pub struct Unit {
     /// Every policy by its id.
     pub entries: BTreeMap<String, Arc<Entry>>,
-    /// What all of them can read.
-    pub reads: Reads,
+    /// What they can read, by the calls that they can judge.
+    pub(super) reads: ReadsByScope,
     /// Request headers they can set, names folded.
     pub settable: BTreeSet<String>,
     /// Whether a would-be verdict can differ from the enforced one: a policy is in shadow, or a bridge.
@@ -223,20 +224,20 @@ impl Unit {
             match entry(context, written, problems) {
                 Ok((mut entry, reads)) => {
                     shared.share(&mut entry);
-                    self.insert(entry, &reads, problems);
+                    self.insert(entry, &reads, context.against.types, problems);
                 }
                 Err(faults) => problems.extend(faults),
             }
         }
     }
 
-    fn insert(&mut self, entry: Entry, reads: &Reads, problems: &mut Vec<Problem>) {
+    fn insert(&mut self, entry: Entry, reads: &Reads, types: &Types, problems: &mut Vec<Problem>) {
         if let Some(other) = self.entries.get(&entry.id) {
             let message = format!("two policies are called `{}`; the other is in `{}`", entry.id, other.file);
             problems.push(Problem::error(entry.file.as_ref(), message).at(Some(entry.span.clone())));
             return;
         }
-        self.reads.merge(reads);
+        self.reads.add(&entry.policy, reads, types);
         self.settable.extend(entry.obligations.settable().map(headers::folded));
         self.watched |= entry.bridge || entry.mode == Mode::Shadow;
         self.entries.insert(entry.id.clone(), Arc::new(entry));
@@ -290,10 +291,7 @@ fn entry(
         None => format!("{stem}#{}", written.number),
     };
     let pst = policy.to_pst().map_err(|error| vec![fault(error.to_string())])?;
-    let mut footprint = footprint::of(pst.body());
-    if !lint::fields::can_be_read(policy, context.against.types) {
-        footprint.forget_messages();
-    }
+    let footprint = footprint::of(pst.body());
     faults.extend(check_literals(context, written, problems));
     faults.extend(footprint.keys.iter().filter_map(lint::keys::check).map(&fault));
     faults.extend(lint::inapplicable_actions(policy, context.unit, context.against.types).into_iter().map(&fault));

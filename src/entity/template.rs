@@ -148,6 +148,7 @@ impl Template {
                         needed.message = true;
                     }
                 }
+                [Step::Field(http), Step::Field(size)] if http == "http" && size == "bodyBytes" => needed.size = true,
                 // The task's parameters come with its token.
                 [Step::Field(first), ..] if matches!(first.as_str(), "http" | "env" | "taskParams") => {}
                 // Whatever else a protocol finds in a body.

@@ -26,7 +26,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::decode::{self, Caller, Limits};
+use super::decode::{self, Caller, Limits, Unattached};
 use super::encode;
 use crate::call::{Call, UnixMillis};
 use crate::check::{Judge, Judgement, Judging};
@@ -60,6 +60,19 @@ pub struct AuthzSettings {
     /// The filter's `max_request_bytes`; bodies of that size or more count as cut off. Default none: then a body is
     /// known to be whole only by its `content-length`. A value above the filter's lets cut bodies pass for whole.
     pub body_bytes_max: Option<usize>,
+    /// States that every proxy attaches every body: `with_request_body` on every route, `disable_request_body_buffering`
+    /// on none. Then a check without a body proves that the call has none. Default false (the safe one): only an attached
+    /// empty body and `content-length: 0` prove that. True where one route attaches nothing lets its bodies pass for none.
+    pub every_body_attached: bool,
+}
+
+impl AuthzSettings {
+    /// What decoding needs to know of the filter.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let unattached = if self.every_body_attached { Unattached::Absent } else { Unattached::Unknown };
+        Limits { body_bytes_max: self.body_bytes_max, unattached }
+    }
 }
 
 impl Default for AuthzSettings {
@@ -69,6 +82,7 @@ impl Default for AuthzSettings {
             on_failure: OnFailure::Deny,
             message_bytes_max: 1024 * 1024,
             body_bytes_max: None,
+            every_body_attached: false,
         }
     }
 }
@@ -222,7 +236,7 @@ impl Authz {
             self.stats.sheds.fetch_add(1, Ordering::Relaxed);
             return (failed(Failure::new(Code::Overload, "too many checks are in flight")), None);
         };
-        let limits = Limits { body_bytes_max: self.settings.body_bytes_max };
+        let limits = self.settings.limits();
         let decoded = check.and_then(|check| self.caught(|| decode::call(&check, limits, received_at))?);
         let call = match decoded {
             Ok(call) => call,

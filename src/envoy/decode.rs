@@ -20,7 +20,7 @@ use std::net::IpAddr;
 use envoy_types::pb::envoy::config::core::v3::{Metadata, address};
 
 use super::structs;
-use crate::call::{Call, Peer, UnixMillis};
+use crate::call::{Call, Peer, Target, UnixMillis};
 use crate::failure::{Code, Failure};
 pub use sent::Sent;
 
@@ -39,6 +39,18 @@ pub struct Limits {
     /// The filter's `max_request_bytes`. Bodies of that size or more count as cut off, because Envoy says
     /// "not partial" when its buffer is exactly full. Without it only `content-length` can prove a body whole.
     pub body_bytes_max: Option<usize>,
+    /// What it says that a check comes without a body.
+    pub unattached: Unattached,
+}
+
+/// What it says that a check comes without a body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unattached {
+    /// Nothing: the proxy attaches none on this route, or the call has none.
+    #[default]
+    Unknown,
+    /// The call has none: every proxy attaches every body, on every route.
+    Absent,
 }
 
 /// Whose language the answer is written in.
@@ -107,7 +119,11 @@ pub fn call(sent: &Sent<'_>, limits: Limits, received_at: UnixMillis) -> Result<
     };
     let read = headers::read(http)?;
     let line = target::read(http, &read)?;
-    let body = body::read(http.raw_body, http.body, &read, limits);
+    let stream = match (&line.target, &line.upgrade) {
+        (Target::Authority, _) | (_, Some(_)) => body::Stream::GoesOn,
+        (Target::Path { .. }, None) => body::Stream::Ends,
+    };
+    let body = body::read(http.raw_body, http.body, &read, limits, stream);
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Ok(Call {
         peer: peer(sent),

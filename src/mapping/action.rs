@@ -1,9 +1,10 @@
 //! What is asked of a service: the action, and what it is asked about.
 
 use crate::body::{Inside, a2a, grpc, json::Json, llm, mcp};
-use crate::call::{Body, Call, CanonicalPath, Target};
+use crate::call::{Call, CanonicalPath, Target};
 use crate::catalog::{Protocol, Service};
 use crate::failure::{Code, Failure};
+use crate::query::Family;
 use crate::query::action::CALL_TOOL;
 
 use super::Settings;
@@ -91,6 +92,31 @@ pub enum Spoken {
     ByBody(Protocol, CanonicalPath),
 }
 
+/// The family of the action that a call will be asked about: known before its body is opened.
+#[must_use]
+pub fn family(call: &Call, service: &Service) -> Family {
+    let path = match &call.target {
+        Target::Authority => return Family::Connect,
+        Target::Path { path, .. } => path,
+    };
+    if call.upgrade.is_some() {
+        return Family::Upgrade;
+    }
+    let by_method = || Family::of(http_action(&call.method)).unwrap_or(Family::Other);
+    if service.http_paths.contains(path) || is_preflight(call) {
+        return by_method();
+    }
+    match service.protocol {
+        Protocol::Http => by_method(),
+        Protocol::Grpc => Family::Grpc,
+        Protocol::Mcp => Family::Mcp,
+        // The public card is read like any page.
+        Protocol::A2a if service.a2a.as_ref().is_some_and(|rules| a2a::is_card(path, rules)) => by_method(),
+        Protocol::A2a => Family::A2a,
+        Protocol::Openai | Protocol::Anthropic => Family::Llm,
+    }
+}
+
 /// Reads the call as the service's protocol says; never as another.
 ///
 /// # Errors
@@ -111,7 +137,7 @@ pub fn spoken(call: &Call, service: &Service, settings: &Settings) -> Result<Spo
         return Ok(Spoken::Known(http(call, path, None)));
     }
     match service.protocol {
-        Protocol::Http if service.body.is_json && has_body_method(&call.method) => {
+        Protocol::Http if service.body.is_json && !family(call, service).hides_body() => {
             Ok(Spoken::ByBody(Protocol::Http, path))
         }
         Protocol::Http => Ok(Spoken::Known(http(call, path, None))),
@@ -172,15 +198,11 @@ fn http(call: &Call, path: CanonicalPath, document: Option<Json>) -> Asked {
     Asked { path, what: What::Http { action, method: call.method.clone(), document } }
 }
 
-fn has_body_method(method: &str) -> bool {
-    !matches!(method, "GET" | "HEAD" | "OPTIONS")
-}
-
 /// The headers that [`asked`] looks at for a call of this method to a service of this protocol.
 #[must_use]
 pub fn headers(method: &str, protocol: Protocol) -> &'static [&'static str] {
-    const OPTIONS: [&str; 5] =
-        ["access-control-request-method", "content-length", "content-type", "origin", "transfer-encoding"];
+    const OPTIONS: [&str; 6] =
+        ["access-control-request-method", "content-length", "content-type", "expect", "origin", "transfer-encoding"];
     match (method, protocol) {
         ("OPTIONS", _) => &OPTIONS,
         (_, Protocol::Grpc) => &["content-type"],
@@ -229,20 +251,12 @@ fn http_action(method: &str) -> &'static str {
     }
 }
 
-/// A CORS preflight: OPTIONS with an origin and an asked-for method, and provably no body.
+/// A CORS preflight: OPTIONS with an origin and an asked-for method, and nothing that shows a body.
 fn is_preflight(call: &Call) -> bool {
-    let empty = match &call.body {
-        Body::NotSent => true,
-        Body::Complete(bytes) => bytes.is_empty(),
-        Body::Encoded { .. } | Body::Unproven(_) => false,
-    };
-    let no_length = call.headers.all("content-length").all(|value| value == b"0");
     call.method == "OPTIONS"
         && call.headers.has("origin")
         && call.headers.has("access-control-request-method")
-        && empty
-        && no_length
-        && !call.headers.has("transfer-encoding")
+        && call.shows_no_body()
 }
 
 /// A gRPC call: POST, a content type of the family, and a path of exactly service and method.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use smol_str::{SmolStr, ToSmolStr};
 
 use crate::call::headers::{HeaderProblem, is_readable};
-use crate::call::{Body, Call, Target};
+use crate::call::{Call, Target};
 use crate::failure::{Code, Failure};
 use crate::query::{Keys, Node, Reads, Record, Uid, Value, record};
 
@@ -40,7 +40,7 @@ impl Parts {
     }
 }
 
-/// The context, and the bags it names.
+/// The context, and the bags it names. `body_bytes` is there where a policy can read it.
 ///
 /// # Errors
 /// `header_duplicated`, `header_refused` or `query_refused` where a key that can be read has no single value;
@@ -50,6 +50,7 @@ pub fn context(
     identity: &Identity,
     asked: &Asked,
     reads: &Reads,
+    body_bytes: Option<usize>,
     listener: &str,
 ) -> Result<(Record, Vec<Node>), Failure> {
     let mut parts = Parts::default();
@@ -62,9 +63,7 @@ pub fn context(
         ("path", asked.path.as_str().into()),
         ("query", Value::Entity(query.uid.clone())),
     ]);
-    if let Body::Complete(bytes) = &call.body
-        && let Ok(length) = i64::try_from(bytes.len())
-    {
+    if let Some(Ok(length)) = body_bytes.map(i64::try_from) {
         http.insert(SmolStr::new_static("bodyBytes"), Value::Long(length));
     }
     parts.set("env", Value::Record(env(call, listener)));

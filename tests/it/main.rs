@@ -5,6 +5,8 @@ mod algebra;
 #[cfg(test)]
 mod approvals;
 #[cfg(test)]
+mod bodies;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod cli;

@@ -26,6 +26,7 @@ use picket::envoy::authz::{Authz, AuthzSettings};
 use picket::envoy::{decode, json};
 use picket::keys::Keys;
 use picket::policy::Store;
+use picket::query::Family;
 use picket::server::state_key;
 use picket::telemetry::{Settings, Telemetry};
 use proptest::prelude::*;
@@ -73,7 +74,8 @@ struct Twins {
     _folder: tempfile::TempDir,
 }
 
-fn checker(store: &Arc<Store>, profile: &Profile, seat: Option<Seat>) -> Checker {
+/// Judges by default settings, with a memory where it has a seat.
+pub fn checker(store: &Arc<Store>, profile: &Profile, seat: Option<Seat>) -> Checker {
     Checker {
         listener: "test".to_owned(),
         profile: profile.clone(),
@@ -378,9 +380,10 @@ fn a_wrong_memory_is_told_and_not_believed_where_decisions_are_verified() {
 /// Remembers a judgement for a call that it is not of.
 fn poison(seat: &Seat, snapshot: &Snapshot, call: &Call, judgement: &Arc<Judgement>) {
     let service = snapshot.catalog().service("shop/orders").unwrap();
-    let (reads, settable) = (snapshot.reads("shop"), snapshot.settable_headers("shop"));
+    let (family, settable) = (Family::Get, snapshot.settable_headers("shop"));
+    let reads = snapshot.reads("shop/orders", family);
     let profile = Profile::default();
-    let reduced = Reduced::of(call, Looks { profile: &profile, service, reads, settable }).unwrap();
+    let reduced = Reduced::of(call, Looks { profile: &profile, service, family, reads, settable }).unwrap();
     let generations = Generations { snapshot: snapshot.generation(), keys: 0 };
     // Asking tells the memory which snapshot is the newest.
     assert!(seat.recall(&seat.key(generations, &reduced)).is_none());

@@ -154,7 +154,7 @@ pub fn judge(snapshot: &Snapshot, identity: &Identity, call: &Call) -> Result<Ve
     let place = Place { listener: "test", home: "cluster.local", catalog: snapshot.catalog() };
     let service = mapping::service(call, &settings, snapshot.catalog(), place.home)?;
     let asked = action::asked(call, action::spoken(call, &service, &settings)?, picket::body::Inside::Nothing)?;
-    let reads = snapshot.reads(service.namespace());
+    let reads = snapshot.reads(&service.id, action::family(call, &service));
     let mut query = mapping::query(call, identity, &service, &asked, reads, place)?;
     let facts = Entities::declared(snapshot, &query)?;
     decision::decide(snapshot, &mut query, &facts)

@@ -9,8 +9,8 @@ use super::mirrored::{self, Name, Said};
 use super::{Ask, Message, ask};
 use crate::body::json::{self, Json, Limits, Node, Value};
 use crate::body::json_rpc::{Envelope, RpcId, envelope};
-use crate::body::{bytes, header, is_json, shown, spelling};
-use crate::call::{Body, Call, Target};
+use crate::body::{bytes, header, is_json, refuse as refuse_body, shown, spelling};
+use crate::call::{Call, Target};
 use crate::catalog::BodyRules;
 use crate::catalog::mcp::{Batches, Era, Mcp, Tool};
 use crate::failure::{Code, Failure};
@@ -84,15 +84,7 @@ impl Reader<'_> {
             let detail = format!("revision {} takes POST only", era.as_str());
             return Err(Failure::new(Code::MethodNotAllowed, detail));
         }
-        let has_body = match &self.call.body {
-            Body::Complete(bytes) => !bytes.is_empty(),
-            Body::Encoded { .. } => true,
-            // Proxies rarely prove that a GET has no body, and no server of MCP reads one.
-            Body::NotSent | Body::Unproven(_) => false,
-        };
-        if has_body {
-            return Err(refused("GET and DELETE carry no message"));
-        }
+        refuse_body(self.call)?;
         let said = Said { era, method: None, name: Name::None, is_request: false, arguments: None };
         mirrored::check(self.call, &said)?;
         Ok(plain(era, self.call.method.clone()))

@@ -10,7 +10,7 @@ use smol_str::format_smolstr;
 use tokio::time::Instant;
 
 use crate::decision::{self, Snapshot};
-use crate::query::{Facts, Keys, Query, Value};
+use crate::query::{Facts, Family, Keys, Query, Value};
 
 /// What a round's calls have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,14 +75,21 @@ pub(super) fn round(snapshot: &Snapshot, queries: &[Query], mix: Mix, lasting: D
 fn varied(snapshot: &Snapshot, query: &Query, number: u64) -> Query {
     let mut query = query.clone();
     let value = Value::String(format_smolstr!("bench-{number}"));
+    let read = headers_read(snapshot, &query);
     let bag = query.bags.iter_mut().find(|bag| bag.uid.id == "headers");
     if let Some(headers) = bag {
-        match &snapshot.reads(&query.namespace).headers {
+        match read {
             Keys::All => drop(headers.tags.insert("x-picket-bench".into(), value)),
             Keys::Some(names) => headers.tags.extend(names.iter().map(|name| (name.into(), value.clone()))),
         }
     }
     query
+}
+
+/// The headers that policies can read of such a call.
+fn headers_read<'a>(snapshot: &'a Snapshot, query: &Query) -> &'a Keys {
+    let service: String = query.resource.uid.id.split('/').take(2).collect::<Vec<_>>().join("/");
+    &snapshot.reads(&service, Family::of(&query.action).unwrap_or(Family::Other)).headers
 }
 
 /// How many policies each query looks at, sorted.

@@ -22,7 +22,7 @@ use crate::identity::Proof;
 use crate::identity::rules::Kind;
 use crate::identity::spiffe_id::is_trust_domain;
 use crate::problem::Problem;
-use check::{Parts, body, headers};
+use check::{Attached, Parts, attached, headers};
 
 /// One call with everything that is said about it.
 #[derive(Debug, Clone)]
@@ -309,17 +309,20 @@ impl Sent {
         let parts = match self {
             Self::Check(text) => return Ok(text.clone()),
             Self::Mcp(message) => message.parts()?,
-            Self::Http(request) => Parts {
-                method: request.method.as_deref().unwrap_or("GET"),
-                path: request.path.clone().unwrap_or_else(|| "/".to_owned()),
-                host: request.host.as_deref(),
-                service: request.service.as_deref(),
-                destination: request.destination.as_deref(),
-                sni: request.sni.as_deref(),
-                source_ip: request.source_ip.as_deref(),
-                headers: headers(&request.headers)?,
-                body: request.body.as_ref().map(body),
-            },
+            Self::Http(request) => {
+                let headers = headers(&request.headers)?;
+                Parts {
+                    method: request.method.as_deref().unwrap_or("GET"),
+                    path: request.path.clone().unwrap_or_else(|| "/".to_owned()),
+                    host: request.host.as_deref(),
+                    service: request.service.as_deref(),
+                    destination: request.destination.as_deref(),
+                    sni: request.sni.as_deref(),
+                    source_ip: request.source_ip.as_deref(),
+                    body: attached(request.body.as_ref(), &headers),
+                    headers,
+                }
+            }
             Self::Grpc(grpc) => {
                 let body = grpc.body(known.method.as_ref())?;
                 let mut headers = headers(&grpc.headers)?;
@@ -335,7 +338,7 @@ impl Sent {
                     sni: grpc.sni.as_deref(),
                     source_ip: grpc.source_ip.as_deref(),
                     headers,
-                    body,
+                    body: body.map_or(Attached::Unknown, Attached::Bytes),
                 }
             }
         };

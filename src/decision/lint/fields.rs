@@ -1,15 +1,13 @@
 //! Policies that read fields of gRPC messages: whether anything describes those messages.
 
-use cedar_policy::{ActionConstraint, EntityUid, Policy, ResourceConstraint};
+use cedar_policy::{Policy, ResourceConstraint};
 use smol_str::SmolStr;
 
 use super::super::footprint::KeyUse;
-use super::super::schema::{Types, uid_of};
+use super::super::schema::uid_of;
 use super::super::unit::MESH;
 use crate::catalog::grpc::Method;
 use crate::catalog::{Catalog, Protocol, Service};
-
-const ACTION: &str = "grpc.call";
 
 /// What is wrong, and what is probably not meant.
 #[derive(Debug, Default)]
@@ -18,24 +16,6 @@ pub struct Findings {
     pub faults: Vec<String>,
     /// It is not.
     pub warnings: Vec<String>,
-}
-
-/// Whether a policy's scope leaves room for a gRPC call.
-#[must_use]
-pub fn can_be_read(policy: &Policy, types: &Types) -> bool {
-    let is_above =
-        |uid: &EntityUid| types.action(ACTION).is_some_and(|action| action.closure.iter().any(|one| one.uid() == *uid));
-    let by_action = match policy.action_constraint() {
-        ActionConstraint::Any => true,
-        ActionConstraint::Eq(uid) => uid.id().unescaped() == ACTION,
-        ActionConstraint::In(uids) => uids.iter().any(is_above),
-    };
-    by_action
-        && match policy.resource_constraint() {
-            ResourceConstraint::Any | ResourceConstraint::In(_) => true,
-            ResourceConstraint::Eq(uid) => uid.type_name().to_string() == "Method",
-            ResourceConstraint::Is(name) | ResourceConstraint::IsIn(name, _) => name.to_string() == "Method",
-        }
 }
 
 /// Checks the fields that a policy of `unit` names.

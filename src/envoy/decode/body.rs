@@ -3,14 +3,23 @@
 //! Envoy cuts bodies, repairs text and, when its buffer is exactly full, still says "not partial". So a body is
 //! [`Body::Complete`] only if nothing at all speaks against it.
 
-use super::Limits;
 use super::headers::Read;
+use super::{Limits, Unattached};
 use crate::call::{Body, Headers};
 
+/// What the caller may send once the call is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stream {
+    /// What is left of the request.
+    Ends,
+    /// Anything: the call asks for a tunnel or an upgrade, of which the proxy attaches nothing.
+    GoesOn,
+}
+
 /// The body that came as bytes, and as text where the proxy repaired it.
-pub(super) fn read(raw: &[u8], text: &str, read: &Read<'_>, limits: Limits) -> Body {
+pub(super) fn read(raw: &[u8], text: &str, read: &Read<'_>, limits: Limits, stream: Stream) -> Body {
     match read.partial_body {
-        None if raw.is_empty() && text.is_empty() => return Body::NotSent,
+        None if raw.is_empty() && text.is_empty() => return unattached(&read.headers, limits, stream),
         None => return Body::Unproven("the proxy does not say whether the body is whole"),
         Some(b"false") => {}
         Some(b"true") => return Body::Unproven("the proxy cut the body"),
@@ -19,10 +28,36 @@ pub(super) fn read(raw: &[u8], text: &str, read: &Read<'_>, limits: Limits) -> B
     if raw.is_empty() && !text.is_empty() {
         return Body::Unproven("the body came as repaired text, not as bytes");
     }
+    if raw.is_empty() {
+        // Proxies ask before the end only when their buffer is full, so nothing in it means that nothing came.
+        return attached_empty(&read.headers);
+    }
     match (objection(&read.headers, raw.len(), limits), encoding(&read.headers)) {
         (Some(objection), _) => Body::Unproven(objection),
         (None, Some(encoding)) => Body::Encoded { bytes: raw.to_vec(), encoding },
         (None, None) => Body::Complete(raw.to_vec()),
+    }
+}
+
+/// A check without a body. A length of 0 is kept by the proxy, which ends a call that sends more. That there is no
+/// length says nothing: see [`Call::announces_body`](crate::call::Call::announces_body).
+fn unattached(headers: &Headers, limits: Limits, stream: Stream) -> Body {
+    let is_none = match (stream, headers.single("content-length")) {
+        (Stream::GoesOn, _) | (Stream::Ends, Err(_)) => false,
+        (Stream::Ends, Ok(_)) if headers.has("transfer-encoding") => false,
+        (Stream::Ends, Ok(Some(declared))) => is_length(declared, 0),
+        (Stream::Ends, Ok(None)) => limits.unattached == Unattached::Absent,
+    };
+    if is_none { Body::Complete(Vec::new()) } else { Body::NotSent }
+}
+
+/// A body that was attached and has no bytes.
+fn attached_empty(headers: &Headers) -> Body {
+    match headers.single("content-length") {
+        Ok(None) => Body::Complete(Vec::new()),
+        Ok(Some(declared)) if is_length(declared, 0) => Body::Complete(Vec::new()),
+        Ok(Some(_)) => Body::Unproven("`content-length` and the body's length differ"),
+        Err(_) => Body::Unproven("`content-length` is not readable"),
     }
 }
 

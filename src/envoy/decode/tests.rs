@@ -1,5 +1,6 @@
 //! Tables, one per pitfall: what a check may look like and what becomes of it.
 
+mod bodies;
 mod outline;
 
 use envoy_types::pb::envoy::config::core::v3::{
@@ -12,7 +13,7 @@ use prost::Message as _;
 use serde_json::json;
 
 use super::*;
-use crate::call::{Body, Target};
+use crate::call::Body;
 
 /// A check in raw mode, as Envoy sends it for `METHOD path`.
 fn check(method: &str, path: &str, headers: &[(&str, &str)]) -> CheckRequest {
@@ -281,57 +282,6 @@ fn p16_connects_and_upgrades_are_seen() {
     assert_eq!(code(check("CONNECT", "/a", &both)), Some(Code::MalformedRequest));
     let twice = [("upgrade", "websocket"), ("upgrade", "h2c")];
     assert_eq!(code(check("GET", "/a", &twice)), Some(Code::HeaderDuplicated));
-}
-
-/// The body of a check: bytes, headers beside it, and the proxy's limit.
-fn body(bytes: &[u8], headers: &[(&str, &str)], max: Option<usize>) -> Body {
-    let mut request = check("POST", "/", headers);
-    http(&mut request).raw_body = bytes.to_vec();
-    read(&request, Limits { body_bytes_max: max }).unwrap().body
-}
-
-#[test]
-fn p17_a_body_is_complete_only_if_nothing_speaks_against_it() {
-    let (flag, length) = (("x-envoy-auth-partial-body", "false"), ("content-length", "5"));
-    let chunked = ("transfer-encoding", "chunked");
-    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<usize>, bool);
-    let rows: [Row<'_>; 18] = [
-        ("max-1", &[flag], Some(6), true),
-        ("max", &[flag], Some(5), false),
-        ("max and length", &[flag, length], Some(5), false),
-        ("max+1", &[flag], Some(4), false),
-        ("length, no max", &[flag, length], None, true),
-        ("neither", &[flag], None, false),
-        ("other length", &[flag, ("content-length", "6")], Some(9), false),
-        ("odd length", &[flag, ("content-length", "+5")], Some(9), false),
-        ("zeros", &[flag, ("content-length", "05")], None, true),
-        ("cut", &[("x-envoy-auth-partial-body", "true"), length], Some(9), false),
-        ("odd flag", &[("x-envoy-auth-partial-body", "False"), length], Some(9), false),
-        ("no flag", &[length], Some(9), false),
-        ("gzip", &[flag, length, ("content-encoding", "gzip")], Some(9), false),
-        ("two encodings", &[flag, ("content-encoding", "identity"), ("content-encoding", "br")], Some(9), false),
-        ("identity", &[flag, length, ("content-encoding", "Identity")], Some(9), true),
-        ("chunked", &[flag, chunked], Some(9), true),
-        ("chunked, no max", &[flag, length, chunked], None, false),
-        ("odd encoding", &[flag, ("content-encoding", "")], Some(9), false),
-    ];
-    for (name, headers, max, complete) in rows {
-        let body = body(b"hello", headers, max);
-        assert_eq!(body == Body::Complete(b"hello".to_vec()), complete, "{name}: {body:?}");
-        assert_ne!(body, Body::NotSent, "{name}");
-    }
-    assert_eq!(body(b"", &[flag, ("content-length", "0")], None), Body::Complete(Vec::new()));
-    let twice = check("POST", "/", &[flag, flag]);
-    assert_eq!(code(twice), Some(Code::HeaderDuplicated));
-}
-
-#[test]
-fn p17_a_body_sent_as_text_is_never_complete() {
-    let mut request = check("POST", "/", &[("x-envoy-auth-partial-body", "false"), ("content-length", "5")]);
-    http(&mut request).body = "hello".to_owned();
-    let call = decode(request).unwrap();
-    assert!(matches!(call.body, Body::Unproven(_)), "{:?}", call.body);
-    assert!(!call.headers.has("x-envoy-auth-partial-body"));
 }
 
 #[test]

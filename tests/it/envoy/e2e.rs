@@ -3,6 +3,7 @@
 //! A [`Scene`] holds `picket serve` processes on socket files, Envoys before them and an upstream that tells what it
 //! got. Listeners are set as `deploy/envoy.yaml` sets them, unless a test is about leaving something out.
 
+mod bodies;
 mod callers;
 mod fields;
 mod grpc;

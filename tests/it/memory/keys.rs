@@ -89,9 +89,10 @@ fn a_call_never_gets_the_answer_of_a_newer_snapshot() {
     let checker = checker(&twins.store, &Profile::default(), None);
     let judgement = runtime.block_on(async { checker.judge(&call, deadline).done().await });
     let snapshot = twins.store.current().unwrap();
-    let (reads, settable) = (snapshot.reads("shop"), snapshot.settable_headers("shop"));
+    let (family, settable) = (Family::Get, snapshot.settable_headers("shop"));
+    let reads = snapshot.reads("shop/orders", family);
     let (profile, service) = (Profile::default(), snapshot.catalog().service("shop/orders").unwrap());
-    let reduced = Reduced::of(&call, Looks { profile: &profile, service, reads, settable }).unwrap();
+    let reduced = Reduced::of(&call, Looks { profile: &profile, service, family, reads, settable }).unwrap();
     let key = |snapshot| seat.key(Generations { snapshot, keys: 0 }, &reduced);
     assert!(seat.recall(&key(2)).is_none());
     seat.remember(key(2), Remembered::Judgement(judgement));

@@ -17,7 +17,17 @@ pub(super) struct Parts<'a> {
     pub(super) sni: Option<&'a str>,
     pub(super) source_ip: Option<&'a str>,
     pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Option<Vec<u8>>,
+    pub(super) body: Attached,
+}
+
+/// What the proxy attaches of a body.
+pub(super) enum Attached {
+    /// All of it.
+    Bytes(Vec<u8>),
+    /// That there is none.
+    Nothing,
+    /// Nothing at all: nobody can say what the body is.
+    Unknown,
 }
 
 impl Parts<'_> {
@@ -30,12 +40,17 @@ impl Parts<'_> {
             pseudo.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         headers.extend(self.headers);
         let mut http = json!({"method": self.method, "path": self.path, "host": host, "scheme": "http"});
-        if let Some(body) = &self.body {
-            if !headers.iter().any(|(name, _)| name == "content-length") {
-                headers.push(("content-length".to_owned(), body.len().to_string()));
+        let flag = || ("x-envoy-auth-partial-body".to_owned(), "false".to_owned());
+        match &self.body {
+            Attached::Bytes(body) => {
+                if !headers.iter().any(|(name, _)| name == "content-length") {
+                    headers.push(("content-length".to_owned(), body.len().to_string()));
+                }
+                headers.push(flag());
+                put(&mut http, "rawBody", Value::from(base64::engine::general_purpose::STANDARD.encode(body)));
             }
-            headers.push(("x-envoy-auth-partial-body".to_owned(), "false".to_owned()));
-            put(&mut http, "rawBody", Value::from(base64::engine::general_purpose::STANDARD.encode(body)));
+            Attached::Nothing => headers.push(flag()),
+            Attached::Unknown => {}
         }
         let headers: Vec<Value> = headers.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
         put(&mut http, "headerMap", json!({"headers": headers}));
@@ -85,8 +100,17 @@ pub(super) fn headers(written: &BTreeMap<String, Value>) -> Result<Vec<(String, 
     Ok(headers)
 }
 
+/// What is attached of a request's body. A call that says nothing of one has none; an upgrade goes on after the answer.
+pub(super) fn attached(written: Option<&Value>, headers: &[(String, String)]) -> Attached {
+    match written {
+        Some(written) => Attached::Bytes(body(written)),
+        None if headers.iter().any(|(name, _)| name == "upgrade") => Attached::Unknown,
+        None => Attached::Nothing,
+    }
+}
+
 /// A body as it is sent.
-pub(super) fn body(written: &Value) -> Vec<u8> {
+fn body(written: &Value) -> Vec<u8> {
     match written {
         Value::String(text) => text.clone().into_bytes(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::check::{Parts, headers};
+use super::check::{Attached, Parts, headers};
 use crate::catalog::mcp::Era;
 
 /// A message to an MCP server. One of `tool`, `resource`, `prompt` and `method` says what is asked.
@@ -108,7 +108,7 @@ impl Mcp {
             sni: None,
             source_ip: self.source_ip.as_deref(),
             headers: sent,
-            body: Some(self.message(method, params).into_bytes()),
+            body: Attached::Bytes(self.message(method, params).into_bytes()),
         })
     }
 

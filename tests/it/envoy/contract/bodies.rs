@@ -116,3 +116,48 @@ async fn p17_the_flag_of_a_partial_body_says_false_at_exactly_the_limit() {
     }
     expect_file!["../golden/bodies.txt"].assert_eq(&table(&rows));
 }
+
+/// What a check tells of the body: the headers that frame it, Envoy's flag, and what is attached.
+fn told(outcome: &Outcome) -> String {
+    let Some(check) = outcome.checks.first() else { return format!("no check, {}", outcome.status()) };
+    let of = |name| list(&values(check, name));
+    let (length, coding, flag) = (of("content-length"), of("transfer-encoding"), of("x-envoy-auth-partial-body"));
+    let upstream = outcome
+        .upstream()
+        .map_or(outcome.status(), |seen| format!("upstream {}", seen.rest.chars().filter(|c| *c == 'x').count()));
+    let attached = http(check).raw_body.len();
+    format!("{attached} bytes, content-length {length}, transfer-encoding {coding}, flag {flag}, {upstream}")
+}
+
+#[tokio::test]
+async fn p17_a_check_without_a_body_does_not_tell_whether_there_is_one() {
+    let listeners = vec![
+        listener("attached").authz(body(false, true)),
+        listener("none").authz(json!({"encode_raw_headers": true})),
+    ];
+    let bench = Bench::start(listeners, &[]).await;
+    let chunks = |length: usize| {
+        let chunk = if length == 0 { String::new() } else { chunk(length) };
+        format!("{chunk}0\r\n\r\n").into_bytes()
+    };
+    let cases: [(&str, Vec<u8>); 6] = [
+        ("no body", head("")),
+        ("content-length 0", head("content-length: 0\r\n")),
+        ("content-length 9", [head("content-length: 9\r\n"), vec![b'x'; 9]].concat()),
+        ("chunked 0", [head("transfer-encoding: chunked\r\n"), chunks(0)].concat()),
+        ("chunked 9", [head("transfer-encoding: chunked\r\n"), chunks(9)].concat()),
+        (
+            "content-length 0 and chunked 9",
+            [head("content-length: 0\r\ntransfer-encoding: chunked\r\n"), chunks(9)].concat(),
+        ),
+    ];
+    let mut rows = vec![row(["body", "bodies attached", "no bodies attached"])];
+    for (name, request) in cases {
+        let mut cells = vec![name.to_owned()];
+        for listener in ["attached", "none"] {
+            cells.push(told(&bench.send(listener, ok(Default::default()), &request).await));
+        }
+        rows.push(cells);
+    }
+    expect_file!["../golden/bodiless.txt"].assert_eq(&table(&rows));
+}
