@@ -7,6 +7,7 @@
 //! one canonical reading. Ambiguous input never becomes a `Call`; it ends as a
 //! [`Failure`](crate::failure::Failure).
 
+pub mod alike;
 pub mod headers;
 pub mod host;
 pub mod path;

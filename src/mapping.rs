@@ -4,7 +4,7 @@
 //! nothing and reads neither clock nor network.
 
 pub mod action;
-mod address;
+pub mod address;
 pub mod context;
 mod inside;
 pub mod principal;

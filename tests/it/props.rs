@@ -5,6 +5,7 @@
 
 mod bodies;
 mod calls;
+mod canonical;
 mod identities;
 mod trees;
 
