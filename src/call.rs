@@ -10,6 +10,7 @@
 pub mod alike;
 pub mod headers;
 pub mod host;
+pub mod parameters;
 pub mod path;
 
 use std::collections::BTreeMap;

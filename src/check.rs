@@ -161,7 +161,7 @@ impl Checker {
         }
         let identity = known.identity.insert(who(call, &grounds.keys)?);
         let service = service?;
-        mapping::audience(identity, &service)?;
+        admissible(call, identity, snapshot, &service)?;
         let reads = self.reads(snapshot, &service);
         let held = inside::asked(call, &service, &self.profile.mapping, &reads, &mut known.reply)?;
         let mut decisions = Vec::with_capacity(1);
@@ -230,8 +230,8 @@ impl Checker {
         let home = &self.profile.identity.home_trust_domain;
         let service = mapping::service(call, &self.profile.mapping, snapshot.catalog(), home).ok()?;
         let reads = snapshot.reads(service.namespace());
-        let settable = snapshot.settable_headers(service.namespace());
-        let looks = Looks { profile: &self.profile, service: &service, reads, settable };
+        let changeable = snapshot.changeable(service.namespace());
+        let looks = Looks { profile: &self.profile, service: &service, reads, changeable };
         let reduced =
             Reduced::of(call, looks).filter(|_| !self.entities.are_asked(reads) && !self.approvals.are_asked(reads));
         let Some(reduced) = reduced else {
@@ -323,6 +323,14 @@ impl Judge for Checker {
         // A token, a body or a source of facts has to be read first.
         Judging::pending(async move { self.judged_as_it_came(call, &grounds, deadline).await })
     }
+}
+
+/// Checks what has to hold of a call before anybody looks at what it holds: its token is for the service, and no server
+/// takes a key of its query for one that policies change.
+fn admissible(call: &Call, identity: &Identity, snapshot: &Snapshot, service: &Service) -> Result<(), Failure> {
+    mapping::audience(identity, service)?;
+    let changeable = snapshot.changeable(service.namespace());
+    mapping::parameters::changed(call, &changeable.set_query, &changeable.remove_query)
 }
 
 fn not_ready() -> Failure {

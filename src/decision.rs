@@ -25,6 +25,7 @@ pub mod remedy;
 pub mod schema;
 pub mod snapshot;
 mod template_types;
+mod together;
 mod typed;
 pub mod unit;
 pub mod values;

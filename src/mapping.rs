@@ -7,6 +7,7 @@ pub mod action;
 pub mod address;
 pub mod context;
 mod inside;
+pub mod parameters;
 pub mod principal;
 pub mod resource;
 pub mod service;

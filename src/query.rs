@@ -7,7 +7,7 @@ mod ancestors;
 mod memberships;
 pub mod quick;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
@@ -200,6 +200,8 @@ pub struct Reads {
     pub headers_compared: Keys,
     /// Query keys.
     pub query: Keys,
+    /// For a query key the others, which some server takes for it, that everybody who reads it reads too.
+    pub query_together: BTreeMap<String, BTreeSet<String>>,
     /// `principal.facts` may be read.
     pub principal_facts: bool,
     /// `resource.facts` may be read.
@@ -229,6 +231,7 @@ impl Reads {
     pub fn merge(&mut self, other: &Reads) {
         self.headers.merge(&other.headers);
         self.headers_compared.merge(&other.headers_compared);
+        self.merge_together(other);
         self.query.merge(&other.query);
         self.call_facts.merge(&other.call_facts);
         self.principal_facts |= other.principal_facts;
@@ -241,6 +244,23 @@ impl Reads {
         self.body |= other.body;
         self.approval |= other.approval;
         self.source_ip |= other.source_ip;
+    }
+}
+
+impl Reads {
+    /// Keeps of each query key the others that both read with it. Comes before the keys themselves are merged.
+    fn merge_together(&mut self, other: &Reads) {
+        for (name, alike) in &mut self.query_together {
+            if other.query.contains(name) {
+                let theirs = other.query_together.get(name);
+                alike.retain(|with| theirs.is_some_and(|theirs| theirs.contains(with)));
+            }
+        }
+        for (name, alike) in &other.query_together {
+            if !self.query.contains(name) {
+                self.query_together.insert(name.clone(), alike.clone());
+            }
+        }
     }
 }
 

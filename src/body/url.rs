@@ -84,8 +84,9 @@ impl Url {
 /// `0x7f000001`, `[::ffff:127.0.0.1]`); only the usual one is taken.
 fn numbers_are_addresses(host: &str) -> Result<(), String> {
     let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let v6 = inside.and_then(|inside| inside.parse::<Ipv6Addr>().ok());
-    if v6.is_some_and(|address| address.to_ipv4_mapped().is_some()) {
+    if let Some(Ok(address)) = inside.map(str::parse::<Ipv6Addr>)
+        && address.to_ipv4_mapped().is_some()
+    {
         return Err("the URL's host is an IPv4 address written as IPv6".to_owned());
     }
     let last = host.rsplit('.').next().unwrap_or_default();

@@ -18,6 +18,7 @@ use super::schema::{self, Types};
 use super::unit::{Against, MESH, Unit};
 use super::{decide, load};
 use crate::catalog::Catalog;
+use crate::obligation::Changeable;
 use crate::problem::Problem;
 use crate::query::quick::Map;
 use crate::query::{Node, Reads, Uid, Value};
@@ -37,7 +38,7 @@ pub struct Snapshot {
     platform: Arc<Platform>,
     namespaces: BTreeMap<String, Part>,
     reads: Map<String, Reads>,
-    settable: Map<String, BTreeSet<String>>,
+    changeable: Map<String, Changeable>,
     digests: BTreeMap<String, String>,
     engine: Arc<Engine>,
     generation: u64,
@@ -114,16 +115,18 @@ impl Snapshot {
             namespaces.iter().map(|(name, part)| (name.clone(), part.digest.clone())).collect();
         digests.insert(MESH.to_owned(), platform.digest.clone());
         let mut reads = Map::default();
-        let mut settable = Map::default();
+        let mut changeable = Map::default();
         for (name, part) in &namespaces {
             let Namespace::Loaded(unit) = &part.state else { continue };
             let mut all = platform.mesh.reads.clone();
             all.merge(&unit.reads);
             reads.insert(name.clone(), all);
-            settable.insert(name.clone(), platform.mesh.settable.union(&unit.settable).cloned().collect());
+            let mut both = platform.mesh.changeable.clone();
+            both.merge(&unit.changeable);
+            changeable.insert(name.clone(), both);
         }
         let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
-        Self { platform, namespaces, reads, settable, digests, engine, generation }
+        Self { platform, namespaces, reads, changeable, digests, engine, generation }
     }
 
     pub(super) fn platform(&self) -> &Arc<Platform> {
@@ -209,10 +212,10 @@ impl Snapshot {
         self.reads.get(namespace).unwrap_or(&self.platform.mesh.reads)
     }
 
-    /// Headers that policies of the mesh or of `namespace` can set: `_` read as `-`, lower case.
+    /// What policies of the mesh or of `namespace` can change of a call.
     #[must_use]
-    pub fn settable_headers(&self, namespace: &str) -> &BTreeSet<String> {
-        self.settable.get(namespace).unwrap_or(&self.platform.mesh.settable)
+    pub fn changeable(&self, namespace: &str) -> &Changeable {
+        self.changeable.get(namespace).unwrap_or(&self.platform.mesh.changeable)
     }
 
     /// Ids of all loaded policies of the mesh and every namespace, by unit.

@@ -1,6 +1,6 @@
 //! One unit of policies, the mesh's or a namespace's: parsed, checked, confined, ready to evaluate.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -18,10 +18,9 @@ use super::reach::Reach;
 use super::remedy::Remedy;
 use super::schema::Types;
 use super::typed::scope;
-use super::{confine, footprint, lint, template_types};
-use crate::call::headers;
+use super::{confine, footprint, lint, template_types, together};
 use crate::courtesy::let_others_run;
-use crate::obligation::permit;
+use crate::obligation::{Changeable, permit};
 use crate::problem::Problem;
 use crate::query::{Node, Reads, Uid};
 use by_id::ById;
@@ -106,8 +105,8 @@ pub struct Unit {
     pub entries: BTreeMap<String, Arc<Entry>>,
     /// What all of them can read.
     pub reads: Reads,
-    /// Request headers they can set, names folded.
-    pub settable: BTreeSet<String>,
+    /// What they can change of a call.
+    pub changeable: Changeable,
     /// Whether a would-be verdict can differ from the enforced one: a policy is in shadow, or a bridge.
     pub watched: bool,
     /// Different for every unit that was ever loaded by this process.
@@ -237,7 +236,7 @@ impl Unit {
             return;
         }
         self.reads.merge(reads);
-        self.settable.extend(entry.obligations.settable().map(headers::folded));
+        self.changeable.merge(&entry.obligations.changeable());
         self.watched |= entry.bridge || entry.mode == Mode::Shadow;
         self.entries.insert(entry.id.clone(), Arc::new(entry));
     }
@@ -318,6 +317,7 @@ fn entry(
     match (rewritten, annotated) {
         (Ok(rewritten), Some(annotated)) if faults.is_empty() => {
             template_types::reads(annotated.obligations.templates(), &mut reads);
+            together::note(&mut reads);
             let policy = evaluated(rewritten).map_err(|message| vec![fault(message)])?;
             // Of the policy as written: what confinement adds is settled for the unit as a whole.
             let (reach, lead) = (Arc::new(Reach::of(pst.body())), Lead::of(pst.body()));

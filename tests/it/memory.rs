@@ -378,9 +378,9 @@ fn a_wrong_memory_is_told_and_not_believed_where_decisions_are_verified() {
 /// Remembers a judgement for a call that it is not of.
 fn poison(seat: &Seat, snapshot: &Snapshot, call: &Call, judgement: &Arc<Judgement>) {
     let service = snapshot.catalog().service("shop/orders").unwrap();
-    let (reads, settable) = (snapshot.reads("shop"), snapshot.settable_headers("shop"));
+    let (reads, changeable) = (snapshot.reads("shop"), snapshot.changeable("shop"));
     let profile = Profile::default();
-    let reduced = Reduced::of(call, Looks { profile: &profile, service, reads, settable }).unwrap();
+    let reduced = Reduced::of(call, Looks { profile: &profile, service, reads, changeable }).unwrap();
     let generations = Generations { snapshot: snapshot.generation(), keys: 0 };
     // Asking tells the memory which snapshot is the newest.
     assert!(seat.recall(&seat.key(generations, &reduced)).is_none());

@@ -7,6 +7,7 @@ mod bodies;
 mod calls;
 mod canonical;
 mod identities;
+mod parameters;
 mod trees;
 
 use std::fmt::Debug;
