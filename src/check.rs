@@ -33,7 +33,7 @@ use crate::identity::{self, Identity, KeyRing};
 use crate::keys::Keys;
 use crate::mapping::{self, Place};
 use crate::policy::Store;
-use crate::query::Reads;
+use crate::query::{Query, Reads};
 use elicited::{About, Notes};
 pub use judgement::Judgement;
 pub use judging::{Judging, Pending};
@@ -168,7 +168,7 @@ impl Checker {
         let mut used_up = Vec::new();
         for asked in &held.asked {
             let query = mapping::query(call, identity, &service, asked, &reads, place)?;
-            let query = known.query.insert(query);
+            let query = plainly_named(snapshot, known.query.insert(query))?;
             let about = About { identity, service: &service.id, asked, now: call.received_at };
             self.notes.check(&held.answers, &about, &query.principal.uid)?;
             known.digest = approved::digest(asked, query, &reads);
@@ -331,6 +331,17 @@ fn admissible(call: &Call, identity: &Identity, snapshot: &Snapshot, service: &S
     mapping::audience(identity, service)?;
     let changeable = snapshot.changeable(service.namespace());
     mapping::parameters::changed(call, &changeable.set_query, &changeable.remove_query)
+}
+
+/// Checks that what is asked for is not a known thing under another spelling, which a provider may take for that one.
+fn plainly_named<'q>(snapshot: &Snapshot, query: &'q mut Query) -> Result<&'q mut Query, Failure> {
+    match snapshot.named_otherwise(&query.namespace, &query.resource.uid) {
+        None => Ok(query),
+        Some(known) => {
+            let detail = format!("{} is `{known}` in another spelling", query.resource.uid);
+            Err(Failure::new(Code::MessageRefused, detail))
+        }
+    }
 }
 
 fn not_ready() -> Failure {

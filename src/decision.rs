@@ -19,6 +19,7 @@ pub mod lint;
 mod literals;
 mod load;
 pub mod manifest;
+mod names;
 pub mod project;
 pub mod reach;
 pub mod remedy;

@@ -1,6 +1,6 @@
 //! One unit of policies, the mesh's or a namespace's: parsed, checked, confined, ready to evaluate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,9 +16,9 @@ use super::literals::{Known, Unknown};
 use super::manifest::{Manifest, Mode};
 use super::reach::Reach;
 use super::remedy::Remedy;
-use super::schema::Types;
+use super::schema::{Types, uid_of};
 use super::typed::scope;
-use super::{confine, footprint, lint, template_types, together};
+use super::{confine, footprint, lint, names, template_types, together};
 use crate::courtesy::let_others_run;
 use crate::obligation::{Changeable, permit};
 use crate::problem::Problem;
@@ -107,6 +107,8 @@ pub struct Unit {
     pub reads: Reads,
     /// What they can change of a call.
     pub changeable: Changeable,
+    /// Tools, models and prompts that they name.
+    pub(super) named: BTreeSet<Uid>,
     /// Whether a would-be verdict can differ from the enforced one: a policy is in shadow, or a bridge.
     pub watched: bool,
     /// Different for every unit that was ever loaded by this process.
@@ -237,6 +239,7 @@ impl Unit {
         }
         self.reads.merge(reads);
         self.changeable.merge(&entry.obligations.changeable());
+        self.named.extend(entry.policy.entity_literals().iter().map(uid_of).filter(names::is_chosen));
         self.watched |= entry.bridge || entry.mode == Mode::Shadow;
         self.entries.insert(entry.id.clone(), Arc::new(entry));
     }

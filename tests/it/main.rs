@@ -35,6 +35,8 @@ mod memory;
 #[cfg(test)]
 mod metadata;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod props;
