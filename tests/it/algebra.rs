@@ -363,6 +363,30 @@ fn p47_a_key_in_another_spelling_passes_only_where_every_policy_that_reads_the_o
 }
 
 #[test]
+fn p47_where_a_policy_computes_the_key_every_key_is_plain() {
+    let policy = r#"@id("open") permit (principal, action == Action::"GET", resource);
+        @id("computed") forbid (principal, action == Action::"GET", resource)
+        when { context.http.query.hasTag(context.env.listener) };"#;
+    let files = [("namespaces/shop/a.cedar", policy)];
+    for (query, is_refused) in [
+        ("a=1&b-c=2&_=3", false),
+        ("a", false),
+        ("A=1", true),
+        ("a%62=1", true),
+        ("a[]=1", true),
+        ("a.b=1", true),
+        ("a=1?b=2", true),
+        ("a=1;b=2", true),
+        ("a_b=1&a-b=2", true),
+        ("\u{e9}=1", true),
+    ] {
+        let call = call().service("shop/orders").path(&format!("/?{query}")).0;
+        let expected = if is_refused { "error query_refused" } else { "allow policy_permit [shop/open]" };
+        check(&files, &frontend(), &call, expected);
+    }
+}
+
+#[test]
 fn a_query_key_that_is_read_has_one_reading() {
     let policy = r#"@id("q") permit (principal, action == Action::"GET", resource)
         when { context.http.query.hasTag("a b") && context.http.query.getTag("a b") == "1&2" };"#;
