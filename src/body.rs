@@ -13,7 +13,7 @@ pub mod llm;
 pub mod mcp;
 mod members;
 pub mod spelling;
-mod url;
+pub mod url;
 
 #[cfg(test)]
 mod fixtures;

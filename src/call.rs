@@ -7,8 +7,10 @@
 //! one canonical reading. Ambiguous input never becomes a `Call`; it ends as a
 //! [`Failure`](crate::failure::Failure).
 
+pub mod alike;
 pub mod headers;
 pub mod host;
+pub mod parameters;
 pub mod path;
 pub mod query;
 

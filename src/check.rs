@@ -161,14 +161,14 @@ impl Checker {
         }
         let identity = known.identity.insert(who(call, &grounds.keys)?);
         let service = service?;
-        mapping::audience(identity, &service)?;
+        admissible(call, identity, snapshot, &service)?;
         let (family, reads) = self.reads(snapshot, &service, call);
         let held = inside::asked(call, &service, &self.profile.mapping, &reads, &mut known.reply)?;
         let mut decisions = Vec::with_capacity(1);
         let mut used_up = Vec::new();
         for asked in &held.asked {
             let query = of_family(family, mapping::query(call, identity, &service, asked, &reads, place)?)?;
-            let query = known.query.insert(query);
+            let query = plainly_named(snapshot, known.query.insert(query))?;
             let about = About { identity, service: &service.id, asked, now: call.received_at };
             self.notes.check(&held.answers, &about, &query.principal.uid)?;
             known.digest = approved::digest(asked, query, &reads);
@@ -232,8 +232,8 @@ impl Checker {
         let service = mapping::service(call, &self.profile.mapping, snapshot.catalog(), home).ok()?;
         let family = action::family(call, &service);
         let reads = snapshot.reads(&service.id, family);
-        let settable = snapshot.settable_headers(service.namespace());
-        let looks = Looks { profile: &self.profile, service: &service, family, reads, settable };
+        let changeable = snapshot.changeable(service.namespace());
+        let looks = Looks { profile: &self.profile, service: &service, family, reads, changeable };
         let reduced =
             Reduced::of(call, looks).filter(|_| !self.entities.are_asked(reads) && !self.approvals.are_asked(reads));
         let Some(reduced) = reduced else {
@@ -334,6 +334,25 @@ fn of_family(family: Family, query: Query) -> Result<Query, Failure> {
     }
     let detail = format!("the call became `{}`, and something else was read for it", query.action);
     Err(Failure::new(Code::Internal, detail))
+}
+
+/// Checks what has to hold of a call before anybody looks at what it holds: its token is for the service, and no server
+/// takes a key of its query for one that policies change.
+fn admissible(call: &Call, identity: &Identity, snapshot: &Snapshot, service: &Service) -> Result<(), Failure> {
+    mapping::audience(identity, service)?;
+    let changeable = snapshot.changeable(service.namespace());
+    mapping::parameters::changed(call, &changeable.set_query, &changeable.remove_query)
+}
+
+/// Checks that what is asked for is not a known thing under another spelling, which a provider may take for that one.
+fn plainly_named<'q>(snapshot: &Snapshot, query: &'q mut Query) -> Result<&'q mut Query, Failure> {
+    match snapshot.named_otherwise(&query.namespace, &query.resource.uid) {
+        None => Ok(query),
+        Some(known) => {
+            let detail = format!("{} is `{known}` in another spelling", query.resource.uid);
+            Err(Failure::new(Code::MessageRefused, detail))
+        }
+    }
 }
 
 fn not_ready() -> Failure {

@@ -28,7 +28,7 @@ pub enum Code {
     PathRefused,
     /// The authority has no single canonical reading.
     HostRefused,
-    /// The query has no single canonical reading and a policy reads it.
+    /// The query has no single canonical reading and a policy reads or changes it.
     QueryRefused,
     /// A header that is read, or that must be single, occurs twice.
     HeaderDuplicated,

@@ -4,9 +4,10 @@
 //! nothing and reads neither clock nor network.
 
 pub mod action;
-mod address;
+pub mod address;
 pub mod context;
 mod inside;
+pub mod parameters;
 pub mod principal;
 pub mod resource;
 pub mod service;

@@ -12,6 +12,8 @@ pub mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::call::headers::fold;
+
 /// Changes to the call and its response that an allow carries. Names are lower case; names and values were checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mutations {
@@ -29,6 +31,47 @@ pub struct Mutations {
     pub metadata: BTreeMap<String, String>,
     /// `@log("full")`: the decision log keeps the whole query.
     pub log_full: bool,
+}
+
+/// What the permits of a unit can change of a call, whichever of them is satisfied: nobody's own value passes under a
+/// name that can be set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changeable {
+    /// Request headers that can be set: lower case, marks read as `-`.
+    pub set_headers: BTreeSet<String>,
+    /// Request headers that can be removed, in the same form.
+    pub remove_headers: BTreeSet<String>,
+    /// Query keys that can be set, as they are written.
+    pub set_query: BTreeSet<String>,
+    /// Query keys that can be removed, as they are written.
+    pub remove_query: BTreeSet<String>,
+}
+
+impl Changeable {
+    /// Adds what another unit can change.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { set_headers, remove_headers, set_query, remove_query } = other;
+        self.set_headers.extend(set_headers.iter().cloned());
+        self.remove_headers.extend(remove_headers.iter().cloned());
+        self.set_query.extend(set_query.iter().cloned());
+        self.remove_query.extend(remove_query.iter().cloned());
+    }
+
+    /// Whether a query can be changed.
+    #[must_use]
+    pub fn has_query(&self) -> bool {
+        !self.set_query.is_empty() || !self.remove_query.is_empty()
+    }
+
+    /// Whether a header can be set or removed, in whatever spelling it is sent.
+    #[must_use]
+    pub fn has_header(&self, name: &str) -> bool {
+        if self.set_headers.is_empty() && self.remove_headers.is_empty() {
+            return false;
+        }
+        let name = fold(name);
+        self.set_headers.contains(name.as_ref()) || self.remove_headers.contains(name.as_ref())
+    }
 }
 
 impl Mutations {

@@ -8,7 +8,7 @@ pub mod family;
 mod memberships;
 pub mod quick;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
@@ -202,6 +202,8 @@ pub struct Reads {
     pub headers_compared: Keys,
     /// Query keys.
     pub query: Keys,
+    /// For a query key the others, which some server takes for it, that everybody who reads it reads too.
+    pub query_together: BTreeMap<String, BTreeSet<String>>,
     /// `principal.facts` may be read.
     pub principal_facts: bool,
     /// `resource.facts` may be read.
@@ -233,6 +235,7 @@ impl Reads {
     pub fn merge(&mut self, other: &Reads) {
         self.headers.merge(&other.headers);
         self.headers_compared.merge(&other.headers_compared);
+        self.merge_together(other);
         self.query.merge(&other.query);
         self.call_facts.merge(&other.call_facts);
         self.principal_facts |= other.principal_facts;
@@ -268,6 +271,23 @@ impl Reads {
     #[must_use]
     pub fn needs_body(&self) -> bool {
         self.body || self.message || self.size
+    }
+}
+
+impl Reads {
+    /// Keeps of each query key the others that both read with it. Comes before the keys themselves are merged.
+    fn merge_together(&mut self, other: &Reads) {
+        for (name, alike) in &mut self.query_together {
+            if other.query.contains(name) {
+                let theirs = other.query_together.get(name);
+                alike.retain(|with| theirs.is_some_and(|theirs| theirs.contains(with)));
+            }
+        }
+        for (name, alike) in &other.query_together {
+            if !self.query.contains(name) {
+                self.query_together.insert(name.clone(), alike.clone());
+            }
+        }
     }
 }
 

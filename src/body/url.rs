@@ -5,7 +5,7 @@
 //! A policy compares these texts, and a program that is not ours fetches the URL. So what two URL parsers read
 //! differently is refused: user information, backslashes, dot segments, numbers that are meant as addresses.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::call::{CanonicalPath, Host};
 
@@ -45,7 +45,12 @@ impl Url {
         let host = Host::parse(authority).map_err(|problem| format!("the URL cannot be read: {problem}"))?;
         numbers_are_addresses(host.name())?;
         let path = CanonicalPath::parse(path).map_err(|problem| format!("the URL cannot be read: {problem}"))?;
-        Ok(Self { scheme, host, path })
+        let url = Self { scheme, host, path };
+        // Escapes are longer than what they stand for.
+        if url.canonical().len() > BYTES_MAX {
+            return Err(format!("the URL is longer than {BYTES_MAX} bytes"));
+        }
+        Ok(url)
     }
 
     /// The host's canonical name, without port.
@@ -71,13 +76,19 @@ impl Url {
     /// The origin and the path; no query.
     #[must_use]
     pub fn canonical(&self) -> String {
-        format!("{}{}", self.origin(), self.path)
+        format!("{}{}", self.origin(), self.path.ascii())
     }
 }
 
 /// A host whose last label is a number is an IPv4 address to most clients, in ever so many spellings (`127.1`,
-/// `0x7f000001`); only the usual one is taken.
+/// `0x7f000001`, `[::ffff:127.0.0.1]`); only the usual one is taken.
 fn numbers_are_addresses(host: &str) -> Result<(), String> {
+    let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if let Some(Ok(address)) = inside.map(str::parse::<Ipv6Addr>)
+        && address.to_ipv4_mapped().is_some()
+    {
+        return Err("the URL's host is an IPv4 address written as IPv6".to_owned());
+    }
     let last = host.rsplit('.').next().unwrap_or_default();
     let is_hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
     let is_number = !last.is_empty() && (last.bytes().all(|b| b.is_ascii_digit()) || is_hex);
@@ -105,6 +116,7 @@ mod tests {
             ("http://10.0.0.1/a", "http://10.0.0.1/a"),
             ("https://[0:0::1]:8443/", "https://[::1]:8443/"),
             ("wss://mcp.example:443/x", "wss://mcp.example/x"),
+            ("https://mcp.example/%c3%a9", "https://mcp.example/%C3%A9"),
         ];
         for (sent, expected) in rows {
             assert_eq!(Url::parse(sent).map(|url| url.canonical()).as_deref(), Ok(expected), "{sent}");
@@ -141,6 +153,10 @@ mod tests {
             "http://0177.0.0.1/",
             "http://127.0.0.0x1/",
             "http://mcp.example.1/",
+            "http://[::ffff:127.0.0.1]/",
+            "https://mcp.example/%25%32%65%25%32%65/a",
+            "https://mcp.example/%c0%ae%c0%ae/a",
+            "https://mcp.example/%ef%bc%8e%ef%bc%8e/a",
         ];
         for sent in rows {
             assert!(Url::parse(sent).is_err(), "{sent:?} must be refused");

@@ -107,7 +107,8 @@ impl Headers {
     }
 }
 
-/// How names are compared: servers that turn headers into variables read `_` and `-` alike.
+/// How names are compared: servers that turn headers into variables read `_` and `-` alike, and some of them every
+/// other mark too (`x.team`, `x~team`).
 #[must_use]
 pub fn folded(name: &str) -> String {
     fold(name).into_owned()
@@ -116,20 +117,23 @@ pub fn folded(name: &str) -> String {
 /// As [`folded`], without a copy where the name is folded already.
 #[must_use]
 pub fn fold(name: &str) -> Cow<'_, str> {
-    if name.bytes().any(|byte| byte == b'_' || byte.is_ascii_uppercase()) {
-        return Cow::Owned(name.to_ascii_lowercase().replace('_', "-"));
+    if name.bytes().all(|byte| fold_byte(byte) == byte) {
+        return Cow::Borrowed(name);
     }
-    Cow::Borrowed(name)
+    Cow::Owned(name.chars().map(|c| u8::try_from(c).map_or('-', |byte| char::from(fold_byte(byte)))).collect())
+}
+
+/// As [`fold`], a byte at a time.
+#[must_use]
+pub fn fold_byte(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
 /// Whether a name begins with Picket's own prefix.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     // Asked about every header of every call, so nothing is folded in memory of its own.
-    let is_same = |(byte, reserved): (&u8, &u8)| match byte {
-        b'_' => *reserved == b'-',
-        byte => byte.to_ascii_lowercase() == *reserved,
-    };
+    let is_same = |(byte, reserved): (&u8, &u8)| fold_byte(*byte) == *reserved;
     let (name, reserved) = (name.as_bytes(), RESERVED.as_bytes());
     name.len() >= reserved.len() && name.iter().zip(reserved).all(is_same)
 }

@@ -3,6 +3,12 @@
 //! What is decided on must be what the upstream understands. So nothing is repaired here: dot
 //! segments, empty segments, encoded separators and second encodings are refused, not resolved.
 
+use std::borrow::Cow;
+
+use percent_encoding::AsciiSet;
+
+use super::alike;
+
 /// Most segments that a path may have; each costs one ancestor in every decision.
 pub const SEGMENTS_MAX: usize = 32;
 /// Longest path in bytes, as sent.
@@ -36,18 +42,21 @@ pub enum PathProblem {
     /// A control character, raw or as an escape.
     #[error("the path has a control character at byte {0}")]
     Control(usize),
-    /// `\`, `;` or `#`, or `/`, `\`, `;` as an escape.
+    /// `\`, `;` or `#`, or `/`, `\`, `;` as an escape, or a character that some readers fold to a separator or a dot.
     #[error("the path has a separator that servers read differently at byte {0}")]
     Separator(usize),
     /// `%` without two hexadecimal digits.
     #[error("the path has a broken escape at byte {0}")]
     BrokenEscape(usize),
-    /// `%25` before two hexadecimal digits.
+    /// What is left after decoding would be decoded again: `%252e`, in whatever way its characters are escaped.
     #[error("the path is escaped twice at byte {0}")]
     DoubleEscape(usize),
     /// A blank, which cannot stand in a request line.
     #[error("the path has a blank at byte {0}")]
     Blank(usize),
+    /// Bytes that are no UTF-8, and that lenient decoders read as a shorter character: `%C0%AE`.
+    #[error("the path has a longer form than UTF-8 has of a character at byte {0}")]
+    Overlong(usize),
 }
 
 impl CanonicalPath {
@@ -82,6 +91,10 @@ impl CanonicalPath {
             }
             offset += segment.len() + 1;
         }
+        // Escapes are longer than what they stand for; the canonical spelling has to be one that is taken.
+        if canonical.len() > BYTES_MAX {
+            return Err(PathProblem::TooLong);
+        }
         Ok(Self(canonical))
     }
 
@@ -89,6 +102,13 @@ impl CanonicalPath {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same path in ASCII, as it stands in a URL.
+    #[must_use]
+    pub fn ascii(&self) -> Cow<'_, str> {
+        const NONE: AsciiSet = AsciiSet::EMPTY;
+        percent_encoding::utf8_percent_encode(&self.0, &NONE).into()
     }
 
     /// The segments; none for the root.
@@ -124,9 +144,6 @@ fn append_segment(segment: &str, offset: usize, out: &mut String) -> Result<(), 
         }
         let (&[high, low], tail) = tail.split_first_chunk::<2>().ok_or(PathProblem::BrokenEscape(at))?;
         let byte = hex_pair(high, low).ok_or(PathProblem::BrokenEscape(at))?;
-        if byte == b'%' && matches!(tail, [a, b, ..] if hex_pair(*a, *b).is_some()) {
-            return Err(PathProblem::DoubleEscape(at));
-        }
         decoded.push((byte, at, true));
         rest = tail;
     }
@@ -136,6 +153,14 @@ fn append_segment(segment: &str, offset: usize, out: &mut String) -> Result<(), 
 /// Writes decoded bytes: text as itself, everything else as escapes.
 fn append_decoded(decoded: &[(u8, usize, bool)], out: &mut String) -> Result<(), PathProblem> {
     let raw: Vec<u8> = decoded.iter().map(|(byte, _, _)| *byte).collect();
+    let place = |at: usize| decoded.get(at).map_or(0, |(_, at, _)| *at);
+    if let Some(at) = (0..raw.len()).find(|at| raw.get(*at..).is_some_and(alike::begins_with_escape)) {
+        return Err(PathProblem::DoubleEscape(place(at)));
+    }
+    if let Some(at) = alike::overlong(&raw) {
+        return Err(PathProblem::Overlong(place(at)));
+    }
+    let begin = out.len();
     let mut from = 0;
     for chunk in raw.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -146,6 +171,7 @@ fn append_decoded(decoded: &[(u8, usize, bool)], out: &mut String) -> Result<(),
                 '/' | '\\' | ';' => return Err(PathProblem::Separator(at)),
                 '#' if !escaped => return Err(PathProblem::Separator(at)),
                 ' ' if !escaped => return Err(PathProblem::Blank(at)),
+                c if alike::hides_separator(c) => return Err(PathProblem::Separator(at)),
                 c if !c.is_ascii() || is_pchar(c) => out.push(c),
                 c => escape(u8::try_from(c).unwrap_or(b'?'), out),
             }
@@ -155,7 +181,19 @@ fn append_decoded(decoded: &[(u8, usize, bool)], out: &mut String) -> Result<(),
             escape(*byte, out);
         }
     }
+    // Digits of other sets behind a percent sign: an escape to a reader that folds them before it decodes.
+    if let Some(at) = raw.iter().position(|byte| *byte == b'%')
+        && out.get(begin..).is_some_and(|written| !written.is_ascii())
+        && alike::compatible(&String::from_utf8_lossy(&raw)).split('%').skip(1).any(is_escape_behind)
+    {
+        return Err(PathProblem::DoubleEscape(place(at)));
+    }
     Ok(())
+}
+
+/// Whether what follows a percent sign makes an escape of it.
+fn is_escape_behind(text: &str) -> bool {
+    alike::begins_with_escape(format!("%{text}").as_bytes())
 }
 
 /// RFC 3986 `pchar` without `;`, which is refused, and without `%`.
@@ -267,7 +305,48 @@ mod tests {
     }
 
     #[test]
+    fn p9_an_escape_in_escapes_is_refused() {
+        for sent in [
+            "/%25%32%65",
+            "/%252%65",
+            "/%25%32e",
+            "/%25%32%66",
+            "/%25%30%30",
+            "/%2525",
+            "/%25%32%35",
+            "/%25u002e",
+            "/%25%75002e",
+            "/%25\u{FF12}\u{FF45}",
+            "/%25%EF%BC%922e",
+        ] {
+            assert!(matches!(canonical(sent), Err(PathProblem::DoubleEscape(1))), "{sent}: {:?}", canonical(sent));
+        }
+        for sent in ["/100%25", "/100%25/2e", "/%25zz", "/%25\u{e9}2e", "/%25u00", "/%25-2e"] {
+            assert!(canonical(sent).is_ok(), "{sent}");
+        }
+    }
+
+    #[test]
+    fn p8_what_lenient_decoders_and_folds_make_a_separator_is_refused() {
+        for sent in ["/%c0%ae", "/a%C1%9C", "/%e0%80%ae%e0%80%ae", "/%F0%80%80%AF", "/%f8%80%80%80%ae", "/%c0x"] {
+            assert!(matches!(canonical(sent), Err(PathProblem::Overlong(_))), "{sent}");
+        }
+        for sent in [
+            "/%EF%BC%8E",
+            "/\u{FF0E}\u{FF0E}/a",
+            "/a\u{FF0F}b",
+            "/a\u{2215}b",
+            "/a%E2%80%A4",
+            "/a\u{FF1B}b",
+            "/\u{2025}",
+        ] {
+            assert!(matches!(canonical(sent), Err(PathProblem::Separator(_))), "{sent}");
+        }
+    }
+
+    #[test]
     fn bounds_are_kept() {
+        assert_eq!(canonical(&format!("/{}", "|".repeat(BYTES_MAX / 2))), Err(PathProblem::TooLong));
         assert!(canonical(&"/a".repeat(SEGMENTS_MAX)).is_ok());
         assert_eq!(canonical(&"/a".repeat(SEGMENTS_MAX + 1)), Err(PathProblem::TooDeep));
         assert_eq!(canonical(&format!("/{}", "a".repeat(BYTES_MAX))), Err(PathProblem::TooLong));

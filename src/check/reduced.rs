@@ -6,15 +6,16 @@
 //! The key and the call are both made from the same parts and from nothing else, so nothing that is not in the key
 //! can have a say in a judgement that is remembered by it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::Profile;
-use crate::call::headers::{fold, is_reserved};
+use crate::call::headers::is_reserved;
 use crate::call::{Body, Call, CanonicalPath, Headers, Host, Peer, Target, UnixMillis};
 use crate::catalog::{Protocol, Service};
 use crate::identity;
 use crate::mapping::{action, context};
+use crate::obligation::Changeable;
 use crate::query::{Family, Keys, Reads};
 
 /// The parts of a call that can make a difference to its judging and to its answer.
@@ -45,8 +46,8 @@ pub struct Looks<'a> {
     pub family: Family,
     /// What the policies that can judge such a call can read.
     pub reads: &'a Reads,
-    /// Headers that its policies can set: their names are stripped where a client sent them.
-    pub settable: &'a BTreeSet<String>,
+    /// What its policies can change: what a client sent under these names is replaced, stripped or refused.
+    pub changeable: &'a Changeable,
 }
 
 impl<'a> Reduced<'a> {
@@ -54,7 +55,7 @@ impl<'a> Reduced<'a> {
     /// or at every header there is.
     #[must_use]
     pub fn of(call: &'a Call, looks: Looks<'_>) -> Option<Self> {
-        let Looks { profile, service, family, reads, settable } = looks;
+        let Looks { profile, service, family, reads, changeable } = looks;
         // Of a body that nobody reads only that none is shown can count: for a preflight, and where one is refused.
         let is_refused = service.opens_bodies() && family.hides_body();
         let is_indifferent = call.shows_no_body() || !(is_refused || call.method == "OPTIONS");
@@ -69,14 +70,14 @@ impl<'a> Reduced<'a> {
             Target::Path { path, query } => (Some(path), query.as_deref()),
             Target::Authority => (None, None),
         };
-        let is_query_read = reads.query != Keys::default();
+        let is_query_looked_at = reads.query != Keys::default() || changeable.has_query();
         let for_identity = identity::headers(&profile.identity);
         let for_action = action::headers(&call.method, service.protocol);
         let part = |(name, value): (&'a str, &'a [u8])| {
             let is_looked_at =
                 for_identity.contains(&name) || for_action.contains(&name) || context::looks_at(name, &reads.headers);
             // Of a header that is only stripped nobody sees the value.
-            let is_stripped = || is_reserved(name) || (!settable.is_empty() && settable.contains(fold(name).as_ref()));
+            let is_stripped = || is_reserved(name) || changeable.has_header(name);
             if is_looked_at {
                 return Some((name, value));
             }
@@ -89,7 +90,7 @@ impl<'a> Reduced<'a> {
             method: &call.method,
             host: &call.host,
             path,
-            query: query.filter(|_| is_query_read),
+            query: query.filter(|_| is_query_looked_at),
             // Only gRPC compares the path as it was sent.
             path_sent: (service.protocol == Protocol::Grpc).then_some(call.path_sent.as_str()),
             upgrade: call.upgrade.as_deref(),

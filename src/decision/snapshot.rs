@@ -8,17 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
+use smol_str::SmolStr;
 
 use super::engine::Engine;
 use super::groups::Groups;
 use super::literals::Known;
 use super::manifest::{self, Manifest};
+use super::names::{self, Names};
 use super::reads::Reading;
 pub use super::schema::FactsType;
 use super::schema::{self, Types};
 use super::unit::{Against, MESH, Unit};
 use super::{decide, load};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, namespace_of};
+use crate::obligation::Changeable;
 use crate::problem::Problem;
 use crate::query::quick::Map;
 use crate::query::{Family, Node, Reads, Uid, Value};
@@ -38,7 +41,11 @@ pub struct Snapshot {
     platform: Arc<Platform>,
     namespaces: BTreeMap<String, Part>,
     reads: Reading,
-    settable: Map<String, BTreeSet<String>>,
+    changeable: Map<String, Changeable>,
+    /// Names that the catalogue, the mesh's policies and `entities.json` know.
+    names: Names,
+    /// Names that a namespace's own policies know, of what is in it.
+    own_names: Map<String, Names>,
     digests: BTreeMap<String, String>,
     engine: Arc<Engine>,
     generation: u64,
@@ -114,7 +121,6 @@ impl Snapshot {
         let mut digests: BTreeMap<String, String> =
             namespaces.iter().map(|(name, part)| (name.clone(), part.digest.clone())).collect();
         digests.insert(MESH.to_owned(), platform.digest.clone());
-        let mut settable = Map::default();
         let loaded = || {
             namespaces.iter().filter_map(|(name, part)| match &part.state {
                 Namespace::Loaded(unit) => Some((name, unit)),
@@ -122,11 +128,22 @@ impl Snapshot {
             })
         };
         let reads = Reading::new(&platform.mesh.reads, loaded().map(|(name, unit)| (name.as_str(), &unit.reads)));
+        let mut changeable = Map::default();
+        let mut names = Names::of_catalog(&platform.catalog);
+        platform.mesh.named.iter().chain(&platform.declared_ids).for_each(|uid| names.add(uid));
+        let mut own_names = Map::default();
         for (name, unit) in loaded() {
-            settable.insert(name.clone(), platform.mesh.settable.union(&unit.settable).cloned().collect());
+            let mut both = platform.mesh.changeable.clone();
+            both.merge(&unit.changeable);
+            changeable.insert(name.clone(), both);
+            let mut own = Names::default();
+            // What it calls others' things is nobody's trouble.
+            let is_its_own = |uid: &&Uid| namespace_of(&uid.id) == Some(name.as_str());
+            unit.named.iter().filter(is_its_own).for_each(|uid| own.add(uid));
+            own_names.insert(name.clone(), own);
         }
         let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
-        Self { platform, namespaces, reads, settable, digests, engine, generation }
+        Self { platform, namespaces, reads, changeable, names, own_names, digests, engine, generation }
     }
 
     pub(super) fn platform(&self) -> &Arc<Platform> {
@@ -212,10 +229,24 @@ impl Snapshot {
         self.reads.of(service, family)
     }
 
-    /// Headers that policies of the mesh or of `namespace` can set: `_` read as `-`, lower case.
+    /// What policies of the mesh or of `namespace` can change of a call.
     #[must_use]
-    pub fn settable_headers(&self, namespace: &str) -> &BTreeSet<String> {
-        self.settable.get(namespace).unwrap_or(&self.platform.mesh.settable)
+    pub fn changeable(&self, namespace: &str) -> &Changeable {
+        self.changeable.get(namespace).unwrap_or(&self.platform.mesh.changeable)
+    }
+
+    /// A tool, model or prompt that the policies which judge a call into `namespace` count on, and that some provider
+    /// takes `uid` for, though it is named otherwise.
+    #[must_use]
+    pub fn named_otherwise(&self, namespace: &str, uid: &Uid) -> Option<&str> {
+        if !names::is_chosen(uid) {
+            return None;
+        }
+        let own = self.own_names.get(namespace).map_or(&[][..], |names| names.alike(uid));
+        // Each by itself: what a namespace calls a thing takes nothing from what the mesh says of another name.
+        let other = |known: &&[SmolStr]| !known.is_empty() && !known.contains(&uid.id);
+        let other = [self.names.alike(uid), own].into_iter().find(other)?;
+        other.first().map(SmolStr::as_str)
     }
 
     /// Ids of all loaded policies of the mesh and every namespace, by unit.

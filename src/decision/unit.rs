@@ -17,12 +17,11 @@ use super::manifest::{Manifest, Mode};
 use super::reach::Reach;
 use super::reads::ReadsByScope;
 use super::remedy::Remedy;
-use super::schema::Types;
+use super::schema::{Types, uid_of};
 use super::typed::scope;
-use super::{confine, footprint, lint, template_types};
-use crate::call::headers;
+use super::{confine, footprint, lint, names, template_types, together};
 use crate::courtesy::let_others_run;
-use crate::obligation::permit;
+use crate::obligation::{Changeable, permit};
 use crate::problem::Problem;
 use crate::query::{Node, Reads, Uid};
 use by_id::ById;
@@ -107,8 +106,10 @@ pub struct Unit {
     pub entries: BTreeMap<String, Arc<Entry>>,
     /// What they can read, by the calls that they can judge.
     pub(super) reads: ReadsByScope,
-    /// Request headers they can set, names folded.
-    pub settable: BTreeSet<String>,
+    /// What they can change of a call.
+    pub changeable: Changeable,
+    /// Tools, models and prompts that they name.
+    pub(super) named: BTreeSet<Uid>,
     /// Whether a would-be verdict can differ from the enforced one: a policy is in shadow, or a bridge.
     pub watched: bool,
     /// Different for every unit that was ever loaded by this process.
@@ -238,7 +239,8 @@ impl Unit {
             return;
         }
         self.reads.add(&entry.policy, reads, types);
-        self.settable.extend(entry.obligations.settable().map(headers::folded));
+        self.changeable.merge(&entry.obligations.changeable());
+        self.named.extend(entry.policy.entity_literals().iter().map(uid_of).filter(names::is_chosen));
         self.watched |= entry.bridge || entry.mode == Mode::Shadow;
         self.entries.insert(entry.id.clone(), Arc::new(entry));
     }
@@ -316,6 +318,7 @@ fn entry(
     match (rewritten, annotated) {
         (Ok(rewritten), Some(annotated)) if faults.is_empty() => {
             template_types::reads(annotated.obligations.templates(), &mut reads);
+            together::note(&mut reads);
             let policy = evaluated(rewritten).map_err(|message| vec![fault(message)])?;
             // Of the policy as written: what confinement adds is settled for the unit as a whole.
             let (reach, lead) = (Arc::new(Reach::of(pst.body())), Lead::of(pst.body()));

@@ -139,9 +139,9 @@ fn ok_response(judgement: &Judgement, call: Option<&Call>) -> Result<Option<OkHt
         let detail = "an allow without its call, snapshot or service";
         return Err(Unsendable::Failure(Failure::new(Code::Internal, detail)));
     };
-    let settable = snapshot.settable_headers(namespace);
+    let changeable = snapshot.changeable(namespace);
     metadata::check(&mutations.metadata)
-        .and_then(|()| mutations::ok_response(mutations, call, settable))
+        .and_then(|()| mutations::ok_response(mutations, call, changeable))
         .map(Some)
         .map_err(Unsendable::Obligation)
 }

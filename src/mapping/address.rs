@@ -2,11 +2,13 @@
 //!
 //! Knows: hosts and canonical paths. Must not know: tasks, services.
 
+use std::borrow::Cow;
+
 use crate::call::{CanonicalPath, Host};
 
 /// An absolute `http` or `https` URL without query and fragment, or a bare host, which counts as `https`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Address {
+pub struct Address {
     scheme: &'static str,
     host: Host,
     /// The path; `None` where none was written, not even `/`.
@@ -16,7 +18,8 @@ pub(super) struct Address {
 impl Address {
     /// Reads `https://host[:port][/path]` or `host[:port][/path]`. `None` for whatever has a second reading:
     /// a name that is not understood names nothing, which only narrows a task.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
         if text.contains(['?', '#', '\\']) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return None;
         }
@@ -37,12 +40,14 @@ impl Address {
     }
 
     /// The host, port included.
-    pub(super) fn host(&self) -> &Host {
+    #[must_use]
+    pub fn host(&self) -> &Host {
         &self.host
     }
 
     /// `https://host`, and `:port` where it is not the scheme's own.
-    pub(super) fn origin(&self) -> String {
+    #[must_use]
+    pub fn origin(&self) -> String {
         match (self.scheme, self.host.port()) {
             ("http", Some(80)) | ("https", Some(443)) | (_, None) => format!("{}://{}", self.scheme, self.host.name()),
             (_, Some(port)) => format!("{}://{}:{port}", self.scheme, self.host.name()),
@@ -50,8 +55,9 @@ impl Address {
     }
 
     /// The origin and the path, at least `/`.
-    pub(super) fn url(&self) -> String {
-        let path = self.path.as_ref().map_or("/", CanonicalPath::as_str);
+    #[must_use]
+    pub fn url(&self) -> String {
+        let path = self.path.as_ref().map_or(Cow::Borrowed("/"), CanonicalPath::ascii);
         format!("{}{path}", self.origin())
     }
 }
@@ -69,6 +75,7 @@ mod tests {
             ("http://a.example:80/%6dcp", Some(("http://a.example", "http://a.example/mcp"))),
             ("http://a.example:443", Some(("http://a.example:443", "http://a.example:443/"))),
             ("a.example:8443/x", Some(("https://a.example:8443", "https://a.example:8443/x"))),
+            ("https://a.example/%c3%a9", Some(("https://a.example", "https://a.example/%C3%A9"))),
             ("https://[0:0::1]/x", Some(("https://[::1]", "https://[::1]/x"))),
             ("", None),
             ("/mcp", None),

@@ -1,16 +1,14 @@
 //! The facts of the call: environment, HTTP, and the maps of headers and query.
 
-use std::collections::BTreeMap;
-
 use smol_str::{SmolStr, ToSmolStr};
 
-use crate::call::headers::{HeaderProblem, is_readable};
-use crate::call::{Call, Target};
+use crate::call::Call;
+use crate::call::headers::{HeaderProblem, fold_byte, is_readable};
 use crate::failure::{Code, Failure};
 use crate::query::{Keys, Node, Reads, Record, Uid, Value, record};
 
 use super::action::Asked;
-use super::inside;
+use super::{inside, parameters};
 use crate::identity::Identity;
 
 /// A context under construction, with the bags it names.
@@ -55,7 +53,7 @@ pub fn context(
 ) -> Result<(Record, Vec<Node>), Failure> {
     let mut parts = Parts::default();
     let headers = bag("Bag", "headers", headers(call, reads)?);
-    let query = bag("Bag", "query", query(call, &reads.query)?);
+    let query = bag("Bag", "query", parameters::read(call, reads)?);
     let mut http = record([
         ("headers", Value::Entity(headers.uid.clone())),
         ("host", call.host.name().into()),
@@ -121,8 +119,8 @@ fn headers(call: &Call, reads: &Reads) -> Result<Record, Failure> {
     Ok(entries.into_iter().collect())
 }
 
-/// Whether [`context`] looks at a header of this name: a policy can read it, or servers that read `_` as `-` take it
-/// for one that a policy can read.
+/// Whether [`context`] looks at a header of this name: a policy can read it, or servers that turn names into variables
+/// take it for one that a policy can read.
 #[must_use]
 pub fn looks_at(sent: &str, reads: &Keys) -> bool {
     match reads {
@@ -131,53 +129,12 @@ pub fn looks_at(sent: &str, reads: &Keys) -> bool {
     }
 }
 
-/// Whether two names in lower case are one to servers that read `_` as `-`.
+/// Whether two names are one to servers that turn them into variables.
 fn is_same(one: &str, other: &str) -> bool {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
-    one.len() == other.len() && one.bytes().map(fold).eq(other.bytes().map(fold))
+    one.len() == other.len() && one.bytes().map(fold_byte).eq(other.bytes().map(fold_byte))
 }
 
-/// A header of the call that servers which read `_` as `-` take for `name`, though it is spelt otherwise.
+/// A header of the call that servers which turn names into variables take for `name`, though it is spelt otherwise.
 fn other_spelling<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
     call.headers.iter().map(|(sent, _)| sent).find(|sent| *sent != name && is_same(sent, name))
-}
-
-/// The query's keys that a policy judging this call can read.
-fn query(call: &Call, reads: &Keys) -> Result<Record, Failure> {
-    let nothing_read = matches!(reads, Keys::Some(keys) if keys.is_empty());
-    let raw = match &call.target {
-        Target::Path { query: Some(raw), .. } if !nothing_read => raw,
-        Target::Path { .. } | Target::Authority => return Ok(Record::new()),
-    };
-    // A caller chooses how many there are and in which order.
-    let mut entries: BTreeMap<SmolStr, Value> = BTreeMap::new();
-    for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (key, value) = (decoded(key)?, decoded(value)?);
-        if !reads.contains(&key) {
-            continue;
-        }
-        if entries.insert(key.clone(), value.into()).is_some() {
-            return Err(Failure::new(Code::QueryRefused, format!("query key `{}` occurs twice", key.escape_debug())));
-        }
-    }
-    Ok(entries.into_iter().collect())
-}
-
-/// One reading of a query's text, or refusal: servers differ about `;`, broken escapes and other encodings.
-fn decoded(text: &str) -> Result<SmolStr, Failure> {
-    let refuse = |detail: &str| Err(Failure::new(Code::QueryRefused, detail));
-    if text.contains([';', '#']) {
-        return refuse("the query holds a separator that servers read differently");
-    }
-    let mut escapes = text.split('%').skip(1);
-    if !escapes.all(|rest| rest.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))) {
-        return refuse("the query has a broken escape");
-    }
-    let plain = text.replace('+', " ");
-    match percent_encoding::percent_decode_str(&plain).decode_utf8() {
-        Ok(text) if !text.chars().any(char::is_control) => Ok(text.into()),
-        Ok(_) => refuse("the query holds a control character"),
-        Err(_) => refuse("the query is not UTF-8"),
-    }
 }

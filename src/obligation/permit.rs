@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::template::{self, Template, Unmet};
-use super::{Mutations, headers};
+use super::{Changeable, Mutations, headers};
 use crate::call::headers::folded;
 use crate::query::Query;
 
@@ -48,7 +48,10 @@ impl Obligations {
                 self.remove_headers.iter().try_for_each(|name| headers::check_name(name, allowed).map(drop))?;
             }
             "set_query" => self.set_query = query_assignments(text)?,
-            "remove_query" => self.remove_query = template::items(text)?,
+            "remove_query" => {
+                self.remove_query = template::items(text)?;
+                self.remove_query.iter().try_for_each(|name| query_key(name))?;
+            }
             "metadata" => self.metadata = metadata_assignments(text)?,
             "log" if text == "full" => self.log_full = true,
             "log" => return Err(format!("`{text}` is not a log level; the only one is `full`")),
@@ -65,9 +68,16 @@ impl Obligations {
             .map(|(_, template)| template)
     }
 
-    /// The request headers it can set.
-    pub fn settable(&self) -> impl Iterator<Item = &str> {
-        self.set_headers.iter().map(|(name, _)| name.as_str())
+    /// What it can change of a call.
+    #[must_use]
+    pub fn changeable(&self) -> Changeable {
+        let set = |items: &[(String, Template)]| items.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        Changeable {
+            set_headers: set(&self.set_headers).iter().map(|name| folded(name)).collect(),
+            remove_headers: self.remove_headers.iter().map(|name| folded(name)).collect(),
+            set_query: set(&self.set_query).into_iter().collect(),
+            remove_query: self.remove_query.iter().cloned().collect(),
+        }
     }
 
     /// Whether it asks for nothing.
@@ -151,11 +161,14 @@ fn header_assignments(text: &str, allowed: &[String]) -> Result<Vec<(String, Tem
 
 fn query_assignments(text: &str) -> Result<Vec<(String, Template)>, String> {
     let items = template::assignments(text)?;
-    let legal = |name: &str| !name.is_empty() && encode_query(name) == name;
-    match items.iter().find(|(name, _)| !legal(name)) {
-        Some((name, _)) => Err(format!("`{name}` is not a query key of letters, digits and -._~")),
-        None => unique(items),
-    }
+    items.iter().try_for_each(|(name, _)| query_key(name))?;
+    unique(items)
+}
+
+/// Checks a key that a policy sets or removes. The proxy compares it byte by byte, so only keys with one spelling will do.
+fn query_key(name: &str) -> Result<(), String> {
+    let is_legal = !name.is_empty() && encode_query(name) == name;
+    if is_legal { Ok(()) } else { Err(format!("`{name}` is not a query key of letters, digits and -._~")) }
 }
 
 fn metadata_assignments(text: &str) -> Result<Vec<(String, Template)>, String> {

@@ -332,6 +332,61 @@ fn p12_a_header_that_is_read_must_be_single() {
 }
 
 #[test]
+fn p47_a_key_in_another_spelling_passes_only_where_every_policy_that_reads_the_one_reads_the_other() {
+    let reads = |keys: &[&str]| {
+        let bad =
+            |key: &&str| format!(r#"context.http.query.hasTag("{key}") && context.http.query.getTag("{key}") == "x""#);
+        keys.iter().map(bad).map(|bad| format!("({bad})")).collect::<Vec<_>>().join(" || ")
+    };
+    let open = r#"@id("open") permit (principal, action == Action::"GET", resource);"#;
+    let (allowed, refused) = ("allow policy_permit [shop/open]", "error query_refused");
+    for (mesh, own, query, expected) in [
+        (&["role", "Role"][..], &["x"][..], "Role=user", allowed),
+        (&["role", "Role"], &["x"], "Role=x", "deny policy_forbid [mesh/m]"),
+        (&["role", "Role"], &["x"], "ROLE=x", refused),
+        (&["role"], &["Role"], "Role=x", refused),
+        (&["role"], &["Role"], "role=x", refused),
+        (&["role", "Role"], &["role"], "Role=user", refused),
+        (&["role"], &["role", "Role"], "Role=user", refused),
+        (&["role", "Role"], &["Role", "role"], "Role=user", allowed),
+        (&["filter", "filter[a]"], &["x"], "filter[a]=1&filter=2", allowed),
+        (&["filter"], &["filter[a]"], "filter[a]=x", refused),
+    ] {
+        let forbid = |id: &str, keys| {
+            format!(r#"@id("{id}") forbid (principal, action == Action::"GET", resource) when {{ {} }};"#, reads(keys))
+        };
+        let (mesh, own) = (forbid("m", mesh), format!("{open}\n{}", forbid("o", own)));
+        let files = [("mesh/a.cedar", mesh.as_str()), ("namespaces/shop/a.cedar", &own)];
+        let call = call().service("shop/orders").path(&format!("/?{query}")).0;
+        check(&files, &frontend(), &call, expected);
+    }
+}
+
+#[test]
+fn p47_where_a_policy_computes_the_key_every_key_is_plain() {
+    let policy = r#"@id("open") permit (principal, action == Action::"GET", resource);
+        @id("computed") forbid (principal, action == Action::"GET", resource)
+        when { context.http.query.hasTag(context.env.listener) };"#;
+    let files = [("namespaces/shop/a.cedar", policy)];
+    for (query, is_refused) in [
+        ("a=1&b-c=2&_=3", false),
+        ("a", false),
+        ("A=1", true),
+        ("a%62=1", true),
+        ("a[]=1", true),
+        ("a.b=1", true),
+        ("a=1?b=2", true),
+        ("a=1;b=2", true),
+        ("a_b=1&a-b=2", true),
+        ("\u{e9}=1", true),
+    ] {
+        let call = call().service("shop/orders").path(&format!("/?{query}")).0;
+        let expected = if is_refused { "error query_refused" } else { "allow policy_permit [shop/open]" };
+        check(&files, &frontend(), &call, expected);
+    }
+}
+
+#[test]
 fn a_query_key_that_is_read_has_one_reading() {
     let policy = r#"@id("q") permit (principal, action == Action::"GET", resource)
         when { context.http.query.hasTag("a b") && context.http.query.getTag("a b") == "1&2" };"#;

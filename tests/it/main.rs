@@ -41,6 +41,8 @@ mod metadata;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod props;

@@ -380,10 +380,10 @@ fn a_wrong_memory_is_told_and_not_believed_where_decisions_are_verified() {
 /// Remembers a judgement for a call that it is not of.
 fn poison(seat: &Seat, snapshot: &Snapshot, call: &Call, judgement: &Arc<Judgement>) {
     let service = snapshot.catalog().service("shop/orders").unwrap();
-    let (family, settable) = (Family::Get, snapshot.settable_headers("shop"));
+    let (family, changeable) = (Family::Get, snapshot.changeable("shop"));
     let reads = snapshot.reads("shop/orders", family);
     let profile = Profile::default();
-    let reduced = Reduced::of(call, Looks { profile: &profile, service, family, reads, settable }).unwrap();
+    let reduced = Reduced::of(call, Looks { profile: &profile, service, family, reads, changeable }).unwrap();
     let generations = Generations { snapshot: snapshot.generation(), keys: 0 };
     // Asking tells the memory which snapshot is the newest.
     assert!(seat.recall(&seat.key(generations, &reduced)).is_none());

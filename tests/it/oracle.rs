@@ -53,11 +53,13 @@ pub fn assert_proven(seen: &Seen) {
 pub fn assert_stripped(request: &CheckRequest, response: &CheckResponse, seen: &Seen) {
     let Some(HttpResponse::OkResponse(ok)) = &response.http_response else { return };
     let (query, snapshot) = (seen.query.as_ref().unwrap(), seen.snapshot.as_ref().unwrap());
-    let settable = snapshot.settable_headers(&query.namespace);
+    let changeable = snapshot.changeable(&query.namespace);
     let http = request.attributes.as_ref().and_then(|a| a.request.as_ref()?.http.as_ref()).unwrap();
     let raw = http.header_map.iter().flat_map(|map| map.headers.iter().map(|header| &header.key));
     for name in raw.chain(http.headers.keys()) {
-        let is_ours = headers::is_reserved(name) || settable.contains(&headers::folded(name));
+        let folded = headers::folded(name);
+        let is_removed = ok.headers_to_remove.iter().any(|removed| headers::folded(removed) == folded);
+        let is_ours = headers::is_reserved(name) || changeable.set_headers.contains(&folded) || is_removed;
         let is_set = ok.headers.iter().filter_map(|option| option.header.as_ref()).any(|header| header.key == *name);
         assert!(!is_ours || is_set || ok.headers_to_remove.contains(name), "`{name}` is left as it came: {ok:?}");
     }

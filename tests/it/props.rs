@@ -5,7 +5,9 @@
 
 mod bodies;
 mod calls;
+mod canonical;
 mod identities;
+mod parameters;
 mod proxys;
 mod trees;
 

@@ -5,7 +5,7 @@
 //! Policies speak of a resource by the prefixes of its URI, so a URI that another reader could turn into another one is
 //! refused: nothing is decoded, resolved or lowered here. The only freedom is one slash at the end.
 
-use crate::call::Host;
+use crate::call::{Host, alike};
 
 /// Longest URI in bytes.
 const BYTES_MAX: usize = 2048;
@@ -176,7 +176,7 @@ fn characters(uri: &str, from: usize) -> Result<(), UriProblem> {
         match first {
             b'%' => {
                 let [high, low, tail @ ..] = rest else { return Err(UriProblem::Escape(at)) };
-                decoded.push(escaped(*high, *low, tail, place).ok_or(UriProblem::Escape(at))?);
+                decoded.push(escaped(*high, *low, place).ok_or(UriProblem::Escape(at))?);
                 rest = tail;
             }
             b'/' | b'?' => {
@@ -187,10 +187,17 @@ fn characters(uri: &str, from: usize) -> Result<(), UriProblem> {
             _ => return Err(UriProblem::Character(at)),
         }
     }
-    // Escapes that are not UTF-8 are replaced by some readers and refused by others.
+    // Escapes that are not UTF-8 are replaced by some readers and refused by others. What is left is decoded to its end,
+    // whatever its characters are escaped by.
+    let is_second =
+        |text: &str| (0..text.len()).any(|at| text.as_bytes().get(at..).is_some_and(alike::begins_with_escape));
     match std::str::from_utf8(&decoded) {
-        Ok(text) if !text.contains(char::is_control) => Ok(()),
-        Ok(_) | Err(_) => Err(UriProblem::Escape(from)),
+        Ok(text) if text.chars().any(|c| c.is_control() || alike::hides_separator(c)) => Err(UriProblem::Escape(from)),
+        Ok(text) if is_second(text) || (!text.is_ascii() && is_second(&alike::compatible(text))) => {
+            Err(UriProblem::Escape(from))
+        }
+        Ok(_) => Ok(()),
+        Err(_) => Err(UriProblem::Escape(from)),
     }
 }
 
@@ -210,7 +217,7 @@ fn is_delimiter(byte: u8) -> bool {
 }
 
 /// The byte of an escape that has to be one; `None` for those that are a second spelling or hide something.
-fn escaped(high: u8, low: u8, after: &[u8], place: Place) -> Option<u8> {
+fn escaped(high: u8, low: u8, place: Place) -> Option<u8> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'A'..=b'F' => Some(byte - b'A' + 10),
@@ -220,8 +227,7 @@ fn escaped(high: u8, low: u8, after: &[u8], place: Place) -> Option<u8> {
     // In a query `&`, `=` and `+` part the values that hold them, so there the escape is another thing.
     let is_needless = is_unreserved(byte) || (place == Place::Path && is_delimiter(byte));
     let is_hiding = b"/\\;".contains(&byte) || byte.is_ascii_control();
-    let is_second = byte == b'%' && matches!(after, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
-    (!is_needless && !is_hiding && !is_second).then_some(byte)
+    (!is_needless && !is_hiding).then_some(byte)
 }
 
 #[cfg(test)]

@@ -95,6 +95,7 @@ fn path_refused(problem: PathProblem) -> Failure {
         | PathProblem::Separator(_)
         | PathProblem::BrokenEscape(_)
         | PathProblem::DoubleEscape(_)
+        | PathProblem::Overlong(_)
         | PathProblem::Blank(_) => Code::PathRefused,
     };
     Failure::new(code, problem.to_string())

@@ -9,9 +9,9 @@ use envoy_types::pb::envoy::config::core::v3::QueryParameter;
 use envoy_types::pb::envoy::service::auth::v3::OkHttpResponse;
 
 use super::header;
-use crate::call::headers::{fold, is_reserved};
-use crate::call::{Call, Target};
-use crate::obligation::Mutations;
+use crate::call::headers::{fold, folded, is_reserved};
+use crate::call::{Call, Target, parameters};
+use crate::obligation::{Changeable, Mutations};
 
 /// Most changes one verdict may ask for. Envoy answers 500 beyond 100 headers in all.
 const CHANGES_MAX: usize = 64;
@@ -29,18 +29,19 @@ const UNTOUCHABLE: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
-/// The allow as Envoy reads it. `settable` are the names that policies judging this call can set, with `-`.
+/// The allow as Envoy reads it. `changeable` is what policies judging this call can change.
 ///
 /// # Errors
 /// What cannot be carried out, as a lower-case fragment for the decision log.
 pub(super) fn ok_response(
     mutations: &Mutations,
     call: &Call,
-    settable: &BTreeSet<String>,
+    changeable: &Changeable,
 ) -> Result<OkHttpResponse, String> {
-    let headers_to_remove = strips(mutations, call, settable).into_iter().collect();
+    let headers_to_remove = strips(mutations, call, changeable).into_iter().collect();
+    let query_parameters_to_remove = query_strips(mutations, call, changeable).into_iter().collect();
     if mutations.is_empty() {
-        return Ok(OkHttpResponse { headers_to_remove, ..OkHttpResponse::default() });
+        return Ok(OkHttpResponse { headers_to_remove, query_parameters_to_remove, ..OkHttpResponse::default() });
     }
     check_headers(mutations)?;
     check_query(mutations, &call.target)?;
@@ -54,21 +55,36 @@ pub(super) fn ok_response(
             .iter()
             .map(|(key, value)| QueryParameter { key: key.clone(), value: value.clone() })
             .collect(),
-        query_parameters_to_remove: mutations.remove_query.iter().cloned().collect(),
+        query_parameters_to_remove,
         ..OkHttpResponse::default()
     })
 }
 
 /// Every header to remove: what the verdict asks for, what the client sent under a name that is ours or that a
-/// policy could have set, and those names themselves, because the proxy may be set not to show us all headers.
-fn strips(mutations: &Mutations, call: &Call, settable: &BTreeSet<String>) -> BTreeSet<String> {
-    let claimed = |name: &&str| is_reserved(name) || (!settable.is_empty() && settable.contains(fold(name).as_ref()));
+/// policy could have set, or under another spelling of one that the verdict removes, and those names themselves,
+/// because the proxy may be set not to show us all headers.
+fn strips(mutations: &Mutations, call: &Call, changeable: &Changeable) -> BTreeSet<String> {
+    let settable = &changeable.set_headers;
+    let removed: BTreeSet<String> = mutations.remove_headers.iter().map(|name| folded(name)).collect();
+    let claimed = |name: &&str| {
+        let is_ours = |name: &str| settable.contains(name) || removed.contains(name);
+        is_reserved(name) || (!(settable.is_empty() && removed.is_empty()) && is_ours(fold(name).as_ref()))
+    };
     let sent = call.headers.iter().map(|(name, _)| name).filter(claimed);
     let settable = settable.iter().map(String::as_str);
     let strip = sent.chain(settable).filter(|name| !mutations.set_headers.contains_key(*name));
     // Envoy ignores the removal of these two; asking for it would only hide that it did not happen.
     let strip = strip.filter(|name| !name.starts_with(':') && *name != "host");
     strip.map(str::to_owned).chain(mutations.remove_headers.iter().cloned()).collect()
+}
+
+/// Every query key to remove: what the verdict asks for, and what the client sent under a name that a policy could have
+/// set. Not those names themselves: Envoy writes the query anew where it is asked to remove anything, in another order.
+/// Spellings that only the upstream takes for one of them were refused before.
+fn query_strips(mutations: &Mutations, call: &Call, changeable: &Changeable) -> BTreeSet<String> {
+    let sent = parameters::keys(&call.target).map(|key| key.text);
+    let strip = sent.filter(|key| changeable.set_query.contains(*key) && !mutations.set_query.contains_key(*key));
+    strip.map(str::to_owned).chain(mutations.remove_query.iter().cloned()).collect()
 }
 
 fn check_headers(mutations: &Mutations) -> Result<(), String> {

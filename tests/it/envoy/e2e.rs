@@ -9,6 +9,7 @@ mod fields;
 mod grpc;
 mod headers;
 pub mod issuer;
+mod parameters;
 mod people;
 pub mod picket;
 mod published;

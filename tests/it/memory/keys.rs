@@ -64,6 +64,46 @@ fn calls_that_differ_in_one_part_never_answer_for_each_other() {
     }
 }
 
+/// What is sent under a name that a policy can set or remove is in the key, though no policy reads it.
+#[test]
+fn calls_that_differ_in_what_is_replaced_or_refused_never_answer_for_each_other() {
+    let runtime = Runtime::new().unwrap();
+    let policies = r#"
+        @id("told") @set_query("tenant=acme") @remove_query("debug") @remove_headers("x-debug")
+        permit (principal, action in Action::"read", resource);
+        @id("untold") permit (principal, action in Action::"write", resource);"#;
+    let twins = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", policies)]), &Profile::default()));
+    let at = |method: &str, query: &str| {
+        let mut check = orders();
+        check.http().method = method.to_owned();
+        check.http().path = format!("/v1/orders/1{query}");
+        check
+    };
+    let rows = [
+        at("PUT", ""),
+        at("PUT", "?tenant=evil"),
+        at("PUT", "?%74enant=evil"),
+        at("GET", ""),
+        at("GET", "?tenant=evil"),
+        at("GET", "?Tenant=evil"),
+        at("GET", "?debug=1"),
+        at("GET", "?%64ebug=1"),
+        at("GET", "").header("x_debug", "1"),
+        at("GET", "").header("x.debug", "1"),
+    ];
+    // Both services answer each alike, first and again, and so the one that remembers gave nobody another's answer.
+    let first: Vec<String> = rows.iter().map(|check| twins.ask(&runtime, &check.0)).collect();
+    for (check, first) in rows.iter().zip(&first) {
+        assert_eq!(twins.ask(&runtime, &check.0), *first);
+    }
+    let refused: Vec<bool> = first.iter().map(|answer| answer.contains("query_refused")).collect();
+    assert_eq!(refused, [false, false, true, false, false, true, false, true, false, false]);
+    assert_ne!(first[0], first[1], "a key that could have been set is stripped");
+    for (answer, sent) in [(&first[8], "x_debug"), (&first[9], "x.debug")] {
+        assert!(answer.contains(sent), "`{sent}` is left: {answer}");
+    }
+}
+
 #[test]
 fn two_listeners_never_answer_for_each_other() {
     let runtime = Runtime::new().unwrap();
@@ -89,10 +129,10 @@ fn a_call_never_gets_the_answer_of_a_newer_snapshot() {
     let checker = checker(&twins.store, &Profile::default(), None);
     let judgement = runtime.block_on(async { checker.judge(&call, deadline).done().await });
     let snapshot = twins.store.current().unwrap();
-    let (family, settable) = (Family::Get, snapshot.settable_headers("shop"));
+    let (family, changeable) = (Family::Get, snapshot.changeable("shop"));
     let reads = snapshot.reads("shop/orders", family);
     let (profile, service) = (Profile::default(), snapshot.catalog().service("shop/orders").unwrap());
-    let reduced = Reduced::of(&call, Looks { profile: &profile, service, family, reads, settable }).unwrap();
+    let reduced = Reduced::of(&call, Looks { profile: &profile, service, family, reads, changeable }).unwrap();
     let key = |snapshot| seat.key(Generations { snapshot, keys: 0 }, &reduced);
     assert!(seat.recall(&key(2)).is_none());
     seat.remember(key(2), Remembered::Judgement(judgement));
