@@ -306,6 +306,7 @@ fn entry(
     faults.extend(lint::inapplicable_actions(policy, context.unit, context.against.types).into_iter().map(&fault));
     let warning = |message| Problem::warning(context.file, message).at(Some(written.span.clone()));
     problems.extend(lint::warnings(policy, pst.body()).into_iter().map(&warning));
+    problems.extend(lint::parents::warnings(policy, context.against.known.catalog).into_iter().map(&warning));
     let fields = lint::fields::check(policy, &footprint.keys, context.unit, context.against.known.catalog);
     faults.extend(fields.faults.into_iter().map(&fault));
     problems.extend(fields.warnings.into_iter().map(warning));
