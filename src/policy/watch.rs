@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::time::Instant;
 
 use crate::catalog::grpc;
 use crate::courtesy::let_others_run;
@@ -21,7 +22,7 @@ use crate::courtesy::let_others_run;
 /// How long it must be quiet before a burst of events counts as over.
 const QUIET: Duration = Duration::from_millis(100);
 /// How many quiet periods are waited for at most: a directory that is never quiet is read all the same.
-const QUIET_MAX: usize = 2;
+const QUIET_MAX: u32 = 2;
 
 /// A watch on a directory, on its sub-folders, and on every link that leads to it.
 #[derive(Debug)]
@@ -77,8 +78,11 @@ impl Watch {
         while !signal.dirty.load(Ordering::SeqCst) {
             signal.notify.notified().await;
         }
-        for _ in 0..QUIET_MAX {
-            if tokio::time::timeout(QUIET, signal.notify.notified()).await.is_err() {
+        // By the clock, and not by the events: a burst of three would end it at once.
+        let until = Instant::now() + QUIET * QUIET_MAX;
+        while Instant::now() < until {
+            let pause = until.min(Instant::now() + QUIET);
+            if tokio::time::timeout_at(pause, signal.notify.notified()).await.is_err() {
                 break;
             }
         }
