@@ -3,17 +3,19 @@
 //! Knows: files and their units, when to read them again, the last good snapshot.
 //! Must not know: what a policy means; a [`Loader`] makes the snapshot, nobody here evaluates.
 //!
-//! A bad update never changes decisions. It is refused by unit: the platform's files (`mesh`) are
-//! one, each namespace is another, and a refused unit keeps the version it had.
+//! A bad update never opens anything. It is refused by unit: the platform's files (`mesh`) are one, each namespace is
+//! another, and a refused unit keeps the version it had. A namespace that a good update of the platform leaves without
+//! a version that fits is denied. Whatever a namespace does, the others' updates come into force.
 
 pub mod directory;
 pub mod layout;
 pub mod parts;
+mod slow;
 pub mod status;
 pub mod store;
 pub mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +24,7 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
 use crate::courtesy::let_others_run;
-use crate::decision::Snapshot;
-use crate::decision::snapshot::{Loaded, Tree};
+use crate::decision::snapshot::{Base, Loaded, Tree};
 use crate::problem::Problem;
 pub use directory::Directory;
 pub use status::Status;
@@ -71,7 +72,7 @@ impl Settings {
 }
 
 /// Makes a snapshot of a tree; what is bad keeps its version of the snapshot in force.
-pub type Loader = Arc<dyn Fn(&Tree, Option<&Arc<Snapshot>>) -> Loaded + Send + Sync>;
+pub type Loader = Arc<dyn Fn(&Tree, &Base<'_>) -> Loaded + Send + Sync>;
 
 /// One complete, stable reading of a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,32 +81,43 @@ pub struct Reading {
     pub tree: Tree,
     /// Units that could not be read, and why: [`PLATFORM`] or a namespace's name. Their files are not in `tree`.
     pub withheld: BTreeMap<String, Vec<Problem>>,
+    /// Those of them that did not hold still: they are worth another reading soon.
+    pub changing: BTreeSet<String>,
 }
 
 impl Reading {
     /// Hex SHA-256 over names, contents and what could not be read: equal digests, equal readings.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        let mut add = |tag: &str, text: &str| {
-            hash.update(tag.as_bytes());
-            hash.update((text.len() as u64).to_be_bytes());
-            hash.update(text.as_bytes());
-        };
-        for folder in &self.tree.folders {
-            add("folder", folder);
-        }
-        for (path, text) in &self.tree.files {
-            let_others_run();
-            add("path", path);
-            add("text", text);
-        }
-        for (unit, problems) in &self.withheld {
-            add("withheld", unit);
-            problems.iter().for_each(|problem| add("problem", &problem.to_string()));
-        }
-        hex::encode(hash.finalize())
+        let withheld = self.withheld.iter().map(|(unit, problems)| (unit.as_str(), problems.as_slice()));
+        digest(&self.tree.folders, &self.tree.files, withheld)
     }
+}
+
+fn digest<'a>(
+    folders: &BTreeSet<String>,
+    files: &BTreeMap<String, Arc<str>>,
+    withheld: impl IntoIterator<Item = (&'a str, &'a [Problem])>,
+) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |tag: &str, text: &str| {
+        hash.update(tag.as_bytes());
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    };
+    for folder in folders {
+        add("folder", folder);
+    }
+    for (path, text) in files {
+        let_others_run();
+        add("path", path);
+        add("text", text);
+    }
+    for (unit, problems) in withheld {
+        add("withheld", unit);
+        problems.iter().for_each(|problem| add("problem", &problem.to_string()));
+    }
+    hex::encode(hash.finalize())
 }
 
 /// A place that policies are read from.
@@ -113,8 +125,7 @@ pub trait PolicySource: Send + Sync {
     /// Reads everything, from one moment: never a mixture of two versions.
     ///
     /// # Errors
-    /// Nothing can be read, or it does not hold still. What ails one unit only is in
-    /// [`Reading::withheld`] instead.
+    /// Nothing can be read. What ails one unit only is in [`Reading::withheld`] instead.
     fn read(&self) -> BoxFuture<'_, Result<Reading, Vec<Problem>>>;
 
     /// Waits for a hint that something may have changed. A hint may be false and may be missed; callers

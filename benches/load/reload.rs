@@ -142,7 +142,7 @@ impl PolicySource for Unwatched {
 async fn by_poll(folder: &Path) {
     let settings = Settings::new(folder.join("policies"));
     let source = Arc::new(Unwatched(Directory::new(&settings)));
-    let store = Arc::new(Store::over(source, Arc::new(Snapshot::load), settings.poll));
+    let store = Arc::new(Store::over(source, Arc::new(Snapshot::load_on), settings.poll));
     store.load_now().await;
     let cancel = CancellationToken::new();
     let (running, stopped) = (Arc::clone(&store), cancel.clone());

@@ -2,6 +2,8 @@
 //!
 //! Knows: the pattern grammar, which of two patterns is more specific. Must not know: policies, tokens.
 
+pub mod parents;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -78,7 +78,8 @@ impl Policies {
     pub async fn load(dir: &Path) -> Self {
         let reading = directory::read(dir);
         let tree = reading.as_ref().map(|reading| reading.tree.clone()).unwrap_or_default();
-        let store = Store::over(Arc::new(Once(reading)), Arc::new(Snapshot::load), TIMEOUT);
+        let store =
+            Store::over(Arc::new(Once(reading)), Arc::new(|tree, base| Snapshot::load(tree, base.previous)), TIMEOUT);
         store.load_now().await;
         let status = store.status();
         let mut problems: Vec<Problem> = status.unreadable.iter().chain(&status.problems).cloned().collect();

@@ -6,30 +6,36 @@ use std::sync::Arc;
 use super::literals::Known;
 use super::manifest::{self, Manifest, Mode};
 use super::schema::{self, Types};
-use super::snapshot::{Files, Loaded, Namespace, PLATFORM_FILES, Part, Platform, Snapshot, Tree, digest};
+use super::snapshot::{Files, Loaded, Namespace, PLATFORM_FILES, Platform, Snapshot, Tree, digest};
 use super::unit::{Against, MESH, Unit};
 use crate::catalog::grpc;
 use crate::courtesy::let_others_run;
 use crate::problem::Problem;
+use base::Base;
+use namespace::Under;
 
+pub mod base;
+mod namespace;
 mod platform;
 
-/// Makes the next snapshot of `tree`; what is bad keeps its version of `previous`.
+/// Most problems that are told of one namespace, so that none drowns the others' in a log.
+const PROBLEMS_MAX: usize = 200;
+
+/// Makes the next snapshot of `tree`; what is bad keeps its version of the one in force.
 #[must_use]
-pub fn load(tree: &Tree, previous: Option<&Arc<Snapshot>>) -> Loaded {
+pub fn load(tree: &Tree, base: &Base<'_>) -> Loaded {
+    let previous = base.previous;
     let mut report = Report::default();
     let sorted = sort(tree, &mut report);
-    let Some(Next { platform, mut ready }) = next_platform(&sorted, previous, &mut report) else {
+    let Some(platform) = next_platform(&sorted, previous, &mut report) else {
         check_alone(&sorted, &mut report);
         return report.loaded(None);
     };
     let mut parts = BTreeMap::new();
-    for (name, files) in &sorted.namespaces {
+    let under = Under { platform: &platform, base };
+    for (name, files) in smallest_first(&sorted.namespaces) {
         let_others_run();
-        let old = previous.and_then(|snapshot| snapshot.parts().get(name));
-        let unchanged = previous.is_some_and(|snapshot| Arc::ptr_eq(snapshot.platform(), &platform));
-        let under = Under { platform: &platform, unchanged: unchanged.then_some(()), ready: ready.remove(name) };
-        parts.insert(name.clone(), next_part(name, files, old, under, &mut report));
+        parts.insert(name.clone(), namespace::next(name, files, &under, &mut report));
     }
     let engine = previous.map(|snapshot| Arc::clone(snapshot.engine())).unwrap_or_default();
     let snapshot = Arc::new(Snapshot::assemble(platform, parts, engine));
@@ -41,12 +47,21 @@ pub fn load(tree: &Tree, previous: Option<&Arc<Snapshot>>) -> Loaded {
 struct Report {
     problems: Vec<Problem>,
     refused: BTreeSet<String>,
+    postponed: BTreeSet<String>,
 }
 
 impl Report {
     fn refuse(&mut self, unit: &str, problems: Vec<Problem>) {
         self.refused.insert(unit.to_owned());
         self.problems.extend(problems);
+    }
+
+    fn postpone(&mut self, namespace: &str) {
+        if self.postponed.insert(namespace.to_owned()) {
+            let message = format!("namespace `{namespace}` takes long to load, and is loaded beside the others");
+            let help = "fewer or simpler policies load sooner";
+            self.problems.push(Problem::error(format!("namespaces/{namespace}"), message).help(help));
+        }
     }
 
     fn loaded(mut self, snapshot: Option<Arc<Snapshot>>) -> Loaded {
@@ -57,8 +72,26 @@ impl Report {
             })
         });
         self.problems.dedup();
-        Loaded { snapshot, refused: self.refused.into_iter().collect(), problems: self.problems }
+        let (refused, postponed) = (self.refused.into_iter().collect(), self.postponed.into_iter().collect());
+        Loaded { snapshot, refused, postponed, problems: self.problems }
     }
+}
+
+/// A namespace's problems, the first of many.
+fn bounded(namespace: &str, mut problems: Vec<Problem>) -> Vec<Problem> {
+    if let Some(more) = problems.len().checked_sub(PROBLEMS_MAX).filter(|more| *more > 0) {
+        problems.truncate(PROBLEMS_MAX);
+        let message = format!("and {more} further problems, which are left out");
+        problems.push(Problem::note(format!("namespaces/{namespace}"), message));
+    }
+    problems
+}
+
+/// The namespaces by what they hold: one that takes all the time there is takes nobody else's.
+fn smallest_first(namespaces: &BTreeMap<String, Arc<Files>>) -> Vec<(&String, &Arc<Files>)> {
+    let mut sorted: Vec<_> = namespaces.iter().collect();
+    sorted.sort_by_key(|(_, files)| files.values().map(|text| text.len()).sum::<usize>());
+    sorted
 }
 
 /// A tree's files, by unit.
@@ -118,8 +151,8 @@ fn check_alone(sorted: &Sorted, report: &mut Report) {
     for (name, files) in &sorted.namespaces {
         let files: Vec<(&str, &Arc<str>)> = files.iter().map(|(path, text)| (path.as_str(), text)).collect();
         let against = Against { types: &types, known, manifest: &manifest };
-        if let Err(problems) = Unit::load(name, &files, against, &mut Vec::new()) {
-            report.refuse(name, problems);
+        if let Err(stopped) = Unit::load(name, &files, against, &mut Vec::new(), &|| false) {
+            report.refuse(name, bounded(name, stopped.problems(name)));
         }
     }
 }
@@ -137,32 +170,10 @@ fn is_dns_label(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('-') && !name.ends_with('-')
 }
 
-/// The platform to use from now on.
-struct Next {
-    platform: Arc<Platform>,
-    /// Namespaces that were loaded under it already, to see whether it breaks them.
-    ready: BTreeMap<String, Ready>,
-}
-
-/// A namespace under a platform that is new.
-struct Ready {
-    new: Result<(Unit, Vec<Problem>), Vec<Problem>>,
-    /// The version in force, where the new text is bad.
-    kept: Option<Unit>,
-}
-
-/// What a namespace is loaded under.
-struct Under<'a> {
-    platform: &'a Platform,
-    /// There where it is the platform of the version before.
-    unchanged: Option<()>,
-    ready: Option<Ready>,
-}
-
-/// The platform's next version, or the one in force where the new one is bad or would break a namespace.
-fn next_platform(sorted: &Sorted, previous: Option<&Arc<Snapshot>>, report: &mut Report) -> Option<Next> {
+/// The platform's next version, or the one in force where the new one is bad. Namespaces have no say: one whose policies name
+/// what the platform takes away would hold back everybody's forbids.
+fn next_platform(sorted: &Sorted, previous: Option<&Arc<Snapshot>>, report: &mut Report) -> Option<Arc<Platform>> {
     let in_force = previous.map(|snapshot| Arc::clone(snapshot.platform()));
-    let same = |platform| Next { platform, ready: BTreeMap::new() };
     let folders: Vec<String> = sorted.namespaces.keys().cloned().collect();
     let new_digest = digest(sorted.platform.iter().map(|(path, text)| (path.as_str(), text.as_ref())));
     if let Some(old) = &in_force
@@ -170,7 +181,7 @@ fn next_platform(sorted: &Sorted, previous: Option<&Arc<Snapshot>>, report: &mut
         && old.folders == folders
         && !report.refused.contains(MESH)
     {
-        return in_force.map(same);
+        return in_force;
     }
     let mut notes = Vec::new();
     let candidate = if report.refused.contains(MESH) {
@@ -178,89 +189,16 @@ fn next_platform(sorted: &Sorted, previous: Option<&Arc<Snapshot>>, report: &mut
     } else {
         platform::check(&sorted.platform, folders, new_digest, &mut notes)
     };
-    let candidate = match candidate {
-        Ok(candidate) => Arc::new(candidate),
+    match candidate {
+        Ok(candidate) => {
+            report.problems.extend(notes);
+            Some(Arc::new(candidate))
+        }
         Err(problems) => {
             report.refuse(MESH, problems);
-            return in_force.map(same);
+            in_force
         }
-    };
-    let ready = match previous.map_or_else(|| Ok(BTreeMap::new()), |previous| ready(&candidate, sorted, previous)) {
-        Ok(ready) => ready,
-        Err(broken) => {
-            report.refuse(MESH, broken);
-            return in_force.map(same);
-        }
-    };
-    report.problems.extend(notes);
-    Some(Next { platform: candidate, ready })
-}
-
-/// The namespaces in force under a new platform.
-///
-/// # Errors
-/// Those that would have no valid version: neither the new text nor the old.
-fn ready(candidate: &Platform, sorted: &Sorted, previous: &Snapshot) -> Result<BTreeMap<String, Ready>, Vec<Problem>> {
-    let mut ready = BTreeMap::new();
-    let mut broken = Vec::new();
-    for (name, part) in previous.parts() {
-        let (Namespace::Loaded(_), Some(files)) = (&part.state, sorted.namespaces.get(name)) else { continue };
-        let mut notes = Vec::new();
-        let new = unit(name, files, candidate, &mut notes).map(|unit| (unit, notes));
-        let kept = match &new {
-            Ok(_) => None,
-            Err(_) => match unit(name, &part.files, candidate, &mut Vec::new()) {
-                Ok(kept) => Some(kept),
-                Err(problems) => {
-                    let message = format!("namespace `{name}` in force would no longer be valid; nothing was changed");
-                    broken.push(Problem::error(format!("namespaces/{name}"), message));
-                    broken.extend(problems);
-                    None
-                }
-            },
-        };
-        ready.insert(name.clone(), Ready { new, kept });
     }
-    if broken.is_empty() { Ok(ready) } else { Err(broken) }
-}
-
-fn next_part(name: &str, files: &Arc<Files>, old: Option<&Part>, under: Under<'_>, report: &mut Report) -> Part {
-    let new_digest = digest(files.iter().map(|(path, text)| (path.as_str(), text.as_ref())));
-    if let (Some(old), Some(())) = (old, under.unchanged)
-        && old.digest == new_digest
-        && matches!(old.state, Namespace::Loaded(_))
-        && !report.refused.contains(name)
-    {
-        return old.clone();
-    }
-    let Ready { new, kept } = under.ready.unwrap_or_else(|| {
-        let mut notes = Vec::new();
-        Ready { new: unit(name, files, under.platform, &mut notes).map(|unit| (unit, notes)), kept: None }
-    });
-    let loaded = if report.refused.contains(name) { Err(Vec::new()) } else { new };
-    let problems = match loaded {
-        Ok((unit, notes)) => {
-            report.problems.extend(notes);
-            return Part { state: Namespace::Loaded(Arc::new(unit)), files: Arc::clone(files), digest: new_digest };
-        }
-        Err(problems) => problems,
-    };
-    report.refuse(name, problems);
-    // The version in force stays, rebuilt under the platform that is now in force.
-    let old = old.filter(|old| matches!(old.state, Namespace::Loaded(_)));
-    let again = |old: &Part| unit(name, &old.files, under.platform, &mut Vec::new()).ok();
-    let kept = old.and_then(|old| Some((old, kept.or_else(|| again(old))?)));
-    match kept {
-        Some((old, unit)) => {
-            Part { state: Namespace::Loaded(Arc::new(unit)), files: Arc::clone(&old.files), digest: old.digest.clone() }
-        }
-        None => Part { state: Namespace::Invalid, files: Arc::clone(files), digest: new_digest },
-    }
-}
-
-fn unit(name: &str, files: &Files, platform: &Platform, notes: &mut Vec<Problem>) -> Result<Unit, Vec<Problem>> {
-    let files: Vec<(&str, &Arc<str>)> = files.iter().map(|(path, text)| (path.as_str(), text)).collect();
-    Unit::load(name, &files, platform.against(), notes)
 }
 
 /// Moving a forbid to shadow widens access; it must not go unnoticed.

@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 use super::engine::Engine;
 use super::groups::Groups;
 use super::literals::Known;
+pub use super::load::base::{Base, Late, Purpose, Stakes};
 use super::manifest::{self, Manifest};
 use super::names::{self, Names};
 use super::reads::Reading;
@@ -69,6 +70,15 @@ pub(super) struct Part {
     pub(super) state: Namespace,
     pub(super) files: Arc<Files>,
     pub(super) digest: String,
+    /// The newer text that was refused, if one was.
+    pub(super) refused: Option<Arc<Refusal>>,
+}
+
+/// A namespace's text that was refused, remembered so that it is not checked again with every edit of others.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) digest: String,
+    pub(super) problems: Vec<Problem>,
 }
 
 /// Files of one unit: path to text.
@@ -88,16 +98,22 @@ pub(super) struct Platform {
     pub(super) folders: Vec<String>,
     pub(super) mesh: Arc<Unit>,
     pub(super) digest: String,
+    /// Digest of all that namespaces' policies are checked against: the platform's files but the mesh's policies, and the
+    /// namespaces' names.
+    pub(super) ground: String,
     pub(super) schema_digest: String,
 }
 
 /// What became of a tree.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Loaded {
     /// The snapshot to use from now on; `None` where nothing can be used and nothing was before.
     pub snapshot: Option<Arc<Snapshot>>,
     /// Units that were refused: `mesh` or a namespace's name. Their last good version stays.
     pub refused: Vec<String>,
+    /// Namespaces whose version takes longer to load than others may wait. What they have in force stays; where it cannot,
+    /// their calls are denied until they are loaded.
+    pub postponed: Vec<String>,
     /// Everything found, errors first.
     pub problems: Vec<Problem>,
 }
@@ -114,7 +130,13 @@ impl Snapshot {
     /// Checks a tree and makes the next snapshot of it; what is bad keeps its version of `previous`.
     #[must_use]
     pub fn load(tree: &Tree, previous: Option<&Arc<Snapshot>>) -> Loaded {
-        load::load(tree, previous)
+        Self::load_on(tree, &Base::patient(previous))
+    }
+
+    /// As [`Snapshot::load`], within what the base allows.
+    #[must_use]
+    pub fn load_on(tree: &Tree, base: &Base<'_>) -> Loaded {
+        load::load(tree, base)
     }
 
     pub(super) fn assemble(platform: Arc<Platform>, namespaces: BTreeMap<String, Part>, engine: Arc<Engine>) -> Self {

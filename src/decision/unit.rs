@@ -12,7 +12,7 @@ use super::annotations::{self, Annotated};
 use super::evaluate::Part;
 use super::index::Index;
 use super::lead::Lead;
-use super::literals::{Known, Unknown};
+use super::literals::Known;
 use super::manifest::{Manifest, Mode};
 use super::reach::Reach;
 use super::reads::ReadsByScope;
@@ -27,11 +27,14 @@ use crate::query::{Node, Reads, Uid};
 use by_id::ById;
 use crowd::Crowd;
 use shared::Shared;
+pub use stopped::Stopped;
 use written::Written;
 
 mod by_id;
 mod crowd;
+mod named;
 mod shared;
+mod stopped;
 mod written;
 
 /// Longest policy text that is accepted, in bytes: bounds what one evaluation can cost.
@@ -138,16 +141,17 @@ pub struct Against<'a> {
 impl Unit {
     /// Checks the files of one unit (path in the tree, text). `unit` is [`MESH`] or a namespace.
     ///
-    /// Warnings and notes go to `notes`.
+    /// Warnings and notes go to `notes`; `late` is asked now and then whether to go on.
     ///
     /// # Errors
-    /// Every problem of every file.
+    /// Every problem of every file, or that it is late.
     pub fn load(
         unit: &str,
         files: &[(&str, &Arc<str>)],
         against: Against<'_>,
         notes: &mut Vec<Problem>,
-    ) -> Result<Self, Vec<Problem>> {
+        late: &dyn Fn() -> bool,
+    ) -> Result<Self, Stopped> {
         let mut problems = Vec::new();
         let home = (unit != MESH).then(|| Uid::new("Namespace", unit));
         let mut loaded = Self { home, ..Self::default() };
@@ -155,6 +159,9 @@ impl Unit {
         for (file, text) in files {
             let context = Context { unit, file, shared_file: Arc::from(*file), text, against };
             for batch in written::batches(file, text) {
+                if late() {
+                    return Err(Stopped::Late);
+                }
                 match batch {
                     Ok(batch) => loaded.take(&context, &batch, &mut shared, &mut problems),
                     Err(faults) => problems.extend(faults),
@@ -165,7 +172,7 @@ impl Unit {
             problems.into_iter().partition(|p| p.severity == crate::problem::Severity::Error);
         notes.extend(mild);
         if !errors.is_empty() {
-            return Err(errors);
+            return Err(Stopped::Faulty(errors));
         }
         loaded.build_indexes(against.types);
         Ok(loaded)
@@ -294,11 +301,12 @@ fn entry(
     };
     let pst = policy.to_pst().map_err(|error| vec![fault(error.to_string())])?;
     let footprint = footprint::of(pst.body());
-    faults.extend(check_literals(context, written, problems));
+    faults.extend(named::check(context, written, problems));
     faults.extend(footprint.keys.iter().filter_map(lint::keys::check).map(&fault));
     faults.extend(lint::inapplicable_actions(policy, context.unit, context.against.types).into_iter().map(&fault));
     let warning = |message| Problem::warning(context.file, message).at(Some(written.span.clone()));
     problems.extend(lint::warnings(policy, pst.body()).into_iter().map(&warning));
+    problems.extend(lint::parents::warnings(policy, context.against.known.catalog).into_iter().map(&warning));
     let fields = lint::fields::check(policy, &footprint.keys, context.unit, context.against.known.catalog);
     faults.extend(fields.faults.into_iter().map(&fault));
     problems.extend(fields.warnings.into_iter().map(warning));
@@ -344,26 +352,6 @@ fn evaluated(policy: pst::Template) -> Result<Policy, String> {
     let policy = pst::StaticPolicy::try_from(policy).map_err(|error| error.to_string())?;
     let policy = ast::Policy::try_from(pst::Policy::from(policy)).map_err(|error| error.to_string())?;
     Ok(Policy::from(policy).new_id(id))
-}
-
-fn check_literals(context: &Context<'_>, written: &Written<'_>, problems: &mut Vec<Problem>) -> Vec<Problem> {
-    let mut faults = Vec::new();
-    for literal in written.policy.entity_literals() {
-        let at = written.source.find(literal.id().unescaped()).map_or(written.span.clone(), |found| {
-            let begin = written.span.start + found;
-            begin..begin + literal.id().unescaped().len()
-        });
-        match context.against.known.check(&literal) {
-            Ok(()) => {}
-            Err(Unknown::Uncatalogued(message)) if context.against.known.catalog.is_open() => {
-                problems.push(Problem::warning(context.file, message).at(Some(at)));
-            }
-            Err(Unknown::Impossible(message) | Unknown::Uncatalogued(message)) => {
-                faults.push(Problem::error(context.file, message).at(Some(at)));
-            }
-        }
-    }
-    faults
 }
 
 fn enforced(

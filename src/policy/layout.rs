@@ -81,6 +81,16 @@ impl Folder {
         }
     }
 
+    /// The unit that is refused when the entry `name` of this folder is not what it should be: a broken folder of a namespace,
+    /// or what stands in its place, is that namespace's trouble and not the platform's.
+    #[must_use]
+    pub fn owner<'a>(&'a self, name: &'a str) -> &'a str {
+        match self {
+            Self::Namespaces if name != PLATFORM && is_dns_label(name) => name,
+            Self::Top | Self::Mesh | Self::Namespaces | Self::Descriptors | Self::Namespace(_) => self.unit(),
+        }
+    }
+
     /// Whether an entry's name alone says that it is passed over, whatever it is.
     #[must_use]
     pub fn passes_over(&self, name: &str) -> bool {

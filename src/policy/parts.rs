@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layout::namespace_of;
+use super::status::Why;
 use super::{PLATFORM, Reading};
 use crate::decision::snapshot::Tree;
 use crate::problem::Problem;
@@ -23,8 +24,8 @@ const STAND_IN: (&str, &str) = ("refused.cedar", "this namespace could not be re
 pub struct Settled {
     /// The tree; a refused unit's files are the ones it had.
     pub tree: Tree,
-    /// Units that were refused here, with the reason in `problems`.
-    pub refused: BTreeSet<String>,
+    /// Units that were refused here, with the reason in full in `problems`.
+    pub refused: BTreeMap<String, Why>,
     /// Why they were refused.
     pub problems: Vec<Problem>,
     /// Files that stand for namespaces with nothing to fall back on; the loader's complaints about
@@ -64,8 +65,14 @@ enum Presence {
 /// # Errors
 /// The platform's files are not acceptable and there are none to fall back on.
 pub fn settle(reading: Reading, in_force: Option<&Tree>) -> Result<Settled, Vec<Problem>> {
-    let Reading { tree, mut withheld } = reading;
+    let Reading { tree, mut withheld, changing } = reading;
     let mut settled = Settled { tree, ..Settled::default() };
+    let unread: BTreeSet<String> = withheld.keys().cloned().collect();
+    let why = |unit: &str| match (changing.contains(unit), unread.contains(unit)) {
+        (true, _) => Why::Changing,
+        (false, true) => Why::Unreadable,
+        (false, false) => Why::Missing,
+    };
 
     let mut platform_problems = withheld.remove(PLATFORM).unwrap_or_default();
     if platform_problems.is_empty() {
@@ -80,13 +87,13 @@ pub fn settle(reading: Reading, in_force: Option<&Tree>) -> Result<Settled, Vec<
             return Err(platform_problems);
         };
         settled.restore(PLATFORM, Some(in_force));
-        settled.refuse(PLATFORM, platform_problems);
+        settled.refuse(PLATFORM, why(PLATFORM), platform_problems);
     }
     // The tree in force had a readable manifest, or it would not be in force.
     let listed = manifest(&settled.tree).unwrap_or_default().parts.namespaces;
     for (namespace, problems) in namespace_problems(&settled.tree, in_force, listed.as_ref(), withheld) {
         settled.restore(&namespace, in_force);
-        settled.refuse(&namespace, problems);
+        settled.refuse(&namespace, why(&namespace), problems);
     }
     settled.stand_ins = stand_ins(&settled.tree);
     Ok(settled)
@@ -101,6 +108,15 @@ pub fn accepted(new: &Tree, old: Option<&Tree>, refused: &BTreeSet<String>) -> T
         drop_unit(&mut tree, unit);
         fall_back(&mut tree, old, unit);
     }
+    tree
+}
+
+/// The tree in force with one unit as it is in `new`.
+#[must_use]
+pub fn with_unit(in_force: Option<&Tree>, new: &Tree, unit: &str) -> Tree {
+    let mut tree = in_force.cloned().unwrap_or_default();
+    drop_unit(&mut tree, unit);
+    copy_unit(&mut tree, new, unit);
     tree
 }
 
@@ -125,8 +141,8 @@ fn namespaces(tree: &Tree) -> BTreeSet<&str> {
 }
 
 impl Settled {
-    fn refuse(&mut self, unit: &str, problems: Vec<Problem>) {
-        self.refused.insert(unit.to_owned());
+    fn refuse(&mut self, unit: &str, why: Why, problems: Vec<Problem>) {
+        self.refused.insert(unit.to_owned(), why);
         self.problems.extend(problems);
     }
 

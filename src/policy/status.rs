@@ -2,7 +2,7 @@
 //!
 //! A noun. Knows: units, problems, counts. Must not know: how anything is read or loaded.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::call::UnixMillis;
@@ -31,6 +31,35 @@ impl Outcome {
     }
 }
 
+/// Why a unit's newest version is not in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Why {
+    /// Its files cannot be read, do not belong there, or are too many.
+    Unreadable,
+    /// Its files did not hold still while they were read.
+    Changing,
+    /// It is gone, or is not what the manifest says.
+    Missing,
+    /// Its policies are wrong, or no longer fit the catalogue, schema and facts.
+    Invalid,
+    /// It takes long to load, which goes on.
+    Loading,
+}
+
+impl Why {
+    /// The text used as a metric's label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Changing => "changing",
+            Self::Missing => "missing",
+            Self::Invalid => "invalid",
+            Self::Loading => "loading",
+        }
+    }
+}
+
 /// How many attempts came to what, since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -53,8 +82,8 @@ pub struct Status {
     pub attempted_at: Option<UnixMillis>,
     /// When a reading last agreed whole with what is in force.
     pub succeeded_at: Option<UnixMillis>,
-    /// Units whose version on disk is refused: `mesh` or a namespace's name.
-    pub refused: BTreeSet<String>,
+    /// Units whose version on disk is not in force, and why: `mesh` or a namespace's name.
+    pub refused: BTreeMap<String, Why>,
     /// Everything found in the last reading that was tried: refused files, warnings, notes.
     pub problems: Vec<Problem>,
     /// Why the source could not be read at all, where the last attempt ended so.
@@ -66,6 +95,12 @@ pub struct Status {
 }
 
 impl Status {
+    /// Whether a reading soon may find more than this one did.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        !self.unreadable.is_empty() || self.refused.values().any(|why| *why == Why::Changing)
+    }
+
     /// Whether what is on disk is, whole, what is in force.
     #[must_use]
     pub fn is_current(&self) -> bool {
@@ -82,7 +117,8 @@ impl std::fmt::Display for Status {
             (true, false) => writeln!(f, "policies: the last good ones are in force")?,
         }
         if !self.refused.is_empty() {
-            let units: Vec<&str> = self.refused.iter().map(String::as_str).collect();
+            let units: Vec<String> =
+                self.refused.iter().map(|(unit, why)| format!("{unit} ({})", why.as_str())).collect();
             writeln!(f, "refused: {}", units.join(", "))?;
         }
         for problem in self.unreadable.iter().chain(&self.problems) {

@@ -3,19 +3,21 @@
 //! Knows: when to read, which reading is new, what stays when something is refused.
 //! Must not know: Cedar; the [`Loader`] does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::parts::{self, Settled};
-use super::status::Outcome;
+use super::slow::{self, Slow};
+use super::status::{Outcome, Why};
 use super::{Directory, Loader, PLATFORM, PolicySource, Settings, Status};
 use crate::call::UnixMillis;
 use crate::decision::Snapshot;
-use crate::decision::snapshot::{Loaded, Tree};
+use crate::decision::snapshot::{Base, Loaded, Purpose, Tree};
 use crate::problem::{Problem, Severity};
 
 /// How soon a source that could not be read is read again, unless the poll is shorter.
@@ -32,6 +34,8 @@ pub struct Store {
     status: ArcSwap<Status>,
     /// Held while loading.
     memory: tokio::sync::Mutex<Memory>,
+    /// Told when a namespace that took long is loaded.
+    ended: Arc<Notify>,
 }
 
 /// What loading remembers from one attempt to the next.
@@ -41,6 +45,8 @@ struct Memory {
     digest: Option<String>,
     /// The files in force: what parts are compared with and refused units fall back on.
     in_force: Option<Tree>,
+    /// Namespaces that take long.
+    slow: Slow,
 }
 
 impl std::fmt::Debug for Store {
@@ -53,7 +59,7 @@ impl Store {
     /// A store over the directory that the settings name. Nothing is loaded yet.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        Self::over(Arc::new(Directory::new(settings)), Arc::new(Snapshot::load), settings.poll)
+        Self::over(Arc::new(Directory::new(settings)), Arc::new(Snapshot::load_on), settings.poll)
     }
 
     /// A store over any source and loader. Nothing is loaded yet.
@@ -66,6 +72,7 @@ impl Store {
             current: ArcSwapOption::empty(),
             status: ArcSwap::from_pointee(Status::default()),
             memory: tokio::sync::Mutex::default(),
+            ended: Arc::default(),
         }
     }
 
@@ -85,6 +92,11 @@ impl Store {
     pub async fn load_now(&self) -> Outcome {
         let mut memory = self.memory.lock().await;
         let attempted_at = now();
+        let ended = memory.slow.ended().await;
+        if ended.is_some() {
+            memory.digest = None;
+        }
+        let donors = ended.unwrap_or_default();
         let reading = match self.source.read().await {
             Ok(reading) => reading,
             Err(problems) => return self.unreadable(problems, attempted_at),
@@ -99,7 +111,8 @@ impl Store {
         };
         if memory.in_force.as_ref() == Some(&settled.tree) {
             // All that is new was refused.
-            let loaded = Loaded { snapshot: self.current(), refused: Vec::new(), problems: Vec::new() };
+            let loaded = Loaded { snapshot: self.current(), ..Loaded::default() };
+            memory.slow.want(BTreeMap::new(), &self.loader, None, &self.ended);
             memory.digest = Some(digest.clone());
             let loading = self.status.load().loading;
             return self.loaded(&mut memory, settled, loaded, Report { digest, attempted_at, loading });
@@ -107,7 +120,15 @@ impl Store {
         let started = tokio::time::Instant::now();
         let loader = self.loader.clone();
         let (tree, previous) = (settled.tree.clone(), self.current());
-        let Ok(loaded) = tokio::task::spawn_blocking(move || loader(&tree, previous.as_ref())).await else {
+        let running = memory.slow.running();
+        let load = move || {
+            let begin = slow::patience(running);
+            loader(
+                &tree,
+                &Base { previous: previous.as_ref(), donors: &donors, purpose: Purpose::Force, begin: &begin },
+            )
+        };
+        let Ok(loaded) = tokio::task::spawn_blocking(load).await else {
             // Our own defect. The digest is not remembered, so that it is tried, and told, again.
             return self.unreadable(vec![Problem::error("", "loading the policies was broken off")], attempted_at);
         };
@@ -119,33 +140,39 @@ impl Store {
     pub async fn run(&self, cancel: CancellationToken) {
         loop {
             if cancel.run_until_cancelled(self.load_now()).await.is_none() {
-                return;
+                break;
             }
-            let pause = match self.status.load().unreadable.is_empty() {
-                true => self.poll,
-                false => self.poll.min(RETRY),
-            };
+            let pause = if self.status.load().is_passing() { self.poll.min(RETRY) } else { self.poll };
             tokio::select! {
-                () = cancel.cancelled() => return,
+                () = cancel.cancelled() => break,
                 () = self.source.changed() => {}
+                () = self.ended.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
+        self.memory.lock().await.slow.want(BTreeMap::new(), &self.loader, None, &self.ended);
     }
 
     fn loaded(&self, memory: &mut Memory, settled: Settled, loaded: Loaded, report: Report) -> Outcome {
-        let Loaded { snapshot, refused, problems } = loaded;
-        let mut refused: BTreeSet<String> = refused.into_iter().collect();
+        let Loaded { snapshot, refused, postponed, problems } = loaded;
+        let mut refused: BTreeMap<String, Why> = refused.into_iter().map(|unit| (unit, Why::Invalid)).collect();
+        refused.extend(postponed.iter().map(|unit| (unit.clone(), Why::Loading)));
         if let Some(snapshot) = snapshot {
             let is_new = self.current.load().as_ref().is_none_or(|current| !Arc::ptr_eq(current, &snapshot));
             // The very snapshot in force, and something refused: no file was taken over, whatever `refused` names.
             if is_new || refused.is_empty() {
-                memory.in_force = Some(parts::accepted(&settled.tree, memory.in_force.as_ref(), &refused));
+                let kept: BTreeSet<String> = refused.keys().cloned().collect();
+                memory.in_force = Some(parts::accepted(&settled.tree, memory.in_force.as_ref(), &kept));
                 self.current.store(Some(snapshot));
             }
+            let wanted = postponed.into_iter().map(|unit| {
+                let tree = parts::with_unit(memory.in_force.as_ref(), &settled.tree, &unit);
+                (unit, tree)
+            });
+            memory.slow.want(wanted.collect(), &self.loader, self.current().as_ref(), &self.ended);
         } else {
             // Nothing can be used: the snapshot in force, if any, stays.
-            refused.insert(PLATFORM.to_owned());
+            refused.insert(PLATFORM.to_owned(), Why::Invalid);
         }
         refused.extend(settled.refused);
         let mut found = settled.problems;
@@ -153,6 +180,7 @@ impl Store {
         found.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
 
         let outcome = if refused.is_empty() { Outcome::Ok } else { Outcome::Refused };
+        let before = self.status.load_full();
         self.publish(outcome, report.attempted_at, |status| {
             status.digest = Some(report.digest);
             status.loading = report.loading;
@@ -160,7 +188,7 @@ impl Store {
             status.problems = found;
             status.unreadable = Vec::new();
         });
-        log(&self.status.load(), outcome);
+        log(&before, &self.status.load(), outcome);
         outcome
     }
 
@@ -207,8 +235,10 @@ struct Report {
     loading: Duration,
 }
 
-fn log(status: &Status, outcome: Outcome) {
-    for problem in &status.problems {
+/// What was said before is not said again: a namespace that is edited all the time would fill the log with what is wrong
+/// with another.
+fn log(before: &Status, status: &Status, outcome: Outcome) {
+    for problem in status.problems.iter().filter(|problem| !before.problems.contains(problem)) {
         match problem.severity {
             Severity::Error => tracing::error!(policy.file = %problem.file, "policies refused: {problem}"),
             Severity::Warning => tracing::warn!(policy.file = %problem.file, "policies: {problem}"),
@@ -220,8 +250,17 @@ fn log(status: &Status, outcome: Outcome) {
     match outcome {
         Outcome::Ok => tracing::info!(policy.digest = digest, "policies in force, loaded in {millis} ms"),
         Outcome::Refused => {
-            let units: Vec<&str> = status.refused.iter().map(String::as_str).collect();
-            tracing::error!(policy.digest = digest, "refused: {}; what was in force stays", units.join(", "));
+            let units: Vec<String> =
+                status.refused.iter().map(|(unit, why)| format!("{unit} ({})", why.as_str())).collect();
+            let units = units.join(", ");
+            if before.refused == status.refused {
+                tracing::debug!(policy.digest = digest, "still refused: {units}");
+            } else {
+                tracing::error!(
+                    policy.digest = digest,
+                    "refused: {units}; what was in force stays, where it still fits"
+                );
+            }
         }
         Outcome::Unchanged => {}
     }

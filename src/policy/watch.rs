@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::time::Instant;
 
 use crate::catalog::grpc;
 use crate::courtesy::let_others_run;
@@ -21,7 +22,7 @@ use crate::courtesy::let_others_run;
 /// How long it must be quiet before a burst of events counts as over.
 const QUIET: Duration = Duration::from_millis(100);
 /// How many quiet periods are waited for at most: a directory that is never quiet is read all the same.
-const QUIET_MAX: usize = 2;
+const QUIET_MAX: u32 = 2;
 
 /// A watch on a directory, on its sub-folders, and on every link that leads to it.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ struct Inner {
     watcher: Mutex<Option<RecommendedWatcher>>,
     /// The last attempt to watch failed and that was said.
     failing: AtomicBool,
+    /// Some namespace's folder cannot be watched and that was said.
+    partly: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +63,7 @@ impl Watch {
                 signal,
                 watcher: Mutex::new(None),
                 failing: AtomicBool::new(false),
+                partly: AtomicBool::new(false),
             }),
         }
     }
@@ -74,8 +78,11 @@ impl Watch {
         while !signal.dirty.load(Ordering::SeqCst) {
             signal.notify.notified().await;
         }
-        for _ in 0..QUIET_MAX {
-            if tokio::time::timeout(QUIET, signal.notify.notified()).await.is_err() {
+        // By the clock, and not by the events: a burst of three would end it at once.
+        let until = Instant::now() + QUIET * QUIET_MAX;
+        while Instant::now() < until {
+            let pause = until.min(Instant::now() + QUIET);
+            if tokio::time::timeout_at(pause, signal.notify.notified()).await.is_err() {
                 break;
             }
         }
@@ -132,7 +139,7 @@ impl Inner {
 
     fn watcher_over(&self, places: Places) -> notify::Result<RecommendedWatcher> {
         let signal = self.signal.clone();
-        let folders = places.folders();
+        let (platform, namespaces) = places.folders();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // An error (a full queue) means lost events, which is a reason to look.
             let (counts, is_stale) = event.map_or((true, true), |event| {
@@ -146,7 +153,7 @@ impl Inner {
         })?;
         let mut watched = false;
         let mut failed = None;
-        for folder in &folders {
+        for folder in &platform {
             let_others_run();
             match watcher.watch(folder, RecursiveMode::NonRecursive) {
                 Ok(()) => watched = true,
@@ -154,6 +161,21 @@ impl Inner {
                 Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {}
                 Err(error) => failed = Some(error),
             }
+        }
+        // One that cannot be watched is found by the poll, and takes no event from the others.
+        let mut unwatched = None;
+        for folder in &namespaces {
+            let_others_run();
+            match watcher.watch(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => watched = true,
+                Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {}
+                Err(error) => unwatched = Some((folder, error)),
+            }
+        }
+        let was_said = self.partly.swap(unwatched.is_some(), Ordering::SeqCst);
+        if let (Some((folder, error)), false) = (unwatched, was_said) {
+            let folder = folder.display();
+            tracing::warn!("`{folder}` cannot be watched, its changes are found by polling: {error}");
         }
         match failed {
             Some(error) => Err(error),
@@ -183,8 +205,10 @@ const LINKS_MAX: usize = 32;
 /// Where an event may mean a change.
 #[derive(Debug, Default)]
 struct Places {
-    /// The tree's own folders: everything in them counts.
+    /// The platform's own folders: everything in them counts.
     tree: BTreeSet<PathBuf>,
+    /// The namespaces' folders; everything in them counts as well.
+    namespaces: BTreeSet<PathBuf>,
     /// Names around the tree: the directory itself, or where it will appear, and every link on the way. What
     /// else lies beside them does not count: a log may be written there all the time.
     around: BTreeSet<PathBuf>,
@@ -207,42 +231,42 @@ impl Places {
                 paths.extend(target);
             }
         }
-        tree_folders(&root, &mut places.tree);
+        tree_folders(&root, &mut places);
         places
     }
 
-    /// The folders to watch.
-    fn folders(&self) -> BTreeSet<PathBuf> {
+    /// The folders to watch: the platform's, and the namespaces'.
+    fn folders(&self) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
         let around = self.around.iter().filter_map(|name| name.parent()).map(Path::to_owned);
-        self.tree.iter().cloned().chain(around).collect()
+        (self.tree.iter().cloned().chain(around).collect(), self.namespaces.clone())
     }
 
     /// Whether an event about these paths counts; one about none stands for any number of them.
     fn concern(&self, paths: &[PathBuf]) -> bool {
-        let counts = |path: &PathBuf| {
-            self.around.contains(path)
-                || self.tree.contains(path)
-                || path.parent().is_some_and(|folder| self.tree.contains(folder))
-        };
+        let is_ours = |path: &Path| self.tree.contains(path) || self.namespaces.contains(path);
+        let counts = |path: &PathBuf| self.around.contains(path) || is_ours(path) || path.parent().is_some_and(is_ours);
         paths.is_empty() || paths.iter().any(counts)
     }
 }
 
-fn tree_folders(root: &Path, folders: &mut BTreeSet<PathBuf>) {
+fn tree_folders(root: &Path, places: &mut Places) {
+    let Ok(home) = root.canonicalize() else { return };
     // A volume has its links in the folder, its files behind `..data`; a swap shows in the folder.
     let with_data = |folder: PathBuf| [folder.join("..data"), folder].into_iter().filter(|path| path.is_dir());
     for top in with_data(root.to_owned()) {
         for inner in ["mesh", grpc::FOLDER] {
-            folders.extend(with_data(top.join(inner)));
+            places.tree.extend(with_data(top.join(inner)));
         }
         for namespaces in with_data(top.join("namespaces")) {
             for entry in std::fs::read_dir(&namespaces).into_iter().flatten().flatten() {
                 let_others_run();
-                folders.extend(with_data(entry.path()));
+                // A namespace's own link could lead anywhere, to where much is written all the time.
+                let is_inside = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path.starts_with(&home));
+                places.namespaces.extend(with_data(entry.path()).filter(is_inside));
             }
-            folders.insert(namespaces);
+            places.tree.insert(namespaces);
         }
-        folders.insert(top);
+        places.tree.insert(top);
     }
 }
 

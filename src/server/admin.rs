@@ -114,6 +114,8 @@ impl Health {
             let digest = if unit.digest.is_empty() { "nothing in force" } else { unit.digest.as_str() };
             let _infallible = writeln!(text, "unit {}: {digest}, {} s old", unit.name, unit.age_seconds);
             if let Some(why) = unit.refused {
+                // A file's text is quoted here, and must not look like another line.
+                let why = why.replace(char::is_control, " ");
                 let _infallible = writeln!(text, "unit {}: newest version refused: {why}", unit.name);
             }
         }

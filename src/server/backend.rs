@@ -1,6 +1,6 @@
 //! What the admin services ask: what is loaded, the metrics, and why a call is answered as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,11 +12,16 @@ use crate::check::explanation::Explanation;
 use crate::check::{Checker, Judge as _};
 use crate::envoy::{decode, json};
 use crate::keys::Keys;
-use crate::policy::Store;
+use crate::policy::layout::namespace_of;
+use crate::policy::status::Why;
+use crate::policy::{PLATFORM, Status, Store};
+use crate::problem::Severity;
 use crate::telemetry::Telemetry;
 
 /// How long an explanation may take; nobody's call waits for it.
 const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many problems of a unit are shown.
+const PROBLEMS_SHOWN: usize = 8;
 
 /// Answers the admin services.
 #[derive(Debug)]
@@ -56,6 +61,27 @@ impl Backend {
     }
 }
 
+/// Why the newest version of a unit is not in force, for people; `None` where it is. A directory that cannot be read at
+/// all is the platform's trouble.
+fn why(status: &Status, unit: &str) -> Option<String> {
+    let unread = status.unreadable.iter().filter(|_| unit == PLATFORM);
+    let why = status.refused.get(unit);
+    let own = status.problems.iter().filter(|problem| {
+        why.is_some() && problem.severity == Severity::Error && namespace_of(&problem.file).unwrap_or(PLATFORM) == unit
+    });
+    let problems: Vec<String> = unread.chain(own).map(ToString::to_string).collect();
+    let shown = problems.iter().take(PROBLEMS_SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    let more = match problems.len().saturating_sub(PROBLEMS_SHOWN) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    match (why, status.unreadable.is_empty() || unit != PLATFORM) {
+        (None, true) => None,
+        (Some(why), true) => Some(format!("{}: {shown}{more}", why.as_str())),
+        (_, false) => Some(format!("{}: {shown}{more}", Why::Unreadable.as_str())),
+    }
+}
+
 impl AdminBackend for Backend {
     fn loaded(&self) -> bool {
         self.policies.current().is_some()
@@ -74,14 +100,7 @@ impl AdminBackend for Backend {
         let (status, snapshot) = (self.policies.status(), self.policies.current());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let at = status.succeeded_at.and_then(|at| u64::try_from(at.seconds()).ok()).unwrap_or(now);
-        let refused = |unit: &str| {
-            let folder = if unit == "mesh" { String::new() } else { format!("namespaces/{unit}/") };
-            let problems = status.problems.iter().filter(|problem| {
-                problem.file.starts_with(&folder) && (unit != "mesh" || !problem.file.starts_with("namespaces/"))
-            });
-            let text: Vec<String> = problems.map(ToString::to_string).collect();
-            status.refused.contains(unit).then(|| text.join("; "))
-        };
+        let refused = |unit: &str| why(&status, unit);
         let unit = |(name, digest): (&String, &String)| Unit {
             name: name.clone(),
             digest: digest.clone(),
@@ -90,10 +109,11 @@ impl AdminBackend for Backend {
         };
         let mut units: Vec<Unit> =
             snapshot.iter().flat_map(|snapshot| snapshot.digests().iter().map(unit).collect::<Vec<_>>()).collect();
-        if units.is_empty() {
-            let nothing = |name: &String| Unit { name: name.clone(), refused: refused(name), ..Unit::default() };
-            units.extend(status.refused.iter().map(nothing));
-        }
+        let known: BTreeSet<String> = units.iter().map(|unit| unit.name.clone()).collect();
+        let unread = (!status.unreadable.is_empty()).then_some(PLATFORM);
+        let missing: BTreeSet<&str> = status.refused.keys().map(String::as_str).chain(unread).collect();
+        let missing = missing.into_iter().filter(|name| !known.contains(*name));
+        units.extend(missing.map(|name| Unit { name: name.to_owned(), refused: refused(name), ..Unit::default() }));
         units
     }
 
@@ -103,5 +123,32 @@ impl AdminBackend for Backend {
 
     fn explain<'a>(&'a self, call_json: &'a str, profile: &'a str) -> Answer<'a, Result<String, String>> {
         Box::pin(self.explained(call_json, profile))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Problem;
+
+    #[test]
+    fn why_a_unit_is_not_in_force_is_told_with_that_unit_and_no_other() {
+        let problems = vec![
+            Problem::error("namespaces/evil", "holds more than it may"),
+            Problem::error("namespaces/evil/a.cedar", "is wrong"),
+            Problem::warning("namespaces/evil/a.cedar", "is odd"),
+            Problem::error("catalog.yaml", "is wrong too"),
+        ];
+        let mut status = Status { problems, ..Status::default() };
+        assert_eq!(why(&status, "evil"), None);
+        status.refused = [("evil".to_owned(), Why::Unreadable), (PLATFORM.to_owned(), Why::Invalid)].into();
+        let told = why(&status, "evil").unwrap();
+        assert_eq!(told, "unreadable: namespaces/evil: holds more than it may; namespaces/evil/a.cedar: is wrong");
+        assert_eq!(why(&status, PLATFORM).unwrap(), "invalid: catalog.yaml: is wrong too");
+        assert_eq!(why(&status, "shop"), None);
+        status.unreadable = vec![Problem::error("", "the volume is gone")];
+        assert!(why(&status, PLATFORM).unwrap().starts_with("unreadable: : the volume is gone"));
+        status.problems = (0..20).map(|n| Problem::error("namespaces/evil/a.cedar", format!("{n}"))).collect();
+        assert!(why(&status, "evil").unwrap().ends_with("; and 12 more"));
     }
 }

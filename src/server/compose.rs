@@ -27,6 +27,7 @@ use crate::check::memory::{Memory, Seat};
 use crate::check::{Checker, Judge, verify};
 use crate::config::Config;
 use crate::decision::Snapshot;
+use crate::decision::snapshot::Purpose;
 use crate::entity::Entities;
 use crate::envoy::authz::{self, Authz};
 use crate::keys::Keys;
@@ -182,9 +183,9 @@ fn observer(telemetry: &Arc<Telemetry>, witness: Option<Witness>) -> authz::Obse
 fn store(config: &Config, telemetry: &Arc<Telemetry>) -> Arc<Store> {
     let settings = config.policies.store();
     let telemetry = Arc::clone(telemetry);
-    let loader: Loader = Arc::new(move |tree, previous| {
-        let loaded = Snapshot::load(tree, previous);
-        if let Some(snapshot) = &loaded.snapshot {
+    let loader: Loader = Arc::new(move |tree, base| {
+        let loaded = Snapshot::load_on(tree, base);
+        if let (Some(snapshot), Purpose::Force) = (&loaded.snapshot, base.purpose) {
             telemetry.metrics().loaded(&snapshot.policy_ids(), snapshot.digests());
         }
         loaded

@@ -2,6 +2,7 @@
 //!
 //! Knows: every module's counters and the table of metrics. Must not know: how anything is counted.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -16,7 +17,8 @@ use crate::decision::engine::{Engine, candidates};
 use crate::entity::{Entities, cache};
 use crate::envoy::authz;
 use crate::keys::Keys;
-use crate::policy::Store;
+use crate::policy::status::Why;
+use crate::policy::{PLATFORM, Status, Store};
 use crate::telemetry::metrics::table::Spec;
 use crate::telemetry::metrics::{Distribution, Metrics, Sample, table};
 
@@ -107,11 +109,25 @@ fn policies(metrics: &Metrics, store: &Arc<Store>) {
     let policies = Arc::clone(store);
     metrics.add_source(&table::POLICY_REJECTED, move || {
         let (status, snapshot) = (policies.status(), policies.current());
-        let units = snapshot.iter().flat_map(|snapshot| snapshot.digests().keys());
-        units.map(|unit| Sample::new([unit], if status.refused.contains(unit) { 1.0 } else { 0.0 })).collect()
+        let withheld: BTreeMap<&str, &str> = withheld(&status).collect();
+        let units = snapshot.iter().flat_map(|snapshot| snapshot.digests().keys()).map(String::as_str);
+        let units: BTreeSet<&str> = units.chain(withheld.keys().copied()).collect();
+        units.into_iter().map(|unit| Sample::new([unit], if withheld.contains_key(unit) { 1.0 } else { 0.0 })).collect()
+    });
+    let policies = Arc::clone(store);
+    metrics.add_source(&table::POLICY_WITHHELD, move || {
+        let status = policies.status();
+        withheld(&status).map(|(unit, why)| Sample::new([unit, why], 1.0)).collect()
     });
     let policies = Arc::clone(store);
     metrics.add_source(&table::RELOAD_DURATION, move || one(policies.status().loading.as_secs_f64()));
+}
+
+/// Units whose newest version is not in force, and why. A directory that cannot be read is the platform's trouble.
+fn withheld(status: &Status) -> impl Iterator<Item = (&str, &str)> {
+    let unread = (!status.unreadable.is_empty()).then_some((PLATFORM, Why::Unreadable.as_str()));
+    let refused = status.refused.iter().map(|(unit, why)| (unit.as_str(), why.as_str()));
+    refused.filter(move |(unit, _)| unread.is_none() || *unit != PLATFORM).chain(unread)
 }
 
 fn engine(metrics: &Metrics, store: &Arc<Store>) {

@@ -77,7 +77,7 @@ fn profile() -> Profile {
 async fn service(tree: Tree) -> Authz {
     let source = Arc::new(direct::Memory::default());
     source.give(tree);
-    let store = Arc::new(Store::over(source, Arc::new(Snapshot::load), std::time::Duration::from_secs(10)));
+    let store = Arc::new(Store::over(source, Arc::new(Snapshot::load_on), std::time::Duration::from_secs(10)));
     store.load_now().await;
     assert!(store.current().is_some(), "the tree does not load");
     let seat = Seat::in_memory(&Arc::new(Memory::new(Admission::FirstSight)));

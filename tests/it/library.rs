@@ -78,3 +78,24 @@ fn every_tool_under_an_argument_rule_has_five_calls_that_pass_and_five_that_do_n
         assert!(pass >= 5 && fail >= 5, "{tool}: {pass} pass, {fail} do not");
     }
 }
+
+#[test]
+fn the_loader_warns_of_a_forbid_that_leaves_out_the_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = |parent: &str| {
+        format!(
+            "services: [{{id: web/a, routes: [{parent}{{name: admin, match: '/admin/{{rest...}}', groups: [admin]}}]}}]\n"
+        )
+    };
+    let validated = |text: &str| {
+        std::fs::write(folder.path().join("catalog.yaml"), text).unwrap();
+        std::fs::create_dir_all(folder.path().join("mesh")).unwrap();
+        let forbid = "forbid (principal, action in Action::\"any\", resource in Group::\"admin\");";
+        std::fs::write(folder.path().join("mesh/a.cedar"), forbid).unwrap();
+        picket(&["validate", "--deny-warnings"], folder.path())
+    };
+    let warned = validated(&catalog(""));
+    let said = String::from_utf8_lossy(&warned.stdout).into_owned() + &String::from_utf8_lossy(&warned.stderr);
+    assert!(!warned.status.success() && said.contains("holds below `/admin` of `web/a`"), "{said}");
+    assert!(validated(&catalog("{name: home, match: /admin, groups: [admin]}, ")).status.success());
+}

@@ -1,7 +1,10 @@
 //! What a tree may hold, and what becomes of one that is bad.
 
 use crate::support::{call, frontend, judge, problems, show, snapshot, tree};
+use std::sync::Arc;
+
 use picket::decision::Snapshot;
+use picket::decision::snapshot::{Base, Late, Purpose, Stakes};
 
 const PERMIT: &str = r#"@id("all") permit (principal, action in Action::"any", resource);"#;
 
@@ -156,13 +159,22 @@ fn a_bad_namespace_keeps_its_policies_and_does_not_stop_a_mesh_forbid() {
 }
 
 #[test]
-fn a_schema_change_that_breaks_a_namespace_in_force_is_refused_whole() {
+fn a_change_of_the_platform_that_a_namespace_no_longer_fits_denies_that_namespace_and_nobody_else() {
     let uses = r#"@id("t") permit (principal is Workload, action == Action::"GET", resource) when { principal has facts && principal.facts.team == "a" };"#;
     let facts = ("facts.cedarschema", "type WorkloadFacts = { team: String };");
     let first = snapshot(&[("namespaces/shop/a.cedar", uses), facts]);
-    let loaded = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", uses)]), Some(&first));
-    assert!(loaded.refused.contains(&"mesh".to_owned()), "{}", problems(&loaded));
-    assert_eq!(loaded.snapshot.unwrap().digests(), first.digests());
+    let without = [("namespaces/shop/a.cedar", uses), ("namespaces/pay/a.cedar", PERMIT)];
+    let loaded = Snapshot::load(&tree(&without), Some(&first));
+    assert_eq!(loaded.refused, ["shop"], "{}", problems(&loaded));
+    assert!(problems(&loaded).contains("the version of `shop` in force no longer fits"), "{}", problems(&loaded));
+    let second = loaded.snapshot.unwrap();
+    assert_ne!(second.digests()["mesh"], first.digests()["mesh"]);
+    let (orders, billing) = (call().service("shop/orders").0, call().service("pay/billing").0);
+    assert_eq!(show(&judge(&second, &frontend(), &orders)), "error bundle_invalid");
+    assert_eq!(show(&judge(&second, &frontend(), &billing)), "allow policy_permit [pay/all]");
+    // What it names is back, and so is it.
+    let back = Snapshot::load(&tree(&[without[0], without[1], facts]), Some(&second));
+    assert!(back.refused.is_empty(), "{}", problems(&back));
     // One that never loaded does not block.
     let never = [("namespaces/shop/a.cedar", PERMIT), ("namespaces/pay/b.cedar", "permit (")];
     let third = Snapshot::load(&tree(&never), Some(&first));
@@ -305,4 +317,72 @@ fn a_mesh_policy_that_names_a_namespace_is_indexed_by_it() {
         text.contains(r#"`resource == Path::"<namespace>/<service>/x"`, or put the routes into a group"#),
         "{text}"
     );
+}
+
+/// What a load builds on, where every namespace that is begun is late at once.
+fn hurried<'a>(previous: &'a Arc<Snapshot>, donors: &'a [Arc<Snapshot>]) -> Base<'a> {
+    Base { previous: Some(previous), donors, purpose: Purpose::Force, begin: &|_, _| Box::new(|| true) }
+}
+
+#[test]
+fn an_edit_of_the_mesh_loads_no_namespace_again_good_or_bad() {
+    let stop = (
+        "mesh/stop.cedar",
+        r#"@id("stop") forbid (principal, action in Action::"any", resource in Service::"pay/billing");"#,
+    );
+    let namespaces = [
+        ("namespaces/shop/a.cedar", PERMIT),
+        ("namespaces/pay/a.cedar", PERMIT),
+        ("namespaces/web/a.cedar", "permit ("),
+    ];
+    let first = Snapshot::load(&tree(&namespaces), None).snapshot.unwrap();
+    let nothing = |_: &str, _: Stakes| -> Late { panic!("a namespace is loaded again") };
+    let base = Base { previous: Some(&first), donors: &[], purpose: Purpose::Force, begin: &nothing };
+    let second = Snapshot::load_on(&tree(&[stop, namespaces[0], namespaces[1], namespaces[2]]), &base);
+    // What is wrong with the bad one is said all the same.
+    assert_eq!(second.refused, ["web"]);
+    assert!(problems(&second).contains("namespaces/web/a.cedar"), "{}", problems(&second));
+    let second = second.snapshot.unwrap();
+    let billing = call().service("pay/billing").0;
+    assert_eq!(show(&judge(&second, &frontend(), &billing)), "deny policy_forbid [mesh/stop]");
+    assert_eq!(show(&judge(&second, &frontend(), &call().service("shop/orders").0)), "allow policy_permit [shop/all]");
+}
+
+#[test]
+fn a_namespace_that_takes_long_keeps_what_it_has_and_gets_the_new_when_it_is_there() {
+    let orders = call().service("shop/orders").0;
+    let first = snapshot(&[("namespaces/shop/a.cedar", PERMIT)]);
+    let edited = r#"@id("other") permit (principal, action in Action::"any", resource);"#;
+    let new = tree(&[("namespaces/shop/a.cedar", edited), ("mesh/a.cedar", "// news")]);
+    let second = Snapshot::load_on(&new, &hurried(&first, &[]));
+    assert_eq!((second.refused.len(), &second.postponed[..]), (0, &["shop".to_owned()][..]));
+    let second = second.snapshot.unwrap();
+    assert_ne!(second.digests()["mesh"], first.digests()["mesh"]);
+    assert_eq!(show(&judge(&second, &frontend(), &orders)), "allow policy_permit [shop/all]");
+    // Somebody took the time for it.
+    let donor = Snapshot::load(&new, Some(&first)).snapshot.unwrap();
+    let third = Snapshot::load_on(&new, &hurried(&second, &[donor]));
+    assert!(third.postponed.is_empty() && third.refused.is_empty(), "{}", problems(&third));
+    assert_eq!(show(&judge(&third.snapshot.unwrap(), &frontend(), &orders)), "allow policy_permit [shop/other]");
+    // A donor of another catalogue is none.
+    let other = Snapshot::load(
+        &tree(&[("namespaces/shop/a.cedar", edited), ("facts.cedarschema", "type CallFacts = {};")]),
+        None,
+    );
+    let fourth = Snapshot::load_on(&new, &hurried(&second, &[other.snapshot.unwrap()]));
+    assert_eq!(fourth.postponed, ["shop"]);
+}
+
+#[test]
+fn a_namespace_that_takes_long_under_a_new_catalogue_is_denied_until_it_is_loaded() {
+    let orders = call().service("shop/orders").0;
+    let first = snapshot(&[("namespaces/shop/a.cedar", PERMIT)]);
+    let new = tree(&[("namespaces/shop/a.cedar", PERMIT), ("facts.cedarschema", "type CallFacts = {};")]);
+    let second = Snapshot::load_on(&new, &hurried(&first, &[]));
+    assert_eq!(second.postponed, ["shop"]);
+    let second = second.snapshot.unwrap();
+    assert_eq!(show(&judge(&second, &frontend(), &orders)), "error bundle_invalid");
+    let donor = Snapshot::load(&new, Some(&second)).snapshot.unwrap();
+    let third = Snapshot::load_on(&new, &hurried(&second, &[donor])).snapshot.unwrap();
+    assert_eq!(show(&judge(&third, &frontend(), &orders)), "allow policy_permit [shop/all]");
 }

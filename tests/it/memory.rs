@@ -98,7 +98,7 @@ impl Twins {
     async fn with_memory(first: Tree, profile: &Profile, memory: Memory) -> Self {
         let source = Arc::new(Source::default());
         source.give(first);
-        let store = Arc::new(Store::over(source.clone(), Arc::new(Snapshot::load), Duration::from_secs(10)));
+        let store = Arc::new(Store::over(source.clone(), Arc::new(Snapshot::load_on), Duration::from_secs(10)));
         store.load_now().await;
         let (folder, memory) = (tempfile::tempdir().unwrap(), Arc::new(memory));
         let clock = Arc::new(AtomicI64::new(NOW.0));

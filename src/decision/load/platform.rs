@@ -48,7 +48,12 @@ pub(super) fn check(
     let mesh_files: Vec<(&str, &Arc<str>)> = mesh_files.map(|(path, text)| (path.as_str(), text)).collect();
     let known = Known { catalog: &catalog, folders: &folders, declared: &declared_ids };
     let against = Against { types: &types, known, manifest: &manifest };
-    let mesh = keep(Unit::load(MESH, &mesh_files, against, notes), &mut problems);
+    // Nothing waits for less than the mesh's own policies.
+    let mesh = Unit::load(MESH, &mesh_files, against, notes, &|| false).map_err(|stopped| stopped.problems(MESH));
+    let mesh = keep(mesh, &mut problems);
+    let ground = files.iter().filter(|(path, _)| !path.starts_with("mesh/"));
+    let ground = ground.map(|(path, text)| (path.as_str(), text.as_ref()));
+    let ground = super::super::snapshot::digest(ground.chain(folders.iter().map(|folder| ("", folder.as_str()))));
     let schema_digest = super::super::snapshot::digest([("", schema::BUILT_IN), ("", text(schema::FACTS_FILE))]);
     match mesh {
         Some(mesh) if problems.is_empty() => {
@@ -66,6 +71,7 @@ pub(super) fn check(
                 service_facts,
                 folders,
                 digest,
+                ground,
                 schema_digest,
             })
         }

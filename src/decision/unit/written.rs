@@ -16,6 +16,8 @@ use crate::problem::Problem;
 /// Most policies that are read at once. What is parsed takes several times the memory of what is kept of it, and a
 /// large file would leave the allocator with as much again.
 const BATCH: usize = 256;
+/// Most bytes that are read at once, give or take a policy: between two batches it is asked whether the time is up.
+const BATCH_BYTES: usize = 32 * 1024;
 
 /// Some of one file's policies, in the order they stand there.
 pub(super) struct Batch<'t> {
@@ -62,12 +64,20 @@ pub(super) fn batches<'t>(file: &'t str, text: &'t str) -> impl Iterator<Item = 
     deep.into_iter().chain(read)
 }
 
-/// Cuts a text behind every so many policies: a semicolon ends a policy and stands nowhere else.
+/// Cuts a text behind every so many policies or bytes: a semicolon ends a policy and stands nowhere else.
 fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
     let ends = lint::code(text).filter(|(_, character)| *character == ';').map(|(at, _)| at + 1);
+    let (mut begin, mut policies) = (0, 0);
+    let cuts = ends.filter(move |end| {
+        policies += 1;
+        let is_cut = policies == BATCH || end - begin >= BATCH_BYTES;
+        if is_cut {
+            (begin, policies) = (*end, 0);
+        }
+        is_cut
+    });
     let mut from = 0;
-    let cuts = ends.skip(BATCH - 1).step_by(BATCH).chain([text.len()]);
-    cuts.map(move |to| std::mem::replace(&mut from, to)..to).filter(|piece| !piece.is_empty())
+    cuts.chain([text.len()]).map(move |to| std::mem::replace(&mut from, to)..to).filter(|piece| !piece.is_empty())
 }
 
 fn lines(text: &str, range: Range<usize>) -> usize {

@@ -1,9 +1,15 @@
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 
+mod steady;
+
+use super::super::layout::Folder;
+use super::read::{Reader, content, units};
 use super::*;
 
 fn write(root: &Path, files: &[(&str, &str)]) {
@@ -53,7 +59,7 @@ fn everything_that_belongs_is_read_and_nothing_else() {
 #[test]
 fn what_is_wrong_withholds_its_unit_whole_and_no_other() {
     type Break = fn(&Path);
-    let rows: [(&str, Break, &str); 12] = [
+    let rows: [(&str, Break, &str); 21] = [
         ("stray file at the top", |root| write(root, &[("policy.cedar", "")]), "mesh"),
         ("stray folder at the top", |root| write(root, &[("meshes/a.cedar", "")]), "mesh"),
         ("reserved namespace", |root| write(root, &[("namespaces/mesh/a.cedar", "")]), "mesh"),
@@ -74,6 +80,27 @@ fn what_is_wrong_withholds_its_unit_whole_and_no_other() {
             "shop",
         ),
         ("namespace that links to nothing", |root| symlink("gone", root.join("namespaces/pay")).unwrap(), "pay"),
+        ("namespace that is a file", |root| write(root, &[("namespaces/pay", "")]), "pay"),
+        ("namespace that is a pipe", |root| pipe(root, "namespaces/pay"), "pay"),
+        ("pipe", |root| pipe(root, "namespaces/shop/b.cedar"), "shop"),
+        ("too many entries, all passed over", |root| entries(root, "shop", NAMESPACE_ENTRIES_MAX + 1), "shop"),
+        (
+            "too many bytes",
+            |root| (0..=16).for_each(|n| sparse(root, &format!("namespaces/shop/{n}.cedar"), 1 << 20)),
+            "shop",
+        ),
+        (
+            "too many policies",
+            |root| write(root, &[("namespaces/shop/b.cedar", &";".repeat(NAMESPACE_POLICIES_MAX + 1))]),
+            "shop",
+        ),
+        (
+            "volume that leads out of the tree",
+            |root| symlink("/etc", root.join("namespaces/shop/..data")).unwrap(),
+            "shop",
+        ),
+        ("name that is not UTF-8", |root| named(root, b"\xff.cedar"), "shop"),
+        ("name of two lines", |root| named(root, b"a\nunit mesh: all is well.cedar"), "shop"),
     ];
     for (name, break_it, unit) in rows {
         let root = tree(&GOOD);
@@ -87,6 +114,41 @@ fn what_is_wrong_withholds_its_unit_whole_and_no_other() {
         assert_eq!(here("namespaces/shop/a.cedar"), unit != "shop", "{name}");
         assert!(here("namespaces/web/a.cedar"), "{name}");
     }
+}
+
+fn pipe(root: &Path, path: &str) {
+    assert!(std::process::Command::new("mkfifo").arg(root.join(path)).status().unwrap().success());
+}
+
+fn entries(root: &Path, namespace: &str, count: usize) {
+    for n in 0..count {
+        write(root, &[(&format!("namespaces/{namespace}/.{n}"), "")]);
+    }
+}
+
+fn named(root: &Path, name: &[u8]) {
+    fs::write(root.join("namespaces/shop").join(std::ffi::OsStr::from_bytes(name)), "").unwrap();
+}
+
+#[test]
+fn a_namespace_of_many_faults_names_some_of_them() {
+    let root = tree(&GOOD);
+    (0..100).for_each(|n| named(root.path(), format!("{n}.txt").as_bytes()));
+    let reading = read(root.path()).unwrap();
+    assert_eq!(reading.withheld["shop"].len(), 33);
+    assert!(reading.withheld["shop"][32].message.contains("further problems"));
+}
+
+/// To open a pipe waits for whoever writes to it, and nobody does.
+#[test]
+fn a_file_that_became_a_pipe_since_it_was_listed_is_not_waited_for() {
+    let root = tree(&GOOD);
+    pipe(root.path(), "mesh/b.cedar");
+    let (done, told) = std::sync::mpsc::channel();
+    let path = root.path().join("mesh/b.cedar");
+    std::thread::spawn(move || done.send(content(&Folder::Mesh, &path).err().map(|fault| fault.0)));
+    let fault = told.recv_timeout(Duration::from_secs(10)).expect("the reading waits");
+    assert_eq!(fault.as_deref(), Some("was replaced while it was read"));
 }
 
 #[test]
@@ -130,10 +192,21 @@ fn a_directory_of_large_files_is_refused_before_it_fills_the_memory() {
     for (path, length) in [("catalog.yaml", 100), ("descriptors/a.binpb", 300), ("mesh/a.cedar", 100)] {
         sparse(root.path(), path, length);
     }
-    assert!(read_within(root.path(), 600).unwrap().0.withheld.is_empty());
-    let problems = read_within(root.path(), 599).unwrap_err();
-    assert_eq!(problems[0].file, "mesh/a.cedar");
-    assert!(problems[0].message.contains("larger than 512 MiB together") && problems[0].help.is_some());
+    let within =
+        |tree_bytes| steady(units(root.path(), Limits { tree_bytes, ..Limits::default() }).unwrap(), BTreeSet::new());
+    assert!(within(600).withheld.is_empty());
+    let reading = within(599);
+    assert!(reading.tree.files.is_empty());
+    let problem = &reading.withheld[PLATFORM][0];
+    assert!(problem.message.contains("the platform's folders hold the most bytes") && problem.help.is_some());
+    // A namespace that takes the room is what goes, and the platform stays.
+    sparse(root.path(), "namespaces/shop/a.cedar", 10);
+    sparse(root.path(), "namespaces/evil/a.cedar", 300);
+    let reading = within(700);
+    assert_eq!(reading.withheld.keys().collect::<Vec<_>>(), ["evil"]);
+    assert!(
+        reading.tree.files.contains_key("namespaces/shop/a.cedar") && reading.tree.files.contains_key("mesh/a.cedar")
+    );
 }
 
 /// Between listing a folder and opening what it lists, a file may become a link.
@@ -149,15 +222,9 @@ fn what_became_a_link_since_it_was_listed_is_not_followed() {
     let (home, elsewhere) = (fs::canonicalize(root.path()).unwrap(), tree(&[("a.cedar", "two")]));
     fs::rename(home.join("mesh"), home.join("gone")).unwrap();
     symlink(elsewhere.path(), home.join("mesh")).unwrap();
-    let mut reader = Reader {
-        home: home.clone(),
-        reading: Reading::default(),
-        stamps: Stamps::default(),
-        entries: 0,
-        room: TREE_BYTES_MAX,
-    };
+    let mut reader = Reader::new(home.clone(), Limits::default());
     reader.enter(&Folder::Mesh, &home.join("mesh")).unwrap();
-    assert!(reader.reading.withheld["mesh"][0].message.contains("was replaced while it was read"));
+    assert!(reader.units["mesh"].problems[0].message.contains("was replaced while it was read"));
 }
 
 #[test]
@@ -204,47 +271,6 @@ fn a_namespace_may_be_a_config_map_volume_of_its_own() {
     let reading = read(root.path()).unwrap();
     assert!(reading.withheld.is_empty(), "{:?}", reading.withheld);
     assert_eq!(&*reading.tree.files["namespaces/pay/a.cedar"], "pay");
-}
-
-// The real clock: the writer is a thread, which a paused one would outrun.
-#[tokio::test]
-async fn a_directory_that_is_written_to_all_the_time_is_still_changing() {
-    let root = tree(&GOOD);
-    let stop = Arc::new(AtomicBool::new(false));
-    let writer = {
-        let (path, stop) = (root.path().join("mesh/guard.cedar"), stop.clone());
-        std::thread::spawn(move || {
-            for round in 0_u64.. {
-                if stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                fs::write(&path, round.to_string()).unwrap();
-            }
-        })
-    };
-    let directory = Directory::new(&Settings::new(root.path()));
-    let mut refused = None;
-    // On a busy machine the writer may rest for as long as a reading takes, and that reading is then good.
-    for _ in 0..20 {
-        refused = directory.read().await.err();
-        if refused.is_some() {
-            break;
-        }
-    }
-    stop.store(true, Ordering::SeqCst);
-    writer.join().unwrap();
-    assert!(refused.unwrap()[0].message.contains("still changing"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_reading_counts_only_when_seen_twice_and_then_needs_no_pause() {
-    let root = tree(&GOOD);
-    let directory = Directory::new(&Settings::new(root.path()));
-    let started = tokio::time::Instant::now();
-    let first = directory.read().await.unwrap();
-    assert_eq!(started.elapsed(), PAUSE);
-    assert_eq!(directory.read().await.unwrap(), first);
-    assert_eq!(started.elapsed(), PAUSE);
 }
 
 #[tokio::test]

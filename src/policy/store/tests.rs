@@ -57,7 +57,7 @@ type Seen = Arc<Mutex<Vec<Tree>>>;
 
 /// Refuses every unit with a file that says `bad`; breaks off at one that says `panic`.
 fn loader(seen: Seen) -> Loader {
-    Arc::new(move |tree, previous| {
+    Arc::new(move |tree, base| {
         seen.lock().unwrap().push(tree.clone());
         let mut refused = BTreeSet::new();
         for (path, text) in &tree.files {
@@ -68,8 +68,8 @@ fn loader(seen: Seen) -> Loader {
             }
         }
         let problems = refused.iter().map(|unit| Problem::error(unit.clone(), "bad")).collect();
-        let snapshot = if refused.contains(PLATFORM) { previous.cloned() } else { Some(fresh()) };
-        Loaded { snapshot, refused: refused.into_iter().collect(), problems }
+        let snapshot = if refused.contains(PLATFORM) { base.previous.cloned() } else { Some(fresh()) };
+        Loaded { snapshot, refused: refused.into_iter().collect(), problems, ..Loaded::default() }
     })
 }
 
@@ -151,7 +151,7 @@ async fn a_vanished_namespace_is_loaded_with_the_files_it_last_had_in_force() {
     assert_eq!(store.load_now().await, Outcome::Refused);
     assert_eq!(last(&seen)["namespaces/shop/a.cedar"], "1");
     assert_eq!(last(&seen)["mesh/a.cedar"], "2");
-    assert_eq!(store.status().refused, BTreeSet::from(["shop".to_owned()]));
+    assert_eq!(store.status().refused, BTreeMap::from([("shop".to_owned(), Why::Missing)]));
     fake.give(&[("mesh/a.cedar", "2"), ("namespaces/shop/a.cedar", "3")]);
     assert_eq!(store.load_now().await, Outcome::Ok);
 }
@@ -164,7 +164,7 @@ async fn a_vanished_folder_without_a_good_version_is_still_refused_and_not_forgo
     fake.give(&[("mesh/a.cedar", "2")]);
     assert_eq!(store.load_now().await, Outcome::Refused);
     assert!(last(&seen).contains_key("namespaces/shop/refused.cedar"));
-    assert!(store.status().refused.contains("shop"));
+    assert!(store.status().refused.contains_key("shop"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,10 +224,10 @@ async fn half_written_files_are_never_in_force() {
     std::fs::create_dir(root.path().join("mesh")).unwrap();
     std::fs::write(&path, "0 end").unwrap();
     // A text is whole when it ends so: stands for parsing.
-    let loader: Loader = Arc::new(|tree, previous| {
+    let loader: Loader = Arc::new(|tree, base| {
         let whole = tree.files.values().all(|text| text.ends_with(" end"));
         let refused = if whole { Vec::new() } else { vec![PLATFORM.to_owned()] };
-        Loaded { snapshot: if whole { Some(fresh()) } else { previous.cloned() }, refused, problems: Vec::new() }
+        Loaded { snapshot: if whole { Some(fresh()) } else { base.previous.cloned() }, refused, ..Loaded::default() }
     });
     let settings = Settings::new(root.path());
     let store = Store::over(Arc::new(Directory::new(&settings)), loader, settings.poll);
@@ -255,7 +255,7 @@ async fn a_swapped_link_is_in_force_by_the_watch_alone() {
     let (loads, mut loaded) = tokio::sync::mpsc::unbounded_channel();
     let loader: Loader = Arc::new(move |tree, _| {
         loads.send(tree.files["mesh/a.cedar"].to_string()).unwrap();
-        Loaded { snapshot: Some(fresh()), refused: Vec::new(), problems: Vec::new() }
+        Loaded { snapshot: Some(fresh()), ..Loaded::default() }
     });
     let source = Arc::new(Directory::new(&Settings::new(home.path().join("live"))));
     let store = Store::over(source, loader, Duration::from_secs(3600));
@@ -275,4 +275,64 @@ async fn a_swapped_link_is_in_force_by_the_watch_alone() {
 
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
+}
+
+/// A loader that takes its time for a namespace that says `slow`, and ends when it is told to or when nobody waits any more.
+fn slow_loader(go: Arc<std::sync::atomic::AtomicBool>) -> Loader {
+    Arc::new(move |tree, base| {
+        let is_slow = tree.files.get("namespaces/shop/a.cedar").is_some_and(|text| text.starts_with("slow"));
+        let late = (base.begin)("shop", crate::decision::snapshot::Stakes::Delay);
+        let postponed = match base.purpose {
+            Purpose::Force if is_slow && base.donors.is_empty() => vec!["shop".to_owned()],
+            Purpose::Force => Vec::new(),
+            Purpose::Donor => {
+                while !go.load(std::sync::atomic::Ordering::SeqCst) && !late() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Vec::new()
+            }
+        };
+        Loaded { snapshot: Some(fresh()), postponed, ..Loaded::default() }
+    })
+}
+
+async fn ends(store: &Store) {
+    tokio::time::timeout(Duration::from_secs(10), store.ended.notified()).await.unwrap();
+    // It is told before the thread has ended.
+    while !store.memory.lock().await.slow.are_ended() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_takes_long_is_loaded_beside_and_nobody_waits_for_it() {
+    let (fake, go) = (Arc::new(Fake::default()), Arc::new(std::sync::atomic::AtomicBool::new(false)));
+    let store = Store::over(fake.clone(), slow_loader(go.clone()), Duration::from_secs(10));
+    fake.give(&[("mesh/a.cedar", "1"), ("namespaces/shop/a.cedar", "1")]);
+    assert_eq!(store.load_now().await, Outcome::Ok);
+    fake.give(&[("mesh/a.cedar", "2"), ("namespaces/shop/a.cedar", "slow")]);
+    assert_eq!(store.load_now().await, Outcome::Refused);
+    assert_eq!(store.status().refused, BTreeMap::from([("shop".to_owned(), Why::Loading)]));
+    let before = store.current().unwrap();
+    fake.give(&[("mesh/a.cedar", "3"), ("namespaces/shop/a.cedar", "slow")]);
+    assert_eq!(store.load_now().await, Outcome::Refused);
+    assert!(!Arc::ptr_eq(&before, &store.current().unwrap()), "the mesh's edit waits");
+    go.store(true, std::sync::atomic::Ordering::SeqCst);
+    ends(&store).await;
+    assert_eq!(store.load_now().await, Outcome::Ok);
+    assert!(store.status().is_current());
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_any_more_is_not_loaded_to_its_end() {
+    let fake = Arc::new(Fake::default());
+    let store = Store::over(fake.clone(), slow_loader(Arc::default()), Duration::from_secs(10));
+    fake.give(&[("namespaces/shop/a.cedar", "1")]);
+    store.load_now().await;
+    fake.give(&[("namespaces/shop/a.cedar", "slow")]);
+    assert_eq!(store.load_now().await, Outcome::Refused);
+    fake.give(&[("namespaces/shop/a.cedar", "2")]);
+    assert_eq!(store.load_now().await, Outcome::Ok);
+    // It would go on for ever if it were not told to stop.
+    tokio::time::timeout(Duration::from_secs(10), store.ended.notified()).await.unwrap();
 }

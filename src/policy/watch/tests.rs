@@ -147,3 +147,15 @@ async fn a_hint_that_was_dropped_while_waiting_is_given_again() {
     let _ = tokio::time::timeout(QUIET / 2, watch.changed()).await;
     assert!(is_noticed(&watch).await);
 }
+
+#[tokio::test]
+async fn a_namespaces_link_out_of_the_tree_is_not_followed_by_the_watch() {
+    let (home, live, watch) = armed().await;
+    let elsewhere = TempDir::new().unwrap();
+    symlink(elsewhere.path(), live.join("namespaces/shop/..data")).unwrap();
+    assert!(is_noticed(&watch).await);
+    fs::write(elsewhere.path().join("log"), "much, and all the time").unwrap();
+    assert!(tokio::time::timeout(PROMISE / 2, watch.changed()).await.is_err());
+    fs::write(home.path().join("v1/namespaces/shop/a.cedar"), "2").unwrap();
+    assert!(is_noticed(&watch).await);
+}

@@ -93,6 +93,8 @@ specs! { SOURCES: "Metrics that other modules count; read at each scrape where `
         "Unix time at which everything last loaded without a refusal";
     POLICY_REJECTED = "picket_policy_rejected" Gauge ["policy_namespace"]
         "1 while a unit runs on its last good version because the newest was refused, else 0";
+    POLICY_WITHHELD = "picket_policy_withheld" Gauge ["policy_namespace", "reason"]
+        "1 for each unit whose newest version is not in force, by reason: `unreadable`, `changing`, `missing`, `invalid` or `loading`";
     RELOAD_DURATION = "picket_reload_duration_seconds" Gauge []
         "How long the last load took";
     ENTITY_REQUESTS = "picket_entity_requests_total" Counter ["source", "result"]

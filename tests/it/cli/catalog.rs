@@ -42,8 +42,8 @@ fn a_typed_call_is_explained_by_its_own_action_and_by_the_policies_for_all() {
     let text = text.ends_with(0).stdout;
     assert!(text.contains("Action::\"mcp.tools.call/desk/ledger/payments.refund\""), "{text}");
     // Written for `action == Action::"mcp.tools.call"`: its scope holds, and only its condition does not.
-    let rule = text.split("nothing-at-the-weekend").nth(1).unwrap_or_default();
-    assert!(rule.lines().take(3).any(|line| line.contains("x-weekend")), "{text}");
+    let rule = text.split("no-dry-runs").nth(1).unwrap_or_default();
+    assert!(rule.lines().take(3).any(|line| line.contains("x-dry-run")), "{text}");
 }
 
 #[test]

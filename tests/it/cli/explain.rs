@@ -71,11 +71,11 @@ now: 2026-01-01T00:00:00Z
                      in Namespace::"pay", Group::"refund-desk"
           action     Action::"GET"
           resource   Path::"pay/billing/v1/refunds/7"
-                     in Group::"cardholder-data", Namespace::"pay", Route::"pay/billing/one-refund"
+                     in Group::"cardholder-data", Namespace::"pay", Route::"pay/billing/one-refund", Group::"refund-reads"
           judged by  14 policies of mesh and pay
 
           decided by
-            permit pay/desk-reads-refunds  namespaces/pay/billing.cedar:27
+            permit pay/desk-reads-refunds  namespaces/pay/billing.cedar:28
 
           in scope, but did not hold
             forbid mesh/enough-scopes     mesh/tokens.cedar:4

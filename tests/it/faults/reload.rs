@@ -39,13 +39,13 @@ fn digests(tree: &Tree) -> Digests {
 /// a debug build, and it is the exchange that is under test.
 fn loader() -> Loader {
     let (made, loads) = (Mutex::new(Vec::<(Tree, Arc<Snapshot>)>::new()), AtomicU64::new(0));
-    Arc::new(move |tree, previous| {
+    Arc::new(move |tree, base| {
         let mut made = made.lock().unwrap();
         let known = made.iter().find(|(known, _)| known == tree).map(|(_, snapshot)| snapshot.clone());
         if let (Some(snapshot), false) = (known, loads.fetch_add(1, Ordering::Relaxed).is_multiple_of(20)) {
-            return Loaded { snapshot: Some(snapshot), refused: Vec::new(), problems: Vec::new() };
+            return Loaded { snapshot: Some(snapshot), ..Loaded::default() };
         }
-        let loaded = Snapshot::load(tree, previous);
+        let loaded = Snapshot::load_on(tree, base);
         made.retain(|(known, _)| known != tree);
         made.push((tree.clone(), loaded.snapshot.clone().unwrap()));
         loaded

@@ -84,7 +84,7 @@ impl Direct {
 
     /// Serves a tree with a profile.
     pub async fn with(tree: Tree, profile: Profile) -> Self {
-        Self::loading(tree, profile, Arc::new(Snapshot::load)).await
+        Self::loading(tree, profile, Arc::new(Snapshot::load_on)).await
     }
 
     /// Serves a tree with a profile, its snapshots made by `loader`.

@@ -1,7 +1,7 @@
 //! What is said of trees with typed tools: where, what, and what would be right.
 
 use picket::decision::Snapshot;
-use picket::decision::snapshot::Loaded;
+use picket::decision::snapshot::{Loaded, Namespace};
 use picket::problem::{Problem, Severity};
 
 use super::CATALOG;
@@ -113,7 +113,7 @@ fn an_action_that_no_call_has_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_schema_loses_nothing_that_a_policy_in_force_reads() {
+fn a_schema_that_loses_what_a_policy_in_force_reads_denies_its_namespace() {
     let policy =
         format!("permit (principal, action == Action::\"{OWN}\", resource) when {{ context.input.amount < 5 }};");
     let file = "namespaces/agents/a.cedar";
@@ -123,10 +123,10 @@ fn a_schema_loses_nothing_that_a_policy_in_force_reads() {
     {
         let next = Snapshot::load(&tree(&[("catalog.yaml", &without), (file, &policy)]), Some(&first));
         let text = problems(&next);
-        assert!(text.contains("namespace `agents` in force would no longer be valid; nothing was changed"), "{text}");
-        assert_eq!(next.refused, ["mesh"], "{text}");
-        let kept = next.snapshot.unwrap();
-        assert!(kept.types().action(OWN).is_some());
+        assert!(text.contains("the version of `agents` in force no longer fits catalogue, schema and facts"), "{text}");
+        assert_eq!(next.refused, ["agents"], "{text}");
+        let next = next.snapshot.unwrap();
+        assert!(matches!(next.namespace("agents"), Some(Namespace::Invalid)));
     }
 }
 
