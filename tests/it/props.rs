@@ -6,6 +6,7 @@
 mod bodies;
 mod calls;
 mod identities;
+mod outgoing;
 mod trees;
 
 use std::fmt::Debug;
