@@ -4,6 +4,7 @@ pub mod absence;
 pub mod fields;
 pub mod index;
 pub mod keys;
+pub mod patterns;
 
 use std::collections::BTreeMap;
 

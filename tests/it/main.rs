@@ -29,6 +29,8 @@ mod library;
 #[cfg(test)]
 mod loading;
 #[cfg(test)]
+mod long;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod memory;
