@@ -7,6 +7,7 @@ mod approved;
 mod batch;
 mod document;
 pub mod elicited;
+pub mod explainer;
 pub mod explanation;
 mod inside;
 mod judgement;
@@ -114,16 +115,6 @@ struct Asked<'a> {
 }
 
 impl Checker {
-    /// Judges a call whose caller is said, not proven: for policy tests, where there is no connection and no key.
-    ///
-    /// Everything after the identity is as in [`Judge::judge`].
-    pub async fn judge_as(&self, caller: Result<Identity, Failure>, call: &Call, deadline: Instant) -> Arc<Judgement> {
-        match self.grounds() {
-            Some(grounds) => self.judged(|_, _| caller, call, &grounds, Time::long(deadline)).await.0,
-            None => Arc::new(Judgement::failed(not_ready())),
-        }
-    }
-
     fn grounds(&self) -> Option<Grounds> {
         Some(Grounds { snapshot: self.policies.current()?, keys: self.keys.ring() })
     }

@@ -134,6 +134,20 @@ impl Snapshot {
         &self.namespaces
     }
 
+    /// The same for whoever only looks: what is found and counted stays apart from what calls find.
+    #[must_use]
+    pub fn looking(&self) -> Self {
+        Self {
+            platform: Arc::clone(&self.platform),
+            namespaces: self.namespaces.clone(),
+            reads: self.reads.clone(),
+            settable: self.settable.clone(),
+            digests: self.digests.clone(),
+            engine: Arc::default(),
+            generation: self.generation,
+        }
+    }
+
     /// Different for every snapshot that was ever made by this process.
     #[must_use]
     pub fn generation(&self) -> u64 {

@@ -157,6 +157,13 @@ impl Lookup {
         Ok(Self { settings: Arc::new(settings.clone()), url, http: Arc::new(http), cache })
     }
 
+    /// The same source for whoever only looks, see [`cache::Cache::looking`].
+    fn for_looking(&self) -> Self {
+        let Self { settings, url, http, cache } = self;
+        let (settings, http) = (Arc::clone(settings), Arc::clone(http));
+        Self { settings, url: url.clone(), http, cache: cache.looking() }
+    }
+
     /// What it remembers.
     #[must_use]
     pub fn cache(&self) -> &Arc<Cache> {
@@ -238,6 +245,10 @@ impl EntitySource for Lookup {
 
     fn is_asked(&self, reads: &Reads) -> bool {
         self.is_read(reads)
+    }
+
+    fn looking(&self) -> Option<Arc<dyn EntitySource>> {
+        Some(Arc::new(self.for_looking()))
     }
 
     fn needs(&self, reads: &Reads, needed: &mut Reads) {

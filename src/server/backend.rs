@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::admin::{AdminBackend, Answer, Unit};
 use super::compose::clock;
+use crate::check::explainer::Explainer;
 use crate::check::explanation::Explanation;
-use crate::check::{Checker, Judge as _};
+use crate::courtesy::lanes;
 use crate::envoy::{decode, json};
 use crate::policy::Store;
 use crate::telemetry::Telemetry;
@@ -22,27 +23,37 @@ const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Backend {
     policies: Arc<Store>,
     telemetry: Arc<Telemetry>,
-    checkers: BTreeMap<String, Arc<Checker>>,
+    explainers: BTreeMap<String, Arc<Explainer>>,
 }
 
 impl Backend {
-    /// `checkers` judge calls of each profile, by its name.
+    /// `explainers` judge calls of each profile, by its name.
     #[must_use]
-    pub fn new(policies: Arc<Store>, telemetry: Arc<Telemetry>, checkers: BTreeMap<String, Arc<Checker>>) -> Self {
-        Self { policies, telemetry, checkers }
+    pub fn new(policies: Arc<Store>, telemetry: Arc<Telemetry>, explainers: BTreeMap<String, Arc<Explainer>>) -> Self {
+        Self { policies, telemetry, explainers }
     }
 
     async fn explained(&self, call_json: &str, profile: &str) -> Result<String, String> {
-        let known = || self.checkers.keys().cloned().collect::<Vec<_>>().join(", ");
-        let checker = self
-            .checkers
+        let known = || self.explainers.keys().cloned().collect::<Vec<_>>().join(", ");
+        let explainer = self
+            .explainers
             .get(profile)
+            .cloned()
             .ok_or_else(|| format!("there is no profile `{profile}` (known: {})", known()))?;
         let request = json::check_request(call_json).map_err(|error| error.to_string())?;
         let call = decode::call(&decode::Sent::of(&request), decode::Limits::default(), clock()())
             .map_err(|failure| format!("the call is denied before it is judged: {failure}"))?;
-        let judgement = checker.judge(&call, Instant::now() + EXPLAIN_TIMEOUT).done().await;
-        Ok(Explanation::of(&judgement, &call, &checker.profile).json().to_string())
+        let deadline = Instant::now() + EXPLAIN_TIMEOUT;
+        // Every policy is looked at again, piece by piece: no call should wait behind that.
+        let explaining = lanes::run("explain", async move {
+            let judgement = explainer.judge(&call, deadline).await;
+            Explanation::of(&judgement, &call, explainer.profile()).json().to_string()
+        });
+        match tokio::time::timeout_at(deadline, explaining).await {
+            Ok(Ok(explanation)) => Ok(explanation),
+            Ok(Err(_)) => Err("explaining the call broke off; the log says why".to_owned()),
+            Err(_) => Err("the call was not explained in time".to_owned()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use picket::approval::Approvals;
 use picket::check::elicited::Notes;
+use picket::check::explainer::Explainer;
 use picket::check::{Checker, Judge, Judgement, Judging, Profile};
 use picket::decision::snapshot::Tree;
 use picket::decision::verdict::Effect;
@@ -141,7 +142,8 @@ async fn nobody_allows_anything_after_the_deadline() {
     for call in [call(&tool(10)), call(&orders())] {
         let checker = checker("").await;
         let judged = [checker.judge(&call, passed).done().await, checker.judge_long(&call, passed).await];
-        for judgement in &judged {
+        let explained = Explainer::of(checker).judge(&call, passed).await;
+        for judgement in judged.iter().chain([&explained]) {
             assert_eq!(judgement.result.as_ref().unwrap_err().code, Code::Deadline);
         }
     }

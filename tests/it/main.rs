@@ -31,6 +31,8 @@ mod loading;
 #[cfg(test)]
 mod long;
 #[cfg(test)]
+mod looking;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod memory;
