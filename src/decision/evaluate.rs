@@ -195,10 +195,11 @@ pub(super) fn too_costly(bytes: usize) -> String {
 /// Cedar quotes values, and a value may be as long as a call.
 fn message(error: &str) -> String {
     const BYTES_MAX: usize = 512;
-    match error.floor_char_boundary(BYTES_MAX) {
-        end if end < error.len() => format!("{}…", error.get(..end).unwrap_or_default()),
-        _ => error.to_owned(),
+    if error.len() <= BYTES_MAX {
+        return error.to_owned();
     }
+    let end = (0..=BYTES_MAX).rev().find(|at| error.is_char_boundary(*at)).unwrap_or_default();
+    format!("{}…", error.get(..end).unwrap_or_default())
 }
 
 /// Asks one set and adds what it says. All of a set's policies have the same effect, so that none hides another.
