@@ -24,8 +24,10 @@ use hdrhistogram::Histogram;
 use serde_json::json;
 use tonic::transport::Channel;
 
+#[expect(dead_code, reason = "other benches use the rest")]
 #[path = "support/servers.rs"]
 mod servers;
+#[expect(dead_code, reason = "other benches use the rest")]
 #[path = "support.rs"]
 mod support;
 
