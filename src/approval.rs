@@ -24,7 +24,7 @@ use crate::entity::template::Template;
 use crate::failure::{Code, Failure};
 use crate::problem::{Problem, Severity};
 use crate::query::{Keys, Query, Reads, Value, action};
-use once::{Embedded, OneUse};
+use once::{Embedded, OneUse, Uses};
 use record::{Kind, Matches, Record, Used};
 pub use settings::{Settings, Store};
 
@@ -35,10 +35,21 @@ const KEPT_MILLIS: i64 = 7 * 24 * 60 * 60 * 1000;
 #[derive(Debug)]
 pub struct Approvals {
     sources: Sources,
-    once: Option<Arc<dyn OneUse>>,
+    store: Access,
 }
 
+/// What may be done with the store of uses.
 #[derive(Debug)]
+enum Access {
+    /// There is none, because nothing is asked for.
+    Nothing,
+    /// Whoever only looks learns what was used, and has no way to use anything up.
+    Look(Arc<dyn Uses>),
+    /// A call uses up what it rests on.
+    Use(Arc<dyn OneUse>),
+}
+
+#[derive(Debug, Clone)]
 enum Sources {
     Asked(Vec<Source>),
     /// What policy tests say instead.
@@ -80,7 +91,7 @@ impl Found {
 }
 
 /// One source, ready to be asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Source {
     settings: Arc<Settings>,
     label: String,
@@ -93,13 +104,13 @@ impl Approvals {
     /// No approvals at all.
     #[must_use]
     pub fn none() -> Self {
-        Self { sources: Sources::Asked(Vec::new()), once: None }
+        Self { sources: Sources::Asked(Vec::new()), store: Access::Nothing }
     }
 
     /// The same approval for every call that a policy can see one in: for policy tests. Nothing is used up.
     #[must_use]
     pub fn given(given: Given) -> Self {
-        Self { sources: Sources::Given(Box::new(given)), once: None }
+        Self { sources: Sources::Given(Box::new(given)), store: Access::Nothing }
     }
 
     /// The sources that the settings name; requests and writes run in `tasks`.
@@ -131,7 +142,22 @@ impl Approvals {
     }
 
     fn over(sources: Vec<Source>, once: Arc<dyn OneUse>) -> Self {
-        Self { sources: Sources::Asked(sources), once: Some(once) }
+        Self { sources: Sources::Asked(sources), store: Access::Use(once) }
+    }
+
+    /// The same approvals for whoever only looks: none is used up, and no answer is remembered for calls.
+    #[must_use]
+    pub fn looking(&self) -> Self {
+        let mut sources = self.sources.clone();
+        if let Sources::Asked(sources) = &mut sources {
+            sources.iter_mut().for_each(|source| source.cache = source.cache.looking());
+        }
+        let store = match &self.store {
+            Access::Nothing => Access::Nothing,
+            Access::Look(uses) => Access::Look(Arc::clone(uses)),
+            Access::Use(store) => Access::Look(Arc::<dyn OneUse>::clone(store)),
+        };
+        Self { sources, store }
     }
 
     /// Whether a judgement can depend on an approval, given what its policies read.
@@ -197,7 +223,12 @@ impl Approvals {
         if once.now > once.not_after {
             return Err(denied("is past its time"));
         }
-        let Some(store) = &self.once else { return Err(unavailable("there is no store of uses")) };
+        let store = match &self.store {
+            Access::Nothing => return Err(unavailable("there is no store of uses")),
+            // The call would be allowed, and the next one not.
+            Access::Look(_) => return Ok(()),
+            Access::Use(store) => store,
+        };
         let until = UnixMillis(once.not_after.saturating_add(KEPT_MILLIS));
         let using = store.consume(once.key.clone(), until, UnixMillis(once.now));
         match tokio::time::timeout_at(deadline, using).await {
@@ -248,7 +279,11 @@ impl Approvals {
     }
 
     async fn is_used(&self, key: &once::Key, deadline: Instant) -> Result<bool, Failure> {
-        let Some(store) = &self.once else { return Err(unavailable("there is no store of uses")) };
+        let store: &dyn Uses = match &self.store {
+            Access::Nothing => return Err(unavailable("there is no store of uses")),
+            Access::Look(uses) => &**uses,
+            Access::Use(store) => &**store,
+        };
         match tokio::time::timeout_at(deadline, store.is_used(key.clone())).await {
             Ok(used) => used.map_err(unavailable),
             Err(_) => Err(unavailable("the store of uses did not answer in time")),

@@ -86,6 +86,17 @@ impl Call {
     }
 }
 
+impl Body {
+    /// How many bytes of it there are to read.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::NotSent | Self::Unproven(_) => 0,
+            Self::Complete(bytes) | Self::Encoded { bytes, .. } => bytes.len(),
+        }
+    }
+}
+
 /// The connection, as the proxy describes it.
 #[derive(Debug, Clone, Default)]
 pub struct Peer {

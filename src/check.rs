@@ -3,16 +3,19 @@
 //! Knows: every step between a call and its verdict, and their order. Must not know: the proxy's protocol,
 //! how any step works.
 
+mod admissible;
 mod approved;
 mod batch;
 mod document;
 pub mod elicited;
+pub mod explainer;
 pub mod explanation;
 mod inside;
 mod judgement;
 pub mod judging;
 pub mod memory;
 pub mod reduced;
+mod time;
 pub mod verify;
 
 use std::borrow::Cow;
@@ -21,9 +24,10 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
-use crate::approval::Approvals;
+use crate::approval::{Approvals, Found};
 use crate::call::Call;
-use crate::catalog::Service;
+use crate::catalog::{Protocol, Service};
+use crate::decision::allowance::{Allowance, Pace};
 use crate::decision::decide::{self, Decided, Holds};
 use crate::decision::verdict::Decision;
 use crate::decision::{Snapshot, Verdict};
@@ -33,12 +37,17 @@ use crate::identity::{self, Identity, KeyRing};
 use crate::keys::Keys;
 use crate::mapping::{self, Place, action};
 use crate::policy::Store;
-use crate::query::{Family, Query, Reads};
+use crate::query::{Facts, Family, Query, Reads};
+use admissible::{admissible, of_family, plainly_named};
 use elicited::{About, Notes};
 pub use judgement::Judgement;
 pub use judging::{Judging, Pending};
 use memory::{Generations, Key, Remembered, Seat};
 use reduced::{Looks, Reduced};
+use time::{Time, in_time};
+
+/// Longest body that is read on a thread that others' calls wait for, in bytes: that takes some 90 us (`benches/parse`).
+const BODY_QUICK_MAX: usize = 16 * 1024;
 
 /// How the calls of one kind of listener are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
@@ -52,9 +61,16 @@ pub struct Profile {
 
 /// Judges calls: the seam between the edge that speaks a proxy's protocol and everything behind it.
 pub trait Judge: Send + Sync {
-    /// Judges one call. Never fails and never panics on purpose: what cannot be judged is a
-    /// [`Failure`] inside the [`Judgement`]. Returns by `deadline`.
+    /// Judges one call on a thread that others' calls wait for. Never fails and never panics on purpose: what cannot be
+    /// judged is a [`Failure`] inside the [`Judgement`]. Nothing is allowed after `deadline`.
+    ///
+    /// What would take too long there is broken off, see [`Judgement::is_too_long`].
     fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Judging<'a>;
+
+    /// Judges one call where nobody but its caller waits for it, however long it takes; otherwise as [`Judge::judge`].
+    fn judge_long<'a>(&'a self, call: &'a Call, deadline: Instant) -> Pending<'a> {
+        Box::pin(self.judge(call, deadline).done())
+    }
 }
 
 /// Judges the calls of one listener.
@@ -101,33 +117,20 @@ struct Asked<'a> {
 }
 
 impl Checker {
-    /// Judges a call whose caller is said, not proven: for policy tests, where there is no connection and no key.
-    ///
-    /// Everything after the identity is as in [`Judge::judge`].
-    pub async fn judge_as(&self, caller: Result<Identity, Failure>, call: &Call, deadline: Instant) -> Arc<Judgement> {
-        match self.grounds() {
-            Some(grounds) => self.judged(|_, _| caller, call, &grounds, deadline).await.0,
-            None => Arc::new(Judgement::failed(not_ready())),
-        }
-    }
-
     fn grounds(&self) -> Option<Grounds> {
         Some(Grounds { snapshot: self.policies.current()?, keys: self.keys.ring() })
     }
 
     /// Judges a call. The judgement has its final place from the start: it is large, and would be moved often.
-    async fn judged(
-        &self,
-        who: impl Who,
-        call: &Call,
-        grounds: &Grounds,
-        deadline: Instant,
-    ) -> (Arc<Judgement>, Holds) {
+    async fn judged(&self, who: impl Who, call: &Call, grounds: &Grounds, time: Time) -> (Arc<Judgement>, Holds) {
         let mut judgement = Arc::new(Judgement::failed(Failure::new(Code::Internal, "")));
         // Nobody else has it yet.
         let Some(known) = Arc::get_mut(&mut judgement) else { return (judgement, Holds::ForThisCall) };
-        let decided = self.decided(who, call, grounds, deadline, known).await;
+        let allowance = Allowance::new(&time, time.pace);
+        let decided = self.decided(who, call, grounds, (time.deadline, &allowance), known).await;
+        let decided = decided.and_then(|decided| in_time(decided, &allowance));
         let holds = decided.as_ref().map_or(Holds::ForThisCall, |decided| decided.holds);
+        known.is_too_long = decided.is_err() && allowance.is_exceeded();
         known.result = decided.map(|decided| decided.verdict);
         (judgement, holds)
     }
@@ -137,7 +140,7 @@ impl Checker {
         who: impl Who,
         call: &Call,
         grounds: &Grounds,
-        deadline: Instant,
+        (deadline, allowance): (Instant, &Allowance<'_>),
         known: &mut Judgement,
     ) -> Result<Decided, Failure> {
         let snapshot = &grounds.snapshot;
@@ -172,18 +175,17 @@ impl Checker {
             let about = About { identity, service: &service.id, asked, now: call.received_at };
             self.notes.check(&held.answers, &about, &query.principal.uid)?;
             known.digest = approved::digest(asked, query, &reads);
-            let (facts, approval) = if self.entities.are_asked(&reads) || self.approvals.are_asked(&reads) {
-                let facts = self.entities.fetch(snapshot, query, &reads, deadline);
-                let approval = self.approvals.find(&service.id, query, &reads, known.digest.as_deref(), deadline);
-                futures_util::future::try_join(facts, approval).await?
-            } else {
-                (Entities::declared(snapshot, query)?, None)
-            };
+            let (facts, approval) =
+                self.facts(snapshot, &service.id, query, &reads, (known.digest.as_deref(), deadline)).await?;
             if let Some(approval) = &approval {
                 query.context.insert(SmolStr::new_static("approval"), approval.value.clone());
             }
-            let decided = decide::decided(snapshot, query, &facts)?;
-            used_up.extend(approval.filter(|found| approved::is_used_up(snapshot, query, found, &decided.verdict)));
+            let decided = decide::decided(snapshot, query, &facts, allowance)?;
+            if let Some(found) = approval
+                && approved::is_used_up(snapshot, query, &found, &decided.verdict, allowance)?
+            {
+                used_up.push(found);
+            }
             let goes_on = decided.verdict.decision() == Decision::Allow;
             // One message that may not go on holds up the whole batch.
             if !goes_on {
@@ -193,7 +195,7 @@ impl Checker {
             }
             decisions.push(decided);
         }
-        let whole = batch::together(decisions)?;
+        let whole = in_time(batch::together(decisions)?, allowance)?;
         if whole.verdict.decision() == Decision::Allow {
             // Last of all: a call that does not go on uses up nothing.
             for approval in &used_up {
@@ -201,6 +203,23 @@ impl Checker {
             }
         }
         Ok(whole)
+    }
+
+    /// What the call does not carry: facts, and the approval that it names.
+    async fn facts(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        service: &str,
+        query: &Query,
+        reads: &Reads,
+        (digest, deadline): (Option<&str>, Instant),
+    ) -> Result<(Facts, Option<Found>), Failure> {
+        if !self.entities.are_asked(reads) && !self.approvals.are_asked(reads) {
+            return Ok((Entities::declared(snapshot, query)?, None));
+        }
+        let facts = self.entities.fetch(snapshot, query, reads, deadline);
+        let approval = self.approvals.find(service, query, reads, digest, deadline);
+        futures_util::future::try_join(facts, approval).await
     }
 
     /// What of a call to the service has to be read: by policies, look-ups and sources of approvals.
@@ -247,10 +266,13 @@ impl Checker {
 
     /// Judges the cut-down call, and remembers what holds for every call that is cut down to the same. Where that does
     /// not hold, the call is judged as it came: what was cut off may have a say.
-    async fn judged_once(&self, asked: Asked<'_>, call: &Call, grounds: &Grounds, deadline: Instant) -> Arc<Judgement> {
+    async fn judged_once(&self, asked: Asked<'_>, call: &Call, grounds: &Grounds, time: Time) -> Arc<Judgement> {
         let reduced = asked.reduced.call(call.received_at);
         let who = |call: &Call, keys: &KeyRing| self.identify(call, keys);
-        let (mut judgement, holds) = self.judged(who, &reduced, grounds, deadline).await;
+        let (mut judgement, holds) = self.judged(who, &reduced, grounds, time).await;
+        if judgement.is_too_long {
+            return judgement;
+        }
         let of_many = Arc::get_mut(&mut judgement).filter(|one| holds != Holds::ForThisCall && one.is_repeatable());
         let Some(of_many) = of_many else {
             if judgement.result.is_ok() {
@@ -258,16 +280,34 @@ impl Checker {
             } else {
                 asked.seat.skip();
             }
-            return self.judged_as_it_came(call, grounds, deadline).await;
+            return self.judged_as_it_came(call, grounds, time).await;
         };
         of_many.answer_all(reduced);
         asked.seat.remember(asked.key, Remembered::Judgement(Arc::clone(&judgement)));
         judgement
     }
 
-    async fn judged_as_it_came(&self, call: &Call, grounds: &Grounds, deadline: Instant) -> Arc<Judgement> {
+    async fn judged_as_it_came(&self, call: &Call, grounds: &Grounds, time: Time) -> Arc<Judgement> {
         let who = |call: &Call, keys: &KeyRing| self.identify(call, keys);
-        self.judged(who, call, grounds, deadline).await.0
+        self.judged(who, call, grounds, time).await.0
+    }
+
+    /// What is said at once of a call whose body takes longer to read than others may wait for it; else `None`.
+    fn left_for_later(&self, call: &Call, grounds: &Grounds) -> Option<Arc<Judgement>> {
+        if call.body.bytes() <= BODY_QUICK_MAX {
+            return None;
+        }
+        let (catalog, home) = (grounds.snapshot.catalog(), &self.profile.identity.home_trust_domain);
+        let service = mapping::service(call, &self.profile.mapping, catalog, home).ok()?;
+        let (_, reads) = self.reads(&grounds.snapshot, &service, call);
+        let is_read = match service.protocol {
+            Protocol::Mcp | Protocol::A2a | Protocol::Openai | Protocol::Anthropic => true,
+            Protocol::Http | Protocol::Grpc => reads.needs_body(),
+        };
+        is_read.then(|| {
+            let failure = Failure::new(Code::Deadline, "reading the body takes longer than others may wait for it");
+            Arc::new(Judgement { service: Some(service.id.clone()), is_too_long: true, ..Judgement::failed(failure) })
+        })
     }
 
     /// Judges the call as it came, whatever is remembered, and has the decision verified.
@@ -276,9 +316,9 @@ impl Checker {
         remembered: Option<Remembered>,
         call: &Call,
         grounds: &Grounds,
-        deadline: Instant,
+        time: Time,
     ) -> Arc<Judgement> {
-        let judgement = self.judged_as_it_came(call, grounds, deadline).await;
+        let judgement = self.judged_as_it_came(call, grounds, time).await;
         if let Some(verifier) = &self.verifier {
             if let Some(Remembered::Judgement(remembered)) = &remembered {
                 verifier.compare(remembered, &judgement);
@@ -296,11 +336,15 @@ impl Judge for Checker {
         let Some(grounds) = self.grounds() else {
             return Judging::Known(Arc::new(Judgement::failed(not_ready())));
         };
+        if let Some(judgement) = self.left_for_later(call, &grounds) {
+            return Judging::Known(judgement);
+        }
+        let time = Time { deadline, pace: Pace::Quick };
         let asked = self.asked(call, &grounds);
         let remembered = asked.as_ref().and_then(|asked| asked.seat.recall(&asked.key));
         // What is verified goes round the memory, so that a wrong memory shows as well.
         if self.verifier.as_ref().is_some_and(|verifier| verifier.is_due()) {
-            return Judging::pending(async move { self.judged_anew(remembered, call, &grounds, deadline).await });
+            return Judging::pending(async move { self.judged_anew(remembered, call, &grounds, time).await });
         }
         match (remembered, asked) {
             (Some(Remembered::Judgement(judgement)), Some(asked)) => {
@@ -312,9 +356,9 @@ impl Judge for Checker {
                 let is_first = asked.seat.is_first_sight(&asked.key);
                 let judged = async move {
                     if is_first {
-                        self.judged_as_it_came(call, &grounds, deadline).await
+                        self.judged_as_it_came(call, &grounds, time).await
                     } else {
-                        self.judged_once(asked, call, &grounds, deadline).await
+                        self.judged_once(asked, call, &grounds, time).await
                     }
                 };
                 return if is_long { Judging::pending(judged) } else { Judging::at_once(judged) };
@@ -323,35 +367,16 @@ impl Judge for Checker {
             (_, None) => {}
         }
         // A token, a body or a source of facts has to be read first.
-        Judging::pending(async move { self.judged_as_it_came(call, &grounds, deadline).await })
+        Judging::pending(async move { self.judged_as_it_came(call, &grounds, time).await })
     }
-}
 
-/// A query of the family that its call was read for: of another one, something else would have to be read.
-fn of_family(family: Family, query: Query) -> Result<Query, Failure> {
-    if Family::of(&query.action) == Some(family) {
-        return Ok(query);
-    }
-    let detail = format!("the call became `{}`, and something else was read for it", query.action);
-    Err(Failure::new(Code::Internal, detail))
-}
-
-/// Checks what has to hold of a call before anybody looks at what it holds: its token is for the service, and no server
-/// takes a key of its query for one that policies change.
-fn admissible(call: &Call, identity: &Identity, snapshot: &Snapshot, service: &Service) -> Result<(), Failure> {
-    mapping::audience(identity, service)?;
-    let changeable = snapshot.changeable(service.namespace());
-    mapping::parameters::changed(call, &changeable.set_query, &changeable.remove_query)
-}
-
-/// Checks that what is asked for is not a known thing under another spelling, which a provider may take for that one.
-fn plainly_named<'q>(snapshot: &Snapshot, query: &'q mut Query) -> Result<&'q mut Query, Failure> {
-    match snapshot.named_otherwise(&query.namespace, &query.resource.uid) {
-        None => Ok(query),
-        Some(known) => {
-            let detail = format!("{} is `{known}` in another spelling", query.resource.uid);
-            Err(Failure::new(Code::MessageRefused, detail))
-        }
+    fn judge_long<'a>(&'a self, call: &'a Call, deadline: Instant) -> Pending<'a> {
+        Box::pin(async move {
+            match self.grounds() {
+                Some(grounds) => self.judged_as_it_came(call, &grounds, Time::long(deadline)).await,
+                None => Arc::new(Judgement::failed(not_ready())),
+            }
+        })
     }
 }
 

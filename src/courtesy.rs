@@ -5,6 +5,8 @@
 //! Where all processors are busy, Linux lets a thread run on for some milliseconds before one that has just woken, even if
 //! that one ranks higher. A call would wait for that long behind the reading of policies.
 
+pub(crate) mod lanes;
+
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::task::Poll;

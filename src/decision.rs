@@ -2,8 +2,10 @@
 //!
 //! Knows: Cedar, policies, the schema. Must not know: Envoy, time, where facts come from. Pure.
 
+pub mod allowance;
 pub mod annotations;
 pub mod confine;
+pub mod cost;
 pub mod could;
 pub mod decide;
 mod diagnostics;

@@ -128,6 +128,11 @@ pub trait EntitySource: Send + Sync {
         true
     }
 
+    /// The same source for whoever only looks: it changes nothing that calls find. `None` where it remembers nothing.
+    fn looking(&self) -> Option<Arc<dyn EntitySource>> {
+        None
+    }
+
     /// Adds to `reads` what of the call this source needs to see, where a policy reads what it gives.
     fn needs(&self, reads: &Reads, needed: &mut Reads) {
         let _ = (reads, needed);
@@ -173,6 +178,12 @@ impl Entities {
     #[must_use]
     pub fn over(sources: Vec<Arc<dyn EntitySource>>) -> Self {
         Self { sources, caches: Vec::new() }
+    }
+
+    /// The same sources for whoever only looks: what they are asked changes nothing that calls find.
+    #[must_use]
+    pub fn looking(&self) -> Self {
+        Self::over(self.sources.iter().map(|source| source.looking().unwrap_or_else(|| Arc::clone(source))).collect())
     }
 
     /// What must be known of a call: what the policies read, and what look-ups ask with for them.

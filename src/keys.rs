@@ -33,7 +33,7 @@ const FILE_PERIOD: Duration = Duration::from_secs(10);
 
 /// The configured issuers and their keys.
 pub struct Keys {
-    ring: ArcSwap<KeyRing>,
+    ring: Arc<ArcSwap<KeyRing>>,
     issuers: Vec<Issuer>,
     timeout: Duration,
 }
@@ -89,6 +89,12 @@ impl Keys {
         Self::with_sources(&Settings::default(), Vec::new())
     }
 
+    /// The same keys for whoever only looks: there is no issuer that a token could have asked again.
+    #[must_use]
+    pub fn looking(&self) -> Self {
+        Self { ring: Arc::clone(&self.ring), issuers: Vec::new(), timeout: self.timeout }
+    }
+
     fn with_sources(settings: &Settings, sources: Vec<Box<dyn Fetch>>) -> Self {
         let issuer = |(issuer, source): (&IssuerSettings, Box<dyn Fetch>)| {
             let (period, min_interval) = match &issuer.jwks {
@@ -106,7 +112,7 @@ impl Keys {
             }
         };
         Self {
-            ring: ArcSwap::from_pointee(KeyRing::new(settings.rules())),
+            ring: Arc::new(ArcSwap::from_pointee(KeyRing::new(settings.rules()))),
             issuers: settings.issuers.iter().zip(sources).map(issuer).collect(),
             timeout: settings.timeout,
         }

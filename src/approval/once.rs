@@ -38,8 +38,17 @@ pub struct Key {
     pub id: String,
 }
 
-/// Remembers uses.
-pub trait OneUse: Send + Sync + std::fmt::Debug {
+/// Knows what was used.
+pub trait Uses: Send + Sync + std::fmt::Debug {
+    /// Whether an approval was used.
+    ///
+    /// # Errors
+    /// It is not known; the fragment says why.
+    fn is_used(&self, key: Key) -> BoxFuture<'_, Result<bool, String>>;
+}
+
+/// Remembers uses. Whoever only looks has [`Uses`], which cannot use anything up.
+pub trait OneUse: Uses {
     /// Uses an approval: true for the first, and for ever after false. Durable once it is answered. `until` is
     /// when the use may be forgotten, `now` forgets what is over.
     ///
@@ -48,12 +57,6 @@ pub trait OneUse: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// Whether it is used is not known; the fragment says why.
     fn consume(&self, key: Key, until: UnixMillis, now: UnixMillis) -> BoxFuture<'_, Result<bool, String>>;
-
-    /// Whether an approval was used.
-    ///
-    /// # Errors
-    /// It is not known; the fragment says why.
-    fn is_used(&self, key: Key) -> BoxFuture<'_, Result<bool, String>>;
 }
 
 /// Uses in a file, or in memory.
@@ -94,6 +97,12 @@ impl Embedded {
     }
 }
 
+impl Uses for Embedded {
+    fn is_used(&self, key: Key) -> BoxFuture<'_, Result<bool, String>> {
+        self.apart(move |uses| is_used(uses, &key)).boxed()
+    }
+}
+
 impl OneUse for Embedded {
     fn consume(&self, key: Key, until: UnixMillis, now: UnixMillis) -> BoxFuture<'_, Result<bool, String>> {
         let max = self.uses_max;
@@ -105,10 +114,6 @@ impl OneUse for Embedded {
             }
         }
         .boxed()
-    }
-
-    fn is_used(&self, key: Key) -> BoxFuture<'_, Result<bool, String>> {
-        self.apart(move |uses| is_used(uses, &key)).boxed()
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::entity::http::{self, HeaderFile};
-use crate::entity::template::Template;
+use crate::entity::template::{Slashes, Template};
 use crate::problem::Problem;
 
 /// What stands for the reference in a source's URL.
@@ -27,6 +27,10 @@ pub struct Settings {
     /// What to `GET`: as in look-ups, and `${reference}` stands for the reference. No default. An answer of
     /// 404 means that there is no such approval; anything else but a 200 denies the call.
     pub url: String,
+    /// Whether a reference in `url`'s path may hold slashes, as in look-ups. Default `refused`, the safe value: a
+    /// reference that could change which request it is names no approval.
+    #[serde(default)]
+    pub slashes: Slashes,
     /// Where in the answer things stand. No default.
     pub fields: Fields,
     /// What binds an approval to a call: arguments by JSON pointer, each with the JSON pointer of the value in
@@ -141,7 +145,8 @@ impl Settings {
             Reference::Argument(pointer) => format!("${{context.args[{pointer}]}}"),
             Reference::Header(name) => format!("${{context.http.headers[{name}]}}"),
         };
-        Template::parse(&self.url.replace(REFERENCE, &variable))
+        let template = Template::parse(&self.url.replace(REFERENCE, &variable))?;
+        Ok(template.with_slashes(self.slashes))
     }
 
     /// Under which name uses are remembered.

@@ -345,7 +345,9 @@ impl OneUse for Broken {
             Self::Hangs => std::future::pending().boxed(),
         }
     }
+}
 
+impl once::Uses for Broken {
     fn is_used(&self, _: once::Key) -> BoxFuture<'_, Result<bool, String>> {
         std::future::ready(Ok(false)).boxed()
     }

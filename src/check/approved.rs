@@ -3,8 +3,11 @@
 //! Knows: what is asked whole, and what a verdict would be without the approval. Must not know: where approvals come from.
 
 use crate::approval::{Found, digest};
+use crate::decision::Snapshot;
+use crate::decision::allowance::Allowance;
+use crate::decision::decide;
 use crate::decision::verdict::{Decision, Verdict};
-use crate::decision::{self, Snapshot};
+use crate::failure::{Code, Failure};
 use crate::mapping::action::Asked;
 use crate::query::{Facts, Query, Reads};
 
@@ -22,15 +25,25 @@ pub(super) fn digest(asked: &Asked, query: &Query, reads: &Reads) -> Option<Stri
 /// Whether a verdict uses up the approval that its query holds: it allows, and would not have allowed the same
 /// without it. A call that is allowed anyway leaves the approval to the one it was made for, and policies in
 /// shadow mode use up nothing.
-pub(super) fn is_used_up(snapshot: &Snapshot, query: &Query, approval: &Found, verdict: &Verdict) -> bool {
+///
+/// # Errors
+/// The deadline has passed, or judging again would take longer than it may here.
+pub(super) fn is_used_up(
+    snapshot: &Snapshot,
+    query: &Query,
+    approval: &Found,
+    verdict: &Verdict,
+    allowance: &Allowance<'_>,
+) -> Result<bool, Failure> {
     if !approval.is_one_use() || verdict.decision() != Decision::Allow {
-        return false;
+        return Ok(false);
     }
     let mut without = query.clone();
     without.context.remove("approval");
     // The query has taken its facts in already.
-    match decision::decide(snapshot, &mut without, &Facts::default()) {
-        Ok(other) => other.effect != verdict.effect,
-        Err(_) => true,
+    match decide::decided(snapshot, &mut without, &Facts::default(), allowance) {
+        Ok(other) => Ok(other.verdict.effect != verdict.effect),
+        Err(failure) if failure.code == Code::Deadline => Err(failure),
+        Err(_) => Ok(true),
     }
 }

@@ -38,6 +38,9 @@ pub struct Judgement {
     pub reduced: Option<Call>,
     /// What edges prepared, where the judgement is remembered.
     pub prepared: Prepared,
+    /// Judging was broken off, because it takes longer than others' calls may wait for it: it is to be made again by
+    /// [`super::Judge::judge_long`]. The result is a failure.
+    pub is_too_long: bool,
     /// Digest of what was asked, as approvals are bound by; where a policy can see an approval and all that was
     /// asked is known.
     pub digest: Option<String>,
@@ -58,6 +61,7 @@ impl Judgement {
             document: None,
             reduced: None,
             prepared: Prepared::default(),
+            is_too_long: false,
             digest: None,
         }
     }
@@ -77,6 +81,7 @@ impl Judgement {
             document: None,
             digest: self.digest.clone(),
             prepared: Prepared::default(),
+            is_too_long: false,
         }
     }
 

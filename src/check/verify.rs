@@ -9,12 +9,16 @@ use tokio::sync::mpsc;
 
 use super::Judgement;
 use crate::decision::Snapshot;
-use crate::decision::decide::{judging, plain};
+use crate::decision::allowance::POLICY_COST_MAX;
+use crate::decision::decide::{self, judging, plain};
 use crate::decision::evaluate::{Findings, Part};
 use crate::query::{Query, action};
 
 /// Queries that wait to be verified; more are skipped, since verifying must never cost a call its answer.
 const WAITING_MAX: usize = 64;
+
+/// The most that verifying one decision may cost, by the estimate; beyond it the decision is not verified.
+const PLAIN_COST_MAX: u64 = POLICY_COST_MAX;
 
 /// Hands every Nth query over to be verified.
 #[derive(Debug)]
@@ -114,6 +118,10 @@ impl Verification {
 /// Both answers, as text.
 pub fn differences(snapshot: &Snapshot, query: &Query) -> Result<(), String> {
     let units = judging(snapshot, &query.namespace).map_err(|failure| failure.to_string())?;
+    // Plain Cedar evaluates all policies, those too that are no candidates, and bounds none.
+    if decide::plain_cost(&units, query) > PLAIN_COST_MAX {
+        return Ok(());
+    }
     for part in [Part::Enforced, Part::Shadow] {
         let fast = snapshot.engine().find(&units, part, query, snapshot.types())?;
         let slow = plain(snapshot, query, part).map_err(|failure| failure.to_string())?;

@@ -24,8 +24,9 @@ use super::{Exit, Output};
 use crate::approval::Approvals;
 use crate::call::{Call, Host, UnixMillis};
 use crate::check::elicited::Notes;
+use crate::check::explainer::Explainer;
 use crate::check::explanation::Explanation;
-use crate::check::{Checker, Judge as _, Judgement, Profile};
+use crate::check::{Checker, Judgement, Profile};
 use crate::config::{self, Config, sections};
 use crate::decision::Snapshot;
 use crate::decision::snapshot::{FactsType, Tree};
@@ -242,7 +243,7 @@ impl Bench {
         let facts: Arc<dyn EntitySource> = Arc::new(given.facts.clone());
         // Notes are good within one process: nothing that was written down brings one back.
         let notes = Notes::new(state_key::load(None)?, sections::Elicitation::default().state_ttl);
-        let checker = Checker {
+        let explainer = Explainer::of(Checker {
             listener: self.listener.clone(),
             profile: self.profile(given),
             policies: Arc::clone(&self.store),
@@ -251,13 +252,12 @@ impl Bench {
             notes,
             keys: Arc::clone(&self.keys),
             verifier: None,
-            // An explanation needs everything that is known, which a remembered judgement does not keep.
             seat: None,
-        };
+        });
         let deadline = Instant::now() + TIMEOUT;
         Ok(match &given.caller {
-            Some(caller) => checker.judge_as(self.identity(caller, &checker.profile, now)?, call, deadline).await,
-            None => checker.judge(call, deadline).done().await,
+            Some(caller) => explainer.judge_as(self.identity(caller, explainer.profile(), now)?, call, deadline).await,
+            None => explainer.judge(call, deadline).await,
         })
     }
 

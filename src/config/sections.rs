@@ -192,7 +192,7 @@ const KEYS: &[Key] = &[
 const ENTITY: &[Key] = &[Key::tree(
     "lookups",
     "[]",
-    "Facts that are looked up over HTTP: `{name, fills, url, attributes or whole: true, missing, optional, timeout, \
+    "Facts that are looked up over HTTP: `{name, fills, url, slashes, attributes or whole: true, missing, optional, timeout, \
      headers, ca_file, cache: {ttl, max_stale, entries_max, in_flight_max}}`. `attributes` picks members of the answer, \
      `whole: true` takes it as it is; each look-up has exactly one of the two.",
 )];
@@ -203,7 +203,7 @@ const APPROVALS: &[Key] = &[
         "[]",
         "Change and ticket systems whose approvals policies see as `context.approval`, see docs/approvals.md: `{name, \
          services, reference: {argument} or {header}, url, fields: {id, kind, state, requested_by, approved_by, \
-         not_before, not_after, used, one_use, digest}, match, system, ttl, timeout, headers, ca_file, in_flight_max}`.",
+         not_before, not_after, used, one_use, digest}, slashes, match, system, ttl, timeout, headers, ca_file, in_flight_max}`.",
     ),
     Key::tree(
         "approvals_store.file",

@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use smol_str::format_smolstr;
 
+use super::allowance::{Allowance, Stopped};
+use super::cost::Cost;
 use super::evaluate::{Findings, Part};
+use super::project::Shape;
+use super::reach::Reach;
 use super::remedy;
 use super::snapshot::{Namespace, Snapshot};
 use super::unit::{Entry, MESH, Unit};
@@ -22,7 +26,7 @@ use crate::query::{Facts, Query, Value};
 /// [`Code::BundleInvalid`] where the namespace's policies never loaded, [`Code::EntitiesUnavailable`] where
 /// two sources contradict each other, [`Code::QueryInvalid`] where the query does not fit the schema.
 pub fn decide(snapshot: &Snapshot, query: &mut Query, facts: &Facts) -> Result<Verdict, Failure> {
-    decided(snapshot, query, facts).map(|decided| decided.verdict)
+    decided(snapshot, query, facts, &Allowance::unbounded()).map(|decided| decided.verdict)
 }
 
 /// A verdict, and how long it holds.
@@ -43,24 +47,35 @@ pub enum Holds {
     ForThisCall,
 }
 
-/// As [`decide`], and says for which calls the verdict holds.
+/// As [`decide`] within what the call may cost, and says for which calls the verdict holds.
 ///
 /// # Errors
-/// As [`decide`].
-pub fn decided(snapshot: &Snapshot, query: &mut Query, facts: &Facts) -> Result<Decided, Failure> {
+/// As [`decide`], and [`Code::Deadline`] where the policies are not evaluated in time, or would take longer than they may
+/// where the call is judged: then [`Allowance::is_exceeded`].
+pub fn decided(
+    snapshot: &Snapshot,
+    query: &mut Query,
+    facts: &Facts,
+    allowance: &Allowance<'_>,
+) -> Result<Decided, Failure> {
+    allowance.begin().map_err(|stopped| Failure::new(Code::Deadline, stopped.to_string()))?;
     values::complete(query, facts).map_err(|detail| Failure::new(Code::EntitiesUnavailable, detail))?;
     let query: &Query = query;
     let units = judging(snapshot, &query.namespace)?;
     let invalid = |detail| Failure::new(Code::QueryInvalid, detail);
     values::check(query).map_err(invalid)?;
-    let find = |part| snapshot.engine().search(&units, part, query, snapshot.types());
-    let enforced = find(Part::Enforced).map_err(invalid)?;
+    let stopped = |stopped: Stopped| match stopped {
+        Stopped::Unfit(detail) => invalid(detail),
+        Stopped::Late | Stopped::Long => Failure::new(Code::Deadline, stopped.to_string()),
+    };
+    let find = |part| snapshot.engine().search(&units, part, (query, snapshot.types()), allowance).map_err(stopped);
+    let enforced = find(Part::Enforced)?;
     let case = Case { snapshot, query, units: &units };
     let (effect, determining) = case.effect(&enforced.findings);
     let (mut candidates, mut lasts) = (enforced.candidates, enforced.lasts);
     let mut would_be = None;
     if units.iter().any(|unit| unit.watched) {
-        let watched = find(Part::Shadow).map_err(invalid)?;
+        let watched = find(Part::Shadow)?;
         candidates += watched.candidates;
         lasts &= watched.lasts;
         let mut all = Findings::clone(&watched.findings);
@@ -87,6 +102,21 @@ pub fn plain(snapshot: &Snapshot, query: &Query, part: Part) -> Result<Findings,
     let inputs = inputs.map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
     let found = Findings::of(units.iter().map(AsRef::as_ref), part, &inputs);
     found.map_err(|detail| Failure::new(Code::Internal, detail))
+}
+
+/// What [`plain`] can cost, over all of the units' policies.
+#[must_use]
+pub fn plain_cost(units: &[Arc<Unit>], query: &Query) -> u64 {
+    let mut cost = Cost::of_inputs();
+    units.iter().flat_map(|unit| unit.entries.values()).for_each(|entry| cost.add(entry.cost));
+    cost.with(bytes_of(query))
+}
+
+/// How large a query is, about: an upper bound for every text, set and record in it.
+pub(super) fn bytes_of(query: &Query) -> usize {
+    let mut reach = Reach { whole_context: true, ..Reach::default() };
+    (reach.principal.whole, reach.resource.whole) = (true, true);
+    Shape::new(&reach).cut(query).bytes()
 }
 
 /// The units whose policies judge calls into a namespace: the mesh's and its own.

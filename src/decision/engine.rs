@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use super::allowance::{Allowance, Stopped};
+use super::cost::Cost;
 use super::evaluate::{self, Findings, Part, Prepared};
 use super::index::Index;
 use super::lean::{self, unknown_action};
@@ -86,6 +88,8 @@ struct Plan {
     /// What is found in every call, where scopes and confinement say all.
     settled: Option<Arc<Findings>>,
     shape: Arc<Shape>,
+    /// What evaluating all of them can cost, inputs included.
+    cost: Cost,
     /// Which policies of which versions these are: how keys of its decisions begin.
     identity: Box<[u8]>,
     remembered: Remembered,
@@ -147,20 +151,21 @@ impl Engine {
     /// # Errors
     /// A fragment that says what of the query does not fit the schema.
     pub fn find(&self, units: &[Arc<Unit>], part: Part, query: &Query, types: &Types) -> Result<Arc<Findings>, String> {
-        self.search(units, part, query, types).map(|found| found.findings)
+        let found = self.search(units, part, (query, types), &Allowance::unbounded());
+        found.map(|found| found.findings).map_err(|stopped| stopped.to_string())
     }
 
-    /// As [`Engine::find`], with what the search cost.
+    /// As [`Engine::find`], within what the call may cost, and with what the search came to.
     pub(super) fn search(
         &self,
         units: &[Arc<Unit>],
         part: Part,
-        query: &Query,
-        types: &Types,
-    ) -> Result<Found, String> {
-        let (key, lists) = select(units, part, query);
+        asked: (&Query, &Types),
+        allowance: &Allowance<'_>,
+    ) -> Result<Found, Stopped> {
+        let (key, lists) = select(units, part, asked.0);
         let candidates = lists.iter().map(|(_, list)| list.len()).sum();
-        let (findings, lasts) = self.findings(units, key, &lists, query, types)?;
+        let (findings, lasts) = self.findings(units, key, &lists, asked, allowance)?;
         // A failure may come from the stack of the moment rather than from the policy.
         let lasts = lasts && findings.permit_errors.is_empty() && findings.forbid_errors.is_empty();
         Ok(Found { findings, candidates, lasts })
@@ -172,15 +177,15 @@ impl Engine {
         units: &[Arc<Unit>],
         key: Vec<u32>,
         lists: &[(u32, Vec<u32>)],
-        query: &Query,
-        types: &Types,
-    ) -> Result<(Arc<Findings>, bool), String> {
+        (query, types): (&Query, &Types),
+        allowance: &Allowance<'_>,
+    ) -> Result<(Arc<Findings>, bool), Stopped> {
         if lists.iter().all(|(_, list)| list.is_empty()) {
             // Nothing can be satisfied and nothing can fail; but the query must fit the schema all the same.
             return types
                 .action(&query.action)
                 .map(|_| (Arc::default(), true))
-                .ok_or_else(|| unknown_action(&query.action));
+                .ok_or_else(|| unknown_action(&query.action).into());
         }
         let plan = self.plan(key, units, lists);
         if let Some(settled) = &plan.settled {
@@ -191,7 +196,7 @@ impl Engine {
         let cut = plan.shape.cut(query);
         if plan.remembered == Remembered::No {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
-            return plan.evaluate(&cut, types).map(|found| (Arc::new(found), false));
+            return plan.evaluate(&cut, types, cut.bytes(), allowance).map(|found| (Arc::new(found), false));
         }
         let mut key = Vec::with_capacity(512);
         key.extend_from_slice(&plan.identity);
@@ -201,7 +206,8 @@ impl Engine {
             self.stats.decision_hits.fetch_add(1, Ordering::Relaxed);
             return Ok((known, plan.lasts));
         }
-        let found = Arc::new(plan.evaluate(&cut, types)?);
+        let bytes = key.len() + cut.name_bytes();
+        let found = Arc::new(plan.evaluate(&cut, types, bytes, allowance)?);
         // A failure may come from the stack of the moment rather than from the policy.
         if found.permit_errors.is_empty() && found.forbid_errors.is_empty() && key.len() <= KEY_BYTES_MAX {
             self.stats.decision_misses.fetch_add(1, Ordering::Relaxed);
@@ -234,8 +240,11 @@ impl Engine {
 pub fn find_within(units: &[Arc<Unit>], reach: &Reach, query: &Query, types: &Types) -> Result<Findings, String> {
     let shape = Shape::new(reach);
     let enforced = units.iter().flat_map(|unit| unit.entries.values()).filter(|entry| entry.mode == Mode::Enforce);
-    let policies: Vec<Prepared> = enforced.map(|entry| Prepared::new(&entry.policy, entry.settled)).collect();
-    Ok(evaluate::ask_each(&policies, lean::build(&shape.cut(query), types)?))
+    let policies: Vec<Prepared> =
+        enforced.map(|entry| Prepared::new(&entry.policy, entry.settled, entry.cost)).collect();
+    let cut = shape.cut(query);
+    evaluate::ask_each(&policies, lean::build(&cut, types)?, cut.bytes(), &Allowance::unbounded())
+        .map_err(|stopped| stopped.to_string())
 }
 
 /// The candidates of every side, and a key for exactly these policies of exactly these versions.
@@ -310,6 +319,7 @@ impl Plan {
             policies: Vec::new(),
             settled: None,
             shape: Arc::default(),
+            cost: Cost::of_inputs(),
             identity: identity(units, lists),
             remembered: Remembered::Yes,
             lasts: true,
@@ -317,7 +327,9 @@ impl Plan {
         for (side, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
             let Some((_, index)) = indexes.iter().find(|(known, _)| known == side) else { continue };
             for entry in list.iter().filter_map(|number| index.entry(*number)) {
-                plan.policies.push(Prepared::new(&entry.policy, entry.settled));
+                let policy = Prepared::new(&entry.policy, entry.settled, entry.cost);
+                plan.cost.add(policy.cost());
+                plan.policies.push(policy);
                 reach.merge(&entry.reach);
                 plan.lasts &= lasts(entry);
             }
@@ -335,8 +347,16 @@ impl Plan {
         self.policies.iter().map(Prepared::bytes).sum::<usize>() + self.shape.bytes() + self.identity.len() + 512
     }
 
-    fn evaluate(&self, cut: &Cut<'_>, types: &Types) -> Result<Findings, String> {
-        Ok(evaluate::ask_each(&self.policies, lean::build(cut, types)?))
+    /// `bytes` is the size of the cut.
+    fn evaluate(
+        &self,
+        cut: &Cut<'_>,
+        types: &Types,
+        bytes: usize,
+        allowance: &Allowance<'_>,
+    ) -> Result<Findings, Stopped> {
+        allowance.spend(self.cost.with(bytes))?;
+        evaluate::ask_each(&self.policies, lean::build(cut, types)?, bytes, allowance)
     }
 }
 

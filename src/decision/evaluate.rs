@@ -12,6 +12,8 @@ use cedar_policy_core::ast::{self, Expr, ExprKind, Literal, SlotEnv, ValueKind};
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 
+use super::allowance::{Allowance, Looks, POLICY_COST_MAX, Stopped};
+use super::cost::Cost;
 use super::lean::Lean;
 use super::unit::Unit;
 use super::values::Inputs;
@@ -100,11 +102,13 @@ pub(super) struct Prepared {
     effect: Effect,
     /// `None` where nothing is left, so that the policy is satisfied.
     condition: Option<Arc<Expr>>,
+    /// Of the condition.
+    cost: Cost,
 }
 
 impl Prepared {
-    /// `settled` conditions at the head are known to hold.
-    pub(super) fn new(policy: &Policy, settled: usize) -> Self {
+    /// `settled` conditions at the head are known to hold. `cost` is that of all of them.
+    pub(super) fn new(policy: &Policy, settled: usize, cost: Cost) -> Self {
         let core: &ast::Policy = policy.as_ref();
         let mut condition = core.non_scope_constraints_arc();
         for _ in 0..settled {
@@ -114,12 +118,17 @@ impl Prepared {
                 _ => None,
             });
         }
-        Self { id: policy.id().to_string(), effect: policy.effect(), condition: condition.cloned() }
+        Self { id: policy.id().to_string(), effect: policy.effect(), condition: condition.cloned(), cost }
     }
 
     /// Roughly how much memory it takes beside what it shares with its policy.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + self.id.len()
+    }
+
+    /// What evaluating it can cost.
+    pub(super) fn cost(&self) -> Cost {
+        if self.is_settled() { Cost::default() } else { self.cost }
     }
 
     /// Whether nothing is left of it.
@@ -137,28 +146,60 @@ pub(super) fn settled(policies: &[Prepared]) -> Option<Findings> {
     policies.iter().all(Prepared::is_settled).then_some(findings)
 }
 
-/// Evaluates each of these policies, with the evaluator that the authorizer uses.
-pub(super) fn ask_each<'a>(policies: impl IntoIterator<Item = &'a Prepared>, lean: Lean) -> Findings {
+/// Evaluates each of these policies, with the evaluator that the authorizer uses. `bytes` is the size of what they reach.
+///
+/// One that could cost too much is not evaluated and fails: a permit then grants nothing, and a forbid denies.
+///
+/// # Errors
+/// [`Stopped::Late`] where the deadline comes first.
+pub(super) fn ask_each<'a>(
+    policies: impl IntoIterator<Item = &'a Prepared>,
+    lean: Lean,
+    bytes: usize,
+    allowance: &Allowance<'_>,
+) -> Result<Findings, Stopped> {
     let Lean { request, entities } = lean;
     let evaluator = Evaluator::new(request, &entities, Extensions::all_available());
     let mut findings = Findings::default();
     // Templates are refused at load, so no policy has a slot to fill.
     let slots = SlotEnv::new();
-    for Prepared { id, effect, condition } in policies {
+    let mut looks = Looks::new(allowance);
+    for Prepared { id, effect, condition, cost } in policies {
         let (satisfied, failed) = findings.of_effect(*effect);
         let Some(condition) = condition else {
             satisfied.insert(id.clone());
             continue;
         };
+        let cost = cost.with(bytes);
+        if cost > POLICY_COST_MAX {
+            failed.insert(id.clone(), too_costly(bytes));
+            continue;
+        }
+        looks.before(cost)?;
         match evaluator.interpret(condition, &slots).map(|value| value.value) {
             Ok(ValueKind::Lit(Literal::Bool(true))) => drop(satisfied.insert(id.clone())),
             Ok(ValueKind::Lit(Literal::Bool(false))) => {}
             // As `&&` fails for anything but a truth value, which joins the conditions to the scope.
             Ok(_) => drop(failed.insert(id.clone(), "the condition is neither true nor false".to_owned())),
-            Err(error) => drop(failed.insert(id.clone(), error.to_string())),
+            Err(error) => drop(failed.insert(id.clone(), message(&error.to_string()))),
         }
     }
-    findings
+    Ok(findings)
+}
+
+/// Why a policy was not evaluated.
+pub(super) fn too_costly(bytes: usize) -> String {
+    format!("evaluating it on the {bytes} bytes that it can reach of this call could take too long")
+}
+
+/// Cedar quotes values, and a value may be as long as a call.
+fn message(error: &str) -> String {
+    const BYTES_MAX: usize = 512;
+    if error.len() <= BYTES_MAX {
+        return error.to_owned();
+    }
+    let end = (0..=BYTES_MAX).rev().find(|at| error.is_char_boundary(*at)).unwrap_or_default();
+    format!("{}…", error.get(..end).unwrap_or_default())
 }
 
 /// Asks one set and adds what it says. All of a set's policies have the same effect, so that none hides another.
@@ -169,6 +210,6 @@ pub fn ask(set: &PolicySet, inputs: &Inputs, findings: &mut Findings) {
     satisfied.extend(response.diagnostics().reason().map(ToString::to_string));
     for error in response.diagnostics().errors() {
         let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
-        failed.insert(error.policy_id().to_string(), error.inner().to_string());
+        failed.insert(error.policy_id().to_string(), message(&error.inner().to_string()));
     }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, StaticPolicy, Template, Var};
 use cedar_policy::{Authorizer, Policy, PolicySet, pst};
 
-use super::decide::judging;
+use super::allowance::POLICY_COST_MAX;
+use super::decide::{bytes_of, judging};
+use super::evaluate::too_costly;
 use super::snapshot::Snapshot;
 use super::unit::Entry;
 use super::values::{self, Inputs};
@@ -49,10 +51,12 @@ pub struct Line {
 /// As [`decide`](super::decide()).
 pub fn explain(snapshot: &Snapshot, query: &Query) -> Result<Vec<Line>, Failure> {
     let inputs = values::inputs(query, snapshot.types()).map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
+    let bytes = bytes_of(query);
     let mut lines = Vec::new();
     for unit in judging(snapshot, &query.namespace)? {
         for entry in unit.entries.values() {
-            lines.push(Line { entry: Arc::clone(entry), matched: shown(entry, matched(entry, &inputs, query)) });
+            let matched = matched(entry, &inputs, query, bytes);
+            lines.push(Line { entry: Arc::clone(entry), matched: shown(entry, matched) });
         }
     }
     Ok(lines)
@@ -82,22 +86,26 @@ fn written(clause: &Clause) -> String {
     if masked::reads_hidden(expr) { masked::without_texts(&text) } else { text }
 }
 
-fn matched(entry: &Entry, inputs: &Inputs, query: &Query) -> Match {
+fn matched(entry: &Entry, inputs: &Inputs, query: &Query, bytes: usize) -> Match {
     let Ok(whole) = entry.syntax() else { return Match::Failed("its syntax cannot be read".to_owned()) };
     match holds(&scope_of(&whole), &[], inputs) {
         Ok(true) => {}
         Ok(false) => return Match::OutOfScope(missed(&whole, inputs)),
         Err(message) => return Match::Failed(message),
     }
+    let parts: Vec<Clause> = whole.clauses().iter().flat_map(conjuncts).collect();
+    // Every part is evaluated with all those before it.
+    let times = u64::try_from(parts.len()).unwrap_or(u64::MAX);
+    if entry.cost.with(bytes).saturating_mul(times) > POLICY_COST_MAX {
+        return Match::Failed(too_costly(bytes));
+    }
     let mut so_far: Vec<Clause> = Vec::new();
-    for clause in whole.clauses() {
-        for part in conjuncts(clause) {
-            so_far.push(part.clone());
-            match holds(&scope_of(&whole), &so_far, inputs) {
-                Ok(true) => {}
-                Ok(false) => return Match::Unmet { condition: written(&part), values: read(&part, query) },
-                Err(message) => return Match::Failed(message),
-            }
+    for part in parts {
+        so_far.push(part.clone());
+        match holds(&scope_of(&whole), &so_far, inputs) {
+            Ok(true) => {}
+            Ok(false) => return Match::Unmet { condition: written(&part), values: read(&part, query) },
+            Err(message) => return Match::Failed(message),
         }
     }
     Match::Satisfied

@@ -5,6 +5,7 @@ pub mod fields;
 pub mod index;
 pub mod keys;
 pub mod parents;
+pub mod patterns;
 
 use std::collections::BTreeMap;
 

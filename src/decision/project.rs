@@ -242,6 +242,20 @@ impl<'a> Cut<'a> {
         all.iter().map(|bag| (&bag.uid, Fields { record: &bag.tags, names: None })).chain(named)
     }
 
+    /// How large all of it is, about: an upper bound for every text, set and record in it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let mut key = Vec::with_capacity(512);
+        self.write_key(&mut key);
+        key.len() + self.name_bytes()
+    }
+
+    /// How long the names of principal and resource are, which a key leaves out where only scopes test them.
+    #[must_use]
+    pub fn name_bytes(&self) -> usize {
+        [self.principal(), self.resource()].into_iter().map(|node| node.uid().id.len()).sum()
+    }
+
     /// Writes everything that an evaluation can depend on, so that no two cuts of one shape differ and are equal.
     pub fn write_key(&self, out: &mut Vec<u8>) {
         key::write(self, out);

@@ -41,12 +41,12 @@ pub struct Tree {
 pub struct Snapshot {
     platform: Arc<Platform>,
     namespaces: BTreeMap<String, Part>,
-    reads: Reading,
-    changeable: Map<String, Changeable>,
+    reads: Arc<Reading>,
+    changeable: Arc<Map<String, Changeable>>,
     /// Names that the catalogue, the mesh's policies and `entities.json` know.
-    names: Names,
+    names: Arc<Names>,
     /// Names that a namespace's own policies know, of what is in it.
-    own_names: Map<String, Names>,
+    own_names: Arc<Map<String, Names>>,
     digests: BTreeMap<String, String>,
     engine: Arc<Engine>,
     generation: u64,
@@ -165,6 +165,8 @@ impl Snapshot {
             own_names.insert(name.clone(), own);
         }
         let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        let (reads, changeable) = (Arc::new(reads), Arc::new(changeable));
+        let (names, own_names) = (Arc::new(names), Arc::new(own_names));
         Self { platform, namespaces, reads, changeable, names, own_names, digests, engine, generation }
     }
 
@@ -174,6 +176,22 @@ impl Snapshot {
 
     pub(super) fn parts(&self) -> &BTreeMap<String, Part> {
         &self.namespaces
+    }
+
+    /// The same for whoever only looks: what is found and counted stays apart from what calls find.
+    #[must_use]
+    pub fn looking(&self) -> Self {
+        Self {
+            platform: Arc::clone(&self.platform),
+            namespaces: self.namespaces.clone(),
+            reads: Arc::clone(&self.reads),
+            changeable: Arc::clone(&self.changeable),
+            names: Arc::clone(&self.names),
+            own_names: Arc::clone(&self.own_names),
+            digests: self.digests.clone(),
+            engine: Arc::default(),
+            generation: self.generation,
+        }
     }
 
     /// Different for every snapshot that was ever made by this process.

@@ -9,6 +9,7 @@ use cedar_policy::{Effect, Policy, PolicyId, PolicySet, pst};
 use cedar_policy_core::ast;
 
 use super::annotations::{self, Annotated};
+use super::cost::Cost;
 use super::evaluate::Part;
 use super::index::Index;
 use super::lead::Lead;
@@ -37,7 +38,7 @@ mod shared;
 mod stopped;
 mod written;
 
-/// Longest policy text that is accepted, in bytes: bounds what one evaluation can cost.
+/// Longest policy text that is accepted, in bytes. What it costs in a call, [`super::allowance`] bounds.
 pub const POLICY_BYTES_MAX: usize = 16 * 1024;
 /// Deepest nesting of brackets that is accepted: bounds the stack that one evaluation needs.
 pub const NESTING_MAX: usize = 48;
@@ -79,6 +80,8 @@ pub struct Entry {
     pub reason: Option<String>,
     /// What its conditions reach. Most policies of a unit reach the same, and share it.
     pub reach: Arc<Reach>,
+    /// What evaluating its conditions can cost.
+    pub cost: Cost,
     /// What the head of its conditions tests, which is indexed as its scope is.
     pub(super) lead: Lead,
     /// How many conditions at the head hold wherever [`Unit::speaks_of`] says so: confinement's.
@@ -302,6 +305,7 @@ fn entry(
     let pst = policy.to_pst().map_err(|error| vec![fault(error.to_string())])?;
     let footprint = footprint::of(pst.body());
     faults.extend(named::check(context, written, problems));
+    faults.extend(lint::patterns::faults(policy).into_iter().map(&fault));
     faults.extend(footprint.keys.iter().filter_map(lint::keys::check).map(&fault));
     faults.extend(lint::inapplicable_actions(policy, context.unit, context.against.types).into_iter().map(&fault));
     let warning = |message| Problem::warning(context.file, message).at(Some(written.span.clone()));
@@ -369,6 +373,7 @@ fn enforced(
         effect: written.policy.effect(),
         mode: context.against.manifest.mode(context.file),
         bridge: annotated.bridge.is_some(),
+        cost: Cost::of_policy(&policy),
         policy,
         obligations: annotated.obligations,
         remedy: annotated.remedy,

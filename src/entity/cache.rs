@@ -101,6 +101,15 @@ pub struct Cache<V: Send + Sync + 'static = Value> {
     flights: Mutex<HashMap<Key, Landing<V>>>,
     stats: Arc<Stats>,
     tasks: TaskTracker,
+    keeps: Keeps,
+}
+
+/// Whether new answers are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeps {
+    Answers,
+    /// Whoever only looks leaves what calls will find as it was.
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -142,7 +151,22 @@ impl<V: Send + Sync + 'static> Cache<V> {
                 }
             })
             .build();
-        Arc::new(Self { settings, records, flights: Mutex::default(), stats, tasks: tasks.clone() })
+        let (tasks, keeps) = (tasks.clone(), Keeps::Answers);
+        Arc::new(Self { settings, records, flights: Mutex::default(), stats, tasks, keeps })
+    }
+
+    /// The same answers for whoever only looks: what is remembered is found, and nothing that is asked for is remembered,
+    /// counted or shared with calls.
+    #[must_use]
+    pub fn looking(&self) -> Arc<Self> {
+        Arc::new(Self {
+            settings: self.settings.clone(),
+            records: self.records.clone(),
+            flights: Mutex::default(),
+            stats: Arc::default(),
+            tasks: self.tasks.clone(),
+            keeps: Keeps::Nothing,
+        })
     }
 
     /// Counts since the start.
@@ -174,7 +198,9 @@ impl<V: Send + Sync + 'static> Cache<V> {
                 (Freshness::Fresh, None) => return Ok(self.count(&self.stats.negatives, None)),
                 (Freshness::Stale, Some(_)) => {
                     // Whether it succeeds is for a later call to see.
-                    let _ = self.take_off(&key, ask);
+                    if self.keeps == Keeps::Answers {
+                        let _ = self.take_off(&key, ask);
+                    }
                     return Ok(self.count(&self.stats.stale, record.found));
                 }
                 // "There is none" is never stretched: it may have begun to exist.
@@ -231,7 +257,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
                 Ok(answer) => answer,
                 Err(_) => Err(unavailable("the source did not answer")),
             };
-            if let Ok(found) = &answer {
+            if let (Ok(found), Keeps::Answers) = (&answer, flight.cache.keeps) {
                 // Remembered before the flight ends, so that nobody falls between the two.
                 let record = Record { found: found.clone(), asked_at };
                 flight.cache.records.insert(flight.key.clone(), record).await;

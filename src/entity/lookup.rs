@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::cache::{self, Cache, Found, Key};
 use super::http::{self, Answer, HeaderFile, Http};
-use super::template::{Gap, Template};
+use super::template::{Gap, Slashes, Template};
 use super::{EntitySource, Knowledge, unavailable};
 use crate::decision::snapshot::FactsType;
 use crate::failure::Failure;
@@ -38,6 +38,11 @@ pub struct Settings {
     /// `${context.args[/change]}`; values are percent-encoded. Scheme (`http`, `https`) and host are
     /// literal. Redirects and proxies are not followed. No default.
     pub url: String,
+    /// Whether values of the call in `url`'s path may hold slashes: `refused`, the safe default, or `allowed`. A value that
+    /// could change which request it is (a dot segment, `\`, `;`, `?`, `#`, an escape, a look-alike) is refused anyhow,
+    /// and the call denied, `entities_unavailable`. `${principal.id}` and `${resource.id}` may hold slashes always.
+    #[serde(default)]
+    pub slashes: Slashes,
     /// Attributes to give, each by the JSON pointer (RFC 6901) of its value in the answer. One that the
     /// answer lacks stays absent. Either this or `whole`.
     #[serde(default)]
@@ -145,11 +150,18 @@ impl Lookup {
     /// # Errors
     /// The URL is no template, or the certificates cannot be read.
     pub fn new(settings: &Settings, tasks: &TaskTracker) -> Result<Self, String> {
-        let url = Template::parse(&settings.url)?;
+        let url = Template::parse(&settings.url)?.with_slashes(settings.slashes);
         let http = Http::new(&settings.headers, settings.ca_file.as_deref(), &url)
             .map_err(|message| format!("look-up `{}`: {message}", settings.name))?;
         let cache = Cache::new(settings.cache.clone(), tasks);
         Ok(Self { settings: Arc::new(settings.clone()), url, http: Arc::new(http), cache })
+    }
+
+    /// The same source for whoever only looks, see [`cache::Cache::looking`].
+    fn for_looking(&self) -> Self {
+        let Self { settings, url, http, cache } = self;
+        let (settings, http) = (Arc::clone(settings), Arc::clone(http));
+        Self { settings, url: url.clone(), http, cache: cache.looking() }
     }
 
     /// What it remembers.
@@ -233,6 +245,10 @@ impl EntitySource for Lookup {
 
     fn is_asked(&self, reads: &Reads) -> bool {
         self.is_read(reads)
+    }
+
+    fn looking(&self) -> Option<Arc<dyn EntitySource>> {
+        Some(Arc::new(self.for_looking()))
     }
 
     fn needs(&self, reads: &Reads, needed: &mut Reads) {

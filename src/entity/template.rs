@@ -7,13 +7,18 @@
 //! `${context.args[/change]}`, `${context.http.headers[x-change]}`, `${resource[capture]}`.
 //! Scheme, host and port are literal, so that no caller chooses who is asked.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+mod value;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use smol_str::{SmolStr, ToSmolStr};
 
 use crate::call::headers::is_readable;
 use crate::query::{Keys, Node, Query, Reads, Value};
+pub use value::Slashes;
+use value::{Place, climbs, is_usable};
 
-/// Everything but RFC 3986's unreserved characters: a value can neither end a segment nor begin a query.
+/// Everything but RFC 3986's unreserved characters: to a source that decodes once, a value can neither end a segment nor
+/// begin a query. What it could do to others, [`is_usable`] refuses.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Longest URL that is asked for, in bytes; it is the cache's key.
 const URL_BYTES_MAX: usize = 4096;
@@ -27,6 +32,7 @@ const FIELDS: [&str; 3] = ["fields", "numbers", "decimals"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
+    slashes: Slashes,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +46,7 @@ struct Variable {
     text: String,
     root: Root,
     steps: Vec<Step>,
+    place: Place,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,12 +92,18 @@ impl Template {
         if text.contains('#') {
             return Err(format!("`{text}` has a fragment, which is never sent; remove it"));
         }
-        let template = Self { parts: parts(text)? };
+        let template = Self { parts: parts(text)?, slashes: Slashes::Refused };
         let sample = template.parts.iter().map(Part::sample).collect::<String>();
         if has_dot_segment(&sample) || reqwest::Url::parse(&sample).is_err() {
             return Err(format!("`{text}` is no URL without dot segments"));
         }
         Ok(template)
+    }
+
+    /// The same, with what its values may hold. The ids of principal and resource are Picket's and may have slashes anyhow.
+    #[must_use]
+    pub fn with_slashes(self, slashes: Slashes) -> Self {
+        Self { slashes, ..self }
     }
 
     /// Whether the source is asked in the clear.
@@ -110,6 +123,12 @@ impl Template {
                 Part::Literal(text) => url.push_str(text),
                 Part::Variable(variable) => {
                     let value = variable.value(query)?;
+                    if !is_usable(&value, variable.place, variable.slashes(self.slashes)) {
+                        return Err(Gap::Unusable(format!(
+                            "has a `${{{}}}` that could change what is asked for",
+                            variable.text
+                        )));
+                    }
                     url.extend(utf8_percent_encode(&value, ESCAPED));
                 }
             }
@@ -173,7 +192,7 @@ impl Part {
 }
 
 impl Variable {
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str, place: Place) -> Result<Self, String> {
         let wrong = |what: &str| {
             format!("`${{{text}}}` {what}; for example `${{principal.id}}` or `${{context.args[/change]}}`")
         };
@@ -217,8 +236,16 @@ impl Variable {
             (_, None) => Err(wrong("names no field")),
             (Root::Context, Some(Step::Tag(_))) => Err(wrong("must name a field first")),
             (Root::Principal | Root::Resource | Root::Context, Some(_)) => {
-                Ok(Self { text: text.to_owned(), root, steps })
+                Ok(Self { text: text.to_owned(), root, steps, place })
             }
+        }
+    }
+
+    /// What it may hold where values of the call may hold this.
+    fn slashes(&self, of_calls: Slashes) -> Slashes {
+        match (self.root, self.steps.as_slice()) {
+            (Root::Principal | Root::Resource, [Step::Field(id)]) if id == "id" => Slashes::Allowed,
+            (Root::Principal | Root::Resource | Root::Context, _) => of_calls,
         }
     }
 
@@ -293,12 +320,21 @@ fn text(value: &Value) -> Result<SmolStr, NoText> {
 
 fn parts(text: &str) -> Result<Vec<Part>, String> {
     let mut parts = Vec::new();
-    let mut rest = text;
+    let (mut rest, mut place) = (text, Place::Path);
     while let Some((literal, after)) = rest.split_once("${") {
         let (variable, after) =
             after.split_once('}').ok_or_else(|| format!("`{text}` has a `${{` without its `}}`"))?;
+        if literal.contains('?') {
+            place = Place::Query;
+        }
+        // Behind a `&`, and behind the `?`, a key begins; its name is the operator's.
+        if literal.rsplit_once(['?', '&']).is_some_and(|(_, pair)| !pair.contains('=')) {
+            return Err(format!(
+                "`${{{variable}}}` of `{text}` names a key of the query; write `?key=${{{variable}}}`"
+            ));
+        }
         parts.push(Part::Literal(literal.to_owned()));
-        parts.push(Part::Variable(Variable::parse(variable)?));
+        parts.push(Part::Variable(Variable::parse(variable, place)?));
         rest = after;
     }
     parts.push(Part::Literal(rest.to_owned()));
@@ -309,12 +345,10 @@ fn parts(text: &str) -> Result<Vec<Part>, String> {
     }
 }
 
+/// Whether a segment of the URL's path, as it is or decoded, is nothing but dots: URL parsers resolve it before sending.
 fn has_dot_segment(url: &str) -> bool {
     let path = url.split('?').next().unwrap_or_default();
-    path.split('/').any(|segment| {
-        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
-        plain == "." || plain == ".."
-    })
+    path.split('/').any(|segment| climbs(&percent_decode_str(segment).decode_utf8_lossy()))
 }
 
 #[cfg(test)]

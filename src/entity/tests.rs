@@ -78,7 +78,7 @@ pub fn query() -> Query {
         ("tools", Value::texts(["a"])),
     ]);
     let args = [
-        ("/change", "CHG 7/é?".into()),
+        ("/change", "CHG 7 é+".into()),
         ("/count", Value::Long(3)),
         ("/up", "..".into()),
         ("/empty", "".into()),

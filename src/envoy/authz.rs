@@ -30,7 +30,9 @@ use super::decode::{self, Caller, Limits, Unattached};
 use super::encode;
 use crate::call::{Call, UnixMillis};
 use crate::check::{Judge, Judgement, Judging};
+use crate::courtesy::lanes::{self, Broken};
 use crate::courtesy::leave_turn;
+use crate::decision::verdict::Decision;
 use crate::failure::{Code, Failure};
 use crate::telemetry::Observed;
 pub use reply::Reply;
@@ -230,7 +232,6 @@ impl Authz {
         received_at: UnixMillis,
         deadline: Instant,
     ) -> (Arc<Judgement>, Option<Call>) {
-        let failed = |failure| Arc::new(Judgement::failed(failure));
         // Shedding comes first, so that a refused check costs next to nothing.
         let Ok(_permit) = self.in_flight.try_acquire() else {
             self.stats.sheds.fetch_add(1, Ordering::Relaxed);
@@ -246,12 +247,14 @@ impl Authz {
         if deadline <= Instant::now() {
             return (failed(Failure::new(Code::Deadline, "the check came with no time left")), Some(call));
         }
-        (self.waited(&call, deadline).await, Some(call))
+        let judgement = self.waited(&call, deadline).await;
+        let (judgement, call) =
+            if judgement.is_too_long { self.waited_long(&judgement, call, deadline).await } else { (judgement, call) };
+        (in_time(judgement, deadline), Some(call))
     }
 
     /// The judgement of a call, or why there is none in time.
     async fn waited(&self, call: &Call, deadline: Instant) -> Arc<Judgement> {
-        let failed = |failure| Arc::new(Judgement::failed(failure));
         let pending = match self.caught(|| self.judge.judge(call, deadline)) {
             Ok(Judging::Known(judgement)) => return judgement,
             Ok(Judging::Pending(pending)) => AssertUnwindSafe(pending).catch_unwind(),
@@ -261,8 +264,25 @@ impl Authz {
         match tokio::time::timeout_at(deadline, pending).await {
             Ok(Ok(judgement)) => judgement,
             Ok(Err(panic)) => failed(self.panicked(panic.as_ref())),
-            Err(_) => failed(Failure::new(Code::Deadline, "the check was not judged by its deadline")),
+            Err(_) => failed(late()),
         }
+    }
+
+    /// The judgement of a call that takes long: made beside the calls, in the lane of the called namespace. Whatever it
+    /// does there, the answer does not wait for it beyond the deadline.
+    async fn waited_long(&self, begun: &Judgement, call: Call, deadline: Instant) -> (Arc<Judgement>, Call) {
+        leave_turn().await;
+        let lane = begun.namespace().unwrap_or_default();
+        let call = Arc::new(call);
+        let (judge, theirs) = (Arc::clone(&self.judge), Arc::clone(&call));
+        let judging = lanes::run(lane, async move { judge.judge_long(&theirs, deadline).await });
+        let judgement = match tokio::time::timeout_at(deadline, judging).await {
+            Ok(Ok(judgement)) => judgement,
+            Ok(Err(Broken::Panicked(panic))) => failed(self.panicked(panic.as_ref())),
+            Ok(Err(Broken::NoThread)) => failed(Failure::new(Code::Internal, "there is no thread for long work")),
+            Err(_) => failed(late()),
+        };
+        (judgement, Arc::unwrap_or_clone(call))
     }
 
     /// Runs `work`, and turns a panic into [`Code::Internal`].
@@ -276,6 +296,21 @@ impl Authz {
         let message = panic.downcast_ref::<&'static str>().copied().unwrap_or("see the panic's own message");
         Failure::new(Code::Internal, format!("a panic was caught: {message}"))
     }
+}
+
+fn failed(failure: Failure) -> Arc<Judgement> {
+    Arc::new(Judgement::failed(failure))
+}
+
+fn late() -> Failure {
+    Failure::new(Code::Deadline, "the check was not judged by its deadline")
+}
+
+/// The judgement, unless it allows and its deadline has passed, wherever it comes from: a thread may have been held up, and
+/// the proxy has given up on the call or soon will.
+fn in_time(judgement: Arc<Judgement>, deadline: Instant) -> Arc<Judgement> {
+    let allows = judgement.result.as_ref().is_ok_and(|verdict| verdict.decision() == Decision::Allow);
+    if allows && deadline <= Instant::now() { Arc::new(judgement.with_result(Err(late()))) } else { judgement }
 }
 
 /// The id of the decision about a call: the time when it came, and otherwise random.

@@ -7,13 +7,8 @@
 
 use tokio::sync::oneshot;
 
+use crate::courtesy::lanes::yield_to_calls;
 use crate::decision::unit::STACK_BYTES;
-
-/// How much less of a busy processor the work gets than calls do: a tenth, by Linux' table of weights.
-const NICENESS: i32 = 10;
-/// Beyond it there is none.
-#[cfg(target_os = "linux")]
-const NICENESS_MAX: i32 = 19;
 
 /// Runs `work` on a thread called `name`, with whatever threads it starts, and waits for its end.
 pub async fn aside(name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
@@ -35,24 +30,13 @@ pub async fn aside(name: &'static str, work: impl Future<Output = ()> + Send + '
     }
 }
 
-/// From now on this thread and those that it starts come after all others. Elsewhere than on Linux a thread has no such rank
-/// of its own.
-#[cfg(target_os = "linux")]
-fn yield_to_calls() {
-    use rustix::process::{getpriority_process, setpriority_process};
-    let below = |niceness: i32| setpriority_process(None, (niceness + NICENESS).min(NICENESS_MAX));
-    if let Err(error) = getpriority_process(None).and_then(below) {
-        tracing::warn!(error = %error, "policies are loaded at the rank of calls");
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn yield_to_calls() {}
-
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
     use super::*;
+
+    /// As `courtesy::lanes` has it.
+    const NICENESS: i32 = 10;
 
     fn niceness() -> String {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::admin::{AdminBackend, Answer, Unit};
 use super::compose::clock;
+use crate::check::explainer::Explainer;
 use crate::check::explanation::Explanation;
-use crate::check::{Checker, Judge as _};
+use crate::courtesy::lanes;
 use crate::envoy::{decode, json};
 use crate::keys::Keys;
 use crate::policy::layout::namespace_of;
@@ -28,36 +29,46 @@ const PROBLEMS_SHOWN: usize = 8;
 pub struct Backend {
     policies: Arc<Store>,
     telemetry: Arc<Telemetry>,
-    checkers: BTreeMap<String, Arc<Checker>>,
+    explainers: BTreeMap<String, Arc<Explainer>>,
     keys: Arc<Keys>,
     ready_anyway: Instant,
 }
 
 impl Backend {
-    /// `checkers` judge calls of each profile, by its name. From `ready_anyway` on, keys that were never had are no
+    /// `explainers` judge calls of each profile, by its name. From `ready_anyway` on, keys that were never had are no
     /// reason to be not ready.
     #[must_use]
     pub fn new(
         policies: Arc<Store>,
         telemetry: Arc<Telemetry>,
-        checkers: BTreeMap<String, Arc<Checker>>,
+        explainers: BTreeMap<String, Arc<Explainer>>,
         keys: Arc<Keys>,
         ready_anyway: Instant,
     ) -> Self {
-        Self { policies, telemetry, checkers, keys, ready_anyway }
+        Self { policies, telemetry, explainers, keys, ready_anyway }
     }
 
     async fn explained(&self, call_json: &str, profile: &str) -> Result<String, String> {
-        let known = || self.checkers.keys().cloned().collect::<Vec<_>>().join(", ");
-        let checker = self
-            .checkers
+        let known = || self.explainers.keys().cloned().collect::<Vec<_>>().join(", ");
+        let explainer = self
+            .explainers
             .get(profile)
+            .cloned()
             .ok_or_else(|| format!("there is no profile `{profile}` (known: {})", known()))?;
         let request = json::check_request(call_json).map_err(|error| error.to_string())?;
         let call = decode::call(&decode::Sent::of(&request), decode::Limits::default(), clock()())
             .map_err(|failure| format!("the call is denied before it is judged: {failure}"))?;
-        let judgement = checker.judge(&call, Instant::now() + EXPLAIN_TIMEOUT).done().await;
-        Ok(Explanation::of(&judgement, &call, &checker.profile).json().to_string())
+        let deadline = Instant::now() + EXPLAIN_TIMEOUT;
+        // Every policy is looked at again, piece by piece: no call should wait behind that.
+        let explaining = lanes::run("explain", async move {
+            let judgement = explainer.judge(&call, deadline).await;
+            Explanation::of(&judgement, &call, explainer.profile()).json().to_string()
+        });
+        match tokio::time::timeout_at(deadline, explaining).await {
+            Ok(Ok(explanation)) => Ok(explanation),
+            Ok(Err(_)) => Err("explaining the call broke off; the log says why".to_owned()),
+            Err(_) => Err("the call was not explained in time".to_owned()),
+        }
     }
 }
 

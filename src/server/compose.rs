@@ -23,6 +23,7 @@ use super::{Parts, Secured, gauges, state_key};
 use crate::approval::Approvals;
 use crate::call::UnixMillis;
 use crate::check::elicited::Notes;
+use crate::check::explainer::Explainer;
 use crate::check::memory::{Memory, Seat};
 use crate::check::{Checker, Judge, verify};
 use crate::config::Config;
@@ -71,7 +72,7 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
     let memory = Arc::<Memory>::default();
     let checker = |name: &str, profile: &str, seat: Option<Seat>| {
         let profile = config.profiles.get(profile).cloned().unwrap_or_default();
-        Arc::new(Checker {
+        Checker {
             listener: name.to_owned(),
             profile,
             policies: Arc::clone(&policies),
@@ -81,14 +82,13 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
             keys: Arc::clone(&keys),
             verifier: verifier.clone(),
             seat,
-        })
+        }
     };
-    // Explanations need everything that is known, which a remembered judgement does not keep.
-    let checkers: BTreeMap<String, Arc<Checker>> =
-        config.profiles.keys().map(|name| (name.clone(), checker(name, name, None))).collect();
+    let explainers: BTreeMap<String, Arc<Explainer>> =
+        config.profiles.keys().map(|name| (name.clone(), Arc::new(Explainer::of(checker(name, name, None))))).collect();
     let (in_flight, calls) = (Arc::new(Semaphore::new(config.limits.in_flight_max)), Arc::<authz::Stats>::default());
     let routes = |listener: &Listener, profile: &str| {
-        let judge: Arc<dyn Judge> = checker(&listener.name, profile, Some(Seat::in_memory(&memory)));
+        let judge: Arc<dyn Judge> = Arc::new(checker(&listener.name, profile, Some(Seat::in_memory(&memory))));
         let (settings, name) = (config.limits.check.clone(), listener.name.as_str());
         let (in_flight, observer, calls) = (Arc::clone(&in_flight), Arc::clone(&observer), Arc::clone(&calls));
         let service = Authz::new(judge, settings, name, in_flight, Arc::clone(&clock), observer, calls);
@@ -116,7 +116,7 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
         admin: config.admin,
         limits: config.limits.connection,
         shutdown: config.shutdown,
-        backend: Arc::new(Backend::new(policies, telemetry, checkers, keys, Instant::now() + config.keys.ready_wait)),
+        backend: Arc::new(Backend::new(policies, telemetry, explainers, keys, Instant::now() + config.keys.ready_wait)),
         tasks,
         stats: connections,
         secured,

@@ -45,6 +45,7 @@ impl Scene {
                 reply: crate::reply::Reply::Plain,
                 document: None,
                 reduced: None,
+                is_too_long: false,
                 prepared: Default::default(),
                 digest: None,
             },

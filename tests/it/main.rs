@@ -33,6 +33,10 @@ mod library;
 #[cfg(test)]
 mod loading;
 #[cfg(test)]
+mod long;
+#[cfg(test)]
+mod looking;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod memory;

@@ -125,7 +125,7 @@ async fn an_answer_becomes_the_mapped_attributes_and_no_others() {
     let source = Source::start(vec![Reply::Bytes(json(TICKET))]).await;
     let facts = fetch(&source.lookup(PATIENT)).await.unwrap();
     assert_eq!(facts.call[&"change".into()], Value::Record(record([("state", "approved".into())])));
-    assert!(source.requests()[0].starts_with("GET /tickets/CHG%207%2F%C3%A9%3F HTTP/1.1\r\n"));
+    assert!(source.requests()[0].starts_with("GET /tickets/CHG%207%20%C3%A9%2B HTTP/1.1\r\n"));
 }
 
 #[tokio::test]

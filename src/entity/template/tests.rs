@@ -14,7 +14,7 @@ fn values_are_percent_encoded_into_one_segment() {
         ("http://h/${resource.id}/x", "http://h/shop%2Forders%2Fv1%2Forders/x"),
         ("http://h/${resource[id]}", "http://h/42"),
         ("http://h/${context.http.method}", "http://h/POST"),
-        ("http://h/?c=${context.args[/change]}&n=${context.args[/count]}", "http://h/?c=CHG%207%2F%C3%A9%3F&n=3"),
+        ("http://h/?c=${context.args[/change]}&n=${context.args[/count]}", "http://h/?c=CHG%207%20%C3%A9%2B&n=3"),
         ("http://h/${context.http.headers[X-Change]}", "http://h/CHG-9"),
     ];
     for (text, url) in rows {
@@ -52,6 +52,96 @@ fn a_value_that_would_change_what_is_asked_is_unusable() {
 }
 
 #[test]
+fn a_value_that_any_reader_could_take_for_more_than_one_segment_is_unusable() {
+    let ask = |value: &str, slashes: Slashes| {
+        let mut query = query();
+        query.principal.set("namespace", value);
+        Template::parse("http://h/a/${principal.namespace}/b").unwrap().with_slashes(slashes).render(&query)
+    };
+    for value in [
+        "../up",
+        "x/../../up",
+        "..\\up",
+        "a/b",
+        "/",
+        "a;b",
+        "a?b",
+        "a#b",
+        "%2e%2e",
+        "%252e",
+        "a%2fb",
+        "100%",
+        ".",
+        "..",
+        " .. ",
+        "...",
+        " ",
+        "\t",
+        "a\0b",
+        "a\r\nb",
+        "．．",
+        "a／b",
+        "a＼b",
+        "‥",
+        ".\u{200b}.",
+        "a℀b",
+        "a∕b",
+        "%c0%ae%c0%ae",
+        "％2e",
+    ] {
+        assert!(matches!(ask(value, Slashes::Refused), Err(Gap::Unusable(_))), "{value:?}");
+    }
+    for value in
+        ["CHG 7", "ana+x@example.com", "key=value&more", "a:b,c", "v1.2", "..x", "été", "हिन्दी", "東京", "~a!$'()*|"]
+    {
+        assert!(ask(value, Slashes::Refused).is_ok(), "{value:?}");
+    }
+    for value in [
+        "../up",
+        "a/../b",
+        "a/./b",
+        "a/..",
+        "a%2fb",
+        "a/%2e%2e/b",
+        "%25252e/a",
+        "%25%32%65%25%32%65/a",
+        "a\\b",
+        "%c0%ae/x",
+    ] {
+        assert!(matches!(ask(value, Slashes::Allowed), Err(Gap::Unusable(_))), "{value:?}");
+    }
+    assert_eq!(ask("v1/a b/%C3%A9", Slashes::Allowed).as_deref(), Ok("http://h/a/v1%2Fa%20b%2F%25C3%25A9/b"));
+}
+
+#[test]
+fn a_value_in_the_query_stays_behind_its_key() {
+    let ask = |value: &str| {
+        let mut query = query();
+        query.principal.set("namespace", value);
+        Template::parse("http://h/?a=${principal.namespace}&b=1").unwrap().render(&query)
+    };
+    for value in ["x&b=2", "x;b=2", "x#y", "x%26b=2", "x%2526b", "x＆b=2", "x\ny"] {
+        assert!(matches!(ask(value), Err(Gap::Unusable(_))), "{value:?}");
+    }
+    for value in ["a/b", "a?b", "a=b", "abc==", "ana+x@example.com", "../x", "100%"] {
+        assert!(ask(value).is_ok(), "{value:?}");
+    }
+}
+
+#[test]
+fn our_own_ids_have_slashes_and_never_climb() {
+    let ask = |id: &str| {
+        let mut query = query();
+        query.resource.uid = crate::query::Uid::new("Path", id);
+        Template::parse("http://h/a/${resource.id}/b").unwrap().render(&query)
+    };
+    assert!(ask("shop/orders/v1/orders").is_ok());
+    for id in ["shop/orders/..", "shop/../x", "shop/orders/%2e%2e/x", "shop/orders/a%2fb", "shop/orders/a\\b"] {
+        assert!(matches!(ask(id), Err(Gap::Unusable(_))), "{id}");
+    }
+}
+
+#[test]
 fn nobody_in_particular_has_no_id() {
     let mut query = query();
     query.principal.uid = crate::query::Uid::new("Unauthenticated", "unauthenticated");
@@ -85,6 +175,9 @@ fn a_template_that_lets_a_caller_choose_the_host_is_refused() {
         "http://h/${principal..id}",
         "http://h/${context.args[/x}",
         "http://h/${context.args[/x]y}",
+        "http://h/?${principal.id}",
+        "http://h/?${principal.id}=1",
+        "http://h/?a=1&k${principal.id}=1",
     ];
     for text in bad {
         assert!(Template::parse(text).is_err(), "{text}");

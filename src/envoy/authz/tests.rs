@@ -3,10 +3,12 @@
 mod wire;
 
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 
 use super::*;
+use crate::check::Pending;
 use crate::decision::snapshot::Tree;
 use crate::decision::verdict::Effect;
 use crate::decision::{Snapshot, Verdict};
@@ -20,11 +22,45 @@ enum Fake {
     Panics,
     PanicsWhenAsked,
     PanicsWhenDropped,
+    /// Allows at once, when the deadline has passed.
+    AllowsLate,
+    /// Allows when the deadline has passed, without having waited for anything.
+    AllowsLateWithoutWaiting,
+    /// Takes long, and then does what the other does.
+    Long(Box<Fake>),
+    /// Holds its thread until it is dropped, whatever the deadline.
+    Stuck(Arc<AtomicBool>),
+}
+
+/// Holds the thread until the deadline has passed, as Cedar's evaluator would.
+fn hold_until(deadline: Instant) {
+    while Instant::now() <= deadline {
+        std::hint::spin_loop();
+    }
 }
 
 impl Judge for Fake {
-    fn judge<'a>(&'a self, _: &'a Call, _: Instant) -> Judging<'a> {
+    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Judging<'a> {
+        let _ = call;
         match self {
+            Self::AllowsLate => {
+                hold_until(deadline);
+                Judging::Known(Arc::new(allow()))
+            }
+            Self::AllowsLateWithoutWaiting => Judging::Pending(Box::pin(async move {
+                hold_until(deadline);
+                Arc::new(allow())
+            })),
+            Self::Long(_) => {
+                let begun = Judgement::failed(Failure::new(Code::Internal, ""));
+                Judging::Known(Arc::new(Judgement { is_too_long: true, ..begun }))
+            }
+            Self::Stuck(end) => Judging::Pending(Box::pin(async move {
+                while !end.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+                Arc::new(allow())
+            })),
             Self::Allows => Judging::Known(Arc::new(allow())),
             Self::Hangs => Judging::Pending(Box::pin(std::future::pending())),
             Self::Panics => Judging::Pending(Box::pin(async { panic!("a literal") })),
@@ -41,6 +77,13 @@ impl Judge for Fake {
                     std::future::pending().await
                 }))
             }
+        }
+    }
+
+    fn judge_long<'a>(&'a self, call: &'a Call, deadline: Instant) -> Pending<'a> {
+        match self {
+            Self::Long(then) => Box::pin(then.judge(call, deadline).done()),
+            other => Box::pin(other.judge(call, deadline).done()),
         }
     }
 }
@@ -130,6 +173,41 @@ async fn p30_a_judge_that_hangs_is_answered_by_the_deadline() {
         let line = format!(r#"edge deadline 503 {millis} Some("r-1") Some("00-a-b-01")"#);
         assert_eq!(bench.seen(), [line], "{timeout:?}");
     }
+}
+
+#[tokio::test]
+async fn a_deadline_that_has_passed_is_never_followed_by_an_allow() {
+    let late = || [Fake::AllowsLate, Fake::AllowsLateWithoutWaiting];
+    for judge in late().into_iter().chain(late().map(|judge| Fake::Long(Box::new(judge)))) {
+        let bench = Bench::new(judge);
+        assert_eq!(denied(bench.check("/", Some("20m")).await.unwrap()), 503);
+        assert!(bench.seen()[0].starts_with("edge deadline 503"), "{:?}", bench.seen());
+    }
+}
+
+#[tokio::test]
+async fn what_takes_long_is_judged_elsewhere_and_its_panics_are_denials() {
+    let bench = Bench::new(Fake::Long(Box::new(Fake::Allows)));
+    assert_eq!(bench.check("/", None).await.unwrap().status.unwrap().code, 0);
+    for judge in [Fake::Panics, Fake::PanicsWhenAsked] {
+        let bench = Bench::new(Fake::Long(Box::new(judge)));
+        assert_eq!(denied(bench.check("/", None).await.unwrap()), 503);
+        assert_eq!(bench.authz.stats.panics(), 1);
+    }
+    let bench = Bench::new(Fake::Long(Box::new(Fake::PanicsWhenDropped)));
+    assert_eq!(denied(bench.check("/", Some("20m")).await.unwrap()), 503);
+}
+
+/// The evaluator cannot be interrupted, so the answer must not wait for it.
+#[tokio::test]
+async fn what_holds_its_thread_beyond_the_deadline_is_answered_at_the_deadline() {
+    let end = Arc::<AtomicBool>::default();
+    let bench = Bench::new(Fake::Long(Box::new(Fake::Stuck(Arc::clone(&end)))));
+    let answer = bench.check("/", Some("30m")).await.unwrap();
+    assert!(!end.load(Ordering::SeqCst), "it still holds its thread");
+    end.store(true, Ordering::SeqCst);
+    assert_eq!(denied(answer), 503);
+    assert!(bench.seen()[0].starts_with("edge deadline 503"), "{:?}", bench.seen());
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,6 +55,7 @@ fn judgement(result: Result<Effect, Code>) -> Judgement {
         reply: crate::reply::Reply::Plain,
         document: None,
         reduced: None,
+        is_too_long: false,
         prepared: Default::default(),
         digest: None,
     }

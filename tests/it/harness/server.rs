@@ -104,7 +104,7 @@ impl Server {
 
     /// A client of a listener, on a connection of its own.
     pub async fn client_of(&self, listener: &str) -> Client {
-        Client(AuthorizationClient::connect(format!("http://{}", self.port(listener))).await.unwrap())
+        Client::of(&self.port(listener)).await
     }
 
     /// `GET path` on the admin port: the whole answer, head and body.
@@ -129,6 +129,11 @@ impl Server {
 pub struct Client(pub AuthorizationClient<Channel>);
 
 impl Client {
+    /// A client of `ip:port`, on a connection of its own.
+    pub async fn of(address: &str) -> Self {
+        Self(AuthorizationClient::connect(format!("http://{address}")).await.unwrap())
+    }
+
     /// Asks; panics on a gRPC error.
     pub async fn ask(&mut self, check: Check) -> Said {
         said(self.0.check(check.0).await.unwrap().get_ref())

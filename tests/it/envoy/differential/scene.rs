@@ -96,6 +96,7 @@ impl World {
         let verified = issuer::settings(&scene.path("jwks.json"));
         let pickets = vec![
             scene.picket("picket", json!({})).await,
+            scene.picket("attached", json!({"limits": {"check": {"every_body_attached": true}}})).await,
             scene.picket("verifier", verified).await,
             scene.picket("by-header", by_proxy(json!({"headers": ["x-token"]}))).await,
             scene.picket("by-cookie", by_proxy(json!({"cookies": ["session"]}))).await,
@@ -127,22 +128,20 @@ fn listeners(keys: &str) -> Vec<Listener> {
         "normalize_path": false, "merge_slashes": false, "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
         "common_http_protocol_options": {},
     });
+    let asks = |cluster: &str| json!({"grpc_service": {"envoy_grpc": {"cluster_name": cluster}, "timeout": "8s"}});
     let proxied = |name, cluster: &str, from: Value| {
-        let asks = json!({
-            "grpc_service": {"envoy_grpc": {"cluster_name": cluster}, "timeout": "8s"},
-            "metadata_context_namespaces": ["envoy.filters.http.jwt_authn"],
-        });
-        of(name, "edge/tokens").authz(body(false)).authz(asks).before(jwt_authn(keys, from))
+        let namespaces = json!({"metadata_context_namespaces": ["envoy.filters.http.jwt_authn"]});
+        let listener = of(name, "edge/tokens").authz(body(false)).authz(asks(cluster)).authz(namespaces);
+        listener.before(jwt_authn(keys, from))
     };
-    let verifier = json!({"grpc_service": {"envoy_grpc": {"cluster_name": "verifier"}, "timeout": "8s"}});
     vec![
         of("plain", "edge/plain").authz(body(false)),
         of("plain-as-sent", "edge/plain").manager(as_sent),
-        of("sized", "edge/sized").authz(body(false)),
-        of("sized-cut", "edge/sized").authz(body(true)),
+        of("sized", "edge/sized").authz(body(false)).authz(asks("attached")),
+        of("sized-cut", "edge/sized").authz(body(true)).authz(asks("attached")),
         of("sized-unsent", "edge/sized"),
         of("json", "edge/json").authz(body(false)),
-        of("tokens", "edge/tokens").authz(body(false)).authz(verifier),
+        of("tokens", "edge/tokens").authz(body(false)).authz(asks("verifier")),
         proxied("tokens-by-header", "by-header", json!({"from_headers": [{"name": "x-token"}]})),
         proxied("tokens-by-cookie", "by-cookie", json!({"from_cookies": ["session"]})),
     ]

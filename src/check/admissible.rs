@@ -1,0 +1,44 @@
+//! What has to hold of a call beside the verdict, or it ends without one.
+//!
+//! Knows: what a call was read as, and which names policies count on. Must not know: who may do what.
+
+use crate::call::Call;
+use crate::catalog::Service;
+use crate::decision::Snapshot;
+use crate::failure::{Code, Failure};
+use crate::identity::Identity;
+use crate::mapping;
+use crate::query::{Family, Query};
+
+/// A query of the family that its call was read for: of another one, something else would have to be read.
+pub(super) fn of_family(family: Family, query: Query) -> Result<Query, Failure> {
+    if Family::of(&query.action) == Some(family) {
+        return Ok(query);
+    }
+    let detail = format!("the call became `{}`, and something else was read for it", query.action);
+    Err(Failure::new(Code::Internal, detail))
+}
+
+/// Checks what has to hold of a call before anybody looks at what it holds: its token is for the service, and no server
+/// takes a key of its query for one that policies change.
+pub(super) fn admissible(
+    call: &Call,
+    identity: &Identity,
+    snapshot: &Snapshot,
+    service: &Service,
+) -> Result<(), Failure> {
+    mapping::audience(identity, service)?;
+    let changeable = snapshot.changeable(service.namespace());
+    mapping::parameters::changed(call, &changeable.set_query, &changeable.remove_query)
+}
+
+/// Checks that what is asked for is not a known thing under another spelling, which a provider may take for that one.
+pub(super) fn plainly_named<'q>(snapshot: &Snapshot, query: &'q mut Query) -> Result<&'q mut Query, Failure> {
+    match snapshot.named_otherwise(&query.namespace, &query.resource.uid) {
+        None => Ok(query),
+        Some(known) => {
+            let detail = format!("{} is `{known}` in another spelling", query.resource.uid);
+            Err(Failure::new(Code::MessageRefused, detail))
+        }
+    }
+}

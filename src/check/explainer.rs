@@ -1,0 +1,68 @@
+//! Judges calls to say what would become of them, and changes nothing that a call could find changed.
+//!
+//! Knows: which parts of a [`Checker`] have effects. Must not know: how an explanation is put.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::time::Time;
+use super::{Checker, Grounds, Judgement, Profile, not_ready};
+use crate::call::Call;
+use crate::failure::Failure;
+use crate::identity::Identity;
+
+/// Judges without effect: it has nothing to use an approval up with, to remember an answer or a decision in, or to ask an
+/// issuer for new keys. Sources of facts and of approvals are asked as for a call.
+#[derive(Debug)]
+pub struct Explainer(Checker);
+
+impl Explainer {
+    /// Takes everything from a checker that has an effect.
+    #[must_use]
+    pub fn of(checker: Checker) -> Self {
+        // Every part is named, so that a new one is thought about here.
+        let Checker { listener, profile, policies, entities, approvals, notes, keys, verifier: _, seat: _ } = checker;
+        Self(Checker {
+            listener,
+            profile,
+            policies,
+            entities: Arc::new(entities.looking()),
+            approvals: Arc::new(approvals.looking()),
+            notes,
+            keys: Arc::new(keys.looking()),
+            verifier: None,
+            // An explanation needs everything that is known, which a remembered judgement does not keep.
+            seat: None,
+        })
+    }
+
+    /// How its calls are read.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.0.profile
+    }
+
+    /// As [`Judge::judge_long`](super::Judge::judge_long), without effect.
+    pub async fn judge(&self, call: &Call, deadline: Instant) -> Arc<Judgement> {
+        match self.grounds() {
+            Some(grounds) => self.0.judged_as_it_came(call, &grounds, Time::long(deadline)).await,
+            None => Arc::new(Judgement::failed(not_ready())),
+        }
+    }
+
+    /// Judges a call whose caller is said, not proven: for policy tests, where there is no connection and no key.
+    ///
+    /// Everything after the identity is as in [`Explainer::judge`].
+    pub async fn judge_as(&self, caller: Result<Identity, Failure>, call: &Call, deadline: Instant) -> Arc<Judgement> {
+        match self.grounds() {
+            Some(grounds) => self.0.judged(|_, _| caller, call, &grounds, Time::long(deadline)).await.0,
+            None => Arc::new(Judgement::failed(not_ready())),
+        }
+    }
+
+    fn grounds(&self) -> Option<Grounds> {
+        let Grounds { snapshot, keys } = self.0.grounds()?;
+        Some(Grounds { snapshot: Arc::new(snapshot.looking()), keys })
+    }
+}

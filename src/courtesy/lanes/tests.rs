@@ -1,0 +1,79 @@
+//! What long work promises: the result, a share for each lane, no rank over calls.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::*;
+
+/// Holds its thread until the gate is open.
+fn stuck(open: &Arc<AtomicBool>, at_work: &Arc<AtomicUsize>) -> Work<()> {
+    let (open, at_work) = (Arc::clone(open), Arc::clone(at_work));
+    Box::pin(async move {
+        at_work.fetch_add(1, Ordering::SeqCst);
+        while !open.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+    })
+}
+
+#[tokio::test]
+async fn work_that_waits_is_gone_on_with_and_its_result_comes_back() {
+    let work = async {
+        let name = || std::thread::current().name().unwrap_or_default().to_owned();
+        let before = name();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::task::yield_now().await;
+        [before, name()].map(|name| name.starts_with("long-"))
+    };
+    assert_eq!(run("a", work).await.unwrap(), [true, true]);
+}
+
+#[tokio::test]
+async fn a_panic_ends_the_work_alone() {
+    for _ in 0..8 {
+        let ended = run("a", async { panic!("on purpose") }).await;
+        assert!(matches!(ended, Err(Broken::Panicked(_))));
+    }
+    assert_eq!(run("a", async { 7 }).await.unwrap(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_is_stuck_does_not_stand_before_another() {
+    let lanes = Lanes::start();
+    let (open, at_work) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+    let stuck_ones = (0..64).map(|_| lanes.run("slow", stuck(&open, &at_work)));
+    let mut all_stuck = Box::pin(futures_util::future::join_all(stuck_ones));
+    assert!(futures_util::poll!(&mut all_stuck).is_pending());
+    let other = tokio::time::timeout(Duration::from_secs(20), lanes.run("quick", Box::pin(async { 1 })));
+    assert_eq!(other.await.unwrap().unwrap(), 1);
+    assert!(at_work.load(Ordering::SeqCst) <= lanes.share);
+    open.store(true, Ordering::SeqCst);
+    assert!(all_stuck.await.iter().all(Result::is_ok));
+    assert_eq!(at_work.load(Ordering::SeqCst), 64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_whose_caller_gave_up_is_not_begun() {
+    let lanes = Lanes::start();
+    let (open, at_work) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+    for _ in 0..32 {
+        let given_up = lanes.run("slow", stuck(&open, &at_work));
+        assert!(tokio::time::timeout(Duration::from_millis(2), given_up).await.is_err());
+    }
+    open.store(true, Ordering::SeqCst);
+    lanes.run("slow", Box::pin(async {})).await.unwrap();
+    assert!(at_work.load(Ordering::SeqCst) <= lanes.share);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn long_work_yields_to_calls() {
+    let niceness = || {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        fields.split(' ').nth(16).unwrap().parse::<i32>().unwrap()
+    };
+    let before = niceness();
+    assert_eq!(run("a", async move { niceness() }).await.unwrap(), (before + NICENESS).min(NICENESS_MAX));
+    assert_eq!(niceness(), before);
+}
