@@ -6,6 +6,7 @@ mod codes;
 mod drain;
 mod evaluation;
 mod files;
+mod ports;
 mod reload;
 mod sources;
 
