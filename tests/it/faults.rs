@@ -6,6 +6,7 @@ mod codes;
 mod drain;
 mod evaluation;
 mod files;
+mod flood;
 mod ports;
 mod reload;
 mod sources;
