@@ -61,6 +61,16 @@ pub struct Limits {
     pub verify_every: u64,
 }
 
+impl Limits {
+    /// What connections may cost. The largest check must fit into the part of one connection, a quarter.
+    #[must_use]
+    pub fn of_connections(&self) -> limits::Settings {
+        let least = self.check.message_bytes_max.saturating_mul(4);
+        let unfinished_bytes_max = self.connection.unfinished_bytes_max.max(least);
+        limits::Settings { unfinished_bytes_max, ..self.connection.clone() }
+    }
+}
+
 /// Every section with its keys, in the order of the documentation.
 #[must_use]
 pub fn all_sections() -> Vec<Section> {

@@ -15,6 +15,7 @@ pub mod entity;
 pub mod envoy;
 pub mod failure;
 pub mod identity;
+mod incomplete;
 pub mod keys;
 pub mod mapping;
 pub mod obligation;

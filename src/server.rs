@@ -15,7 +15,10 @@ pub mod backend;
 pub mod by_client;
 pub mod compose;
 pub mod connection;
+pub mod descriptors;
 pub mod gauges;
+mod heard;
+pub mod hosts;
 pub mod limits;
 pub mod peers;
 #[expect(clippy::allow_attributes, reason = "generated code")]
@@ -23,8 +26,10 @@ pub mod proto {
     //! Generated from `proto/picket/v1/admin.proto`.
     tonic::include_proto!("picket.v1");
 }
+mod seldom;
 pub mod settings;
 pub mod signals;
+mod slots;
 pub mod socket;
 pub mod state_key;
 pub mod stats;
@@ -50,8 +55,14 @@ use stats::ConnStats;
 use tasks::Tasks;
 use tls::Acceptor;
 
+use crate::incomplete::Account;
+
 /// gRPC services whose health the listeners tell; the empty name stands for the server.
 const HEALTH_NAMES: [&str; 2] = ["", "envoy.service.auth.v3.Authorization"];
+/// Longest question about health, in bytes: it holds one name.
+const HEALTH_BYTES_MAX: usize = 1024;
+/// What operators' ports hold of requests that are not whole, in bytes.
+const QUESTIONS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How soon gRPC health follows the first snapshot.
 const HEALTH_POLL: Duration = Duration::from_millis(100);
 
@@ -157,6 +168,22 @@ impl std::fmt::Debug for Rest {
     }
 }
 
+/// How one listener speaks, and what its connections may cost.
+type How<'a> = (Wire, &'a limits::Settings, &'a Arc<Account>);
+
+/// What the connections of each listener and of each port for operators may cost, as far as there are descriptors.
+fn allotted(
+    admin: &settings::Admin,
+    limits: &limits::Settings,
+    listeners: usize,
+) -> (limits::Settings, limits::Settings) {
+    let max = admin.connections_max;
+    let of_admin = limits::Settings { connections_max: max, handshakes_max: max, ..limits.clone() };
+    let of_listeners =
+        descriptors::fitted(listeners, limits, &[of_admin.clone(), of_admin.clone()], descriptors::limit());
+    (of_listeners, of_admin)
+}
+
 impl Server {
     /// Binds every address, or none.
     ///
@@ -165,15 +192,17 @@ impl Server {
     pub fn bind(parts: Parts) -> Result<Self, StartProblem> {
         let health = Health::new(parts.backend, parts.tasks.clone());
         let reporter = HealthReporter::new();
-        let limits = parts.limits;
-        let bind = |name: &str, address: &Address, routers: ByClient<axum::Router>, wire, tls| {
+        let (limits, of_admin) = allotted(&parts.admin, &parts.limits, parts.listeners.len());
+        let (checks, questions) = (Account::new(limits.unfinished_bytes_max), Account::new(QUESTIONS_BYTES_MAX));
+        let bind = |name: &str, address: &Address, routers: ByClient<axum::Router>, tls, how: How<'_>| {
+            let (wire, limits, unfinished) = how;
             let listener = Listener::bind(address).map_err(|source| StartProblem::Bind {
                 name: name.to_owned(),
                 address: address.clone(),
                 source,
             })?;
-            let routers = Arc::new(routers);
-            Ok((listener, Served { name: name.into(), routers, wire, limits: limits.clone(), tls }))
+            let (limits, unfinished, routers) = (limits.clone(), Arc::clone(unfinished), Arc::new(routers));
+            Ok((listener, Served { name: name.into(), routers, wire, limits, tls, unfinished }))
         };
         let mut listeners = Vec::new();
         for (settings, routes) in parts.listeners {
@@ -188,14 +217,17 @@ impl Server {
             let routers = routes.map(|routes| {
                 let health = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
                 let health = tonic_health::pb::health_server::HealthServer::new(health);
+                let health = health.max_decoding_message_size(HEALTH_BYTES_MAX);
                 routes.add_service(health).prepare().into_axum_router()
             });
-            listeners.push(bind(&settings.name, &settings.address, routers, Wire::Http2, tls)?);
+            listeners.push(bind(&settings.name, &settings.address, routers, tls, (Wire::Http2, &limits, &checks))?);
         }
-        let grpc = tonic::service::Routes::new(admin_grpc::service(health.clone())).into_axum_router();
+        let (http, grpc) = (&parts.admin.http_address, &parts.admin.grpc_address);
+        let pages = admin::router(health.clone(), parts.admin.hosts(http));
+        let service = admin_grpc::router(health.clone(), parts.admin.hosts(grpc));
         let admin = vec![
-            bind("admin_http", &parts.admin.http_address, admin::router(health.clone()).into(), Wire::Http1, None)?,
-            bind("admin_grpc", &parts.admin.grpc_address, grpc.into(), Wire::Http2, None)?,
+            bind("admin_http", http, pages.into(), None, (Wire::Http1, &of_admin, &questions))?,
+            bind("admin_grpc", grpc, service.into(), None, (Wire::Http2, &of_admin, &questions))?,
         ];
         let tls = |served: &Served| served.tls.clone().map(|tls| (served.name.to_string(), tls));
         (parts.secured)(listeners.iter().filter_map(|(_, served)| tls(served)).collect());

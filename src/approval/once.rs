@@ -5,13 +5,16 @@
 //! One process per file: the file is locked, so a second one cannot even start with it. Replicas with a file each
 //! would each allow one use; they need a store that they share, which is another implementation of [`OneUse`].
 
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use redb::backends::InMemoryBackend;
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
 use redb::{TableDefinition, TableError};
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +26,11 @@ const USES_MAX: u64 = 250_000;
 const FORGOTTEN_MAX: usize = 64;
 /// Memory for the file's pages, in bytes.
 const PAGES_BYTES: usize = 8 * 1024 * 1024;
+
+/// Mode of a new file: the owner's alone.
+const FILE_MODE: u32 = 0o600;
+/// The most that an older one keeps: the group may read it.
+const FILE_MODE_MAX: u32 = 0o640;
 
 /// System and id, and until when the use is remembered.
 const USES: TableDefinition<'_, (&str, &str), i64> = TableDefinition::new("uses");
@@ -76,7 +84,11 @@ impl Embedded {
         let mut builder = Database::builder();
         builder.set_cache_size(PAGES_BYTES);
         let (uses, place) = match file {
-            Some(file) => (builder.create(file), format!("file `{}`", file.display())),
+            Some(file) => {
+                let backend = private(file).map_err(DatabaseError::from).and_then(FileBackend::new);
+                let uses = backend.and_then(|backend| builder.create_with_backend(backend));
+                (uses, format!("file `{}`", file.display()))
+            }
             None => (builder.create_with_backend(InMemoryBackend::new()), "memory".to_owned()),
         };
         let uses = uses.map_err(|error| format!("uses of approvals cannot be kept in {place}: {error}"))?;
@@ -95,6 +107,17 @@ impl Embedded {
             Err(_) => Err("the store of uses broke off".to_owned()),
         }
     }
+}
+
+/// Opens or makes a file that is for its owner alone, whatever the umask was and is: who can write it can make an approval
+/// good again, and who can read it learns what was approved. The owner's group keeps what it had in a file made before.
+fn private(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    if mode & !FILE_MODE_MAX != 0 {
+        file.set_permissions(Permissions::from_mode(mode & FILE_MODE_MAX))?;
+    }
+    Ok(file)
 }
 
 impl Uses for Embedded {

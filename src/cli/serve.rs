@@ -10,7 +10,7 @@ use crate::config::{self, Config, Effective, Sources};
 use crate::decision::unit::STACK_BYTES;
 use crate::problem::Problem;
 use crate::server::compose::compose;
-use crate::server::{Ended, Parts, Server, Shutdown, chain};
+use crate::server::{Ended, Parts, Server, Shutdown, chain, descriptors};
 use crate::telemetry::spans::{Color, subscribe};
 
 /// Arguments of `picket serve`.
@@ -67,6 +67,7 @@ pub fn run(args: &Args, output: Output) -> Exit {
     for warning in &effective.warnings {
         tracing::warn!("{warning}");
     }
+    descriptors::raise();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = match builder.enable_all().thread_stack_size(STACK_BYTES).build() {
         Ok(runtime) => runtime,

@@ -260,7 +260,8 @@ const CHECK: &[Key] = &[
     Key::new(
         "message_bytes_max",
         "1048576",
-        "Largest check. It must hold the filter's `max_request_bytes` and all headers: a larger one is an error to Envoy.",
+        "Largest check. It must hold the filter's `max_request_bytes` and all headers: a larger one is denied with code \
+         `too_large`.",
     ),
     Key::tree(
         "body_bytes_max",

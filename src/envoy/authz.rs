@@ -5,6 +5,7 @@
 //! It always answers, in time, and with `Ok`: a gRPC error would leave the decision to the filter's
 //! `failure_mode_allow`. The one exception is [`OnFailure::DeferToProxy`], which is opt-in.
 
+mod read;
 mod reply;
 mod service;
 #[cfg(test)]
@@ -57,7 +58,7 @@ pub struct AuthzSettings {
     /// `failure_mode_allow` decides, which may ALLOW the call.
     pub on_failure: OnFailure,
     /// Largest check in bytes. Default 1048576. It must hold the filter's `max_request_bytes` and all headers; a larger
-    /// check is answered with a gRPC error before Picket sees it, which a fail-open filter takes for an allow.
+    /// check is denied.
     pub message_bytes_max: usize,
     /// The filter's `max_request_bytes`; bodies of that size or more count as cut off. Default none: then a body is
     /// known to be whole only by its `content-length`. A value above the filter's lets cut bodies pass for whole.
@@ -162,7 +163,7 @@ impl Authz {
         Self { judge, settings, listener: listener.into(), in_flight, clock, observer, stats }
     }
 
-    /// The same as a tonic service, with the limit on message size.
+    /// The same as a tonic service, with the limits on a check's size and on the time until it is whole.
     #[must_use]
     pub fn into_server(self) -> CheckServer {
         CheckServer::new(self)
@@ -179,8 +180,18 @@ impl Authz {
     /// # Errors
     /// A gRPC error where a failure is left to the proxy: [`OnFailure::DeferToProxy`].
     pub async fn reply(&self, check: &[u8], metadata: &MetadataMap) -> Result<Reply, Status> {
+        self.reply_since(Instant::now(), Ok(check), metadata).await
+    }
+
+    /// As [`Self::reply`], for a check whose headers came at `started`, or that could not be read.
+    async fn reply_since(
+        &self,
+        started: Instant,
+        check: Result<&[u8], Failure>,
+        metadata: &MetadataMap,
+    ) -> Result<Reply, Status> {
         // What panics outside the inner guards, such as dropping a judge's future, ends here.
-        let sent = AssertUnwindSafe(self.answered(check, metadata)).catch_unwind().await;
+        let sent = AssertUnwindSafe(self.answered(started, check, metadata)).catch_unwind().await;
         let sent = sent.unwrap_or_else(|panic| {
             let judgement = Arc::new(Judgement::failed(self.panicked(panic.as_ref())));
             Sent::of(encode::answer(judgement, Uuid::now_v7(), None, Caller::default()))
@@ -191,12 +202,19 @@ impl Authz {
         }
     }
 
-    async fn answered(&self, check: &[u8], metadata: &MetadataMap) -> Sent {
-        let started = Instant::now();
+    /// When a check must be answered whose headers came at `started`.
+    fn deadline(&self, started: Instant, metadata: &MetadataMap) -> Instant {
+        started + timeout::of(self.settings.deadline, metadata)
+    }
+
+    async fn answered(&self, started: Instant, check: Result<&[u8], Failure>, metadata: &MetadataMap) -> Sent {
         let received_at = (self.clock)();
-        let deadline = started + timeout::of(self.settings.deadline, metadata);
+        let deadline = self.deadline(started, metadata);
         let mut abandoned = Abandoned { stats: Some(&self.stats) };
-        let check = self.caught(|| decode::Sent::read(check)).and_then(|read| read);
+        if check.as_ref().is_err_and(|failure| failure.code == Code::Overload) {
+            self.stats.sheds.fetch_add(1, Ordering::Relaxed);
+        }
+        let check = check.and_then(|check| self.caught(|| decode::Sent::read(check))?);
         let outline = check.as_ref().map(decode::outline).unwrap_or_default();
         let (judgement, call) = self.judged(check, received_at, deadline).await;
         abandoned.stats = None;

@@ -15,15 +15,17 @@ use tokio_util::task::TaskTracker;
 
 use super::by_client::ByClient;
 use super::connection::{self, Wire};
+use super::heard::Heard;
 use super::limits::Settings;
+use super::seldom::Lines;
+use super::slots::{Entered, Origin, Place, Slots};
 use super::socket::{Accept, BoxIo, Peer};
 use super::stats::{Closed, ConnStats};
 use super::tls::Acceptor;
+use crate::incomplete::Account;
 
 /// First and longest pause after an accept that failed for lack of something.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
-/// Accept errors are logged at most this often.
-const LOG_EVERY: Duration = Duration::from_secs(5);
 /// How long aborted tasks may take to notice; they notice at their next await.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
@@ -40,6 +42,8 @@ pub struct Served {
     pub limits: Settings,
     /// Where the listener speaks TLS.
     pub tls: Option<Arc<Acceptor>>,
+    /// What all connections may hold of requests that are not whole.
+    pub unfinished: Arc<Account>,
 }
 
 impl std::fmt::Debug for Served {
@@ -105,22 +109,21 @@ impl Connections {
     }
 
     async fn accept_all(self, mut listener: impl Accept, served: Served) {
-        let slots = Arc::new(tokio::sync::Semaphore::new(served.limits.connections_max));
+        let slots = Slots::new(served.limits.handshakes_max, served.limits.connections_max);
+        let lines = Arc::<Lines>::default();
         let mut pause = BACK_OFF.0;
-        let mut logged: Option<Instant> = None;
-        loop {
+        while let Some(place) = slots.place().await {
             match listener.accept().await {
                 Ok((io, peer)) => {
                     pause = BACK_OFF.0;
-                    self.admit(&slots, io, peer, &served);
+                    self.admit(&slots, place, (io, peer), &served, &lines);
                 }
                 // The peer went away before we took its connection: no reason to wait.
                 Err(error) if is_the_peers(&error) => self.stats.accept_failed(),
                 Err(error) => {
                     self.stats.accept_failed();
-                    if logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
-                        logged = Some(Instant::now());
-                        tracing::error!(listener = %served.name, %error, "could not accept a connection");
+                    if let Some(withheld) = lines.accept.due() {
+                        tracing::error!(listener = %served.name, %error, withheld, "could not accept a connection");
                     }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(BACK_OFF.1);
@@ -129,19 +132,27 @@ impl Connections {
         }
     }
 
-    fn admit(&self, slots: &Arc<tokio::sync::Semaphore>, io: BoxIo, peer: Peer, served: &Served) {
+    fn admit(&self, slots: &Arc<Slots>, place: Place, (io, peer): (BoxIo, Peer), served: &Served, lines: &Arc<Lines>) {
         let open = self.stats.opened();
-        // Closed at once rather than left in the backlog: the proxy learns it within a round trip.
-        let Ok(slot) = Arc::clone(slots).try_acquire_owned() else {
-            open.close(Closed::Limit);
-            return;
-        };
-        let (group, served) = (self.clone(), served.clone());
+        let (slot, entered) = slots.enter(Origin::of(&peer), place);
+        if entered == Entered::InsteadOfAnother
+            && let Some(withheld) = lines.crowd.due()
+        {
+            let name = &served.name;
+            tracing::warn!(
+                listener = %name, withheld,
+                "more peers connect to `{name}` at once than there is room for; those that say nothing are closed"
+            );
+        }
+        let (group, served, lines, slot) = (self.clone(), served.clone(), Arc::clone(lines), Arc::new(slot));
+        let io = Box::new(Heard::new(io, Arc::clone(slot.sign())));
         self.tracker.spawn(async move {
-            let abort = group.abort.clone();
-            let ended = abort.run_until_cancelled_owned(connection::serve(io, peer, &served, &group)).await;
-            open.close(ended.unwrap_or(Closed::Aborted));
-            drop(slot);
+            let ended = tokio::select! {
+                ended = connection::serve(io, peer, &served, &group, &slot, &lines) => ended,
+                () = group.abort.cancelled() => Closed::Aborted,
+                () = slot.evicted() => Closed::Limit,
+            };
+            open.close(ended);
         });
     }
 }

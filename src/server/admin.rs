@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Extension, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::hosts::{Hosts, REFUSED};
+use super::socket::Peer;
 use super::tasks::Tasks;
 
 /// The type of the Prometheus text format.
@@ -99,12 +102,15 @@ impl Health {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// What a person wants to know beside yes or no.
+    /// What anybody may know beside yes or no.
     fn verbose(&self) -> String {
-        let mut text = String::new();
         let mark = |good: bool| if good { "ok" } else { "no" };
-        let _infallible = writeln!(text, "snapshot loaded: {}", mark(self.backend.loaded()));
-        let _infallible = writeln!(text, "not draining: {}", mark(!self.draining()));
+        format!("snapshot loaded: {}\nnot draining: {}\n", mark(self.backend.loaded()), mark(!self.draining()))
+    }
+
+    /// What of the policies and keys is in force. Names, digests and problems say what is written in them.
+    fn units(&self) -> String {
+        let mut text = String::new();
         for issuer in self.backend.keys_never_had() {
             let then =
                 if self.backend.waits_for_keys() { "not ready for want of them" } else { "its tokens are refused" };
@@ -127,20 +133,47 @@ impl Health {
 }
 
 /// The routes of the admin port.
-pub fn router(health: Health) -> Router {
+pub fn router(health: Health, hosts: Hosts) -> Router {
+    let by_name = move |request: Request, next: Next| {
+        let is_allowed = hosts.allow(&request);
+        async move { if is_allowed { next.run(request).await } else { misdirected() } }
+    };
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(health)
+        // Also for paths that are not there, so that nothing at all is said.
+        .layer(from_fn(by_name))
 }
 
-async fn readyz(State(health): State<Health>, RawQuery(query): RawQuery) -> impl IntoResponse {
+fn misdirected() -> Response {
+    (StatusCode::MISDIRECTED_REQUEST, REFUSED).into_response()
+}
+
+/// Whether somebody asks from this machine.
+fn is_near(peer: &Peer) -> bool {
+    match peer {
+        Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
+        Peer::Unix => true,
+        Peer::Workload(_) => false,
+    }
+}
+
+async fn readyz(
+    State(health): State<Health>,
+    Extension(peer): Extension<Peer>,
+    RawQuery(query): RawQuery,
+) -> impl IntoResponse {
     let (status, word) =
         if health.ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") };
     let verbose =
         query.is_some_and(|query| query.split('&').any(|key| key == "verbose" || key.starts_with("verbose=")));
-    let text = if verbose { format!("{}{word}", health.verbose()) } else { word.to_owned() };
+    let text = match (verbose, is_near(&peer)) {
+        (true, true) => format!("{}{}{word}", health.verbose(), health.units()),
+        (true, false) => format!("{}{word}", health.verbose()),
+        (false, _) => word.to_owned(),
+    };
     (status, [(header::CACHE_CONTROL, "no-store")], text)
 }
 

@@ -2,16 +2,26 @@
 //!
 //! Knows: the messages of `proto/picket/v1/admin.proto`. Must not know: how a verdict comes about.
 
-use tonic::{Request, Response, Status};
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use tonic::{Response, Status};
 
 use super::admin::{Health, Unit};
+use super::hosts::{Hosts, REFUSED};
 use super::proto;
 use super::proto::admin_server::{Admin, AdminServer};
 
-/// The admin service of a server whose health is `health`.
-#[must_use]
-pub fn service(health: Health) -> AdminServer<impl Admin> {
-    AdminServer::new(Service { health })
+/// Longest question: no check is so long either, by default.
+const MESSAGE_BYTES_MAX: usize = 2 << 20;
+
+/// The admin service of a server whose health is `health`, asked by one of `hosts`.
+pub fn router(health: Health, hosts: Hosts) -> axum::Router {
+    let by_name = move |request: Request, next: Next| {
+        let is_allowed = hosts.allow(&request);
+        async move { if is_allowed { next.run(request).await } else { Status::permission_denied(REFUSED).into_http() } }
+    };
+    let service = AdminServer::new(Service { health }).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    tonic::service::Routes::new(service).into_axum_router().layer(from_fn(by_name))
 }
 
 #[derive(Debug)]
@@ -21,7 +31,7 @@ struct Service {
 
 #[tonic::async_trait]
 impl Admin for Service {
-    async fn status(&self, _: Request<proto::StatusRequest>) -> Result<Response<proto::StatusResponse>, Status> {
+    async fn status(&self, _: tonic::Request<proto::StatusRequest>) -> Result<Response<proto::StatusResponse>, Status> {
         Ok(Response::new(proto::StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: self.health.ready(),
@@ -32,7 +42,7 @@ impl Admin for Service {
 
     async fn explain(
         &self,
-        request: Request<proto::ExplainRequest>,
+        request: tonic::Request<proto::ExplainRequest>,
     ) -> Result<Response<proto::ExplainResponse>, Status> {
         let request = request.into_inner();
         let profile = if request.profile.is_empty() { "default" } else { request.profile.as_str() };

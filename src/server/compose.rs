@@ -114,7 +114,7 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
     Ok(Parts {
         listeners,
         admin: config.admin,
-        limits: config.limits.connection,
+        limits: config.limits.of_connections(),
         shutdown: config.shutdown,
         backend: Arc::new(Backend::new(policies, telemetry, explainers, keys, Instant::now() + config.keys.ready_wait)),
         tasks,

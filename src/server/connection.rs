@@ -4,6 +4,7 @@
 
 use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -14,13 +15,24 @@ use tower::ServiceExt as _;
 
 use super::accept::{Connections, Served};
 use super::limits::Settings;
+use super::seldom::Lines;
+use super::slots::Slot;
 use super::socket::{BoxIo, Peer};
 use super::stats::Closed;
 use super::tls::Acceptor;
 use super::turn::{Calls, Socket, Turns};
+use crate::incomplete::Counted;
 
 /// An HTTP/2 client begins with a preface of this many bytes (RFC 9113, section 3.4).
 const PREFACE_BYTES: u64 = 24;
+/// What a peer may send of one request before it is read: the protocol's own default (RFC 9113, section 6.9.2).
+const STREAM_WINDOW_BYTES: u32 = 65_535;
+/// The same of all requests of a connection.
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// What a header field costs beside its name and value (RFC 9113, section 10.5.1).
+const FIELD_BYTES: usize = 32;
+/// A header of HTTP/1.1 is never longer; scrapers and probes send some hundred bytes.
+const HTTP1_HEADER_BYTES_MAX: usize = 16 * 1024;
 
 /// How HTTP is spoken on a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +54,44 @@ impl Wire {
 }
 
 /// Serves one connection until it ends, and says why it did.
-pub(super) async fn serve(io: BoxIo, peer: Peer, served: &Served, group: &Connections) -> Closed {
+pub(super) async fn serve(
+    io: BoxIo,
+    peer: Peer,
+    served: &Served,
+    group: &Connections,
+    slot: &Arc<Slot>,
+    lines: &Lines,
+) -> Closed {
     match &served.tls {
-        None => speak(io, peer, served, group).await,
+        None => speak(io, peer, served, group, slot).await,
         Some(acceptor) => match secure(io, acceptor, &served.limits, &group.stop).await {
-            Ok((io, peer)) => speak(io, peer, served, group).await,
-            Err(reason) => reason,
+            Ok((io, workload)) => {
+                slot.admit();
+                speak(io, workload, served, group, slot).await
+            }
+            Err(refused) => {
+                refused.tell(&served.name, &peer, lines);
+                refused.reason
+            }
         },
+    }
+}
+
+/// A peer that did not get in: how its connection ended, and why where that is worth a line.
+struct Unsecured {
+    reason: Closed,
+    why: Option<String>,
+}
+
+impl Unsecured {
+    /// Warns of it, for a proxy that cannot connect only says that its call failed. Nothing that the peer sent is in the
+    /// line but its name.
+    fn tell(&self, listener: &str, peer: &Peer, lines: &Lines) {
+        if let Some(why) = &self.why
+            && let Some(withheld) = lines.handshake.due()
+        {
+            tracing::warn!(listener, %peer, withheld, "refused `{peer}` on `{listener}`: {why}");
+        }
     }
 }
 
@@ -58,31 +101,32 @@ async fn secure(
     acceptor: &Acceptor,
     limits: &Settings,
     stop: &CancellationToken,
-) -> Result<(BoxIo, Peer), Closed> {
+) -> Result<(BoxIo, Peer), Unsecured> {
     let handshake = tokio::time::timeout(limits.handshake_timeout, acceptor.accept(io));
     // Nothing was asked yet, so a drain loses nothing by ending a handshake.
-    let done = stop.run_until_cancelled(handshake).await.ok_or(Closed::Drain)?;
-    let stream = done.map_err(|_elapsed| Closed::Silent)?.map_err(|error| {
-        tracing::debug!(%error, "TLS handshake failed");
-        Closed::Handshake
-    })?;
+    let done = stop.run_until_cancelled(handshake).await.ok_or(Unsecured { reason: Closed::Drain, why: None })?;
+    let failed = |reason, why: String| Unsecured { reason, why: Some(why) };
+    let silent = |_elapsed| failed(Closed::Silent, "the TLS handshake was not done in time".to_owned());
+    let stream = done.map_err(silent)?;
+    let stream = stream.map_err(|error| failed(Closed::Handshake, format!("the TLS handshake failed: {error}")))?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let id = acceptor.peers().admit(certificates).map_err(|refusal| {
-        tracing::warn!(%refusal, "refused a peer");
-        Closed::Refused
-    })?;
+    let id = acceptor.peers().admit(certificates).map_err(|refusal| failed(Closed::Refused, refusal.to_string()))?;
     Ok((Box::new(stream), Peer::Workload(id)))
 }
 
 /// Speaks HTTP over an open stream.
-async fn speak(io: BoxIo, peer: Peer, served: &Served, group: &Connections) -> Closed {
+async fn speak(io: BoxIo, peer: Peer, served: &Served, group: &Connections, slot: &Arc<Slot>) -> Closed {
     let (calls, socket) = (Calls::default(), Socket::new(io));
-    let router = served.routers.of(&peer).clone();
-    let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(peer.clone());
-        router.clone().oneshot(request.map(axum::body::Body::new))
-    });
     let limits = &served.limits;
+    let (router, slot, part, timeout) =
+        (served.routers.of(&peer).clone(), Arc::clone(slot), served.unfinished.part(), limits.handshake_timeout);
+    let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
+        slot.asks();
+        request.extensions_mut().insert(peer.clone());
+        let head_bytes = head_bytes(request.headers());
+        let count = |body| axum::body::Body::new(Counted::new(body, head_bytes, timeout, Arc::clone(&part)));
+        router.clone().oneshot(request.map(count))
+    });
     let builder = builder(served.wire, limits, calls.clone());
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(socket.clone()), service));
     let mut turns = Turns::new(socket.clone(), calls, group.tracker.clone(), group.abort.clone());
@@ -135,7 +179,11 @@ fn builder(wire: Wire, limits: &Settings, calls: Calls) -> auto::Builder<Calls> 
     match wire {
         Wire::Http1 => {
             let mut builder = auto::Builder::new(calls).http1_only();
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.keepalive_interval);
+            builder
+                .http1()
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits.handshake_timeout)
+                .max_buf_size(HTTP1_HEADER_BYTES_MAX);
             builder
         }
         Wire::Http2 => {
@@ -145,6 +193,8 @@ fn builder(wire: Wire, limits: &Settings, calls: Calls) -> auto::Builder<Calls> 
                 .http2()
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(limits.streams_max)
+                .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                 // A proxy resets each call that it gave up on. With the library's 20, a short stall of ours
                 // would end the proxy's whole connection, and every call on it.
                 .max_pending_accept_reset_streams(resets)
@@ -155,6 +205,11 @@ fn builder(wire: Wire, limits: &Settings, calls: Calls) -> auto::Builder<Calls> 
             builder
         }
     }
+}
+
+/// What a request's headers hold.
+fn head_bytes(headers: &http::HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES).sum()
 }
 
 /// `age` give or take a tenth, so that connections that came together do not leave together.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::hosts::Hosts;
 use super::socket::Address;
-use super::{peers, tls};
+use super::{hosts, peers, tls};
 use crate::config::{Key, Section};
 use crate::identity::SpiffeId;
 
@@ -143,6 +144,10 @@ pub struct Admin {
     pub http_address: Address,
     /// Status and explain, by gRPC.
     pub grpc_address: Address,
+    /// Names that both may be asked by.
+    pub hosts: Vec<String>,
+    /// Open connections of each that have asked, and as many that have not.
+    pub connections_max: usize,
 }
 
 impl Default for Admin {
@@ -150,6 +155,8 @@ impl Default for Admin {
         Self {
             http_address: Address::Tcp(([127, 0, 0, 1], 9192).into()),
             grpc_address: Address::Tcp(([127, 0, 0, 1], 9193).into()),
+            hosts: Vec::new(),
+            connections_max: 32,
         }
     }
 }
@@ -160,20 +167,52 @@ impl Admin {
         Key::new(
             "http_address",
             "127.0.0.1:9192",
-            "Where `/metrics`, `/livez` and `/readyz` listen, in the clear; may be any address.",
+            "Where `/metrics`, `/livez` and `/readyz` listen, in the clear; may be any address. What `/readyz?verbose` says of \
+                 the policies is for loopback and `unix:/path` only.",
         ),
         Key::new(
             "grpc_address",
             "127.0.0.1:9193",
-            "Where status and explain listen: loopback or `unix:/path` only, since explain shows policies.",
+            "Where status and explain listen: loopback or `unix:/path` only, since explain shows policies. Whoever can \
+                 connect may ask, so take `unix:/path` where not every process of the machine or pod may.",
+        ),
+        Key::new(
+            "hosts",
+            "[]",
+            "Host names that these ports are asked by, beside any address and `localhost`. Other names are refused, so that \
+                 no page in a browser can ask by a name of its own.",
+        )
+        .example("[picket.picket-system.svc]"),
+        Key::new(
+            "connections_max",
+            "32",
+            "Open connections of each of these ports that have asked, and as many that have not. Where one more comes, the \
+                 one that asked nothing for longest is closed.",
         ),
     ];
 
     /// What is wrong with the values: key and message.
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
-        let message = "the admin service shows policies; give a loopback address or `unix:/path`".to_owned();
-        if self.grpc_address.is_local() { Vec::new() } else { vec![("grpc_address", message)] }
+        let mut problems = Vec::new();
+        if !self.grpc_address.is_local() {
+            let message = "the admin service shows policies; give a loopback address or `unix:/path`";
+            problems.push(("grpc_address", message.to_owned()));
+        }
+        if self.connections_max == 0 {
+            problems.push(("connections_max", "nobody could ask; give a number of at least 1".to_owned()));
+        }
+        problems.extend(self.hosts.iter().filter_map(|name| Some(("hosts", hosts::problem(name)?))));
+        problems
+    }
+
+    /// The names by which the port at `address` may be asked.
+    #[must_use]
+    pub fn hosts(&self, address: &Address) -> Hosts {
+        match address {
+            Address::Tcp(_) => Hosts::Named(self.hosts.as_slice().into()),
+            Address::Unix(_) => Hosts::Any,
+        }
     }
 }
 

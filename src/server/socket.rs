@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::identity::SpiffeId;
 
 /// Connections the kernel may hold until they are accepted.
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 /// Owner and group may connect: the proxy runs as another user of the same group.
 const SOCKET_MODE: u32 = 0o660;
 
@@ -86,6 +86,16 @@ pub enum Peer {
     Workload(SpiffeId),
 }
 
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix => write!(f, "a process on this machine"),
+            Self::Workload(id) => write!(f, "{id}"),
+        }
+    }
+}
+
 /// A stream of bytes, whatever carries it.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -116,11 +126,7 @@ impl Listener {
     /// The system's, or one that says that the path of a unix socket is in use or not a socket.
     pub fn bind(address: &Address) -> io::Result<Self> {
         match address {
-            Address::Tcp(address) => {
-                let listener = std::net::TcpListener::bind(address)?;
-                listener.set_nonblocking(true)?;
-                Ok(Self::Tcp(TcpListener::from_std(listener)?))
-            }
+            Address::Tcp(address) => Ok(Self::Tcp(TcpListener::from_std(bind_port(*address)?)?)),
             Address::Unix(path) => {
                 let (listener, file) = bind_file(path)?;
                 Ok(Self::Unix(UnixListener::from_std(listener)?, file))
@@ -173,6 +179,17 @@ impl Drop for SocketFile {
             tracing::warn!(path = %self.path.display(), %error, "could not remove our socket file");
         }
     }
+}
+
+fn bind_port(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    // As the standard library does: a restart must not wait for connections of the process before.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    // The standard library's queue of 128 is full within a moment where many connect, and then nobody gets through.
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 fn bind_file(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, SocketFile)> {

@@ -21,6 +21,7 @@ use super::connection::Wire;
 use super::limits::Settings;
 use super::socket::{Accept, BoxIo, Peer};
 use super::stats::{Closed, ConnStats};
+use crate::incomplete::Account;
 
 /// A listener whose connections the test makes.
 struct Fake(mpsc::UnboundedReceiver<io::Result<BoxIo>>);
@@ -57,8 +58,8 @@ impl House {
             .route("/wait", axum::routing::get(wait));
         let group = Connections::new(Arc::clone(&stats));
         let (door, fake) = mpsc::unbounded_channel();
-        let routers = Arc::new(router.into());
-        group.serve(Fake(fake), Served { name: "test".into(), routers, wire: Wire::Http2, limits, tls });
+        let (routers, unfinished) = (Arc::new(router.into()), Account::new(limits.unfinished_bytes_max));
+        group.serve(Fake(fake), Served { name: "test".into(), routers, wire: Wire::Http2, limits, tls, unfinished });
         Self { group, stats, gate, door, clients: JoinSet::new() }
     }
 
@@ -217,14 +218,39 @@ async fn failing_accepts_back_off_and_recover() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_above_the_limit_are_closed_at_once() {
-    let one = Settings { connections_max: 1, ..Settings::default() };
-    let (mut house, start) = (House::new(one), Instant::now());
+async fn connections_above_the_limit_take_the_slot_of_the_one_that_asked_nothing_for_longest() {
+    let two = Settings { connections_max: 2, ..Settings::default() };
+    let mut house = House::new(two);
+    let mut clients = [house.client().await, house.client().await, house.client().await];
+    for at in [0, 1, 0, 2] {
+        assert_eq!(clients[at].send_request(get("/quick")).await.unwrap().status(), 200);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(house.closed(Closed::Limit), 1);
+    assert!(clients[1].send_request(get("/quick")).await.is_err(), "the idle one was not closed");
+    for at in [0, 2] {
+        assert_eq!(clients[at].send_request(get("/quick")).await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p34_peers_that_say_nothing_shut_nobody_out() {
+    let few = Settings { handshakes_max: 8, ..Settings::default() };
+    let mut house = House::new(few);
     let mut client = house.client().await;
     assert_eq!(client.send_request(get("/quick")).await.unwrap().status(), 200);
-    until_closed(&mut house.connect()).await;
-    assert_eq!((house.closed(Closed::Limit), start.elapsed().as_secs()), (1, 0));
-    assert_eq!(client.send_request(get("/quick")).await.unwrap().status(), 200);
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(house.connect());
+        tokio::task::yield_now().await;
+    }
+    let mut next = house.client().await;
+    for client in [&mut client, &mut next] {
+        assert_eq!(client.send_request(get("/quick")).await.unwrap().status(), 200);
+    }
+    // Those that came first went first, at once and not after the handshake's time.
+    until_closed(&mut silent[0]).await;
+    assert!(house.closed(Closed::Limit) >= 92 && house.stats.open() <= 10, "{} open", house.stats.open());
 }
 
 /// One HTTP/2 frame.

@@ -6,7 +6,9 @@ mod codes;
 mod drain;
 mod evaluation;
 mod files;
+mod flood;
 mod namespaces;
+mod ports;
 mod reload;
 mod sources;
 

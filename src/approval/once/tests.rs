@@ -27,6 +27,20 @@ async fn an_approval_is_used_once_whatever_the_others_are() {
     }
 }
 
+#[test]
+fn the_file_is_not_for_others_whatever_it_was() {
+    let dir = TempDir::new().unwrap();
+    let mode = |file: &Path| std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
+    let file = dir.path().join("new");
+    drop(Embedded::open(Some(&file), &TaskTracker::new()).unwrap());
+    assert_eq!(mode(&file), 0o600);
+    for (was, becomes) in [(0o644, 0o640), (0o666, 0o640), (0o640, 0o640), (0o600, 0o600), (0o777, 0o640)] {
+        std::fs::set_permissions(&file, Permissions::from_mode(was)).unwrap();
+        drop(Embedded::open(Some(&file), &TaskTracker::new()).unwrap());
+        assert_eq!(mode(&file), becomes, "{was:o}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_that_race_exactly_one_is_first() {
     let dir = TempDir::new().unwrap();

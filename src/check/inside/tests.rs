@@ -129,9 +129,7 @@ fn a_service_of_exact_paths_takes_no_other_spelling() {
     for path in ["/", "/v1/a.b", "/v1/a%20b", "/v1/a?b=%61", "/v1/100%25"] {
         assert_eq!(get(path), "read", "{path}");
     }
-    for path in
-        ["/v1/", "/v1/%61", "/v1/a%7e", "/v1/a%ff", "/v1/a%FF", "/v1/%C3%A9", "/v1/\u{e9}", "/v1/\u{ff41}/b"]
-    {
+    for path in ["/v1/", "/v1/%61", "/v1/a%7e", "/v1/a%ff", "/v1/a%FF", "/v1/%C3%A9", "/v1/\u{e9}", "/v1/\u{ff41}/b"] {
         assert_eq!(get(path), "path_refused", "{path}");
     }
 }

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::SERVICE_NAME;
-use prost::bytes::{Buf as _, Bytes};
+use futures_util::stream;
+use http::header::CONTENT_TYPE;
+use tokio::time::Instant;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::server::{Grpc, NamedService, UnaryService};
-use tonic::{Request, Response, Status};
+use tonic::codec::{EncodeBody, EncodeBuf, Encoder, SingleMessageCompressionOverride};
+use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
+use tonic::server::NamedService;
 
-use super::{Authz, Reply};
+use super::{Authz, Reply, read};
 
 /// The one method's path.
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -54,55 +57,24 @@ where
             if request.uri().path() != CHECK {
                 return Ok(Status::unimplemented("the service has no such method").into_http());
             }
-            let bytes_max = Some(authz.message_bytes_max());
-            let mut grpc = Grpc::new(CheckCodec).apply_max_message_size_config(bytes_max, None);
-            Ok(grpc.unary(Check(authz), request).await)
+            // The time counts from the headers on: a check that comes slowly has less of it left.
+            let started = Instant::now();
+            let (head, body) = request.into_parts();
+            let metadata = MetadataMap::from_headers(head.headers);
+            let deadline = authz.deadline(started, &metadata);
+            let check = read::message(body, authz.message_bytes_max(), deadline).await;
+            let reply = authz.reply_since(started, check.as_deref().map_err(Clone::clone), &metadata).await;
+            Ok(reply.map_or_else(Status::into_http, sent))
         })
     }
 }
 
-struct Check(Arc<Authz>);
-
-impl UnaryService<Bytes> for Check {
-    type Response = Reply;
-    type Future = Later<Result<Response<Reply>, Status>>;
-
-    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let authz = Arc::clone(&self.0);
-        Box::pin(async move {
-            let (metadata, _extensions, check) = request.into_parts();
-            authz.reply(&check, &metadata).await.map(Response::new)
-        })
-    }
-}
-
-/// Checks in, replies out.
-struct CheckCodec;
-
-impl Codec for CheckCodec {
-    type Encode = Reply;
-    type Decode = Bytes;
-    type Encoder = ReplyEncoder;
-    type Decoder = CheckDecoder;
-
-    fn encoder(&mut self) -> Self::Encoder {
-        ReplyEncoder
-    }
-
-    fn decoder(&mut self) -> Self::Decoder {
-        CheckDecoder
-    }
-}
-
-struct CheckDecoder;
-
-impl Decoder for CheckDecoder {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, check: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(check.copy_to_bytes(check.remaining())))
-    }
+fn sent(reply: Reply) -> http::Response<Body> {
+    let (reply, plain) = (stream::once(std::future::ready(Ok(reply))), SingleMessageCompressionOverride::Disable);
+    let body = EncodeBody::new_server(ReplyEncoder, reply, None, plain, None);
+    let mut response = http::Response::new(Body::new(body));
+    response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
+    response
 }
 
 struct ReplyEncoder;

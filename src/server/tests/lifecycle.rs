@@ -74,7 +74,7 @@ impl Running {
         let flag = Arc::clone(&flushed);
         let server = Server::bind(Parts {
             listeners: vec![(listener, tonic::service::Routes::default().into())],
-            admin: settings::Admin { http_address: local.clone(), grpc_address: local },
+            admin: settings::Admin { http_address: local.clone(), grpc_address: local, ..settings::Admin::default() },
             limits: Settings::default(),
             shutdown: settings,
             backend: backend.clone(),
@@ -92,8 +92,12 @@ impl Running {
     }
 
     async fn http(&self, path: &str) -> String {
+        self.http_by("127.0.0.1", path).await
+    }
+
+    async fn http_by(&self, host: &str, path: &str) -> String {
         let mut stream = tokio::net::TcpStream::connect(self.ports[1]).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -150,6 +154,49 @@ async fn the_admin_port_tells_units_and_metrics_and_nothing_else() {
     let metrics = running.http("/metrics").await;
     assert!(metrics.contains("text/plain; version=0.0.4") && metrics.ends_with("picket_up 1\n"), "{metrics}");
     assert!(running.http("/debug").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn no_page_answers_by_a_name_that_somebody_else_may_have() {
+    let running = Running::start(quick());
+    for path in ["/livez", "/readyz", "/readyz?verbose", "/metrics", "/debug"] {
+        let answer = running.http_by("evil.example:9192", path).await;
+        assert!(answer.starts_with("HTTP/1.1 421") && !answer.contains("unit"), "{path}: {answer}");
+    }
+    assert!(running.http_by("localhost:9192", "/metrics").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn the_admin_service_answers_by_no_name_that_somebody_else_may_have() {
+    let running = Running::start(quick());
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", running.ports[2])).unwrap();
+    let by = |name: &str| endpoint.clone().origin(format!("http://{name}").parse().unwrap());
+    let ask = async |name: &str| {
+        let mut client = AdminClient::new(by(name).connect().await.unwrap());
+        let status = client.status(StatusRequest {}).await.map_err(|status| status.code());
+        let explain = ExplainRequest { call_json: "{}".to_owned(), profile: String::new() };
+        (status.map(drop), client.explain(explain).await.map(drop).map_err(|status| status.code()))
+    };
+    assert_eq!(ask("localhost:9193").await, (Ok(()), Ok(())));
+    let denied = Err(tonic::Code::PermissionDenied);
+    assert_eq!(ask("evil.example:9193").await, (denied, denied));
+}
+
+#[tokio::test]
+async fn what_is_in_force_is_told_on_this_machine_only() {
+    for (peer, is_told) in
+        [("127.0.0.1:1", true), ("[::ffff:127.0.0.1]:1", true), ("10.0.0.1:1", false), ("[::2]:1", false)]
+    {
+        let health = super::super::admin::Health::new(Arc::<Backend>::default(), Tasks::default());
+        let router = super::super::admin::router(health, super::super::hosts::Hosts::Any);
+        let mut request = http::Request::get("/readyz?verbose").body(axum::body::Body::empty()).unwrap();
+        request.extensions_mut().insert(Peer::Tcp(peer.parse().unwrap()));
+        let answer = tower::ServiceExt::oneshot(router, request).await.unwrap();
+        let text = axum::body::to_bytes(answer.into_body(), 1 << 16).await.unwrap();
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.contains("snapshot loaded: no"), "{peer}: {text}");
+        assert_eq!(["shop", "4be1", "no schema"].map(|word| text.contains(word)), [is_told; 3], "{peer}: {text}");
+    }
 }
 
 #[tokio::test]

@@ -109,8 +109,13 @@ impl Server {
 
     /// `GET path` on the admin port: the whole answer, head and body.
     pub async fn http(&self, path: &str) -> String {
+        self.http_by("127.0.0.1", path).await
+    }
+
+    /// The same by another name of the host.
+    pub async fn http_by(&self, host: &str, path: &str) -> String {
         let mut stream = tokio::net::TcpStream::connect(self.port("admin_http")).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: picket\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();

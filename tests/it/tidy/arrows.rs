@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("query", &[]),
     ("sighted", &[]),
     ("courtesy", &[]),
+    ("incomplete", &[]),
     // A workload's id has one grammar, and it is identity's; nothing else of identity is known here.
     ("catalog", &["call", "problem", "identity::spiffe_id"]),
     ("reply", &["catalog"]),
@@ -68,6 +69,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "decision",
             "check",
             "courtesy",
+            "incomplete",
             "telemetry",
         ],
     ),
@@ -83,6 +85,7 @@ const EVERYTHING_BELOW_ASSEMBLY: &[&str] = &[
     "problem",
     "query",
     "courtesy",
+    "incomplete",
     "catalog",
     "reply",
     "obligation",

@@ -24,9 +24,9 @@ const WORDS: &[(&str, &[&str], &str)] = &[
 ];
 
 const READERS: &[&str] = &["src/config", "src/policy", "src/entity", "src/keys", "src/server", "src/cli"];
-/// The readers, and telemetry, which writes the decision log.
+/// The readers, telemetry, which writes the decision log, and approval, which writes down what was used.
 const FILE_USERS: &[&str] =
-    &["src/config", "src/policy", "src/entity", "src/keys", "src/server", "src/cli", "src/telemetry"];
+    &["src/approval", "src/config", "src/policy", "src/entity", "src/keys", "src/server", "src/cli", "src/telemetry"];
 /// Those that know what time it is, and `courtesy`, by which nothing is decided.
 const CLOCKS: &[&str] = &[
     "src/approval",

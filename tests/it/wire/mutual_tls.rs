@@ -11,13 +11,13 @@ use super::raw::CHECK;
 use crate::harness::orders;
 use crate::harness::server::Server;
 
-struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    pub pem: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -26,7 +26,7 @@ impl Authority {
     }
 
     /// PEM of a certificate for `localhost` and this URI, and of its key.
-    fn issue(&self, uri: &str) -> (String, String) {
+    pub fn issue(&self, uri: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
@@ -34,9 +34,10 @@ impl Authority {
     }
 }
 
-const GATEWAY: &str = "spiffe://cluster.local/ns/edge/sa/gateway";
+pub const GATEWAY: &str = "spiffe://cluster.local/ns/edge/sa/gateway";
 
-fn listener(dir: &Path, authority: &Authority) -> String {
+/// A setting of one listener with TLS, whose files are written into `dir`.
+pub fn listener(dir: &Path, authority: &Authority) -> String {
     let (certificate, key) = authority.issue("spiffe://cluster.local/ns/picket/sa/picket");
     std::fs::write(dir.join("crt"), certificate).unwrap();
     std::fs::write(dir.join("key"), key).unwrap();

@@ -25,7 +25,7 @@ async fn a_denial_is_an_ok_answer_to_grpc() {
 }
 
 #[tokio::test]
-async fn a_check_beyond_the_message_limit_is_an_error_to_grpc() {
+async fn a_check_beyond_the_message_limit_is_denied() {
     let mut bench = Bench::new(Fake::Allows);
     bench.authz.settings.message_bytes_max = 1024;
     let (small, large) = served(bench, async |mut client| {
@@ -34,5 +34,5 @@ async fn a_check_beyond_the_message_limit_is_an_error_to_grpc() {
     })
     .await;
     assert_eq!(small.unwrap().into_inner().status.unwrap().code, 0);
-    assert_eq!(large.unwrap_err().code(), tonic::Code::OutOfRange);
+    assert_eq!(denied(large.unwrap().into_inner()), 431);
 }

@@ -1,0 +1,173 @@
+//! Who stays, who goes, and that a crowd from one place never shuts out another.
+
+use std::net::SocketAddr;
+
+use futures_util::FutureExt as _;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::*;
+
+fn peer(last: u8) -> Peer {
+    Peer::Tcp(SocketAddr::from(([10, 0, 0, last], 1)))
+}
+
+fn enter(slots: &Arc<Slots>, origin: Origin) -> Slot {
+    slots.enter(origin, place(slots).expect("there is no place")).0
+}
+
+/// A place, if there is one now.
+fn place(slots: &Slots) -> Option<Place> {
+    tokio::task::unconstrained(slots.place()).now_or_never().flatten()
+}
+
+fn is_evicted(slot: &Slot) -> bool {
+    slot.sign.evicted.is_cancelled()
+}
+
+fn count(slots: &Slots) -> (usize, usize) {
+    let rooms = slots.rooms();
+    (rooms.newcomers.count, rooms.admitted.count)
+}
+
+#[test]
+fn an_origin_is_an_address_or_half_of_one() {
+    let of = |text: &str| Origin::of(&Peer::Tcp(text.parse().unwrap()));
+    assert_eq!(of("10.0.0.1:1"), of("10.0.0.1:2"));
+    assert_eq!(of("10.0.0.1:1"), of("[::ffff:10.0.0.1]:1"));
+    assert_ne!(of("10.0.0.1:1"), of("10.0.0.2:1"));
+    assert_eq!(of("[2001:db8::1]:1"), of("[2001:db8::2:3]:1"));
+    assert_ne!(of("[2001:db8::1]:1"), of("[2001:db8:0:1::1]:1"));
+    assert_eq!(Origin::of(&Peer::Unix), Origin::Unix);
+}
+
+#[tokio::test]
+async fn who_said_nothing_goes_before_who_spoke() {
+    let slots = Slots::new(3, 9);
+    let origin = Origin::of(&peer(1));
+    let all = [(); 3].map(|()| enter(&slots, origin));
+    all[0].sign.spoke();
+    let next = enter(&slots, origin);
+    next.sign.spoke();
+    assert_eq!(all.each_ref().map(is_evicted), [false, true, false]);
+    let last = enter(&slots, origin);
+    assert_eq!(all.each_ref().map(is_evicted), [false, true, true]);
+    last.sign.spoke();
+    // All have spoken: the oldest goes.
+    let _other = enter(&slots, origin);
+    assert_eq!((is_evicted(&all[0]), is_evicted(&next), is_evicted(&last)), (true, false, false));
+}
+
+#[tokio::test]
+async fn a_crowd_that_speaks_does_not_push_out_who_comes_from_elsewhere() {
+    let slots = Slots::new(8, 8);
+    let proxy = enter(&slots, Origin::of(&peer(200)));
+    proxy.sign.spoke();
+    let mut crowd = Vec::new();
+    for number in 0..20 {
+        crowd.retain(|slot| !is_evicted(slot));
+        crowd.push(enter(&slots, Origin::of(&peer(number % 2))));
+        crowd.iter().for_each(|slot| slot.sign.spoke());
+        assert!(!is_evicted(&proxy), "after {number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_admitted_the_one_goes_that_asked_nothing_for_longest() {
+    let slots = Slots::new(3, 3);
+    let mut all = Vec::new();
+    for last in 1..=3 {
+        let slot = enter(&slots, Origin::of(&peer(last)));
+        slot.asks();
+        all.push(slot);
+        tokio::time::advance(std::time::Duration::from_millis(10)).await;
+    }
+    all[0].asks();
+    enter(&slots, Origin::of(&peer(4))).asks();
+    assert_eq!(all.iter().map(is_evicted).collect::<Vec<_>>(), [false, true, false]);
+}
+
+#[tokio::test]
+async fn who_is_evicted_before_it_is_admitted_is_not_admitted() {
+    let slots = Slots::new(1, 1);
+    let first = enter(&slots, Origin::Unix);
+    let second = enter(&slots, Origin::Unix);
+    first.admit();
+    assert_eq!((is_evicted(&first), is_evicted(&second), count(&slots)), (true, false, (1, 0)));
+    drop((first, second));
+    assert_eq!(count(&slots), (0, 0));
+}
+
+#[tokio::test]
+async fn nobody_gets_in_before_those_that_were_evicted_are_gone() {
+    let slots = Slots::new(1, 1);
+    let mut held: Vec<Slot> = Vec::new();
+    while let Some(place) = place(&slots) {
+        held.push(slots.enter(Origin::Unix, place).0);
+    }
+    assert_eq!(held.len(), 2 + ENDING_MAX);
+    drop(held.remove(0));
+    assert!(place(&slots).is_some());
+}
+
+/// What happens next: a peer of an origin comes, speaks, asks, or leaves.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Come(u8),
+    Speak(usize),
+    Ask(usize),
+    Leave(usize),
+}
+
+/// Whatever strangers do: the rooms hold no more than they may, who comes alone from an address is never shut out by crowds
+/// of others, nor who speaks by silent peers of the same address, and in the end nothing is held.
+#[tokio::test]
+async fn no_order_of_arrivals_overfills_a_room_or_shuts_out_who_speaks() {
+    let wanted = std::env::var_os("PROPS_SEED").and_then(|seed| seed.to_str()?.parse().ok());
+    let seed: u64 = wanted.unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1);
+    println!("PROPS_SEED={seed}");
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let config = Config { failure_persistence: None, ..Config::default() };
+    let step = prop_oneof![
+        4 => (0_u8..3).prop_map(Step::Come),
+        4 => any::<usize>().prop_map(Step::Speak),
+        1 => any::<usize>().prop_map(Step::Ask),
+        2 => any::<usize>().prop_map(Step::Leave),
+    ];
+    let inputs = (any::<bool>(), prop::collection::vec(step, 1..300));
+    let ran = TestRunner::new_with_rng(config, rng).run(&inputs, |(is_alone, steps)| {
+        play(is_alone, &steps);
+        Ok(())
+    });
+    assert!(ran.is_ok(), "PROPS_SEED={seed}: {ran:?}");
+}
+
+fn play(is_alone: bool, steps: &[Step]) {
+    let slots = Slots::new(8, 8);
+    let proxy = enter(&slots, Origin::of(&peer(if is_alone { 200 } else { 0 })));
+    proxy.sign.spoke();
+    let mut open: Vec<Slot> = Vec::new();
+    for step in steps {
+        let at = |index: usize| index % open.len().max(1);
+        match *step {
+            Step::Come(origin) => {
+                // Those that were evicted end by themselves.
+                open.retain(|slot| !is_evicted(slot));
+                open.push(enter(&slots, Origin::of(&peer(origin))));
+            }
+            Step::Speak(index) if is_alone => open.get(at(index)).into_iter().for_each(|slot| slot.sign.spoke()),
+            Step::Ask(index) => open.get(at(index)).into_iter().for_each(Slot::asks),
+            Step::Leave(index) if !open.is_empty() => drop(open.swap_remove(at(index))),
+            Step::Speak(_) | Step::Leave(_) => {}
+        }
+        let (newcomers, admitted) = count(&slots);
+        assert!(newcomers <= 8 && admitted <= 8, "{newcomers} {admitted}");
+        let alive = open.iter().filter(|slot| !is_evicted(slot)).count();
+        assert_eq!(newcomers + admitted, alive + 1);
+        assert!(!is_evicted(&proxy), "a proxy was shut out");
+    }
+    drop((open, proxy));
+    assert_eq!(count(&slots), (0, 0));
+}
