@@ -92,7 +92,7 @@ fn folded(name: &str) -> String {
         '-' | '.' | ' ' | '[' => '_',
         other => other,
     };
-    let ignored = |character: char| character.is_whitespace() || character.is_control() || character == '?';
+    let ignored = |character: char| character.is_whitespace() || character.is_control() || "?._".contains(character);
     // Upper case first: a long s is an `S` to those who fold by upper case, a Kelvin sign a `k` to the others.
     name.trim_matches(ignored)
         .chars()
@@ -129,6 +129,8 @@ mod tests {
             "access_token[]",
             "access_token[0]",
             "access_token%5B%5D",
+            "access_token.",
+            "_access_token",
             "acce\u{17f}s_to\u{212a}en",
             "\u{ff41}ccess_token",
             "?access_token",

@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::config::core::v3::QueryParameter;
 use envoy_types::pb::envoy::service::auth::v3::OkHttpResponse;
 
 use super::header;
-use crate::call::headers::{fold, folded, is_reserved};
+use crate::call::headers::{fold, folded, is_credential, is_reserved};
 use crate::call::{Call, Target, parameters};
 use crate::obligation::{Changeable, Mutations};
 
@@ -61,29 +61,33 @@ pub(super) fn ok_response(
 }
 
 /// Every header to remove: what the verdict asks for, what the client sent under a name that is ours or that a
-/// policy could have set, or under another spelling of one that the verdict removes, and those names themselves,
+/// policy could have set or removed, or under another spelling of one, and those names themselves,
 /// because the proxy may be set not to show us all headers.
 fn strips(mutations: &Mutations, call: &Call, changeable: &Changeable) -> BTreeSet<String> {
-    let settable = &changeable.set_headers;
+    let Changeable { set_headers: settable, remove_headers: removable, .. } = changeable;
     let removed: BTreeSet<String> = mutations.remove_headers.iter().map(|name| folded(name)).collect();
+    // A credential is judged by itself, so it is removed only where a satisfied permit says so.
+    let is_removable = |name: &str| removable.contains(name) && !is_credential(name);
     let claimed = |name: &&str| {
-        let is_ours = |name: &str| settable.contains(name) || removed.contains(name);
-        is_reserved(name) || (!(settable.is_empty() && removed.is_empty()) && is_ours(fold(name).as_ref()))
+        let is_ours = |name: &str| settable.contains(name) || removed.contains(name) || is_removable(name);
+        let is_any = !(settable.is_empty() && removed.is_empty() && removable.is_empty());
+        is_reserved(name) || (is_any && is_ours(fold(name).as_ref()))
     };
     let sent = call.headers.iter().map(|(name, _)| name).filter(claimed);
-    let settable = settable.iter().map(String::as_str);
-    let strip = sent.chain(settable).filter(|name| !mutations.set_headers.contains_key(*name));
+    let known = settable.iter().chain(removable.iter().filter(|name| !is_credential(name))).map(String::as_str);
+    let strip = sent.chain(known).filter(|name| !mutations.set_headers.contains_key(*name));
     // Envoy ignores the removal of these two; asking for it would only hide that it did not happen.
     let strip = strip.filter(|name| !name.starts_with(':') && *name != "host");
     strip.map(str::to_owned).chain(mutations.remove_headers.iter().cloned()).collect()
 }
 
 /// Every query key to remove: what the verdict asks for, and what the client sent under a name that a policy could have
-/// set. Not those names themselves: Envoy writes the query anew where it is asked to remove anything, in another order.
+/// set or removed. Not those names themselves: Envoy writes the query anew where it is asked to remove anything, in another order.
 /// Spellings that only the upstream takes for one of them were refused before.
 fn query_strips(mutations: &Mutations, call: &Call, changeable: &Changeable) -> BTreeSet<String> {
     let sent = parameters::keys(&call.target).map(|key| key.text);
-    let strip = sent.filter(|key| changeable.set_query.contains(*key) && !mutations.set_query.contains_key(*key));
+    let is_changeable = |key: &str| changeable.set_query.contains(key) || changeable.remove_query.contains(key);
+    let strip = sent.filter(|key| is_changeable(key) && !mutations.set_query.contains_key(*key));
     strip.map(str::to_owned).chain(mutations.remove_query.iter().cloned()).collect()
 }
 

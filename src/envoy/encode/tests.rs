@@ -307,7 +307,7 @@ fn p15_a_query_key_that_a_policy_could_set_is_set_or_stripped() {
         (Mutations::default(), None, ""),
         (Mutations::default(), Some("a=1"), ""),
         (Mutations::default(), Some("tenant=evil&a=1&role&tenant=x"), "role tenant"),
-        (Mutations::default(), Some("debug=1"), ""),
+        (Mutations::default(), Some("debug=1"), "debug"),
         (sets.clone(), Some("tenant=evil&role=1"), "role"),
         (removes, Some("tenant=evil"), "debug tenant"),
     ] {

@@ -82,6 +82,7 @@ fn number(name: &str) -> Option<u64> {
 /// Sends the requests whose numbers leave `first` when they are divided by [`AT_ONCE`].
 async fn send_share(world: std::sync::Arc<World>, seed: u64, first: u64, requests: u64) -> Findings {
     let mut findings = Findings::default();
+    let mut connections = JoinSet::new();
     let mut http2: BTreeMap<&'static str, SendRequest<Http2Body>> = BTreeMap::new();
     for number in (first..requests).step_by(usize::try_from(AT_ONCE).unwrap()) {
         // Each request has a seed of its own, so that one of them can be drawn again alone.
@@ -93,7 +94,7 @@ async fn send_share(world: std::sync::Arc<World>, seed: u64, first: u64, request
             Wire::Http2 => {
                 let is_open = http2.get(drawn.listener).is_some_and(|sender| !sender.is_closed());
                 if !is_open {
-                    http2.insert(drawn.listener, connect(address).await);
+                    http2.insert(drawn.listener, connect(address, &mut connections).await);
                 }
                 if let Some(sender) = http2.get_mut(drawn.listener) {
                     send_http2(sender, &drawn).await;
@@ -105,10 +106,10 @@ async fn send_share(world: std::sync::Arc<World>, seed: u64, first: u64, request
     findings
 }
 
-async fn connect(address: std::net::SocketAddr) -> SendRequest<Http2Body> {
+async fn connect(address: std::net::SocketAddr, connections: &mut JoinSet<()>) -> SendRequest<Http2Body> {
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
     let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
-    tokio::spawn(connection);
+    connections.spawn(async move { drop(connection.await) });
     sender
 }
 

@@ -262,10 +262,9 @@ fn json(random: &mut Random, drawn: &mut Drawn) {
         });
     }
     let document = format!("{{{}}}", members.join(","));
-    let document = match random.below(14) {
+    let document = match random.below(13) {
         0 => format!("\u{feff}{document}"),
         1 => format!("{document}\n{document}"),
-        2 => format!("[{document}]"),
         3 => "index=payroll".to_owned(),
         4 => format!("{}{document}", " ".repeat(300)),
         5 => String::new(),
