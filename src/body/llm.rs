@@ -3,7 +3,7 @@
 //! Knows: the facts a policy reads. Must not know: who calls, what is allowed. Prompts are looked through, never kept.
 //!
 //! What a provider is told to run, call, fetch, hold or use as model must never be overlooked. So a request is gone over
-//! by tables of every member that an API has ([`shapes`]), and what they do not have counts as present: a tool of an
+//! by tables of every member that an API has (`shapes`), and what they do not have counts as present: a tool of an
 //! unknown type as hosted, a parameter as `parameter:<name>`, a member below one as `member:<name>`, an item or a part
 //! of a content as `item:<type>`, a key of the query as `query:<key>`. All are names a policy can list as harmless.
 
