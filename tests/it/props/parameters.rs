@@ -126,7 +126,7 @@ fn forwarded(target: &str, ok: &OkHttpResponse) -> String {
 }
 
 /// What some server finds under `name` with a value that `is_bad`, and which server.
-fn found(target: &str, name: &str, is_bad: fn(&str) -> bool) -> Option<String> {
+fn found(target: &str, name: &str, is_bad: impl Fn(&str) -> bool) -> Option<String> {
     for (parts, part) in PARTS {
         for pair in part(target) {
             let (key, value) = pair.split_once('=').unwrap_or((&pair, ""));
