@@ -103,6 +103,12 @@ pub fn decoded(sent: &str) -> Result<String, KeyProblem> {
     text(percent_encoding::percent_decode_str(&sent.replace('+', " ")).collect())
 }
 
+/// Whether a text that was decoded once holds another escape, which a server that decodes twice takes away as well.
+#[must_use]
+pub fn would_decode_again(decoded: &str) -> bool {
+    decoded.match_indices('%').any(|(at, _)| decoded.as_bytes().get(at..).is_some_and(alike::begins_with_escape))
+}
+
 /// What a sent key is to all readers: read as a whole, and as the parts that a reader finds in it who decodes before
 /// it parts.
 ///

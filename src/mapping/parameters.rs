@@ -14,8 +14,8 @@ use crate::query::{Keys, Reads, Record, Value};
 /// The query's keys that a policy judging this call can read.
 ///
 /// # Errors
-/// `query_refused` where one of them has no single reading: it is there twice, some server takes another key for it, or
-/// the query cannot be decoded.
+/// `query_refused` where one of them has no single reading: it is there twice, some server takes another key for it, its
+/// value is escaped twice, or the query cannot be decoded.
 pub(super) fn read(call: &Call, reads: &Reads) -> Result<Record, Failure> {
     let nothing_read = matches!(&reads.query, Keys::Some(keys) if keys.is_empty());
     if nothing_read || parameters::keys(&call.target).next().is_none() {
@@ -33,6 +33,9 @@ pub(super) fn read(call: &Call, reads: &Reads) -> Result<Record, Failure> {
         let (key, value) = (decoded(key)?, decoded(value)?);
         if !reads.query.contains(&key) {
             continue;
+        }
+        if parameters::would_decode_again(&value) {
+            return Err(refused(format!("the value of query key `{}` is escaped twice", key.escape_debug())));
         }
         if entries.insert(key.clone(), value.into()).is_some() {
             return Err(refused(format!("query key `{}` occurs twice", key.escape_debug())));
