@@ -83,6 +83,10 @@ fn link(evil: &Path, name: &str, target: &str) {
     let _ = symlink(target, evil.join(name));
 }
 
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|what| what.is_symlink())
+}
+
 fn remove(evil: &Path) {
     let _ = fs::remove_file(evil);
     let _ = fs::remove_dir_all(evil);
@@ -162,6 +166,11 @@ impl Mesh {
         for _ in 0..=random.below(3) {
             let (name, deed) = DEEDS[random.below(DEEDS.len())];
             self.history.push(name.to_owned());
+            if is_link(&self.evil()) {
+                // What the link leads to is others', and they alone write there.
+                remove(&self.evil());
+                fs::create_dir(self.evil()).unwrap();
+            }
             deed(&self.evil(), n);
         }
         // With the edit its service may go, and come back.
@@ -194,7 +203,9 @@ impl Busy {
         let stopped = stop.clone();
         let write = move || {
             for n in (0_u64..).take_while(|_| !stopped.load(Ordering::SeqCst)) {
-                let _ = fs::write(&file, format!("// {n}\n{PERMIT}"));
+                if !file.parent().is_some_and(is_link) {
+                    let _ = fs::write(&file, format!("// {n}\n{PERMIT}"));
+                }
                 std::thread::sleep(Duration::from_millis(30));
             }
         };
