@@ -60,9 +60,9 @@ pub(super) fn ok_response(
     })
 }
 
-/// Every header to remove: what the verdict asks for, what the client sent under a name that is ours or that a
-/// policy could have set or removed, or under another spelling of one, and those names themselves,
-/// because the proxy may be set not to show us all headers.
+/// Every header to remove: what the verdict asks for, and what the client sent under a name that is ours or that a policy
+/// could have set or removed, in any spelling. Those names themselves are removed too, because the proxy may be set not
+/// to show us all headers.
 fn strips(mutations: &Mutations, call: &Call, changeable: &Changeable) -> BTreeSet<String> {
     let Changeable { set_headers: settable, remove_headers: removable, .. } = changeable;
     let removed: BTreeSet<String> = mutations.remove_headers.iter().map(|name| folded(name)).collect();
@@ -82,8 +82,8 @@ fn strips(mutations: &Mutations, call: &Call, changeable: &Changeable) -> BTreeS
 }
 
 /// Every query key to remove: what the verdict asks for, and what the client sent under a name that a policy could have
-/// set or removed. Not those names themselves: Envoy writes the query anew where it is asked to remove anything, in another order.
-/// Spellings that only the upstream takes for one of them were refused before.
+/// set or removed. Names that were not sent are left out: Envoy writes the query anew, in another order, where it is
+/// asked to remove anything. Spellings that only the upstream takes for one of them were refused before.
 fn query_strips(mutations: &Mutations, call: &Call, changeable: &Changeable) -> BTreeSet<String> {
     let sent = parameters::keys(&call.target).map(|key| key.text);
     let is_changeable = |key: &str| changeable.set_query.contains(key) || changeable.remove_query.contains(key);
