@@ -6,7 +6,6 @@
 //! is checked against the keys that the modules list, then each section is read by its own `Settings`, then
 //! what sections say about each other is checked.
 
-pub mod key;
 pub mod load;
 pub mod print;
 pub mod sections;
@@ -14,10 +13,10 @@ pub mod tree;
 
 use std::collections::BTreeMap;
 
-pub use key::{Key, Section};
 pub use load::{Effective, Sources, load};
 
 use crate::server::{limits, settings};
+use crate::setting::Section;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq)]

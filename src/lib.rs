@@ -24,5 +24,6 @@ pub mod problem;
 pub mod query;
 pub mod reply;
 pub mod server;
+pub mod setting;
 mod sighted;
 pub mod telemetry;

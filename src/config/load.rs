@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::key::{Known, Shape};
 use super::sections::IN_FLIGHT_MAX;
 use super::tree::{Content, Node, Origin};
 use super::{Config, Limits, all_sections};
 use crate::approval::settings as approval;
 use crate::problem::{Problem, Severity, nearest};
 use crate::server::settings::ClientProfile;
+use crate::setting::{KeyTree, Shape};
 
 /// Prefix of the environment variables that are settings.
 pub(super) const VARIABLE_PREFIX: &str = "PICKET_";
@@ -46,7 +46,7 @@ pub struct Effective {
 /// Every problem that was found: unknown keys, values of the wrong kind, and settings that contradict others.
 pub fn load(sources: &Sources) -> Result<Effective, Vec<Problem>> {
     let mut reader = Reader::new(sources)?;
-    reader.check(&Known::of(&all_sections()));
+    reader.check(&KeyTree::of(&all_sections()));
     let config = reader.config();
     if reader.problems.iter().all(|problem| problem.severity < Severity::Error) {
         reader.relations(&config);
@@ -122,7 +122,7 @@ impl Reader {
     }
 
     /// Reports every key that no section knows.
-    fn check(&mut self, known: &Known) {
+    fn check(&mut self, known: &KeyTree) {
         let mut unknown = Vec::new();
         unknown_keys(&self.tree, known, "", &mut unknown);
         for (path, origin, help) in unknown {
@@ -290,10 +290,10 @@ fn is_service_link(name: &str) -> bool {
 }
 
 /// Walks the tree along the known keys; `found` gets path, origin and help of each unknown one.
-fn unknown_keys(node: &Node, known: &Known, path: &str, found: &mut Vec<(String, Origin, String)>) {
+fn unknown_keys(node: &Node, known: &KeyTree, path: &str, found: &mut Vec<(String, Origin, String)>) {
     let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     match (known, &node.content) {
-        (Known::Map(keys), Content::Map(entries)) => {
+        (KeyTree::Map(keys), Content::Map(entries)) => {
             for (name, entry) in entries {
                 match keys.iter().find(|(key, _)| key == name) {
                     Some((_, known)) => unknown_keys(entry, known, &below(name), found),
@@ -308,18 +308,18 @@ fn unknown_keys(node: &Node, known: &Known, path: &str, found: &mut Vec<(String,
                 }
             }
         }
-        (Known::Each(inner), Content::Map(entries)) => {
+        (KeyTree::Each(inner), Content::Map(entries)) => {
             entries.iter().for_each(|(name, entry)| unknown_keys(entry, inner, &below(name), found));
         }
-        (Known::List(inner), Content::List(items)) => {
+        (KeyTree::List(inner), Content::List(items)) => {
             items.iter().enumerate().for_each(|(i, item)| unknown_keys(item, inner, &below(&i.to_string()), found));
         }
-        (Known::Leaf(key), Content::Map(entries)) if key.shape == Shape::Value && !entries.is_empty() => {
+        (KeyTree::Leaf(key), Content::Map(entries)) if key.shape == Shape::Value && !entries.is_empty() => {
             found.push((shown(path), node.origin.clone(), "it holds one value, not a map".to_owned()));
         }
         // A value of the wrong kind is reported by the section's own `Settings`.
         (
-            Known::Leaf(_) | Known::Map(_) | Known::Each(_) | Known::List(_),
+            KeyTree::Leaf(_) | KeyTree::Map(_) | KeyTree::Each(_) | KeyTree::List(_),
             Content::Scalar(_) | Content::List(_) | Content::Map(_),
         ) => {}
     }

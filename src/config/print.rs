@@ -5,45 +5,45 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::all_sections;
-use super::key::{Key, Known};
 use super::tree::{Content, Node};
+use crate::setting::{Key, KeyTree};
 
 /// The settings in force as YAML; each value's origin is a comment beside it.
 #[must_use]
 pub fn effective(tree: &Node) -> String {
     let mut text = String::new();
-    if let Known::Map(keys) = Known::of(&all_sections()) {
+    if let KeyTree::Map(keys) = KeyTree::of(&all_sections()) {
         map(&mut text, &keys, Some(tree), "");
     }
     text
 }
 
-fn map(text: &mut String, keys: &[(&'static str, Known)], node: Option<&Node>, indent: &str) {
+fn map(text: &mut String, keys: &[(&'static str, KeyTree)], node: Option<&Node>, indent: &str) {
     for (name, known) in keys {
         entry(text, name, known, node.and_then(|node| node.get(name)), indent);
     }
 }
 
-fn entry(text: &mut String, name: &str, known: &Known, node: Option<&Node>, indent: &str) {
+fn entry(text: &mut String, name: &str, known: &KeyTree, node: Option<&Node>, indent: &str) {
     let deeper = format!("{indent}  ");
     match (known, node) {
-        (Known::Leaf(key), None) => line(text, indent, name, key.default.unwrap_or("null"), "default"),
-        (Known::Leaf(_), Some(node)) => line(text, indent, name, &flow(&node.plain()), &node.origin.to_string()),
+        (KeyTree::Leaf(key), None) => line(text, indent, name, key.default.unwrap_or("null"), "default"),
+        (KeyTree::Leaf(_), Some(node)) => line(text, indent, name, &flow(&node.plain()), &node.origin.to_string()),
         // An optional section that nobody gave has no defaults that would be in force.
-        (Known::Map(keys), None) if keys.iter().any(|(_, known)| is_required(known)) => {
+        (KeyTree::Map(keys), None) if keys.iter().any(|(_, known)| is_required(known)) => {
             line(text, indent, name, "null", "default");
         }
-        (Known::Map(keys), node) => {
+        (KeyTree::Map(keys), node) => {
             let _infallible = writeln!(text, "{indent}{name}:");
             map(text, keys, node, &deeper);
         }
-        (Known::Each(inner), node) => {
+        (KeyTree::Each(inner), node) => {
             let _infallible = writeln!(text, "{indent}{name}:");
             if let Some(Content::Map(entries)) = node.map(|node| &node.content) {
                 entries.iter().for_each(|(name, node)| entry(text, name, inner, Some(node), &deeper));
             }
         }
-        (Known::List(inner), node) => {
+        (KeyTree::List(inner), node) => {
             let _infallible = writeln!(text, "{indent}{name}:");
             if let Some(Content::List(items)) = node.map(|node| &node.content) {
                 items.iter().for_each(|item| list_item(text, inner, item, &deeper));
@@ -52,17 +52,17 @@ fn entry(text: &mut String, name: &str, known: &Known, node: Option<&Node>, inde
     }
 }
 
-fn list_item(text: &mut String, known: &Known, item: &Node, indent: &str) {
+fn list_item(text: &mut String, known: &KeyTree, item: &Node, indent: &str) {
     let mut inner = String::new();
-    if let Known::Map(keys) = known {
+    if let KeyTree::Map(keys) = known {
         map(&mut inner, keys, Some(item), &format!("{indent}  "));
     }
     let marked = inner.replacen(&format!("{indent}  "), &format!("{indent}- "), 1);
     text.push_str(&marked);
 }
 
-fn is_required(known: &Known) -> bool {
-    matches!(known, Known::Leaf(Key { default: None, .. }))
+fn is_required(known: &KeyTree) -> bool {
+    matches!(known, KeyTree::Leaf(Key { default: None, .. }))
 }
 
 fn line(text: &mut String, indent: &str, name: &str, value: &str, origin: &str) {
@@ -99,7 +99,7 @@ pub fn reference() -> String {
          This file is generated from `src/`: `UPDATE=1 cargo test --lib config`.\n\n\
          | key | default | meaning |\n|---|---|---|\n",
     );
-    for (path, key) in Known::of(&all_sections()).leaves() {
+    for (path, key) in KeyTree::of(&all_sections()).leaves() {
         let default = key.default.map_or_else(|| "none".to_owned(), |default| format!("`{default}`"));
         let _infallible = writeln!(text, "| `{path}` | {default} | {} |", key.doc.replace('|', "\\|"));
     }
@@ -113,7 +113,7 @@ pub fn example() -> String {
         "# Every setting of Picket with its default; docs/config.md says the same as a table.\n\
          # What is commented out has no default. Generated from src/: UPDATE=1 cargo test --lib config\n",
     );
-    if let Known::Map(keys) = Known::of(&all_sections()) {
+    if let KeyTree::Map(keys) = KeyTree::of(&all_sections()) {
         for (name, known) in &keys {
             text.push('\n');
             example_entry(&mut text, name, known, "", Without::Commented);
@@ -131,27 +131,27 @@ enum Without {
     Shown,
 }
 
-fn example_entry(text: &mut String, name: &str, known: &Known, indent: &str, without: Without) {
+fn example_entry(text: &mut String, name: &str, known: &KeyTree, indent: &str, without: Without) {
     let deeper = format!("{indent}  ");
     match known {
-        Known::Leaf(key) => example_leaf(text, name, key, indent, without),
-        Known::Map(keys) if without == Without::Shown && keys.iter().any(|(_, known)| is_required(known)) => {
+        KeyTree::Leaf(key) => example_leaf(text, name, key, indent, without),
+        KeyTree::Map(keys) if without == Without::Shown && keys.iter().any(|(_, known)| is_required(known)) => {
             let mut section = format!("{name}:\n");
             keys.iter().for_each(|(name, known)| example_entry(&mut section, name, known, "  ", Without::Shown));
             section.lines().for_each(|line| text.push_str(&format!("{indent}# {line}\n")));
         }
-        Known::Map(keys) => {
+        KeyTree::Map(keys) => {
             text.push_str(&format!("{indent}{name}:\n"));
             keys.iter().for_each(|(name, known)| example_entry(text, name, known, &deeper, without));
         }
-        Known::Each(inner) => {
+        KeyTree::Each(inner) => {
             text.push_str(&format!("{indent}{name}:\n"));
             example_entry(text, "default", inner, &deeper, without);
         }
-        Known::List(inner) => {
+        KeyTree::List(inner) => {
             text.push_str(&format!("{indent}{name}:\n"));
             let mut item = String::new();
-            if let Known::Map(keys) = inner.as_ref() {
+            if let KeyTree::Map(keys) = inner.as_ref() {
                 keys.iter().for_each(|(name, known)| {
                     example_entry(&mut item, name, known, &format!("{deeper}  "), Without::Shown);
                 });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::key::{Key, Section};
+use crate::setting::{Key, Section};
 
 /// How calls of one kind of listener are read: section `profiles.<name>`.
 pub type Profile = crate::check::Profile;

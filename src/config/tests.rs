@@ -1,7 +1,7 @@
 //! What the configuration promises.
 
-use super::key::Known;
 use super::*;
+use crate::setting::{KeyTree, Shape};
 
 fn sources(file: &str, environment: &[(&str, &str)], flags: &[&str]) -> Sources {
     Sources {
@@ -200,8 +200,8 @@ fn what_is_not_yaml_or_not_a_map_is_refused_with_its_place() {
 #[test]
 fn the_documented_defaults_are_the_defaults() {
     let none = config("", &[], &[]);
-    for (path, key) in Known::of(&all_sections()).leaves() {
-        let (Some(default), key::Shape::Value) = (key.default, key.shape) else { continue };
+    for (path, key) in KeyTree::of(&all_sections()).leaves() {
+        let (Some(default), Shape::Value) = (key.default, key.shape) else { continue };
         let path = path.replace("[]", ".0").replace("<name>", "default");
         // TLS is absent by default; its own defaults have no server without files to show themselves.
         if path.contains(".tls.") || path.starts_with("profiles.") {
@@ -256,7 +256,7 @@ fn the_reference_is_generated_from_the_keys() {
 fn the_example_spells_every_key_and_is_the_default() {
     let text = print::example();
     golden("deploy/config.yaml", &text);
-    for (path, _) in Known::of(&all_sections()).leaves() {
+    for (path, _) in KeyTree::of(&all_sections()).leaves() {
         let name = path.rsplit(['.', ']']).next().unwrap();
         assert!(text.contains(&format!("{name}:")), "`{path}` is not spelled");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::config::Key;
+use crate::setting::Key;
 
 /// The limits of the connections of one listener; section `limits.connection`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -9,9 +9,9 @@ use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 use x509_parser::extensions::GeneralName;
 
-use crate::config::Key;
 use crate::identity::SpiffeId;
 use crate::identity::spiffe_id::{SpiffeIdProblem, is_trust_domain};
+use crate::setting::Key;
 
 /// Who may connect; section `listeners[].tls.clients`. A peer that fits one of the lists may.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

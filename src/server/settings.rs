@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::hosts::Hosts;
 use super::socket::Address;
 use super::{hosts, peers, tls};
-use crate::config::{Key, Section};
 use crate::identity::SpiffeId;
+use crate::setting::{Key, Section};
 
 /// One gRPC listener; section `listeners[]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

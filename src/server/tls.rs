@@ -23,7 +23,7 @@ use tokio_rustls::server::TlsStream;
 use super::chain;
 use super::peers::Peers;
 use super::socket::BoxIo;
-use crate::config::Key;
+use crate::setting::Key;
 
 /// How often the files are looked at. Watching files loses events on some file systems; reading three small
 /// files does not.

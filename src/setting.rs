@@ -1,9 +1,9 @@
-//! What a setting is called, what it defaults to and what it means.
+//! Configuration keys: the name, the default and the documentation of each setting.
 //!
 //! Knows: names and texts. Must not know: values that somebody set.
 //!
-//! Each `Settings` of the house lists its [`Key`]s; from these lists come the check for unknown keys, the
-//! did-you-mean, `docs/config.md`, `deploy/config.yaml` and `--print-config`, so that none can disagree.
+//! Each module lists the [`Key`]s of its `Settings`. The check for unknown keys, the did-you-mean hint,
+//! `docs/config.md`, `deploy/config.yaml` and `--print-config` all read these lists, so they cannot disagree.
 
 /// One setting, named relative to its section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,15 +68,15 @@ pub struct Section {
 
 /// All keys as a tree, in the order of the sections.
 #[derive(Debug, Clone)]
-pub enum Known {
+pub enum KeyTree {
     /// A setting.
     Leaf(Key),
     /// A section with these names.
-    Map(Vec<(&'static str, Known)>),
+    Map(Vec<(&'static str, KeyTree)>),
     /// A map whose names the operator chooses.
-    Each(Box<Known>),
+    Each(Box<KeyTree>),
     /// A list.
-    List(Box<Known>),
+    List(Box<KeyTree>),
 }
 
 /// One step of a key's path.
@@ -86,7 +86,7 @@ enum Step {
     List,
 }
 
-impl Known {
+impl KeyTree {
     /// The tree of all sections' keys.
     #[must_use]
     pub fn of(sections: &[Section]) -> Self {
