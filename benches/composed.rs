@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use picket::app::elicitation_key;
 use picket::approval::Approvals;
 use picket::check::elicited::Notes;
 use picket::check::memory::{Memory, Seat};
 use picket::check::{Checker, Profile};
 use picket::entity::Entities;
+use picket::envoy::authz::system_clock;
 use picket::envoy::authz::{Authz, AuthzSettings, Stats};
 use picket::keys::Keys;
 use picket::policy::Store;
-use picket::server::compose::clock;
-use picket::server::state_key;
 use picket::telemetry::{Settings, Telemetry};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -33,7 +33,7 @@ pub fn service(runtime: &Runtime, folder: TempDir) -> Authz {
         policies: store,
         entities: Arc::new(Entities::over(Vec::new())),
         approvals: Arc::new(Approvals::none()),
-        notes: Notes::new(state_key::load(None).unwrap(), Duration::from_secs(600)),
+        notes: Notes::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), std::path::Path::new(".")).unwrap()),
         verifier: None,
         seat: Some(Seat::in_memory(&Arc::<Memory>::default())),
@@ -43,7 +43,7 @@ pub fn service(runtime: &Runtime, folder: TempDir) -> Authz {
     // The folder holds the log for as long as the process lives.
     std::mem::forget(folder);
     let settings = AuthzSettings::default();
-    Authz::new(Arc::new(checker), settings, "bench", in_flight, clock(), observer, Arc::<Stats>::default())
+    Authz::new(Arc::new(checker), settings, "bench", in_flight, system_clock(), observer, Arc::<Stats>::default())
 }
 
 /// From the bytes of a check to the bytes of its answer.

@@ -2,6 +2,7 @@
 //!
 //! The map, one line per module; arrows point down only (see `docs/ARCHITECTURE.md`).
 
+pub mod app;
 pub mod approval;
 pub mod body;
 pub mod call;

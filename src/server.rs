@@ -8,30 +8,19 @@
 //! `drain_timeout`. A second signal cuts at once.
 
 pub mod accept;
-pub mod admin;
-pub mod admin_grpc;
-mod aside;
-pub mod backend;
 pub mod by_client;
-pub mod compose;
 pub mod connection;
 pub mod descriptors;
-pub mod gauges;
+pub mod health;
 mod heard;
 pub mod hosts;
 pub mod limits;
 pub mod peers;
-#[expect(clippy::allow_attributes, reason = "generated code")]
-pub mod proto {
-    //! Generated from `proto/picket/v1/admin.proto`.
-    tonic::include_proto!("picket.v1");
-}
 mod seldom;
 pub mod settings;
 pub mod signals;
 mod slots;
 pub mod socket;
-pub mod state_key;
 pub mod stats;
 pub mod tasks;
 pub mod tls;
@@ -46,9 +35,9 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use accept::{Connections, Drained, Served};
-use admin::{AdminBackend, Health};
 use by_client::ByClient;
 use connection::Wire;
+use health::Health;
 pub use signals::Shutdown;
 use socket::{Address, Listener};
 use stats::ConnStats;
@@ -70,14 +59,12 @@ const HEALTH_POLL: Duration = Duration::from_millis(100);
 pub struct Parts {
     /// The gRPC listeners with what they serve, by who asks; health is added here.
     pub listeners: Vec<(settings::Listener, ByClient<tonic::service::Routes>)>,
-    /// The ports for operators.
-    pub admin: settings::Admin,
+    /// The ports for operators, with what they serve.
+    pub admin: AdminPorts,
     /// What a connection may cost.
     pub limits: limits::Settings,
     /// How to stop.
     pub shutdown: settings::Shutdown,
-    /// Whom the admin services ask.
-    pub backend: Arc<dyn AdminBackend>,
     /// The background tasks; ended after the last connection.
     pub tasks: Tasks,
     /// Counts of connections, shared with the metrics.
@@ -86,6 +73,19 @@ pub struct Parts {
     pub secured: Secured,
     /// Writes out what is buffered; awaited after the last call, while the background tasks still run.
     pub flush: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// The ports for operators and their services. The server binds the ports and reports the health.
+#[derive(Debug)]
+pub struct AdminPorts {
+    /// Where the ports listen and what their connections may cost.
+    pub settings: settings::Admin,
+    /// The services of the HTTP port.
+    pub http: axum::Router,
+    /// The services of the gRPC port.
+    pub grpc: axum::Router,
+    /// The health that those services report.
+    pub health: Health,
 }
 
 /// What is told of the listeners with TLS, each by its name.
@@ -190,9 +190,9 @@ impl Server {
     /// # Errors
     /// [`StartProblem`].
     pub fn bind(parts: Parts) -> Result<Self, StartProblem> {
-        let health = Health::new(parts.backend, parts.tasks.clone());
+        let AdminPorts { settings: admin, http, grpc, health } = parts.admin;
         let reporter = HealthReporter::new();
-        let (limits, of_admin) = allotted(&parts.admin, &parts.limits, parts.listeners.len());
+        let (limits, of_admin) = allotted(&admin, &parts.limits, parts.listeners.len());
         let (checks, questions) = (Account::new(limits.unfinished_bytes_max), Account::new(QUESTIONS_BYTES_MAX));
         let bind = |name: &str, address: &Address, routers: ByClient<axum::Router>, tls, how: How<'_>| {
             let (wire, limits, unfinished) = how;
@@ -222,12 +222,9 @@ impl Server {
             });
             listeners.push(bind(&settings.name, &settings.address, routers, tls, (Wire::Http2, &limits, &checks))?);
         }
-        let (http, grpc) = (&parts.admin.http_address, &parts.admin.grpc_address);
-        let pages = admin::router(health.clone(), parts.admin.hosts(http));
-        let service = admin_grpc::router(health.clone(), parts.admin.hosts(grpc));
         let admin = vec![
-            bind("admin_http", http, pages.into(), None, (Wire::Http1, &of_admin, &questions))?,
-            bind("admin_grpc", grpc, service.into(), None, (Wire::Http2, &of_admin, &questions))?,
+            bind("admin_http", &admin.http_address, http.into(), None, (Wire::Http1, &of_admin, &questions))?,
+            bind("admin_grpc", &admin.grpc_address, grpc.into(), None, (Wire::Http2, &of_admin, &questions))?,
         ];
         let tls = |served: &Served| served.tls.clone().map(|tls| (served.name.to_string(), tls));
         (parts.secured)(listeners.iter().filter_map(|(_, served)| tls(served)).collect());

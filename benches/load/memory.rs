@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
+use picket::app::elicitation_key;
 use picket::check::elicited::Notes;
 use picket::check::memory::{Admission, Memory, Seat};
 use picket::check::{Checker, Profile};
 use picket::entity::Entities;
+use picket::envoy::authz::system_clock;
 use picket::envoy::authz::{Authz, AuthzSettings, Observer, Stats};
 use picket::keys::Keys;
 use picket::policy::{Settings, Store};
-use picket::server::compose::clock;
-use picket::server::state_key;
 use picket::telemetry::{Telemetry, metrics};
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -113,7 +113,7 @@ fn service(folder: &Path) -> Authz {
         policies: store,
         entities: Arc::new(Entities::over(Vec::new())),
         approvals: Arc::new(picket::approval::Approvals::none()),
-        notes: Notes::new(state_key::load(None).unwrap(), Duration::from_secs(600)),
+        notes: Notes::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
         verifier: None,
         // Every caller is remembered at once: what never comes again would not fill the memory.
@@ -123,5 +123,5 @@ fn service(folder: &Path) -> Authz {
     let in_flight = Arc::new(Semaphore::new(16));
     // Ten million checks meet every stall of the machine; none of them may end the bench.
     let settings = AuthzSettings { deadline: Duration::from_secs(30), ..AuthzSettings::default() };
-    Authz::new(Arc::new(checker), settings, "bench", in_flight, clock(), observer, Arc::<Stats>::default())
+    Authz::new(Arc::new(checker), settings, "bench", in_flight, system_clock(), observer, Arc::<Stats>::default())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::{Authorization, AuthorizationServer};
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use envoy_types::pb::google::rpc::Status;
-use picket::server::admin::{AdminBackend, Answer, Unit};
+use picket::app::admin::{AdminBackend, AdminState, Answer, Unit};
 use picket::server::{Parts, Shutdown};
 
 /// Allows whatever it is asked.
@@ -57,10 +57,9 @@ pub fn serve_nothing(config_file: &str) {
         let routes = |listener| (listener, tonic::service::Routes::new(AuthorizationServer::new(NoOp)).into());
         let parts = Parts {
             listeners: config.listeners.into_iter().map(routes).collect(),
-            admin: config.admin,
+            admin: AdminState::new(Arc::new(Nothing), Default::default()).ports(config.admin),
             limits: config.limits.connection,
             shutdown: config.shutdown,
-            backend: Arc::new(Nothing),
             tasks: Default::default(),
             stats: Arc::default(),
             secured: Box::new(drop),

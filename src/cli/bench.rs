@@ -18,9 +18,9 @@ use super::offline::form::{self, Given};
 use super::offline::{Bench, Policies, block_on, conclude, directory_of};
 use super::{Exit, Output};
 use crate::decision::Snapshot;
+use crate::envoy::authz::system_clock;
 use crate::problem::Problem;
 use crate::query::Query;
-use crate::server::compose::clock;
 use crate::telemetry::metrics;
 use measure::{Figures, Mix};
 
@@ -96,7 +96,7 @@ async fn prepare(args: &Args) -> Result<Prepared, (Vec<Problem>, Files)> {
         }
         None => calls::generated(snapshot.catalog(), CALLS_MAX),
     };
-    let (bench, now) = (Bench::plain(&policies), clock()());
+    let (bench, now) = (Bench::plain(&policies), system_clock()());
     let mut prepared = Prepared { snapshot, queries: Vec::with_capacity(given.len()), refused: 0, possible };
     for call in &given {
         let judged = bench.judge(call, now).await.map_err(fault)?;

@@ -14,8 +14,8 @@ use super::offline::{Bench, Configuration, Policies, Problems, block_on, conclud
 use super::{Exit, Output};
 use crate::call::UnixMillis;
 use crate::config::Config;
+use crate::envoy::authz::system_clock;
 use crate::problem::Problem;
-use crate::server::compose::clock;
 
 /// Arguments of `picket explain`.
 #[derive(Debug, clap::Args)]
@@ -89,7 +89,7 @@ async fn explain(args: &Args, output: Output) -> Result<Exit, Problems> {
                 Exit::Internal
             }))
         }
-        None => offline(args, &given, now.unwrap_or_else(|| clock()()), output).await,
+        None => offline(args, &given, now.unwrap_or_else(|| system_clock()()), output).await,
     }
 }
 

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::draw::{self, Files, Paint};
 use super::{Exit, Output};
+use crate::app::elicitation_key;
 use crate::approval::Approvals;
 use crate::call::{Call, Host, UnixMillis};
 use crate::check::elicited::Notes;
@@ -43,7 +44,6 @@ use crate::policy::{PolicySource, Reading, Store, directory};
 use crate::problem::{Problem, Severity};
 use crate::query::{Facts, Query, Reads, Value};
 use crate::server::settings::Listener;
-use crate::server::state_key;
 use form::{Caller, Catalogued, Given, Sent};
 
 /// How long one call may take; only a defect needs it.
@@ -242,7 +242,7 @@ impl Bench {
     async fn judgement(&self, given: &Given, call: &Call, now: UnixMillis) -> Result<Arc<Judgement>, String> {
         let facts: Arc<dyn EntitySource> = Arc::new(given.facts.clone());
         // Notes are good within one process: nothing that was written down brings one back.
-        let notes = Notes::new(state_key::load(None)?, sections::Elicitation::default().state_ttl);
+        let notes = Notes::new(elicitation_key::load(None)?, sections::Elicitation::default().state_ttl);
         let explainer = Explainer::of(Checker {
             listener: self.listener.clone(),
             profile: self.profile(given),

@@ -6,11 +6,11 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use super::{Exit, Output, report};
+use crate::app::{App, compose};
 use crate::config::{self, Config, Effective, Sources};
 use crate::decision::unit::STACK_BYTES;
 use crate::problem::Problem;
-use crate::server::compose::compose;
-use crate::server::{Ended, Parts, Server, Shutdown, chain, descriptors};
+use crate::server::{Ended, Server, Shutdown, chain, descriptors};
 use crate::telemetry::spans::{Color, subscribe};
 
 /// Arguments of `picket serve`.
@@ -112,7 +112,7 @@ async fn serve(config: Config, output: Output) -> Exit {
     // Followed from the first moment: before, a signal would end the process as if it had crashed.
     let work = async {
         tokio::select! {
-            parts = compose(config, None) => run_parts(parts, &shutdown, output).await,
+            app = compose(config, None) => run_app(app, &shutdown, output).await,
             () = shutdown.force.cancelled() => Exit::Internal,
         }
     };
@@ -122,15 +122,15 @@ async fn serve(config: Config, output: Output) -> Exit {
     })
 }
 
-async fn run_parts(parts: Result<Parts, Vec<Problem>>, shutdown: &Shutdown, output: Output) -> Exit {
-    let parts = match parts {
-        Ok(parts) => parts,
+async fn run_app(app: Result<App, Vec<Problem>>, shutdown: &Shutdown, output: Output) -> Exit {
+    let app = match app {
+        Ok(app) => app,
         Err(problems) => {
             report(&problems, output);
             return Exit::Invalid;
         }
     };
-    let server = match Server::bind(parts) {
+    let server = match Server::bind(app.server) {
         Ok(server) => server,
         Err(problem) => {
             tracing::error!("{}", chain(&problem));

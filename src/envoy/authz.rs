@@ -15,7 +15,7 @@ mod timeout;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
@@ -44,6 +44,15 @@ pub use service::CheckServer;
 pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 /// Told of every answered call, once; must not block.
 pub type Observer = Arc<dyn Fn(&Observed<'_>) + Send + Sync>;
+
+/// The system's clock.
+#[must_use]
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    })
+}
 
 /// Settings of the ext_authz service; one set for all listeners.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]

@@ -1,7 +1,6 @@
 //! What the server promises about connections, without a network: streams in memory and a paused clock.
 
 mod files;
-mod lifecycle;
 mod mutual_tls;
 
 use std::io;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
+use picket::app::elicitation_key;
 use picket::approval::Approvals;
 use picket::check::elicited::Notes;
 use picket::check::explainer::Explainer;
@@ -17,7 +18,6 @@ use picket::envoy::decode;
 use picket::failure::{Code, Failure};
 use picket::keys::Keys;
 use picket::policy::Store;
-use picket::server::state_key;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -107,7 +107,7 @@ async fn checker(evil: &str) -> Checker {
         policies: store,
         entities: Arc::new(Entities::over(Vec::new())),
         approvals: Arc::new(Approvals::none()),
-        notes: Notes::new(state_key::load(None).unwrap(), Duration::from_secs(600)),
+        notes: Notes::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
         verifier: None,
         seat: None,

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use picket::server::admin::AdminBackend;
-use picket::server::{Server, Shutdown, compose};
+use picket::app::admin::AdminBackend;
+use picket::app::compose;
+use picket::server::{Server, Shutdown};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -48,9 +49,8 @@ impl Running {
         let home = TempDir::new().unwrap();
         write(home.path(), &tree(TREE));
         let config = config(home.path(), &[&approvals, &lookups, "limits.verify_every=1"]);
-        let parts = compose::compose_at(config, None, compose::clock()).await.unwrap();
-        let backend = Arc::clone(&parts.backend);
-        let server = Server::bind(parts).unwrap();
+        let app = compose(config, None).await.unwrap();
+        let (server, backend) = (Server::bind(app.server).unwrap(), app.backend);
         let address = server.addresses().into_iter().find(|(name, _)| name == "ext_authz").unwrap().1;
         let mut running = JoinSet::new();
         running.spawn(server.run(Shutdown::default()));

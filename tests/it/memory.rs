@@ -14,6 +14,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::core::v3::{Address, SocketAddress, address};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::Peer;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use picket::app::elicitation_key;
 use picket::call::{Call, UnixMillis};
 use picket::check::elicited::Notes;
 use picket::check::memory::{Admission, Generations, Memory, Remembered, Seat};
@@ -27,7 +28,6 @@ use picket::envoy::{decode, json};
 use picket::keys::Keys;
 use picket::policy::Store;
 use picket::query::Family;
-use picket::server::state_key;
 use picket::telemetry::{Settings, Telemetry};
 use proptest::prelude::*;
 use prost::Message as _;
@@ -82,7 +82,7 @@ pub fn checker(store: &Arc<Store>, profile: &Profile, seat: Option<Seat>) -> Che
         policies: Arc::clone(store),
         entities: Arc::new(Entities::over(Vec::new())),
         approvals: Arc::new(picket::approval::Approvals::none()),
-        notes: Notes::new(state_key::load(None).unwrap(), Duration::from_secs(600)),
+        notes: Notes::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::none()),
         verifier: None,
         seat,

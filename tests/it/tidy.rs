@@ -49,8 +49,13 @@ fn collect(folder: &Path, extension: &str, found: &mut Vec<Source>) {
 
 /// Every source file of the crate, without its tests.
 fn production() -> Vec<Source> {
-    let all = files(&["src"], "rs").into_iter().filter(|file| !file.path.ends_with("/tests.rs"));
+    let all = files(&["src"], "rs").into_iter().filter(|file| !is_of_tests(&file.path));
     all.map(|file| Source { text: without_tests_and_comments(&file.text), path: file.path }).collect()
+}
+
+/// Whether a file is a module of tests or lies below one.
+fn is_of_tests(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/")
 }
 
 /// The code that ships: test modules and whole-line comments are blank, line numbers stay.

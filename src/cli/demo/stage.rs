@@ -18,9 +18,9 @@ use super::story::{Caller, Login, Story};
 use super::tls;
 use super::tokens::TokenError;
 use super::{logins, settings, tree, upstream};
+use crate::app::compose;
 use crate::config::{Sources, load};
 use crate::problem::Problem;
-use crate::server::compose::compose;
 use crate::server::socket::Address;
 use crate::server::{Server, Shutdown, StartProblem};
 use crate::telemetry::Observed;
@@ -203,9 +203,9 @@ async fn picket(
     let config = load(&sources).map_err(problems)?.config;
     let (tell, told) = unbounded_channel();
     // A receiver that is gone means that the demonstration is over.
-    let witness = Arc::new(move |seen: &Observed<'_>| drop(tell.send(Told::of(seen))));
-    let parts = compose(config, Some(witness)).await.map_err(problems)?;
-    let server = Server::bind(parts)?;
+    let observer = Arc::new(move |seen: &Observed<'_>| drop(tell.send(Told::of(seen))));
+    let app = compose(config, Some(observer)).await.map_err(problems)?;
+    let server = Server::bind(app.server)?;
     let port = server.addresses().into_iter().find_map(|(name, address)| match address {
         Address::Tcp(address) if name == "ext_authz" => Some(address.port()),
         Address::Tcp(_) | Address::Unix(_) => None,

@@ -200,7 +200,7 @@ async fn roots_that_change_shut_out_those_of_the_old_ones() {
 async fn renewals_and_the_expiry_of_the_certificate_in_use_are_metrics() {
     let secured = secured(only_the_gateway());
     let metrics = crate::telemetry::metrics::Metrics::new("test");
-    super::super::gauges::register_certificates(&metrics, vec![("mesh".to_owned(), Arc::clone(&secured.acceptor))]);
+    crate::app::collectors::register_certificates(&metrics, vec![("mesh".to_owned(), Arc::clone(&secured.acceptor))]);
     write_pair(&secured.dir, &secured.authority);
     look(&secured.acceptor).await;
     for spoil in ["garbage", "other garbage"] {
@@ -237,10 +237,9 @@ async fn a_server_measures_the_certificates_of_its_listeners() {
     let flags = flags.map(|flag| (flag.clone(), flag)).into();
     let sources = crate::config::Sources { flags, ..Default::default() };
     let config = crate::config::load(&sources).unwrap().config;
-    let parts = super::super::compose::compose(config, None).await.unwrap();
-    let backend = Arc::clone(&parts.backend);
-    let _server = super::super::Server::bind(parts).unwrap();
-    let text = backend.metrics();
+    let app = crate::app::compose(config, None).await.unwrap();
+    let _server = super::super::Server::bind(app.server).unwrap();
+    let text = app.backend.metrics();
     assert!(text.contains(r#"picket_tls_certificate_expiry_timestamp_seconds{listener="mesh"}"#), "{text}");
     assert!(text.contains(r#"picket_tls_renewals_total{listener="mesh",result="refused"} 0"#), "{text}");
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use futures_util::future::BoxFuture;
+use picket::app::elicitation_key;
 use picket::approval::Approvals;
 use picket::check::elicited::Notes;
 use picket::check::{Checker, Judge, Profile};
@@ -20,7 +21,6 @@ use picket::keys::Keys;
 use picket::policy::{Loader, PolicySource, Reading, Store};
 use picket::problem::Problem;
 use picket::query::Query;
-use picket::server::state_key;
 use picket::telemetry::Telemetry;
 use tokio::sync::Semaphore;
 
@@ -99,7 +99,7 @@ impl Direct {
             policies: Arc::clone(&store),
             entities: Arc::new(Entities::over(Vec::new())),
             approvals: Arc::new(Approvals::none()),
-            notes: Notes::new(state_key::load(None).unwrap(), Duration::from_secs(600)),
+            notes: Notes::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
             keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
             verifier: None,
             seat: None,

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
+use picket::app::compose_at;
 use picket::config::{self, Config, Sources};
 use picket::decision::snapshot::Tree;
+use picket::envoy::authz::{Clock, system_clock};
 use picket::server::socket::Address;
-use picket::server::{self, Ended, Shutdown, compose};
+use picket::server::{self, Ended, Shutdown};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
@@ -78,13 +80,13 @@ impl Server {
 
     /// Serves by these settings.
     pub async fn run(config: Config, home: Arc<TempDir>) -> Self {
-        Self::run_at(config, home, compose::clock()).await
+        Self::run_at(config, home, system_clock()).await
     }
 
     /// The same by another clock.
-    pub async fn run_at(config: Config, home: Arc<TempDir>, clock: picket::envoy::authz::Clock) -> Self {
-        let parts = compose::compose_at(config, None, clock).await.unwrap();
-        let server = server::Server::bind(parts).unwrap();
+    pub async fn run_at(config: Config, home: Arc<TempDir>, clock: Clock) -> Self {
+        let app = compose_at(config, None, clock).await.unwrap();
+        let server = server::Server::bind(app.server).unwrap();
         let addresses = server.addresses().into_iter().collect();
         let shutdown = Shutdown::default();
         let mut running = JoinSet::new();

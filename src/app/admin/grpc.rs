@@ -1,4 +1,4 @@
-//! What operators may ask by gRPC: status and explain.
+//! The gRPC services for operators: status and explain.
 //!
 //! Knows: the messages of `proto/picket/v1/admin.proto`. Must not know: how a verdict comes about.
 
@@ -6,27 +6,26 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use tonic::{Response, Status};
 
-use super::admin::{Health, Unit};
-use super::hosts::{Hosts, REFUSED};
-use super::proto;
 use super::proto::admin_server::{Admin, AdminServer};
+use super::{AdminState, Unit, proto};
+use crate::server::hosts::{Hosts, REFUSED};
 
 /// Longest question: no check is so long either, by default.
 const MESSAGE_BYTES_MAX: usize = 2 << 20;
 
-/// The admin service of a server whose health is `health`, asked by one of `hosts`.
-pub fn router(health: Health, hosts: Hosts) -> axum::Router {
+/// The admin service of a server in this state, asked by one of `hosts`.
+pub(super) fn router(state: AdminState, hosts: Hosts) -> axum::Router {
     let by_name = move |request: Request, next: Next| {
         let is_allowed = hosts.allow(&request);
         async move { if is_allowed { next.run(request).await } else { Status::permission_denied(REFUSED).into_http() } }
     };
-    let service = AdminServer::new(Service { health }).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let service = AdminServer::new(Service { state }).max_decoding_message_size(MESSAGE_BYTES_MAX);
     tonic::service::Routes::new(service).into_axum_router().layer(from_fn(by_name))
 }
 
 #[derive(Debug)]
 struct Service {
-    health: Health,
+    state: AdminState,
 }
 
 #[tonic::async_trait]
@@ -34,9 +33,9 @@ impl Admin for Service {
     async fn status(&self, _: tonic::Request<proto::StatusRequest>) -> Result<Response<proto::StatusResponse>, Status> {
         Ok(Response::new(proto::StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            ready: self.health.ready(),
-            draining: self.health.draining(),
-            units: self.health.backend().units().into_iter().map(message).collect(),
+            ready: self.state.health.ready(),
+            draining: self.state.health.draining(),
+            units: self.state.backend.units().into_iter().map(message).collect(),
         }))
     }
 
@@ -46,7 +45,7 @@ impl Admin for Service {
     ) -> Result<Response<proto::ExplainResponse>, Status> {
         let request = request.into_inner();
         let profile = if request.profile.is_empty() { "default" } else { request.profile.as_str() };
-        let explained = self.health.backend().explain(&request.call_json, profile).await;
+        let explained = self.state.backend.explain(&request.call_json, profile).await;
         let explanation_json = explained.map_err(Status::invalid_argument)?;
         Ok(Response::new(proto::ExplainResponse { explanation_json }))
     }

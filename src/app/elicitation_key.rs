@@ -1,6 +1,6 @@
-//! The key that seals what MCP clients bring back from an approval page.
+//! The elicitation key: it seals the state that MCP clients bring back from an approval page.
 //!
-//! Knows: where it comes from. Must not know: what is sealed with it.
+//! Knows: where the key comes from. Must not know: what is sealed with it.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Work beside the calls, on a thread of its own that yields to them.
+//! Background work on a thread of its own, at a lower priority than calls.
 //!
 //! Knows: threads and runtimes. Must not know: what the work is.
 //!
@@ -11,7 +11,7 @@ use crate::courtesy::lanes::yield_to_calls;
 use crate::decision::unit::STACK_BYTES;
 
 /// Runs `work` on a thread called `name`, with whatever threads it starts, and waits for its end.
-pub async fn aside(name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+pub async fn run_at_low_priority(name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
     let (running, ended) = oneshot::channel::<()>();
     let run = move || {
         // Dropped where the work ends, and where it panics.
@@ -48,7 +48,7 @@ mod tests {
     async fn the_work_and_what_it_starts_yield_and_its_caller_does_not() {
         let (tell, told) = oneshot::channel();
         let before = niceness();
-        aside("work", async move {
+        run_at_low_priority("work", async move {
             let blocking = tokio::task::spawn_blocking(niceness).await.unwrap();
             tell.send([niceness(), blocking]).unwrap();
         })
@@ -63,7 +63,7 @@ mod tests {
     async fn the_work_has_the_stack_that_reading_policies_needs() {
         let deep = || std::hint::black_box([1_u8; STACK_BYTES / 5]).len();
         let (tell, told) = oneshot::channel();
-        aside("deep", async move {
+        run_at_low_priority("deep", async move {
             let blocking = tokio::task::spawn_blocking(deep).await.unwrap();
             tell.send([deep(), blocking]).unwrap();
         })
@@ -73,6 +73,6 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_panics_has_ended() {
-        aside("panics", async { panic!("on purpose") }).await;
+        run_at_low_priority("panics", async { panic!("on purpose") }).await;
     }
 }

@@ -7,17 +7,20 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::super::admin::{AdminBackend, Answer, Unit};
-use super::super::proto::admin_client::AdminClient;
-use super::super::proto::{ExplainRequest, StatusRequest};
-use super::super::settings::{self, Listener};
-use super::super::socket::Address;
-use super::super::tasks::Tasks;
-use super::super::{Ended, Parts, Server, Shutdown};
-use super::*;
+use super::super::admin::proto::admin_client::AdminClient;
+use super::super::admin::proto::{ExplainRequest, StatusRequest};
+use super::super::admin::{AdminBackend, AdminState, Answer, Unit};
+use crate::server::accept::Drained;
+use crate::server::hosts::Hosts;
+use crate::server::limits::Settings;
+use crate::server::settings::{self, Listener};
+use crate::server::socket::{Address, Peer};
+use crate::server::tasks::Tasks;
+use crate::server::{Ended, Parts, Server, Shutdown};
 
 /// A backend whose snapshot the test loads.
 #[derive(Default)]
@@ -72,12 +75,12 @@ impl Running {
         };
         let (backend, flushed, tasks) = (Arc::<Backend>::default(), Arc::<AtomicBool>::default(), Tasks::default());
         let flag = Arc::clone(&flushed);
+        let ports = settings::Admin { http_address: local.clone(), grpc_address: local, ..settings::Admin::default() };
         let server = Server::bind(Parts {
             listeners: vec![(listener, tonic::service::Routes::default().into())],
-            admin: settings::Admin { http_address: local.clone(), grpc_address: local, ..settings::Admin::default() },
+            admin: AdminState::new(backend.clone(), tasks.clone()).ports(ports),
             limits: Settings::default(),
             shutdown: settings,
-            backend: backend.clone(),
             tasks: tasks.clone(),
             stats: Arc::default(),
             secured: Box::new(drop),
@@ -187,8 +190,7 @@ async fn what_is_in_force_is_told_on_this_machine_only() {
     for (peer, is_told) in
         [("127.0.0.1:1", true), ("[::ffff:127.0.0.1]:1", true), ("10.0.0.1:1", false), ("[::2]:1", false)]
     {
-        let health = super::super::admin::Health::new(Arc::<Backend>::default(), Tasks::default());
-        let router = super::super::admin::router(health, super::super::hosts::Hosts::Any);
+        let router = AdminState::new(Arc::<Backend>::default(), Tasks::default()).http(Hosts::Any);
         let mut request = http::Request::get("/readyz?verbose").body(axum::body::Body::empty()).unwrap();
         request.extensions_mut().insert(Peer::Tcp(peer.parse().unwrap()));
         let answer = tower::ServiceExt::oneshot(router, request).await.unwrap();
@@ -265,12 +267,12 @@ async fn a_background_task_that_dies_is_named_and_does_not_end_readiness() {
 async fn an_address_in_use_is_a_problem_with_its_name() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address::Tcp(taken.local_addr().unwrap());
+    let ports = settings::Admin { http_address: address, ..settings::Admin::default() };
     let problem = Server::bind(Parts {
         listeners: Vec::new(),
-        admin: settings::Admin { http_address: address, ..settings::Admin::default() },
+        admin: AdminState::new(Arc::new(Backend::default()), Tasks::default()).ports(ports),
         limits: Settings::default(),
         shutdown: quick(),
-        backend: Arc::new(Backend::default()),
         tasks: Tasks::default(),
         stats: Arc::default(),
         secured: Box::new(drop),

@@ -1,27 +1,29 @@
-//! From settings to the parts of a server: the one place where all modules meet.
+//! Wiring: builds the server and its services from the configuration.
 //!
-//! Knows: who needs whom. Must not know: how any of them works.
+//! Knows: which module needs which. Must not know: how any of them works.
+
+pub mod admin;
+pub mod collectors;
+pub mod elicitation_key;
+mod low_priority;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::service::Routes;
 
-use super::aside::aside;
-use super::backend::Backend;
-use super::by_client::ByClient;
-use super::peers::Peers;
-use super::settings::{ClientProfile, Listener};
-use super::stats::ConnStats;
-use super::tasks::Tasks;
-use super::{Parts, Secured, gauges, state_key};
+use admin::backend::Backend;
+use admin::{AdminBackend, AdminState};
+use low_priority::run_at_low_priority;
+
 use crate::approval::Approvals;
-use crate::call::UnixMillis;
 use crate::check::elicited::Notes;
 use crate::check::explainer::Explainer;
 use crate::check::memory::{Memory, Seat};
@@ -30,34 +32,51 @@ use crate::config::Config;
 use crate::decision::Snapshot;
 use crate::decision::snapshot::Purpose;
 use crate::entity::Entities;
-use crate::envoy::authz::{self, Authz};
+use crate::envoy::authz::{self, Authz, Clock, Observer, system_clock};
 use crate::keys::Keys;
 use crate::policy::{Directory, Loader, Store};
 use crate::problem::Problem;
-use crate::telemetry::{Observed, Telemetry};
+use crate::server::by_client::ByClient;
+use crate::server::peers::Peers;
+use crate::server::settings::{ClientProfile, Listener};
+use crate::server::stats::ConnStats;
+use crate::server::tasks::Tasks;
+use crate::server::{Parts, Secured, chain};
+use crate::telemetry::Telemetry;
 
-/// What may be told of every answered call beside telemetry.
-pub type Witness = Arc<dyn Fn(&Observed<'_>) + Send + Sync>;
+/// A server that is ready to listen, and what answers its operators.
+pub struct App {
+    /// The parts of the server.
+    pub server: Parts,
+    /// What the services for operators ask.
+    pub backend: Arc<dyn AdminBackend>,
+}
 
-/// Builds the parts of a server. `witness` is told of every answered call, after telemetry.
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// Builds a server. `observer` sees every answered call, after telemetry.
 ///
 /// Policies and keys are loaded once before this returns, so that a good start is ready at once; where they
 /// cannot be, the server starts not ready and keeps trying.
 ///
 /// # Errors
 /// Every problem of the settings that shows only when they are put to use.
-pub async fn compose(config: Config, witness: Option<Witness>) -> Result<Parts, Vec<Problem>> {
-    compose_at(config, witness, clock()).await
+pub async fn compose(config: Config, observer: Option<Observer>) -> Result<App, Vec<Problem>> {
+    compose_at(config, observer, system_clock()).await
 }
 
 /// As [`compose`], with a clock of the caller's: for tests of what depends on the time. No setting leads here.
 ///
 /// # Errors
 /// As [`compose`].
-pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::Clock) -> Result<Parts, Vec<Problem>> {
+pub async fn compose_at(config: Config, observer: Option<Observer>, clock: Clock) -> Result<App, Vec<Problem>> {
     let fault = |message: String| vec![Problem::error("configuration", message)];
     let telemetry =
-        Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).map_err(|error| fault(super::chain(&error)))?;
+        Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).map_err(|error| fault(chain(&error)))?;
     let tasks = Tasks::default();
     let entities = Arc::new(Entities::new(&config.entity, "configuration", &tasks.tracker())?);
     let approvals = approvals(&config, &tasks)?;
@@ -67,22 +86,19 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
     futures_util::future::join(policies.load_now(), keys.load()).await;
     report(&policies);
 
-    let observer = observer(&telemetry, witness);
+    let observer = observers(&telemetry, observer);
     let (verifier, verified) = verifier(config.limits.verify_every, &tasks);
     let memory = Arc::<Memory>::default();
-    let checker = |name: &str, profile: &str, seat: Option<Seat>| {
-        let profile = config.profiles.get(profile).cloned().unwrap_or_default();
-        Checker {
-            listener: name.to_owned(),
-            profile,
-            policies: Arc::clone(&policies),
-            entities: Arc::clone(&entities),
-            approvals: Arc::clone(&approvals),
-            notes: notes.clone(),
-            keys: Arc::clone(&keys),
-            verifier: verifier.clone(),
-            seat,
-        }
+    let checker = |name: &str, profile: &str, seat: Option<Seat>| Checker {
+        listener: name.to_owned(),
+        profile: config.profiles.get(profile).cloned().unwrap_or_default(),
+        policies: Arc::clone(&policies),
+        entities: Arc::clone(&entities),
+        approvals: Arc::clone(&approvals),
+        notes: notes.clone(),
+        keys: Arc::clone(&keys),
+        verifier: verifier.clone(),
+        seat,
     };
     let explainers: BTreeMap<String, Arc<Explainer>> =
         config.profiles.keys().map(|name| (name.clone(), Arc::new(Explainer::of(checker(name, name, None))))).collect();
@@ -96,7 +112,7 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
     };
     let listeners = config.listeners.iter().map(|one| (one.clone(), by_client(one, &routes))).collect();
     let connections = Arc::<ConnStats>::default();
-    let work = gauges::Counted {
+    let work = collectors::Counted {
         in_flight,
         in_flight_max: config.limits.in_flight_max,
         calls,
@@ -108,20 +124,22 @@ pub async fn compose_at(config: Config, witness: Option<Witness>, clock: authz::
         verified,
         memory: Arc::clone(&memory),
     };
-    gauges::register(telemetry.metrics(), &work);
+    collectors::register(telemetry.metrics(), &work);
     start(&tasks, &policies, &keys, config.keys.issuers.is_empty());
     let (flush, secured) = (flush(&telemetry, config.shutdown.flush_timeout), measured(&telemetry));
-    Ok(Parts {
+    let ready_anyway = Instant::now() + config.keys.ready_wait;
+    let backend: Arc<dyn AdminBackend> = Arc::new(Backend::new(policies, telemetry, explainers, keys, ready_anyway));
+    let server = Parts {
         listeners,
-        admin: config.admin,
+        admin: AdminState::new(Arc::clone(&backend), tasks.clone()).ports(config.admin),
         limits: config.limits.of_connections(),
         shutdown: config.shutdown,
-        backend: Arc::new(Backend::new(policies, telemetry, explainers, keys, Instant::now() + config.keys.ready_wait)),
         tasks,
         stats: connections,
         secured,
         flush,
-    })
+    };
+    Ok(App { server, backend })
 }
 
 /// What a listener serves: to each client what `routes` makes of the client's profile.
@@ -138,7 +156,7 @@ fn flush(telemetry: &Arc<Telemetry>, timeout: Duration) -> Pin<Box<dyn Future<Ou
 
 fn measured(telemetry: &Arc<Telemetry>) -> Secured {
     let telemetry = Arc::clone(telemetry);
-    Box::new(move |acceptors| gauges::register_certificates(telemetry.metrics(), acceptors))
+    Box::new(move |acceptors| collectors::register_certificates(telemetry.metrics(), acceptors))
 }
 
 fn approvals(config: &Config, tasks: &Tasks) -> Result<Arc<Approvals>, Vec<Problem>> {
@@ -147,7 +165,7 @@ fn approvals(config: &Config, tasks: &Tasks) -> Result<Arc<Approvals>, Vec<Probl
 }
 
 fn notes(config: &Config) -> Result<Notes, Vec<Problem>> {
-    let key = state_key::load(config.elicitation.key_file.as_deref());
+    let key = elicitation_key::load(config.elicitation.key_file.as_deref());
     let key = key.map_err(|message| vec![Problem::error("configuration", message)])?;
     Ok(Notes::new(key, config.elicitation.state_ttl))
 }
@@ -169,12 +187,12 @@ fn verifier(every: u64, tasks: &Tasks) -> (Option<Arc<verify::Verifier>>, Arc<ve
     (Some(Arc::new(verifier)), stats)
 }
 
-fn observer(telemetry: &Arc<Telemetry>, witness: Option<Witness>) -> authz::Observer {
+fn observers(telemetry: &Arc<Telemetry>, observer: Option<Observer>) -> Observer {
     let telemetry = Arc::clone(telemetry);
     Arc::new(move |seen| {
         telemetry.finish(seen);
-        if let Some(witness) = &witness {
-            witness(seen);
+        if let Some(observer) = &observer {
+            observer(seen);
         }
     })
 }
@@ -206,18 +224,9 @@ fn report(policies: &Store) {
 fn start(tasks: &Tasks, policies: &Arc<Store>, keys: &Arc<Keys>, no_issuers: bool) {
     let stop = tasks.stop_token();
     let store = Arc::clone(policies);
-    tasks.spawn("policies", aside("policies", async move { store.run(stop).await }));
+    tasks.spawn("policies", run_at_low_priority("policies", async move { store.run(stop).await }));
     if !no_issuers {
         let (keys, stop) = (Arc::clone(keys), tasks.stop_token());
         tasks.spawn("keys", async move { keys.run(stop).await });
     }
-}
-
-/// The system's clock.
-#[must_use]
-pub fn clock() -> authz::Clock {
-    Arc::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-    })
 }

@@ -1,4 +1,4 @@
-//! What the modules count, as metrics.
+//! Metric collectors: each scrape reads the modules' counters through them.
 //!
 //! Knows: every module's counters and the table of metrics. Must not know: how anything is counted.
 
@@ -8,8 +8,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::Semaphore;
 
-use super::stats::{Closed, ConnStats};
-use super::tls::Acceptor;
 use crate::approval::Approvals;
 use crate::check::memory::Memory;
 use crate::check::verify;
@@ -19,6 +17,8 @@ use crate::envoy::authz;
 use crate::keys::Keys;
 use crate::policy::status::Why;
 use crate::policy::{PLATFORM, Status, Store};
+use crate::server::stats::{Closed, ConnStats};
+use crate::server::tls::Acceptor;
 use crate::telemetry::metrics::table::Spec;
 use crate::telemetry::metrics::{Distribution, Metrics, Sample, table};
 

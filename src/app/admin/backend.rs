@@ -1,4 +1,4 @@
-//! What the admin services ask: what is loaded, the metrics, and why a call is answered as it is.
+//! The rest of Picket behind the services for operators: loaded policies, metrics, explanations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use super::admin::{AdminBackend, Answer, Unit};
-use super::compose::clock;
+use super::{AdminBackend, Answer, Unit};
 use crate::check::explainer::Explainer;
 use crate::check::explanation::Explanation;
 use crate::courtesy::lanes;
+use crate::envoy::authz::system_clock;
 use crate::envoy::{decode, json};
 use crate::keys::Keys;
 use crate::policy::layout::namespace_of;
@@ -56,7 +56,7 @@ impl Backend {
             .cloned()
             .ok_or_else(|| format!("there is no profile `{profile}` (known: {})", known()))?;
         let request = json::check_request(call_json).map_err(|error| error.to_string())?;
-        let call = decode::call(&decode::Sent::of(&request), decode::Limits::default(), clock()())
+        let call = decode::call(&decode::Sent::of(&request), decode::Limits::default(), system_clock()())
             .map_err(|failure| format!("the call is denied before it is judged: {failure}"))?;
         let deadline = Instant::now() + EXPLAIN_TIMEOUT;
         // Every policy is looked at again, piece by piece: no call should wait behind that.

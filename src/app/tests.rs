@@ -1,0 +1,3 @@
+//! The server as a whole, with its services for operators.
+
+mod lifecycle;
