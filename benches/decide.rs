@@ -15,7 +15,9 @@ use std::hint::black_box;
 use std::io::BufRead as _;
 use std::time::Instant;
 
-use picket::decision::{self, Snapshot, evaluate};
+use picket::decision::policy::mode::Mode;
+use picket::decision::reference::reference;
+use picket::decision::{self, Snapshot};
 use picket::query::{Facts, Query};
 use serde_json::json;
 
@@ -96,7 +98,7 @@ fn plain(set: &Set) -> f64 {
     let one = || {
         let begin = Instant::now();
         for query in &queries {
-            drop(black_box(decision::decide::plain(&set.snapshot, query, evaluate::Part::Enforced).unwrap()));
+            drop(black_box(reference(&set.snapshot, query, Mode::Enforce).unwrap()));
         }
         begin.elapsed().as_nanos() as f64 / batch as f64
     };

@@ -30,7 +30,7 @@ use crate::check::memory::{Memory, Seat};
 use crate::check::{Checker, Judge, verify};
 use crate::config::Config;
 use crate::decision::Snapshot;
-use crate::decision::snapshot::Purpose;
+use crate::decision::load::Purpose;
 use crate::entity::Entities;
 use crate::envoy::authz::{self, Authz, Clock, Observer, system_clock};
 use crate::keys::Keys;

@@ -28,7 +28,7 @@ use crate::approval::{Approvals, Found};
 use crate::call::Call;
 use crate::catalog::{Protocol, Service};
 use crate::decision::allowance::{Allowance, Pace};
-use crate::decision::decide::{self, Decided, Holds};
+use crate::decision::decide::{self, Cacheability, Decided};
 use crate::decision::verdict::Decision;
 use crate::decision::{Snapshot, Verdict};
 use crate::entity::Entities;
@@ -122,17 +122,23 @@ impl Checker {
     }
 
     /// Judges a call. The judgement has its final place from the start: it is large, and would be moved often.
-    async fn judged(&self, who: impl Who, call: &Call, grounds: &Grounds, time: Time) -> (Arc<Judgement>, Holds) {
+    async fn judged(
+        &self,
+        who: impl Who,
+        call: &Call,
+        grounds: &Grounds,
+        time: Time,
+    ) -> (Arc<Judgement>, Cacheability) {
         let mut judgement = Arc::new(Judgement::failed(Failure::new(Code::Internal, "")));
         // Nobody else has it yet.
-        let Some(known) = Arc::get_mut(&mut judgement) else { return (judgement, Holds::ForThisCall) };
+        let Some(known) = Arc::get_mut(&mut judgement) else { return (judgement, Cacheability::Never) };
         let allowance = Allowance::new(&time, time.pace);
         let decided = self.decided(who, call, grounds, (time.deadline, &allowance), known).await;
         let decided = decided.and_then(|decided| in_time(decided, &allowance));
-        let holds = decided.as_ref().map_or(Holds::ForThisCall, |decided| decided.holds);
+        let cacheability = decided.as_ref().map_or(Cacheability::Never, |decided| decided.cacheability);
         known.is_too_long = decided.is_err() && allowance.is_exceeded();
         known.result = decided.map(|decided| decided.verdict);
-        (judgement, holds)
+        (judgement, cacheability)
     }
 
     async fn decided(
@@ -148,7 +154,7 @@ impl Checker {
         // Who may read how to log in does not depend on who is calling.
         if let Some(document) = document::asked(call, &self.profile, snapshot, known) {
             known.document = Some(document);
-            return Ok(Decided { verdict: Verdict::answered(), holds: Holds::ForThisCall });
+            return Ok(Decided { verdict: Verdict::answered(), cacheability: Cacheability::Never });
         }
         let place = Place {
             listener: &self.listener,
@@ -269,11 +275,12 @@ impl Checker {
     async fn judged_once(&self, asked: Asked<'_>, call: &Call, grounds: &Grounds, time: Time) -> Arc<Judgement> {
         let reduced = asked.reduced.call(call.received_at);
         let who = |call: &Call, keys: &KeyRing| self.identify(call, keys);
-        let (mut judgement, holds) = self.judged(who, &reduced, grounds, time).await;
+        let (mut judgement, cacheability) = self.judged(who, &reduced, grounds, time).await;
         if judgement.is_too_long {
             return judgement;
         }
-        let of_many = Arc::get_mut(&mut judgement).filter(|one| holds != Holds::ForThisCall && one.is_repeatable());
+        let of_many =
+            Arc::get_mut(&mut judgement).filter(|one| cacheability != Cacheability::Never && one.is_repeatable());
         let Some(of_many) = of_many else {
             if judgement.result.is_ok() {
                 asked.seat.remember(asked.key, Remembered::Momentary);

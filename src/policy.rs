@@ -24,7 +24,8 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
 use crate::courtesy::let_others_run;
-use crate::decision::snapshot::{Base, Loaded, Tree};
+use crate::decision::load::Base;
+use crate::decision::snapshot::{Loaded, Tree};
 use crate::problem::Problem;
 pub use directory::Directory;
 pub use status::Status;

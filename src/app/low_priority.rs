@@ -8,7 +8,7 @@
 use tokio::sync::oneshot;
 
 use crate::courtesy::lanes::yield_to_calls;
-use crate::decision::unit::STACK_BYTES;
+use crate::decision::limits::STACK_BYTES;
 
 /// Runs `work` on a thread called `name`, with whatever threads it starts, and waits for its end.
 pub async fn run_at_low_priority(name: &'static str, work: impl Future<Output = ()> + Send + 'static) {

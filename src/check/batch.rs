@@ -2,7 +2,7 @@
 //!
 //! Knows: verdicts. Must not know: how any of them came about.
 
-use crate::decision::decide::{Decided, Holds};
+use crate::decision::decide::{Cacheability, Decided};
 use crate::decision::verdict::{Denial, Effect, Reason};
 use crate::failure::{Code, Failure};
 
@@ -15,9 +15,9 @@ use crate::failure::{Code, Failure};
 pub(super) fn together(decisions: Vec<Decided>) -> Result<Decided, Failure> {
     let mut decisions = decisions.into_iter();
     let empty = || Failure::new(Code::MessageRefused, "the call holds no message");
-    let Decided { verdict: mut whole, mut holds } = decisions.next().ok_or_else(empty)?;
+    let Decided { verdict: mut whole, mut cacheability } = decisions.next().ok_or_else(empty)?;
     for Decided { verdict: next, .. } in decisions {
-        holds = Holds::ForThisCall;
+        cacheability = Cacheability::Never;
         whole.determining.extend(next.determining);
         whole.errors.extend(next.errors);
         whole.effect = match (whole.effect, next.effect) {
@@ -38,5 +38,5 @@ pub(super) fn together(decisions: Vec<Decided>) -> Result<Decided, Failure> {
     whole.determining.dedup();
     whole.errors.sort();
     whole.errors.dedup();
-    Ok(Decided { verdict: whole, holds })
+    Ok(Decided { verdict: whole, cacheability })
 }

@@ -10,8 +10,10 @@ use tokio::sync::mpsc;
 use super::Judgement;
 use crate::decision::Snapshot;
 use crate::decision::allowance::POLICY_COST_MAX;
-use crate::decision::decide::{self, judging, plain};
-use crate::decision::evaluate::{Findings, Part};
+use crate::decision::engine::evaluate::Satisfied;
+use crate::decision::policy::mode::Mode;
+use crate::decision::reference::{reference, reference_cost};
+use crate::decision::snapshot::judging;
 use crate::query::{Query, action};
 
 /// Queries that wait to be verified; more are skipped, since verifying must never cost a call its answer.
@@ -119,13 +121,13 @@ impl Verification {
 pub fn differences(snapshot: &Snapshot, query: &Query) -> Result<(), String> {
     let units = judging(snapshot, &query.namespace).map_err(|failure| failure.to_string())?;
     // Plain Cedar evaluates all policies, those too that are no candidates, and bounds none.
-    if decide::plain_cost(&units, query) > PLAIN_COST_MAX {
+    if reference_cost(&units, query) > PLAIN_COST_MAX {
         return Ok(());
     }
-    for part in [Part::Enforced, Part::Shadow] {
-        let fast = snapshot.engine().find(&units, part, query, snapshot.types())?;
-        let slow = plain(snapshot, query, part).map_err(|failure| failure.to_string())?;
-        let sides = |found: &Findings| {
+    for mode in [Mode::Enforce, Mode::Shadow] {
+        let fast = snapshot.engine().find(&units, mode, query, snapshot.types())?;
+        let slow = reference(snapshot, query, mode).map_err(|failure| failure.to_string())?;
+        let sides = |found: &Satisfied| {
             let failed: Vec<String> = found.permit_errors.keys().chain(found.forbid_errors.keys()).cloned().collect();
             (found.permits.clone(), found.forbids.clone(), failed)
         };

@@ -22,7 +22,7 @@ pub mod upstream;
 use std::path::{Path, PathBuf};
 
 use super::{Exit, Output};
-use crate::decision::unit::STACK_BYTES;
+use crate::decision::limits::STACK_BYTES;
 use crate::server::chain;
 use envoy::{Places, cache_folder, find};
 use show::{Colours, Place};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Exit, Output, report};
 use crate::app::{App, compose};
 use crate::config::{self, Config, Effective, Sources};
-use crate::decision::unit::STACK_BYTES;
+use crate::decision::limits::STACK_BYTES;
 use crate::problem::Problem;
 use crate::server::{Ended, Server, Shutdown, chain, descriptors};
 use crate::telemetry::spans::{Color, subscribe};

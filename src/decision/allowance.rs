@@ -1,6 +1,6 @@
-//! What evaluating may cost a call, and when it has to stop.
+//! Limits the cost and the time of evaluation for one call.
 //!
-//! Knows: estimates of [`super::cost`]. Must not know: where time comes from, who is asked to stop.
+//! Knows: estimates of [`super::policy::cost`]. Must not know: where time comes from, who is asked to stop.
 //!
 //! Cedar's evaluator cannot be interrupted. So nothing is begun that could take too long where it is to run, and between
 //! two policies the clock is asked.

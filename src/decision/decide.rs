@@ -1,19 +1,18 @@
-//! The verdict algebra: from satisfied permits and forbids to an answer.
+//! Combines satisfied permits and forbids into a verdict.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use smol_str::format_smolstr;
 
 use super::allowance::{Allowance, Stopped};
-use super::cost::Cost;
-use super::evaluate::{Findings, Part};
-use super::project::Shape;
-use super::reach::Reach;
-use super::remedy;
-use super::snapshot::{Namespace, Snapshot};
-use super::unit::{Entry, MESH, Unit};
-use super::values;
+use super::bundle::Bundle;
+use super::engine::evaluate::Satisfied;
+use super::policy::entry::Entry;
+use super::policy::mode::Mode;
+use super::policy::remedy;
+use super::schema::cedar_values;
+use super::snapshot::{Snapshot, judging};
 use super::verdict::{Denial, Effect, Reason, Verdict, WouldBe};
 use crate::failure::{Code, Failure};
 use crate::obligation::challenge::Challenge;
@@ -35,16 +34,16 @@ pub struct Decided {
     /// The verdict.
     pub verdict: Verdict,
     /// For which calls it holds.
-    pub holds: Holds,
+    pub cacheability: Cacheability,
 }
 
 /// For which calls a verdict holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Holds {
+pub enum Cacheability {
     /// For every call with the same words and the same facts, as long as the same policies are loaded.
-    ForItsWords,
+    SameRequest,
     /// For this call only: the time, a body or another thing of the moment may have decided.
-    ForThisCall,
+    Never,
 }
 
 /// As [`decide`] within what the call may cost, and says for which calls the verdict holds.
@@ -59,90 +58,46 @@ pub fn decided(
     allowance: &Allowance<'_>,
 ) -> Result<Decided, Failure> {
     allowance.begin().map_err(|stopped| Failure::new(Code::Deadline, stopped.to_string()))?;
-    values::complete(query, facts).map_err(|detail| Failure::new(Code::EntitiesUnavailable, detail))?;
+    cedar_values::complete(query, facts).map_err(|detail| Failure::new(Code::EntitiesUnavailable, detail))?;
     let query: &Query = query;
     let units = judging(snapshot, &query.namespace)?;
     let invalid = |detail| Failure::new(Code::QueryInvalid, detail);
-    values::check(query).map_err(invalid)?;
+    cedar_values::check(query).map_err(invalid)?;
     let stopped = |stopped: Stopped| match stopped {
         Stopped::Unfit(detail) => invalid(detail),
         Stopped::Late | Stopped::Long => Failure::new(Code::Deadline, stopped.to_string()),
     };
-    let find = |part| snapshot.engine().search(&units, part, (query, snapshot.types()), allowance).map_err(stopped);
-    let enforced = find(Part::Enforced)?;
-    let case = Case { snapshot, query, units: &units };
-    let (effect, determining) = case.effect(&enforced.findings);
+    let find = |mode| snapshot.engine().search(&units, mode, (query, snapshot.types()), allowance).map_err(stopped);
+    let enforced = find(Mode::Enforce)?;
+    let combine = Combine { snapshot, query, units: &units };
+    let (effect, determining) = combine.effect(&enforced.findings);
     let (mut candidates, mut lasts) = (enforced.candidates, enforced.lasts);
     let mut would_be = None;
     if units.iter().any(|unit| unit.watched) {
-        let watched = find(Part::Shadow)?;
+        let watched = find(Mode::Shadow)?;
         candidates += watched.candidates;
         lasts &= watched.lasts;
-        let mut all = Findings::clone(&watched.findings);
+        let mut all = Satisfied::clone(&watched.findings);
         all.unite(&enforced.findings);
-        all.permits.retain(|id| !case.entry(id).is_some_and(|entry| entry.bridge));
-        would_be = Some(case.would_be(&all));
+        all.permits.retain(|id| !combine.entry(id).is_some_and(|entry| entry.bridge));
+        would_be = Some(combine.would_be(&all));
     }
     snapshot.engine().stats().candidates.observe(candidates);
     // Of its own policies where the namespace has some, else of the mesh's.
-    units.last().inspect(|unit| unit.crowd.met(candidates));
+    units.last().inspect(|unit| unit.hot.met(candidates));
     let verdict = Verdict { effect, determining, errors: enforced.findings.errors(), would_be };
-    let holds = if lasts { Holds::ForItsWords } else { Holds::ForThisCall };
-    Ok(Decided { verdict, holds })
+    let cacheability = if lasts { Cacheability::SameRequest } else { Cacheability::Never };
+    Ok(Decided { verdict, cacheability })
 }
 
-/// What plain Cedar finds: every policy is evaluated, with everything that is known. The specification that
-/// [`decide`] is held to.
-///
-/// # Errors
-/// As [`decide`].
-pub fn plain(snapshot: &Snapshot, query: &Query, part: Part) -> Result<Findings, Failure> {
-    let units = judging(snapshot, &query.namespace)?;
-    let inputs = values::inputs(query, snapshot.types());
-    let inputs = inputs.map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
-    let found = Findings::of(units.iter().map(AsRef::as_ref), part, &inputs);
-    found.map_err(|detail| Failure::new(Code::Internal, detail))
-}
-
-/// What [`plain`] can cost, over all of the units' policies.
-#[must_use]
-pub fn plain_cost(units: &[Arc<Unit>], query: &Query) -> u64 {
-    let mut cost = Cost::of_inputs();
-    units.iter().flat_map(|unit| unit.entries.values()).for_each(|entry| cost.add(entry.cost));
-    cost.with(bytes_of(query))
-}
-
-/// How large a query is, about: an upper bound for every text, set and record in it.
-pub(super) fn bytes_of(query: &Query) -> usize {
-    let mut reach = Reach { whole_context: true, ..Reach::default() };
-    (reach.principal.whole, reach.resource.whole) = (true, true);
-    Shape::new(&reach).cut(query).bytes()
-}
-
-/// The units whose policies judge calls into a namespace: the mesh's and its own.
-///
-/// # Errors
-/// [`Code::BundleInvalid`] where its policies never loaded.
-pub fn judging(snapshot: &Snapshot, namespace: &str) -> Result<Vec<Arc<Unit>>, Failure> {
-    let mut units = vec![Arc::clone(snapshot.mesh())];
-    match snapshot.namespace(namespace) {
-        Some(Namespace::Loaded(unit)) => units.push(Arc::clone(unit)),
-        Some(Namespace::Invalid) => {
-            let detail = format!("the policies of namespace `{namespace}` never loaded");
-            return Err(Failure::new(Code::BundleInvalid, detail));
-        }
-        None => {}
-    }
-    Ok(units)
-}
-
-struct Case<'a> {
+/// Combines satisfied permits and forbids into an effect.
+struct Combine<'a> {
     snapshot: &'a Snapshot,
     query: &'a Query,
-    units: &'a [Arc<Unit>],
+    units: &'a [Arc<Bundle>],
 }
 
-impl Case<'_> {
+impl Combine<'_> {
     fn entry(&self, id: &str) -> Option<&Entry> {
         self.units.iter().find_map(|unit| unit.entry(id)).map(AsRef::as_ref)
     }
@@ -152,7 +107,7 @@ impl Case<'_> {
     }
 
     /// The answer and the policies that made it.
-    fn effect(&self, found: &Findings) -> (Effect, Vec<String>) {
+    fn effect(&self, found: &Satisfied) -> (Effect, Vec<String>) {
         if !found.forbid_errors.is_empty() {
             let failed = found.forbid_errors.keys().cloned().collect();
             return (Effect::Deny(denial(Reason::PolicyError, "a forbid failed to evaluate")), failed);
@@ -208,7 +163,7 @@ impl Case<'_> {
         }
     }
 
-    fn would_be(&self, found: &Findings) -> WouldBe {
+    fn would_be(&self, found: &Satisfied) -> WouldBe {
         let (effect, determining) = self.effect(found);
         let verdict = Verdict { effect, determining, errors: Vec::new(), would_be: None };
         WouldBe { decision: verdict.decision(), reason: verdict.reason(), determining: verdict.determining }
@@ -229,16 +184,4 @@ pub(super) fn may_log_in(snapshot: &Snapshot, query: &Query) -> bool {
 
 fn denial(reason: Reason, detail: &str) -> Denial {
     Denial { reason, status: None, public_reason: None, detail: detail.to_owned() }
-}
-
-/// The policies of a mesh unit and the namespaces' units, by unit, for metrics.
-#[must_use]
-pub fn ids_by_unit<'a>(
-    mesh: &Unit,
-    namespaces: impl Iterator<Item = (&'a String, &'a Unit)>,
-) -> BTreeMap<String, Vec<String>> {
-    let ids = |unit: &Unit| unit.entries.keys().cloned().collect::<Vec<_>>();
-    let mut all: BTreeMap<String, Vec<String>> = namespaces.map(|(name, unit)| (name.clone(), ids(unit))).collect();
-    all.insert(MESH.to_owned(), ids(mesh));
-    all
 }

@@ -1,10 +1,13 @@
-//! The engine: the same findings as plain Cedar, at a cost that does not grow with the number of policies.
+//! The engine: finds the same satisfied policies as plain Cedar, at a cost that does not grow with their number.
 //!
-//! Select the policies whose scope names the query; take the prepared set of exactly these; cut the query down
-//! to what they can reach; answer from memory if that was asked before, else let Cedar evaluate.
+//! It selects the policies whose scope names the query, takes the prepared set of exactly these, projects the query onto
+//! their read set, and answers from the cache, or lets Cedar evaluate.
 
 pub mod candidates;
-mod shapes;
+pub(super) mod eval_inputs;
+pub mod evaluate;
+pub mod projection;
+mod projections;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,27 +16,28 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::allowance::{Allowance, Stopped};
-use super::cost::Cost;
-use super::evaluate::{self, Findings, Part, Prepared};
-use super::index::Index;
-use super::lean::{self, unknown_action};
-use super::manifest::Mode;
-use super::project::{Cut, Shape};
-use super::reach::{Reach, is_lasting};
+use super::bundle::Bundle;
+use super::bundle::index::Index;
+use super::policy::cost::Cost;
+use super::policy::entry::Entry;
+use super::policy::mode::Mode;
+use super::read_set::{ReadSet, is_stable};
 use super::schema::Types;
-use super::unit::{Entry, Unit};
 use crate::obligation::template::{Root, Template, Variable};
 use crate::query::Query;
 use crate::sighted::{self, KeptHash, Sighted};
 use candidates::Candidates;
-use shapes::Shapes;
+use eval_inputs::unknown_action;
+use evaluate::{Prepared, Satisfied};
+use projection::{Projected, Projection};
+use projections::Projections;
 
 /// Most bytes of prepared sets of policies that are kept, approximately: some 20,000 sets of a few policies.
 const PLAN_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most candidates that a key lists; more stand in it as the number of their prepared set, which is as sure and shorter.
 /// Lists are still good when a set was dropped and prepared again, which happens where very many small ones are in use.
 const LISTED_MAX: usize = 64;
-/// Most bytes of remembered decisions, keys and findings together, approximately.
+/// Most bytes of cached decisions, keys and results together, approximately.
 const DECISION_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// What the cache itself takes for an entry, as heaptrack counts it over 100,000 of them: its place in the hash table and
 /// in the queues, and the allocator's headers.
@@ -41,13 +45,13 @@ const ENTRY_BYTES: usize = 352;
 /// Longest key under which a decision is remembered.
 const KEY_BYTES_MAX: usize = 4096;
 
-/// Prepared sets and remembered decisions. Shared by all snapshots: the units' generations are part of every
+/// Prepared sets and cached decisions. Shared by all snapshots: the bundles' generations are part of every
 /// key, so nothing is ever cleared by hand.
 #[derive(Debug)]
 pub struct Engine {
     plans: Cache<Box<[u32]>, Arc<Plan>>,
-    decisions: Cache<sighted::Key, Arc<Findings>, KeptHash>,
-    shapes: Shapes,
+    decisions: Cache<sighted::Key, Arc<Satisfied>, KeptHash>,
+    projections: Projections,
     sighted: Sighted,
     is_eager: AtomicBool,
     stats: Stats,
@@ -74,7 +78,7 @@ pub struct Stats {
 #[derive(Debug)]
 pub(super) struct Found {
     /// Which policies are satisfied, and which fail.
-    pub(super) findings: Arc<Findings>,
+    pub(super) findings: Arc<Satisfied>,
     /// How many policies' scopes name the query.
     pub(super) candidates: usize,
     /// Whether every call with the same words finds the same.
@@ -86,8 +90,8 @@ pub(super) struct Found {
 struct Plan {
     policies: Vec<Prepared>,
     /// What is found in every call, where scopes and confinement say all.
-    settled: Option<Arc<Findings>>,
-    shape: Arc<Shape>,
+    settled: Option<Arc<Satisfied>>,
+    projection: Arc<Projection>,
     /// What evaluating all of them can cost, inputs included.
     cost: Cost,
     /// Which policies of which versions these are: how keys of its decisions begin.
@@ -114,13 +118,13 @@ impl Default for Engine {
         };
         // By age alone: else a large set would have to be asked for more often than all that must go for it.
         let plans = Cache::builder().eviction_policy(EvictionPolicy::lru()).weigher(plan_weight);
-        let weight = |key: &sighted::Key, findings: &Arc<Findings>| {
+        let weight = |key: &sighted::Key, findings: &Arc<Satisfied>| {
             u32::try_from(key.len() + findings.bytes() + ENTRY_BYTES).unwrap_or(u32::MAX)
         };
         Self {
             plans: plans.max_capacity(PLAN_BYTES_MAX as u64).build(),
             decisions: Cache::builder().weigher(weight).max_capacity(DECISION_BYTES_MAX).build_with_hasher(KeptHash),
-            shapes: Shapes::default(),
+            projections: Projections::default(),
             sighted: Sighted::default(),
             is_eager: AtomicBool::new(false),
             stats: Stats::default(),
@@ -146,24 +150,30 @@ impl Engine {
         (self.decisions.entry_count(), self.plans.entry_count())
     }
 
-    /// Which policies of one part of the units are satisfied, and which fail.
+    /// Which policies of one mode are satisfied, and which fail.
     ///
     /// # Errors
     /// A fragment that says what of the query does not fit the schema.
-    pub fn find(&self, units: &[Arc<Unit>], part: Part, query: &Query, types: &Types) -> Result<Arc<Findings>, String> {
-        let found = self.search(units, part, (query, types), &Allowance::unbounded());
+    pub fn find(
+        &self,
+        units: &[Arc<Bundle>],
+        mode: Mode,
+        query: &Query,
+        types: &Types,
+    ) -> Result<Arc<Satisfied>, String> {
+        let found = self.search(units, mode, (query, types), &Allowance::unbounded());
         found.map(|found| found.findings).map_err(|stopped| stopped.to_string())
     }
 
     /// As [`Engine::find`], within what the call may cost, and with what the search came to.
     pub(super) fn search(
         &self,
-        units: &[Arc<Unit>],
-        part: Part,
+        units: &[Arc<Bundle>],
+        mode: Mode,
         asked: (&Query, &Types),
         allowance: &Allowance<'_>,
     ) -> Result<Found, Stopped> {
-        let (key, lists) = select(units, part, asked.0);
+        let (key, lists) = select(units, mode, asked.0);
         let candidates = lists.iter().map(|(_, list)| list.len()).sum();
         let (findings, lasts) = self.findings(units, key, &lists, asked, allowance)?;
         // A failure may come from the stack of the moment rather than from the policy.
@@ -174,12 +184,12 @@ impl Engine {
     /// The findings, and whether the plan's decisions last.
     fn findings(
         &self,
-        units: &[Arc<Unit>],
+        units: &[Arc<Bundle>],
         key: Vec<u32>,
         lists: &[(u32, Vec<u32>)],
         (query, types): (&Query, &Types),
         allowance: &Allowance<'_>,
-    ) -> Result<(Arc<Findings>, bool), Stopped> {
+    ) -> Result<(Arc<Satisfied>, bool), Stopped> {
         if lists.iter().all(|(_, list)| list.is_empty()) {
             // Nothing can be satisfied and nothing can fail; but the query must fit the schema all the same.
             return types
@@ -189,25 +199,27 @@ impl Engine {
         }
         let plan = self.plan(key, units, lists);
         if let Some(settled) = &plan.settled {
-            lean::fits(query, types)?;
+            eval_inputs::fits(query, types)?;
             self.stats.decision_hits.fetch_add(1, Ordering::Relaxed);
             return Ok((Arc::clone(settled), plan.lasts));
         }
-        let cut = plan.shape.cut(query);
+        let projected = plan.projection.project(query);
         if plan.remembered == Remembered::No {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
-            return plan.evaluate(&cut, types, cut.bytes(), allowance).map(|found| (Arc::new(found), false));
+            return plan
+                .evaluate(&projected, types, projected.bytes(), allowance)
+                .map(|found| (Arc::new(found), false));
         }
         let mut key = Vec::with_capacity(512);
         key.extend_from_slice(&plan.identity);
-        cut.write_key(&mut key);
+        projected.write_key(&mut key);
         let key = self.sighted.key(key);
         if let Some(known) = self.decisions.get(&key) {
             self.stats.decision_hits.fetch_add(1, Ordering::Relaxed);
             return Ok((known, plan.lasts));
         }
-        let bytes = key.len() + cut.name_bytes();
-        let found = Arc::new(plan.evaluate(&cut, types, bytes, allowance)?);
+        let bytes = key.len() + projected.name_bytes();
+        let found = Arc::new(plan.evaluate(&projected, types, bytes, allowance)?);
         // A failure may come from the stack of the moment rather than from the policy.
         if found.permit_errors.is_empty() && found.forbid_errors.is_empty() && key.len() <= KEY_BYTES_MAX {
             self.stats.decision_misses.fetch_add(1, Ordering::Relaxed);
@@ -220,57 +232,67 @@ impl Engine {
         Ok((found, plan.lasts))
     }
 
-    fn plan(&self, key: Vec<u32>, units: &[Arc<Unit>], lists: &[(u32, Vec<u32>)]) -> Arc<Plan> {
+    fn plan(&self, key: Vec<u32>, units: &[Arc<Bundle>], lists: &[(u32, Vec<u32>)]) -> Arc<Plan> {
         if let Some(plan) = self.plans.get(key.as_slice()) {
             self.stats.plan_hits.fetch_add(1, Ordering::Relaxed);
             return plan;
         }
         self.stats.plan_misses.fetch_add(1, Ordering::Relaxed);
-        let plan = Arc::new(Plan::new(units, lists, &self.shapes));
+        let plan = Arc::new(Plan::new(units, lists, &self.projections));
         self.plans.insert(key.into_boxed_slice(), Arc::clone(&plan));
         plan
     }
 }
 
-/// What is found in a query of which only `reach` is left, whatever the policies' scopes and their own reach: for the
-/// tests that show that nothing in a reach can be left out.
+/// What is found in a query that is projected onto `read_set`, whatever the policies' scopes and their own read sets: for
+/// the tests that show that nothing in a read set can be left out.
 ///
 /// # Errors
 /// A fragment that says what of the query does not fit the schema.
-pub fn find_within(units: &[Arc<Unit>], reach: &Reach, query: &Query, types: &Types) -> Result<Findings, String> {
-    let shape = Shape::new(reach);
+pub fn find_within(
+    units: &[Arc<Bundle>],
+    read_set: &ReadSet,
+    query: &Query,
+    types: &Types,
+) -> Result<Satisfied, String> {
+    let projection = Projection::new(read_set);
     let enforced = units.iter().flat_map(|unit| unit.entries.values()).filter(|entry| entry.mode == Mode::Enforce);
     let policies: Vec<Prepared> =
         enforced.map(|entry| Prepared::new(&entry.policy, entry.settled, entry.cost)).collect();
-    let cut = shape.cut(query);
-    evaluate::ask_each(&policies, lean::build(&cut, types)?, cut.bytes(), &Allowance::unbounded())
-        .map_err(|stopped| stopped.to_string())
+    let projected = projection.project(query);
+    evaluate::evaluate_each(
+        &policies,
+        eval_inputs::build(&projected, types)?,
+        projected.bytes(),
+        &Allowance::unbounded(),
+    )
+    .map_err(|stopped| stopped.to_string())
 }
 
 /// The candidates of every side, and a key for exactly these policies of exactly these versions.
-fn select(units: &[Arc<Unit>], part: Part, query: &Query) -> (Vec<u32>, Vec<(u32, Vec<u32>)>) {
+fn select(units: &[Arc<Bundle>], mode: Mode, query: &Query) -> (Vec<u32>, Vec<(u32, Vec<u32>)>) {
     let mut key = Vec::with_capacity(32);
     let mut lists = Vec::with_capacity(4);
     for (number, unit) in (0_u32..).zip(units) {
         let [high, low] = halves(unit.generation);
         key.extend([high, low]);
-        let is_spoken_of = unit.speaks_of(&query.resource);
-        for (effect, index) in (0_u32..).zip(unit.indexes(part)) {
+        let is_spoken_of = unit.applies_to(&query.resource);
+        for (effect, index) in (0_u32..).zip(unit.indexes(mode)) {
             let list = if is_spoken_of { index.candidates(query) } else { Vec::new() };
             key.push(u32::try_from(list.len()).unwrap_or(u32::MAX));
             key.extend_from_slice(&list);
-            lists.push((side(number, effect, part), list));
+            lists.push((side(number, effect, mode), list));
         }
     }
-    key.push(match part {
-        Part::Enforced => 0,
-        Part::Shadow => 1,
+    key.push(match mode {
+        Mode::Enforce => 0,
+        Mode::Shadow => 1,
     });
     (key, lists)
 }
 
 /// Bytes that no other selection has: the versions and the policies of each side, or a number that is never given twice.
-fn identity(units: &[Arc<Unit>], lists: &[(u32, Vec<u32>)]) -> Box<[u8]> {
+fn identity(units: &[Arc<Bundle>], lists: &[(u32, Vec<u32>)]) -> Box<[u8]> {
     static NUMBERS: AtomicU64 = AtomicU64::new(0);
     let candidates: usize = lists.iter().map(|(_, list)| list.len()).sum();
     if candidates > LISTED_MAX {
@@ -287,12 +309,12 @@ fn identity(units: &[Arc<Unit>], lists: &[(u32, Vec<u32>)]) -> Box<[u8]> {
     identity.into()
 }
 
-fn side(unit: u32, effect: u32, part: Part) -> u32 {
-    let part = match part {
-        Part::Enforced => 0,
-        Part::Shadow => 1,
+fn side(unit: u32, effect: u32, mode: Mode) -> u32 {
+    let mode = match mode {
+        Mode::Enforce => 0,
+        Mode::Shadow => 1,
     };
-    unit * 4 + effect * 2 + part
+    unit * 4 + effect * 2 + mode
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "both halves are kept")]
@@ -301,24 +323,24 @@ fn halves(number: u64) -> [u32; 2] {
 }
 
 impl Plan {
-    fn new(units: &[Arc<Unit>], lists: &[(u32, Vec<u32>)], shapes: &Shapes) -> Self {
+    fn new(units: &[Arc<Bundle>], lists: &[(u32, Vec<u32>)], projections: &Projections) -> Self {
         let indexes: Vec<(u32, &Index)> = units
             .iter()
             .zip(0_u32..)
             .flat_map(|(unit, number)| {
-                [Part::Enforced, Part::Shadow].into_iter().flat_map(move |part| {
-                    unit.indexes(part)
+                [Mode::Enforce, Mode::Shadow].into_iter().flat_map(move |mode| {
+                    unit.indexes(mode)
                         .into_iter()
                         .zip(0_u32..)
-                        .map(move |(index, effect)| (side(number, effect, part), index))
+                        .map(move |(index, effect)| (side(number, effect, mode), index))
                 })
             })
             .collect();
-        let mut reach = Reach::default();
+        let mut read_set = ReadSet::default();
         let mut plan = Self {
             policies: Vec::new(),
             settled: None,
-            shape: Arc::default(),
+            projection: Arc::default(),
             cost: Cost::of_inputs(),
             identity: identity(units, lists),
             remembered: Remembered::Yes,
@@ -330,33 +352,33 @@ impl Plan {
                 let policy = Prepared::new(&entry.policy, entry.settled, entry.cost);
                 plan.cost.add(policy.cost());
                 plan.policies.push(policy);
-                reach.merge(&entry.reach);
+                read_set.merge(&entry.read_set);
                 plan.lasts &= lasts(entry);
             }
         }
-        if reach.reads_now() {
+        if read_set.reads_now() {
             plan.remembered = Remembered::No;
         }
         plan.settled = evaluate::settled(&plan.policies).map(Arc::new);
-        plan.shape = shapes.of(reach);
+        plan.projection = projections.of(read_set);
         plan
     }
 
     /// Roughly how much memory it takes.
     fn bytes(&self) -> usize {
-        self.policies.iter().map(Prepared::bytes).sum::<usize>() + self.shape.bytes() + self.identity.len() + 512
+        self.policies.iter().map(Prepared::bytes).sum::<usize>() + self.projection.bytes() + self.identity.len() + 512
     }
 
-    /// `bytes` is the size of the cut.
+    /// `bytes` is the size of the projection.
     fn evaluate(
         &self,
-        cut: &Cut<'_>,
+        projected: &Projected<'_>,
         types: &Types,
         bytes: usize,
         allowance: &Allowance<'_>,
-    ) -> Result<Findings, Stopped> {
+    ) -> Result<Satisfied, Stopped> {
         allowance.spend(self.cost.with(bytes))?;
-        evaluate::ask_each(&self.policies, lean::build(cut, types)?, bytes, allowance)
+        evaluate::evaluate_each(&self.policies, eval_inputs::build(projected, types)?, bytes, allowance)
     }
 }
 
@@ -364,7 +386,7 @@ impl Plan {
 fn lasts(entry: &Entry) -> bool {
     let follows = |variable: &Variable| {
         let path: Vec<&str> = variable.path.iter().map(String::as_str).collect();
-        variable.root != Root::Context || is_lasting(&path)
+        variable.root != Root::Context || is_stable(&path)
     };
-    entry.reach.lasts() && entry.obligations.templates().flat_map(Template::variables).all(follows)
+    entry.read_set.is_request_stable() && entry.obligations.templates().flat_map(Template::variables).all(follows)
 }

@@ -1,4 +1,4 @@
-//! Why a query was answered as it was: for each policy that judges it, how far it matched.
+//! Explains a verdict: for each policy that can judge the query, how far it matched.
 //!
 //! Off the request path: every policy is evaluated again, clause by clause.
 
@@ -10,11 +10,12 @@ use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, StaticPolicy, Template,
 use cedar_policy::{Authorizer, Policy, PolicySet, pst};
 
 use super::allowance::POLICY_COST_MAX;
-use super::decide::{bytes_of, judging};
-use super::evaluate::too_costly;
+use super::engine::evaluate::too_costly;
+use super::engine::projection::query_bytes;
+use super::policy::entry::Entry;
+use super::schema::cedar_values::{self, Inputs};
 use super::snapshot::Snapshot;
-use super::unit::Entry;
-use super::values::{self, Inputs};
+use super::snapshot::judging;
 use crate::failure::{Code, Failure};
 use crate::query::{Node, Query, Value};
 
@@ -50,8 +51,9 @@ pub struct Line {
 /// # Errors
 /// As [`decide`](super::decide()).
 pub fn explain(snapshot: &Snapshot, query: &Query) -> Result<Vec<Line>, Failure> {
-    let inputs = values::inputs(query, snapshot.types()).map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
-    let bytes = bytes_of(query);
+    let inputs =
+        cedar_values::inputs(query, snapshot.types()).map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
+    let bytes = query_bytes(query);
     let mut lines = Vec::new();
     for unit in judging(snapshot, &query.namespace)? {
         for entry in unit.entries.values() {

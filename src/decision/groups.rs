@@ -1,4 +1,4 @@
-//! The groups of the catalogue's workloads, made once at load: a call takes them along without copying a name.
+//! The groups of the catalogue's workloads, built once at load and shared by calls.
 //!
 //! Knows: catalogue and declared entities. Must not know: policies, calls.
 

@@ -1,29 +1,45 @@
-//! From a tree of files to the next snapshot: unit by unit, last good kept.
+//! Loads a tree of files into the next snapshot: bundle by bundle, keeping the last good one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::literals::Known;
-use super::manifest::{self, Manifest, Mode};
+use super::bundle::Bundle;
+use super::limits::MESH;
+use super::policy::context::ValidationContext;
+use super::policy::entity_literals::KnownEntities;
+use super::policy::manifest::{self, Manifest};
+use super::policy::mode::Mode;
 use super::schema::{self, Types};
 use super::snapshot::{Files, Loaded, Namespace, PLATFORM_FILES, Platform, Snapshot, Tree, digest};
-use super::unit::{Against, MESH, Unit};
 use crate::catalog::grpc;
 use crate::courtesy::let_others_run;
 use crate::problem::Problem;
-use base::Base;
+pub use base::{Base, Late, Purpose, Stakes};
 use namespace::Under;
 
-pub mod base;
+mod base;
 mod namespace;
 mod platform;
 
 /// Most problems that are told of one namespace, so that none drowns the others' in a log.
 const PROBLEMS_MAX: usize = 200;
 
+impl Snapshot {
+    /// Checks a tree and makes the next snapshot of it; what is bad keeps its version of `previous`.
+    #[must_use]
+    pub fn load(tree: &Tree, previous: Option<&Arc<Snapshot>>) -> Loaded {
+        Self::load_on(tree, &Base::patient(previous))
+    }
+
+    /// As [`Snapshot::load`], within what the base allows.
+    #[must_use]
+    pub fn load_on(tree: &Tree, base: &Base<'_>) -> Loaded {
+        load(tree, base)
+    }
+}
+
 /// Makes the next snapshot of `tree`; what is bad keeps its version of the one in force.
-#[must_use]
-pub fn load(tree: &Tree, base: &Base<'_>) -> Loaded {
+fn load(tree: &Tree, base: &Base<'_>) -> Loaded {
     let previous = base.previous;
     let mut report = Report::default();
     let sorted = sort(tree, &mut report);
@@ -147,11 +163,11 @@ fn check_alone(sorted: &Sorted, report: &mut Report) {
     let Ok(types) = Types::of(text(schema::FACTS_FILE), &catalog) else { return };
     let declared = platform::declared(text("entities.json"), &types, &mut Vec::new()).into_keys().collect();
     let folders: Vec<String> = sorted.namespaces.keys().cloned().collect();
-    let known = Known { catalog: &catalog, folders: &folders, declared: &declared };
+    let known = KnownEntities { catalog: &catalog, folders: &folders, declared: &declared };
     for (name, files) in &sorted.namespaces {
         let files: Vec<(&str, &Arc<str>)> = files.iter().map(|(path, text)| (path.as_str(), text)).collect();
-        let against = Against { types: &types, known, manifest: &manifest };
-        if let Err(stopped) = Unit::load(name, &files, against, &mut Vec::new(), &|| false) {
+        let against = ValidationContext { types: &types, known, manifest: &manifest };
+        if let Err(stopped) = Bundle::load(name, &files, against, &mut Vec::new(), &|| false) {
             report.refuse(name, bounded(name, stopped.problems(name)));
         }
     }

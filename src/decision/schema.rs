@@ -12,7 +12,6 @@ use cedar_policy_core::ast;
 use cedar_policy_core::extensions::Extensions;
 use smol_str::{SmolStr, ToSmolStr};
 
-use super::{diagnostics, typed};
 use crate::catalog::Catalog;
 use crate::problem::Problem;
 use crate::query::quick::Map;
@@ -22,6 +21,9 @@ use validators::Validators;
 pub use actions::Action;
 
 mod actions;
+pub mod cedar_values;
+pub(super) mod diagnostics;
+pub(super) mod tool_actions;
 mod validators;
 
 /// The built-in types, from the very file that is shipped.
@@ -102,8 +104,8 @@ impl Types {
         let missing: String =
             FACT_TYPES.iter().filter(|t| !defined.contains(**t)).map(|t| format!("type {t} = {{}};\n")).collect();
         let (missing, _) = SchemaFragment::from_cedarschema_str(&missing).map_err(|e| fault(&e))?;
-        let tools =
-            typed::fragments(catalog, &built_in).map_err(|message| vec![Problem::error(CATALOG_FILE, message)])?;
+        let tools = tool_actions::fragments(catalog, &built_in)
+            .map_err(|message| vec![Problem::error(CATALOG_FILE, message)])?;
         let shared = vec![built_in, additions, missing];
         let fragments = shared.iter().chain(tools.values()).cloned();
         let schema = Schema::from_schema_fragments(fragments).map_err(|e| fault(&e))?;

@@ -10,18 +10,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest as _, Sha256};
 use smol_str::SmolStr;
 
+use super::bundle::Bundle;
+use super::bundle::names::{self, Names};
+use super::bundle::reads::Reading;
 use super::engine::Engine;
 use super::groups::Groups;
-use super::literals::Known;
-pub use super::load::base::{Base, Late, Purpose, Stakes};
-use super::manifest::{self, Manifest};
-use super::names::{self, Names};
-use super::reads::Reading;
+use super::limits::MESH;
+use super::policy::context::ValidationContext;
+use super::policy::entity_literals::KnownEntities;
+use super::policy::manifest::{self, Manifest};
 pub use super::schema::FactsType;
 use super::schema::{self, Types};
-use super::unit::{Against, MESH, Unit};
-use super::{decide, load};
 use crate::catalog::{Catalog, namespace_of};
+use crate::failure::{Code, Failure};
 use crate::obligation::Changeable;
 use crate::problem::Problem;
 use crate::query::quick::Map;
@@ -59,7 +60,7 @@ static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 #[derive(Debug, Clone)]
 pub enum Namespace {
     /// In force.
-    Loaded(Arc<Unit>),
+    Loaded(Arc<Bundle>),
     /// There are some, but no version of them ever loaded: its calls are denied.
     Invalid,
 }
@@ -96,7 +97,7 @@ pub(super) struct Platform {
     pub(super) workload_facts: HashMap<String, Value>,
     pub(super) service_facts: HashMap<String, Value>,
     pub(super) folders: Vec<String>,
-    pub(super) mesh: Arc<Unit>,
+    pub(super) mesh: Arc<Bundle>,
     pub(super) digest: String,
     /// Digest of all that namespaces' policies are checked against: the platform's files but the mesh's policies, and the
     /// namespaces' names.
@@ -119,26 +120,14 @@ pub struct Loaded {
 }
 
 impl Platform {
-    /// What a unit's policies are checked against.
-    pub(super) fn against(&self) -> Against<'_> {
-        let known = Known { catalog: &self.catalog, folders: &self.folders, declared: &self.declared_ids };
-        Against { types: &self.types, known, manifest: &self.manifest }
+    /// What a bundle's policies are validated against.
+    pub(super) fn validation(&self) -> ValidationContext<'_> {
+        let known = KnownEntities { catalog: &self.catalog, folders: &self.folders, declared: &self.declared_ids };
+        ValidationContext { types: &self.types, known, manifest: &self.manifest }
     }
 }
 
 impl Snapshot {
-    /// Checks a tree and makes the next snapshot of it; what is bad keeps its version of `previous`.
-    #[must_use]
-    pub fn load(tree: &Tree, previous: Option<&Arc<Snapshot>>) -> Loaded {
-        Self::load_on(tree, &Base::patient(previous))
-    }
-
-    /// As [`Snapshot::load`], within what the base allows.
-    #[must_use]
-    pub fn load_on(tree: &Tree, base: &Base<'_>) -> Loaded {
-        load::load(tree, base)
-    }
-
     pub(super) fn assemble(platform: Arc<Platform>, namespaces: BTreeMap<String, Part>, engine: Arc<Engine>) -> Self {
         let mut digests: BTreeMap<String, String> =
             namespaces.iter().map(|(name, part)| (name.clone(), part.digest.clone())).collect();
@@ -226,7 +215,7 @@ impl Snapshot {
 
     /// The mesh's policies.
     #[must_use]
-    pub fn mesh(&self) -> &Arc<Unit> {
+    pub fn mesh(&self) -> &Arc<Bundle> {
         &self.platform.mesh
     }
 
@@ -240,9 +229,9 @@ impl Snapshot {
     #[must_use]
     pub fn is_crowded(&self, namespace: &str) -> bool {
         match self.namespace(namespace) {
-            Some(Namespace::Loaded(unit)) => unit.crowd.was_met(),
+            Some(Namespace::Loaded(unit)) => unit.hot.was_met(),
             Some(Namespace::Invalid) => false,
-            None => self.mesh().crowd.was_met(),
+            None => self.mesh().hot.was_met(),
         }
     }
 
@@ -296,7 +285,7 @@ impl Snapshot {
             Namespace::Loaded(unit) => Some((name, unit.as_ref())),
             Namespace::Invalid => None,
         });
-        decide::ids_by_unit(&self.platform.mesh, loaded)
+        ids_by_bundle(&self.platform.mesh, loaded)
     }
 
     /// What `entities.json` says about an entity.
@@ -330,6 +319,34 @@ impl Snapshot {
     pub fn typed(&self, kind: FactsType, json: &serde_json::Value) -> Result<Value, String> {
         self.platform.types.typed(kind, json)
     }
+}
+
+/// The units whose policies judge calls into a namespace: the mesh's and its own.
+///
+/// # Errors
+/// [`Code::BundleInvalid`] where its policies never loaded.
+pub fn judging(snapshot: &Snapshot, namespace: &str) -> Result<Vec<Arc<Bundle>>, Failure> {
+    let mut units = vec![Arc::clone(snapshot.mesh())];
+    match snapshot.namespace(namespace) {
+        Some(Namespace::Loaded(unit)) => units.push(Arc::clone(unit)),
+        Some(Namespace::Invalid) => {
+            let detail = format!("the policies of namespace `{namespace}` never loaded");
+            return Err(Failure::new(Code::BundleInvalid, detail));
+        }
+        None => {}
+    }
+    Ok(units)
+}
+
+/// Ids of the policies of the mesh's bundle and the namespaces' bundles, by bundle.
+fn ids_by_bundle<'a>(
+    mesh: &Bundle,
+    namespaces: impl Iterator<Item = (&'a String, &'a Bundle)>,
+) -> BTreeMap<String, Vec<String>> {
+    let ids = |bundle: &Bundle| bundle.entries.keys().cloned().collect::<Vec<_>>();
+    let mut all: BTreeMap<String, Vec<String>> = namespaces.map(|(name, bundle)| (name.clone(), ids(bundle))).collect();
+    all.insert(MESH.to_owned(), ids(mesh));
+    all
 }
 
 /// Hex SHA-256 over paths and texts, each with its length, so that no two sets of files share one.

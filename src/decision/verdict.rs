@@ -1,4 +1,4 @@
-//! What the PDP answers.
+//! The verdict: the answer of the PDP.
 
 use crate::obligation::Mutations;
 use crate::obligation::challenge::Challenge;

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::{Loader, digest};
 use crate::decision::Snapshot;
-use crate::decision::snapshot::{Base, Late, Loaded, Purpose, Stakes, Tree};
+use crate::decision::load::{Base, Late, Purpose, Stakes};
+use crate::decision::snapshot::{Loaded, Tree};
 
 /// How long a namespace is waited for before anything is in force.
 const START: Duration = Duration::from_secs(10);

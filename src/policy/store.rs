@@ -17,7 +17,8 @@ use super::status::{Outcome, Why};
 use super::{Directory, Loader, PLATFORM, PolicySource, Settings, Status};
 use crate::call::UnixMillis;
 use crate::decision::Snapshot;
-use crate::decision::snapshot::{Base, Loaded, Purpose, Tree};
+use crate::decision::load::{Base, Purpose};
+use crate::decision::snapshot::{Loaded, Tree};
 use crate::problem::{Problem, Severity};
 
 /// How soon a source that could not be read is read again, unless the poll is shorter.

@@ -17,8 +17,10 @@ use std::sync::Arc;
 
 use picket::call::Call;
 use picket::decision::Snapshot;
-use picket::decision::decide::{judging, plain};
-use picket::decision::evaluate::{Findings, Part};
+use picket::decision::engine::evaluate::Satisfied;
+use picket::decision::policy::mode::Mode;
+use picket::decision::reference::reference;
+use picket::decision::snapshot::judging;
 use picket::identity::Identity;
 use picket::query::{Query, Uid};
 use proptest::prelude::*;
@@ -41,19 +43,19 @@ fn load(mesh: &[Drawn], shop: &[Drawn], previous: Option<&Arc<Snapshot>>) -> Arc
     loaded.snapshot.unwrap()
 }
 
-pub(crate) fn engine(snapshot: &Snapshot, query: &Query, part: Part) -> Findings {
+pub(crate) fn engine(snapshot: &Snapshot, query: &Query, mode: Mode) -> Satisfied {
     let units = judging(snapshot, &query.namespace).unwrap();
     snapshot.engine().remember_at_first_sight();
-    Findings::clone(&snapshot.engine().find(&units, part, query, snapshot.types()).unwrap())
+    Satisfied::clone(&snapshot.engine().find(&units, mode, query, snapshot.types()).unwrap())
 }
 
-fn failed(findings: &Findings) -> Vec<&String> {
+fn failed(findings: &Satisfied) -> Vec<&String> {
     findings.permit_errors.keys().chain(findings.forbid_errors.keys()).collect()
 }
 
 pub(crate) fn assert_same(snapshot: &Snapshot, query: &Query) -> Result<(), TestCaseError> {
-    for part in [Part::Enforced, Part::Shadow] {
-        let (fast, slow) = (engine(snapshot, query, part), plain(snapshot, query, part).unwrap());
+    for mode in [Mode::Enforce, Mode::Shadow] {
+        let (fast, slow) = (engine(snapshot, query, mode), reference(snapshot, query, mode).unwrap());
         prop_assert_eq!(&fast.permits, &slow.permits, "{}", query.resource.uid);
         prop_assert_eq!(&fast.forbids, &slow.forbids, "{}", query.resource.uid);
         prop_assert_eq!(failed(&fast), failed(&slow), "{}", query.resource.uid);
@@ -106,9 +108,9 @@ fn a_decision_that_reads_the_clock_is_not_remembered() {
     later.received_at.0 += 5_000;
     let later = query(&snapshot, &frontend(), &later);
     let skips = || snapshot.engine().stats().decision_skips.load(std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(engine(&snapshot, &now, Part::Enforced).permits.len(), 1);
+    assert_eq!(engine(&snapshot, &now, Mode::Enforce).permits.len(), 1);
     assert_eq!((skips(), snapshot.engine().stats().decision_misses.load(std::sync::atomic::Ordering::Relaxed)), (1, 0));
-    assert_eq!(engine(&snapshot, &later, Part::Enforced).permits.len(), 0);
+    assert_eq!(engine(&snapshot, &later, Mode::Enforce).permits.len(), 0);
 }
 
 /// Each condition as the only policy, so that a part of the key that is missing shows at once: calls that differ in that
@@ -139,7 +141,7 @@ fn a_call_out_of_scope_never_gets_the_answer_of_one_in_scope() {
     let snapshot = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", &text)]), None).snapshot.unwrap();
     let found = |caller: Identity, path: &str| {
         let query = query(&snapshot, &caller, &call().service("shop/orders").path(path).0);
-        engine(&snapshot, &query, Part::Enforced).permits.len()
+        engine(&snapshot, &query, Mode::Enforce).permits.len()
     };
     assert_eq!(found(frontend(), "/x"), 1);
     assert_eq!(found(workload("spiffe://cluster.local/ns/shop/sa/orders"), "/x"), 0, "another caller");
@@ -173,8 +175,8 @@ fn selections_of_very_many_policies_never_answer_for_each_other() {
 fn findings_weigh_what_they_take() {
     for (count, nodes) in [(0, 0), (1, 1), (11, 1), (100, 12)] {
         let ids = (0..count).map(|number| format!("shop/policy{number:03}"));
-        let findings = Findings { permits: ids.collect(), ..Findings::default() };
-        let counted = size_of::<Findings>() + 16 + nodes * 280 + count * ("shop/policy000".len() + 8);
+        let findings = Satisfied { permits: ids.collect(), ..Satisfied::default() };
+        let counted = size_of::<Satisfied>() + 16 + nodes * 280 + count * ("shop/policy000".len() + 8);
         assert!(
             (counted..2 * counted + 100).contains(&findings.bytes()),
             "{count}: {} by weight, {counted} counted",
@@ -191,7 +193,7 @@ fn a_failure_is_not_remembered() {
     let snapshot = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", policy)]), None).snapshot.unwrap();
     let orders = query(&snapshot, &frontend(), &call().service("shop/orders").0);
     for _ in 0..2 {
-        assert_eq!(engine(&snapshot, &orders, Part::Enforced).forbid_errors.len(), 1);
+        assert_eq!(engine(&snapshot, &orders, Mode::Enforce).forbid_errors.len(), 1);
     }
     let stats = snapshot.engine().stats();
     let counted = [&stats.decision_hits, &stats.decision_misses, &stats.decision_skips];
@@ -207,7 +209,7 @@ fn a_policy_without_conditions_is_found_where_its_scope_and_its_namespace_say_so
     let mut inside = query(&snapshot, &frontend(), &call().service("shop/orders").header("x-a", "1").0);
     inside.resource.ancestors.insert(Uid::new("Group", "pci"));
     assert_same(&snapshot, &inside).unwrap();
-    assert_eq!(engine(&snapshot, &inside, Part::Enforced).permits.len(), 1);
+    assert_eq!(engine(&snapshot, &inside, Mode::Enforce).permits.len(), 1);
     // Nobody asks a namespace's policies about another's resource; if somebody did, they would have no say.
     let mut outside = inside.clone();
     let home = Uid::new("Namespace", "shop");
@@ -215,7 +217,7 @@ fn a_policy_without_conditions_is_found_where_its_scope_and_its_namespace_say_so
     outside.resource.ancestors = inside.resource.ancestors.iter().filter(|uid| **uid != home).cloned().collect();
     outside.bags.iter_mut().for_each(|bag| bag.tags.clear());
     assert_same(&snapshot, &outside).unwrap();
-    assert_eq!(engine(&snapshot, &outside, Part::Enforced), Findings::default());
+    assert_eq!(engine(&snapshot, &outside, Mode::Enforce), Satisfied::default());
 }
 
 #[test]
@@ -226,7 +228,7 @@ fn a_decision_is_remembered_when_it_is_made_again_and_not_before() {
     let query = query(&snapshot, &frontend(), &call().service("shop/orders").header("x-a", "1").0);
     let units = judging(&snapshot, &query.namespace).unwrap();
     let hits = [0, 0, 1, 2].map(|_| {
-        let found = snapshot.engine().find(&units, Part::Enforced, &query, snapshot.types()).unwrap();
+        let found = snapshot.engine().find(&units, Mode::Enforce, &query, snapshot.types()).unwrap();
         assert_eq!(found.permits.len(), 1);
         snapshot.engine().stats().decision_hits.load(std::sync::atomic::Ordering::Relaxed)
     });
@@ -239,7 +241,7 @@ fn equal_projections_are_answered_from_memory() {
         when { context.http.headers.hasTag("x-a") };"#;
     let snapshot = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", policy)]), None).snapshot.unwrap();
     let hits = || snapshot.engine().stats().decision_hits.load(std::sync::atomic::Ordering::Relaxed);
-    let ask = |call: Call| engine(&snapshot, &query(&snapshot, &frontend(), &call), Part::Enforced);
+    let ask = |call: Call| engine(&snapshot, &query(&snapshot, &frontend(), &call), Mode::Enforce);
     ask(call().service("shop/orders").path("/a").header("x-a", "1").0);
     let before = hits();
     ask(call().service("shop/orders").path("/b").header("x-a", "1").header("x-other", "2").0);

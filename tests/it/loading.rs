@@ -4,7 +4,7 @@ use crate::support::{call, frontend, judge, problems, show, snapshot, tree};
 use std::sync::Arc;
 
 use picket::decision::Snapshot;
-use picket::decision::snapshot::{Base, Late, Purpose, Stakes};
+use picket::decision::load::{Base, Late, Purpose, Stakes};
 
 const PERMIT: &str = r#"@id("all") permit (principal, action in Action::"any", resource);"#;
 

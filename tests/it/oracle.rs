@@ -8,9 +8,9 @@ use cedar_policy::{Authorizer, Context, Decision, Effect, Entities, EntityUid, P
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use picket::call::headers;
-use picket::decision::manifest::Mode;
+use picket::decision::bundle::Bundle;
+use picket::decision::policy::mode::Mode;
 use picket::decision::snapshot::Namespace;
-use picket::decision::unit::Unit;
 use picket::decision::verdict::Reason;
 use picket::decision::{Snapshot, Verdict};
 use picket::failure::Code;
@@ -88,7 +88,7 @@ pub fn word(snapshot: &Snapshot, query: &Query) -> Word {
     Word { decision: response.decision(), failed_forbids }
 }
 
-fn enforced(unit: &Unit) -> Vec<Policy> {
+fn enforced(unit: &Bundle) -> Vec<Policy> {
     let enforced = unit.entries.values().filter(|entry| entry.mode == Mode::Enforce);
     enforced.map(|entry| entry.policy.clone()).collect()
 }

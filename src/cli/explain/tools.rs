@@ -11,7 +11,7 @@ use crate::catalog::{Protocol, Service, mcp};
 use crate::cli::offline::Bench;
 use crate::cli::offline::form::{Given, Mcp, Sent};
 use crate::decision::Snapshot;
-use crate::decision::could::{Best, could};
+use crate::decision::reachable::{Best, reachable};
 use crate::failure::Failure;
 
 /// The tools by name, or why no policy is asked about them.
@@ -39,7 +39,7 @@ pub(super) async fn list(
         let judgement = &judged.answer.judgement;
         let best = match (&judgement.result, &judgement.query) {
             (Err(failure), _) => return Ok(Err(failure.clone())),
-            (Ok(_), Some(query)) => could(snapshot, query),
+            (Ok(_), Some(query)) => reachable(snapshot, query),
             (Ok(_), None) => return Err(format!("a call of `{name}` is answered without a policy")),
         };
         match best {
@@ -94,12 +94,12 @@ pub(super) fn print(service: &str, list: &List, output: Output) -> Exit {
             let width = tools.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
             for (name, best) in tools {
                 let policies = best.policies.join(", ");
-                let line = format!("{:<10}  {name:<width$}  ({policies})", best.could.as_str());
+                let line = format!("{:<10}  {name:<width$}  ({policies})", best.reachable.as_str());
                 println!("{}", line.trim_end_matches("()").trim_end());
             }
         }
         Output::Json => {
-            let tool = |(name, best): &(String, Best)| json!({"name": name, "could": best.could.as_str(), "policies": best.policies});
+            let tool = |(name, best): &(String, Best)| json!({"name": name, "could": best.reachable.as_str(), "policies": best.policies});
             let tools: Vec<_> = tools.iter().map(tool).collect();
             println!("{}", json!({"v": 1, "service": service, "tools": tools}));
         }

@@ -1,4 +1,4 @@
-//! How many policies decisions had to look at, in buckets.
+//! A histogram of the number of candidate policies per decision.
 //!
 //! Knows: numbers. Must not know: who reads them, or how they are shown.
 

@@ -1,11 +1,11 @@
-//! What an explanation does not show: values of headers and of the query, and what policies compare them with.
+//! Masks an explanation: the values of headers and of the query, and the texts that policies compare them with.
 //!
 //! Either may be a key: an API key in a header, and the text that a permit expects there. Which header holds one is
 //! nothing that its name must tell, so none is shown; that a value is there, and is not the one expected, is.
 
 use cedar_policy::pst::{BinaryOp, Expr};
 
-use super::super::footprint::bag_of;
+use crate::decision::policy::required_inputs::bag_of;
 
 /// What is shown instead.
 pub const MASKED: &str = "***";

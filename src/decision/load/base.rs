@@ -1,11 +1,11 @@
-//! What a load builds on, and how long it may take over one namespace.
+//! The snapshot a load starts from, and the time limit for each namespace.
 //!
 //! Knows: earlier snapshots. Must not know: clocks; whoever loads has one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::snapshot::{Part, Platform, Snapshot};
+use crate::decision::snapshot::{Part, Platform, Snapshot};
 
 /// What waits while a namespace is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,14 +1,14 @@
-//! The next version of one namespace: its new text, else the version it has, else none and its calls are denied.
+//! Loads one namespace: its new text, else its version in force, else no version and its calls are denied.
 //!
 //! Knows: one namespace and the platform. Must not know: other namespaces.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use super::super::snapshot::{Files, Namespace, Part, Platform, Refusal, digest};
-use super::super::unit::{Stopped, Unit};
 use super::base::Base;
 use super::{Report, bounded};
+use crate::decision::bundle::{Bundle, BundleError};
+use crate::decision::snapshot::{Files, Namespace, Part, Platform, Refusal, Snapshot, digest};
 use crate::problem::Problem;
 
 /// What a namespace is loaded under.
@@ -44,11 +44,11 @@ pub(super) fn next(name: &str, files: &Arc<Files>, under: &Under<'_>, report: &m
                 let state = Namespace::Loaded(Arc::new(unit));
                 return Part { state, files: Arc::clone(files), digest: new_digest, refused: None };
             }
-            Err(Stopped::Faulty(problems)) => {
+            Err(BundleError::Faulty(problems)) => {
                 let problems = bounded(name, problems);
                 Fault::Refused(Arc::new(Refusal { digest: new_digest.clone(), problems }))
             }
-            Err(Stopped::Late) => Fault::Late,
+            Err(BundleError::Late) => Fault::Late,
         },
     };
     let refused = match fault {
@@ -64,11 +64,11 @@ pub(super) fn next(name: &str, files: &Arc<Files>, under: &Under<'_>, report: &m
     match kept(name, &new_digest, under, &late) {
         Ok(Some(part)) => Part { refused, ..part },
         Ok(None) => Part { state: Namespace::Invalid, files: Arc::clone(files), digest: new_digest, refused },
-        Err(Stopped::Late) => {
+        Err(BundleError::Late) => {
             report.postpone(name);
             Part { state: Namespace::Invalid, files: Arc::clone(files), digest: new_digest, refused }
         }
-        Err(Stopped::Faulty(problems)) => {
+        Err(BundleError::Faulty(problems)) => {
             let message = format!(
                 "the version of `{name}` in force no longer fits catalogue, schema and facts: its calls are denied"
             );
@@ -93,9 +93,9 @@ fn known_refusal(name: &str, digest: &str, under: &Under<'_>) -> Option<Arc<Refu
 }
 
 /// The version in force, loaded again where the ground is new; `None` where there is none.
-fn kept(name: &str, new_digest: &str, under: &Under<'_>, late: &dyn Fn() -> bool) -> Result<Option<Part>, Stopped> {
+fn kept(name: &str, new_digest: &str, under: &Under<'_>, late: &dyn Fn() -> bool) -> Result<Option<Part>, BundleError> {
     let Some(old) = under.base.in_force(name).filter(|old| is_loaded(old)) else { return Ok(None) };
-    let on_this_ground = |snapshot: &&Arc<super::super::Snapshot>| snapshot.platform().ground == under.platform.ground;
+    let on_this_ground = |snapshot: &&Arc<Snapshot>| snapshot.platform().ground == under.platform.ground;
     if under.base.previous.is_some_and(|previous| on_this_ground(&previous)) {
         return Ok(Some(old.clone()));
     }
@@ -105,11 +105,11 @@ fn kept(name: &str, new_digest: &str, under: &Under<'_>, late: &dyn Fn() -> bool
         return Ok(Some(part.clone()));
     }
     if late() {
-        return Err(Stopped::Late);
+        return Err(BundleError::Late);
     }
     if old.digest == new_digest {
         // It is the very text that was just refused.
-        return Err(Stopped::Faulty(Vec::new()));
+        return Err(BundleError::Faulty(Vec::new()));
     }
     let (unit, _) = unit(name, &old.files, under, late)?;
     let state = Namespace::Loaded(Arc::new(unit));
@@ -121,9 +121,9 @@ fn unit(
     files: &Files,
     under: &Under<'_>,
     late: &dyn Fn() -> bool,
-) -> Result<(Unit, Vec<Problem>), Stopped> {
+) -> Result<(Bundle, Vec<Problem>), BundleError> {
     let files: Vec<(&str, &Arc<str>)> = files.iter().map(|(path, text)| (path.as_str(), text)).collect();
     let mut notes = Vec::new();
-    let unit = Unit::load(name, &files, under.platform.against(), &mut notes, late)?;
+    let unit = Bundle::load(name, &files, under.platform.validation(), &mut notes, late)?;
     Ok((unit, notes))
 }

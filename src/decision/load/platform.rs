@@ -1,17 +1,20 @@
-//! What all policies are checked against: schema, catalogue, manifest, declared entities and the mesh's policies.
+//! Loads the platform's files: schema, catalogue, manifest, declared entities and the mesh's policies.
 //!
 //! Knows: the platform's files. Must not know: namespaces' policies, earlier versions.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::super::literals::Known;
-use super::super::manifest::{self, Manifest};
-use super::super::schema::{self, FactsType, Types};
-use super::super::snapshot::{Files, Platform};
-use super::super::unit::{Against, MESH, Unit};
-use super::super::{confine, groups};
 use crate::catalog::{Catalog, grpc};
+use crate::decision::bundle::Bundle;
+use crate::decision::groups;
+use crate::decision::limits::MESH;
+use crate::decision::policy::confine;
+use crate::decision::policy::context::ValidationContext;
+use crate::decision::policy::entity_literals::KnownEntities;
+use crate::decision::policy::manifest::{self, Manifest};
+use crate::decision::schema::{self, FactsType, Types};
+use crate::decision::snapshot::{Files, Platform};
 use crate::problem::Problem;
 use crate::query::quick::Map;
 use crate::query::{Node, Uid, Value};
@@ -46,15 +49,15 @@ pub(super) fn check(
     let declared_ids: BTreeSet<Uid> = declared.keys().cloned().collect();
     let mesh_files = files.iter().filter(|(path, _)| path.starts_with("mesh/"));
     let mesh_files: Vec<(&str, &Arc<str>)> = mesh_files.map(|(path, text)| (path.as_str(), text)).collect();
-    let known = Known { catalog: &catalog, folders: &folders, declared: &declared_ids };
-    let against = Against { types: &types, known, manifest: &manifest };
+    let known = KnownEntities { catalog: &catalog, folders: &folders, declared: &declared_ids };
+    let against = ValidationContext { types: &types, known, manifest: &manifest };
     // Nothing waits for less than the mesh's own policies.
-    let mesh = Unit::load(MESH, &mesh_files, against, notes, &|| false).map_err(|stopped| stopped.problems(MESH));
+    let mesh = Bundle::load(MESH, &mesh_files, against, notes, &|| false).map_err(|stopped| stopped.problems(MESH));
     let mesh = keep(mesh, &mut problems);
     let ground = files.iter().filter(|(path, _)| !path.starts_with("mesh/"));
     let ground = ground.map(|(path, text)| (path.as_str(), text.as_ref()));
-    let ground = super::super::snapshot::digest(ground.chain(folders.iter().map(|folder| ("", folder.as_str()))));
-    let schema_digest = super::super::snapshot::digest([("", schema::BUILT_IN), ("", text(schema::FACTS_FILE))]);
+    let ground = crate::decision::snapshot::digest(ground.chain(folders.iter().map(|folder| ("", folder.as_str()))));
+    let schema_digest = crate::decision::snapshot::digest([("", schema::BUILT_IN), ("", text(schema::FACTS_FILE))]);
     match mesh {
         Some(mesh) if problems.is_empty() => {
             note_open_permits(&mesh, notes);
@@ -158,7 +161,7 @@ fn unknown_modes(manifest: &Manifest, files: &Files, folders: &[String], problem
 }
 
 /// Mesh permits that open every namespace are by design; whoever validates should see them.
-fn note_open_permits(mesh: &Unit, notes: &mut Vec<Problem>) {
+fn note_open_permits(mesh: &Bundle, notes: &mut Vec<Problem>) {
     use cedar_policy::{Effect, ResourceConstraint};
     for entry in mesh.entries.values().filter(|entry| entry.effect == Effect::Permit) {
         let what = match (entry.bridge, entry.policy.resource_constraint()) {

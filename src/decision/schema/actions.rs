@@ -1,4 +1,4 @@
-//! The schema's actions, each with the groups that it lies in.
+//! The actions of the schema, each with its action groups.
 //!
 //! Knows: Cedar's core crate. Must not know: policies, calls.
 

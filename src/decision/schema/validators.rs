@@ -1,4 +1,4 @@
-//! Which schema a policy is checked against.
+//! Chooses the Cedar validator for a policy.
 //!
 //! Knows: Cedar's validator, whose calls a unit judges. Must not know: policies' meaning.
 //!
@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 
 use cedar_policy::{Policy, Schema, SchemaFragment, Validator};
 
-use super::super::typed;
-use super::super::unit::MESH;
+use super::tool_actions;
+use crate::decision::limits::MESH;
 
 /// A schema in parts: what all units share, and the actions of each namespace's tools.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Validators {
     /// against the latter alone: checking takes as long as there are actions.
     pub fn of(&self, unit: &str, policy: &Policy) -> &Validator {
         let Some(without_tools) = &self.without_tools else { return &self.all };
-        if !typed::scope::sees_tools(policy) {
+        if !tool_actions::sees_tools(policy) {
             return without_tools;
         }
         match self.namespaces.get(unit) {

@@ -61,7 +61,7 @@ fn a_call_takes_its_groups_along_without_copying_them() {
     world.groups.insert(WEB.to_owned(), groups.clone());
     let (mut query, before) = (query(), Arc::strong_count(&groups.named));
     let facts = crate::entity::merge::merge(&query, facts(&world, &query)).unwrap();
-    crate::decision::values::complete(&mut query, &facts).unwrap();
+    crate::decision::schema::cedar_values::complete(&mut query, &facts).unwrap();
     assert_eq!(Arc::strong_count(&groups.named), before + 2, "in the facts and in the query");
     assert!(query.principal.ancestors.contains(&Uid::new("Group", "g999")));
 }

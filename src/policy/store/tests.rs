@@ -281,7 +281,7 @@ fn write(path: &Path, text: &str) {
 fn slow_loader(go: Arc<std::sync::atomic::AtomicBool>) -> Loader {
     Arc::new(move |tree, base| {
         let is_slow = tree.files.get("namespaces/shop/a.cedar").is_some_and(|text| text.starts_with("slow"));
-        let late = (base.begin)("shop", crate::decision::snapshot::Stakes::Delay);
+        let late = (base.begin)("shop", crate::decision::load::Stakes::Delay);
         let postponed = match base.purpose {
             Purpose::Force if is_slow && base.donors.is_empty() => vec!["shop".to_owned()],
             Purpose::Force => Vec::new(),

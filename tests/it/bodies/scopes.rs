@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use picket::decision::Snapshot;
-use picket::decision::decide::judging;
-use picket::decision::evaluate::Part;
+use picket::decision::policy::mode::Mode;
+use picket::decision::snapshot::judging;
 use picket::problem::Severity;
 use picket::query::{Family, Keys};
 use tokio::runtime::Runtime;
@@ -91,7 +91,7 @@ fn what_a_policy_reads_is_collected_for_every_call_that_its_scope_leaves_room_fo
         let service: Vec<&str> = query.resource.uid.id.split('/').take(2).collect();
         let reads = snapshot.reads(&service.join("/"), family);
         for unit in judging(&snapshot, &query.namespace).unwrap() {
-            for index in unit.indexes(Part::Enforced) {
+            for index in unit.indexes(Mode::Enforce) {
                 let entries = index.candidates(&query).into_iter().filter_map(|number| index.entry(number));
                 for name in entries.filter_map(|entry| entry.id.rsplit('/').next()).filter(|name| *name != "all") {
                     met.insert(name.to_owned());

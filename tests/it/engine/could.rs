@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use picket::body::{json, mcp};
 use picket::call::CanonicalPath;
-use picket::decision::could::{Could, could};
+use picket::decision::reachable::{Reachable, reachable};
 use picket::decision::verdict::Decision;
 use picket::decision::{Snapshot, decide};
 use picket::entity::declared;
@@ -106,18 +106,18 @@ pub(super) fn query(snapshot: &Snapshot, identity: &Identity, tool: &str, argume
     let reads = Reads { headers: Keys::All, query: Keys::All, args: Keys::All, ..Reads::default() };
     let mut query = mapping::query(&call, identity, service, &asked, &reads, place).unwrap();
     for (_, facts) in declared::facts(snapshot, &query) {
-        picket::decision::values::complete(&mut query, &facts).unwrap();
+        picket::decision::schema::cedar_values::complete(&mut query, &facts).unwrap();
     }
     query
 }
 
 /// One call's verdict is within what was said of all such calls.
 fn assert_within(snapshot: &Snapshot, query: &mut Query) -> Result<(), TestCaseError> {
-    let said = could(snapshot, query).unwrap();
+    let said = reachable(snapshot, query).unwrap();
     let verdict = decide(snapshot, query, &Facts::default()).unwrap();
     match verdict.decision() {
-        Decision::Allow => prop_assert_eq!(said.could, Could::Allowed, "{:?} {:?}", &verdict, &said),
-        Decision::Challenge => prop_assert_ne!(said.could, Could::Never, "{:?} {:?}", &verdict, &said),
+        Decision::Allow => prop_assert_eq!(said.reachable, Reachable::Allowed, "{:?} {:?}", &verdict, &said),
+        Decision::Challenge => prop_assert_ne!(said.reachable, Reachable::Never, "{:?} {:?}", &verdict, &said),
         Decision::Deny | Decision::Error => {}
     }
     Ok(())
@@ -164,7 +164,8 @@ proptest! {
 /// What is said of each of the three tools.
 fn said(policies: &str, identity: &Identity) -> String {
     let snapshot = load(CATALOG, policies);
-    let said = TOOLS.map(|tool| could(&snapshot, &query(&snapshot, identity, tool, "{}", &[])).unwrap().could.as_str());
+    let said = TOOLS
+        .map(|tool| reachable(&snapshot, &query(&snapshot, identity, tool, "{}", &[])).unwrap().reachable.as_str());
     said.join(" ")
 }
 
@@ -230,13 +231,13 @@ fn a_login_is_a_way_only_where_no_permit_holds_anyway() {
     let with_token = Identity { token: Some(token(&["notes"]).into()), ..frontend() };
     let forbid = r#"@id("f") forbid (principal, action, resource is Tool);"#;
     for (policies, identity, expected) in [
-        (forbid.to_owned(), frontend(), Could::Challenged),
-        (forbid.to_owned(), with_token, Could::Never),
-        (format!("{PERMIT} {forbid}"), frontend(), Could::Never),
+        (forbid.to_owned(), frontend(), Reachable::Challenged),
+        (forbid.to_owned(), with_token, Reachable::Never),
+        (format!("{PERMIT} {forbid}"), frontend(), Reachable::Never),
     ] {
         let snapshot = load(&catalog, &policies);
         let query = query(&snapshot, &identity, "notes.read", "{}", &[]);
-        assert_eq!(could(&snapshot, &query).unwrap().could, expected, "{policies}");
+        assert_eq!(reachable(&snapshot, &query).unwrap().reachable, expected, "{policies}");
     }
 }
 
@@ -261,11 +262,11 @@ fn policies_in_shadow_mode_do_not_count() {
         ("mesh/a.cedar", r#"@id("f") forbid (principal, action == Action::"mcp.tools.call", resource);"#),
         ("mesh/b.cedar", PERMIT),
     ];
-    for (shadow, expected) in [("a", Could::Allowed), ("b", Could::Never)] {
+    for (shadow, expected) in [("a", Reachable::Allowed), ("b", Reachable::Never)] {
         let manifest = format!("modes: {{mesh/{shadow}.cedar: shadow}}");
         let files: Vec<(&str, &str)> = files.into_iter().chain([("manifest.yaml", manifest.as_str())]).collect();
         let snapshot = crate::support::snapshot(&files);
         let query = query(&snapshot, &frontend(), "notes.read", "{}", &[]);
-        assert_eq!(could(&snapshot, &query).unwrap().could, expected, "{shadow} in shadow mode");
+        assert_eq!(reachable(&snapshot, &query).unwrap().reachable, expected, "{shadow} in shadow mode");
     }
 }

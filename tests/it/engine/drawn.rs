@@ -164,14 +164,14 @@ pub fn query(snapshot: &Snapshot, identity: &Identity, call: &Call) -> Query {
     let reads = Reads { headers: Keys::All, query: Keys::All, ..Reads::default() };
     let mut query = mapping::query(call, identity, &service, &asked, &reads, place).unwrap();
     for (_, facts) in declared::facts(snapshot, &query) {
-        picket::decision::values::complete(&mut query, &facts).unwrap();
+        picket::decision::schema::cedar_values::complete(&mut query, &facts).unwrap();
     }
     let approver = json!({"type": "Workload", "id": "spiffe://cluster.local/ns/web/sa/frontend"});
     let thing = json!({"type": "Path", "id": "shop/orders/v1/orders/42"});
     let found = json!({"approver": approver, "thing": thing, "ticket": {"approver": approver}});
     // Only [`FACTS`] have such.
     if let Ok(Value::Record(call)) = snapshot.types().typed(FactsType::Call, &found) {
-        picket::decision::values::complete(&mut query, &Facts { call, ..Facts::default() }).unwrap();
+        picket::decision::schema::cedar_values::complete(&mut query, &Facts { call, ..Facts::default() }).unwrap();
     }
     query
 }

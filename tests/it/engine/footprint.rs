@@ -1,10 +1,12 @@
 //! The reach of policies: what is outside of it does not matter, and nothing in it can be left out.
 
 use picket::decision::Snapshot;
-use picket::decision::decide::{judging, plain};
+use picket::decision::engine::evaluate::Satisfied;
 use picket::decision::engine::find_within;
-use picket::decision::evaluate::{Findings, Part};
-use picket::decision::reach::{EntityReach, Path, Reach};
+use picket::decision::policy::mode::Mode;
+use picket::decision::read_set::{EntityReadSet, Path, ReadSet};
+use picket::decision::reference::reference;
+use picket::decision::snapshot::judging;
 use picket::query::{Keys, Node, Query, Record, Uid, Value};
 use proptest::prelude::*;
 
@@ -13,10 +15,10 @@ use super::{engine, failed, load};
 use crate::support::{problems, tree};
 
 /// What all policies that judge calls into `shop` reach.
-fn reach(snapshot: &Snapshot) -> Reach {
-    let mut all = Reach::default();
+fn read_set(snapshot: &Snapshot) -> ReadSet {
+    let mut all = ReadSet::default();
     for unit in judging(snapshot, "shop").unwrap() {
-        unit.entries.values().for_each(|entry| all.merge(&entry.reach));
+        unit.entries.values().for_each(|entry| all.merge(&entry.read_set));
     }
     all
 }
@@ -69,30 +71,30 @@ fn touches<'a>(mut paths: impl Iterator<Item = &'a Path>, path: &[String]) -> bo
     paths.any(|read| path.starts_with(read) || read.starts_with(path))
 }
 
-fn vary_node(node: &mut Node, reach: &EntityReach) -> usize {
-    if reach.whole {
+fn vary_node(node: &mut Node, read_set: &EntityReadSet) -> usize {
+    if read_set.whole {
         return 0;
     }
-    let varied = vary(&mut node.attributes, &[], &|path| touches(reach.paths.iter(), path));
+    let varied = vary(&mut node.attributes, &[], &|path| touches(read_set.paths.iter(), path));
     // Only paths have tags, and no policy's scope names this group.
-    if !reach.all_ancestors {
+    if !read_set.all_ancestors {
         node.ancestors.insert(Uid::new("Group", "added"));
     }
-    varied + if node.uid.kind == "Path" { vary_tags(&mut node.tags, Some(&reach.tags)) } else { 0 }
+    varied + if node.uid.kind == "Path" { vary_tags(&mut node.tags, Some(&read_set.tags)) } else { 0 }
 }
 
-/// The query with everything outside of `reach` changed, and how many values that were.
-fn varied(query: &Query, reach: &Reach) -> (Query, usize) {
+/// The query with everything outside of `read_set` changed, and how many values that were.
+fn varied(query: &Query, read_set: &ReadSet) -> (Query, usize) {
     let mut query = query.clone();
-    if reach.whole_context {
+    if read_set.whole_context {
         return (query, 0);
     }
-    let mut count = vary(&mut query.context, &[], &|path| touches(reach.context.iter(), path));
+    let mut count = vary(&mut query.context, &[], &|path| touches(read_set.context.iter(), path));
     for bag in &mut query.bags {
         let path = ["headers", "query"].into_iter().find(|name| bag.uid.id.contains(name)).unwrap();
-        count += vary_tags(&mut bag.tags, reach.bags.get(&vec!["http".to_owned(), path.to_owned()]));
+        count += vary_tags(&mut bag.tags, read_set.bags.get(&vec!["http".to_owned(), path.to_owned()]));
     }
-    count += vary_node(&mut query.principal, &reach.principal) + vary_node(&mut query.resource, &reach.resource);
+    count += vary_node(&mut query.principal, &read_set.principal) + vary_node(&mut query.resource, &read_set.resource);
     (query, count)
 }
 
@@ -102,52 +104,52 @@ proptest! {
     #[test]
     fn what_is_not_reached_does_not_matter(mesh in policies(5), shop in policies(5), at in 0..4_usize) {
         let snapshot = load(&mesh, &shop, None);
-        let reach = reach(&snapshot);
+        let read_set = read_set(&snapshot);
         let mut count = 0;
         for (identity, call) in pairs(at, 4).into_iter().filter(|(_, call)| call.extensions["service"] == "shop/orders") {
             let query = query(&snapshot, &identity, &call);
-            let (varied, changed) = varied(&query, &reach);
+            let (varied, changed) = varied(&query, &read_set);
             count += changed;
-            for part in [Part::Enforced, Part::Shadow] {
-                let slow = [&query, &varied].map(|query| plain(&snapshot, query, part).unwrap());
+            for mode in [Mode::Enforce, Mode::Shadow] {
+                let slow = [&query, &varied].map(|query| reference(&snapshot, query, mode).unwrap());
                 prop_assert_eq!(&slow[0], &slow[1], "the reach is too small for {:?}", varied);
-                let fast = [&query, &varied].map(|query| engine(&snapshot, query, part));
+                let fast = [&query, &varied].map(|query| engine(&snapshot, query, mode));
                 prop_assert_eq!(&fast[0].permits, &fast[1].permits);
                 prop_assert_eq!(&fast[0].forbids, &fast[1].forbids);
                 prop_assert_eq!(failed(&fast[0]), failed(&fast[1]));
             }
         }
-        prop_assert!(count > 0 || reach.whole_context, "nothing was varied");
+        prop_assert!(count > 0 || read_set.whole_context, "nothing was varied");
     }
 }
 
-/// `reach` without one of its keys, for every key, with the key's name. A path goes with those above and below it, each of
+/// `read_set` without one of its keys, for every key, with the key's name. A path goes with those above and below it, each of
 /// which brings the same value.
-fn without_each(reach: &Reach) -> Vec<(String, Reach)> {
+fn without_each(read_set: &ReadSet) -> Vec<(String, ReadSet)> {
     let mut all = Vec::new();
-    let mut drop_one = |name: String, change: &dyn Fn(&mut Reach)| {
-        let mut less = reach.clone();
+    let mut drop_one = |name: String, change: &dyn Fn(&mut ReadSet)| {
+        let mut less = read_set.clone();
         change(&mut less);
         all.push((name, less));
     };
     // Where a bag lies is reached with its keys as well.
-    for path in reach.context.iter().filter(|path| !reach.bags.contains_key(*path)) {
+    for path in read_set.context.iter().filter(|path| !read_set.bags.contains_key(*path)) {
         drop_one(format!("context.{}", path.join(".")), &|less| {
             less.context.retain(|other| !touches([path].into_iter(), other))
         });
     }
     // What a fact names is the caller or the resource, and these are reached whole then.
     let is_fact = |path: &Path| path.starts_with(&["env".to_owned(), "facts".to_owned()]);
-    for (path, keys) in reach.bags.iter().filter(|(path, _)| !is_fact(path)) {
+    for (path, keys) in read_set.bags.iter().filter(|(path, _)| !is_fact(path)) {
         let Keys::Some(keys) = keys else { continue };
         for key in keys {
             drop_one(format!("{} {key}", path.join(".")), &|less| forget(less.bags.get_mut(path).unwrap(), key));
         }
     }
-    type Of = fn(&mut Reach) -> &mut EntityReach;
-    let sides: [(&str, &EntityReach, Of); 2] = [
-        ("principal", &reach.principal, |reach| &mut reach.principal),
-        ("resource", &reach.resource, |reach| &mut reach.resource),
+    type Of = fn(&mut ReadSet) -> &mut EntityReadSet;
+    let sides: [(&str, &EntityReadSet, Of); 2] = [
+        ("principal", &read_set.principal, |read_set| &mut read_set.principal),
+        ("resource", &read_set.resource, |read_set| &mut read_set.resource),
     ];
     for (side, entity, of) in sides {
         for path in &entity.paths {
@@ -173,10 +175,10 @@ fn forget(keys: &mut Keys, key: &str) {
     }
 }
 
-/// What is found in a query that is cut down to `reach`.
-fn cut_down(snapshot: &Snapshot, query: &Query, reach: &Reach) -> Findings {
+/// What is found in a query that is cut down to `read_set`.
+fn cut_down(snapshot: &Snapshot, query: &Query, read_set: &ReadSet) -> Satisfied {
     let units = judging(snapshot, &query.namespace).unwrap();
-    find_within(&units, reach, query, snapshot.types()).unwrap()
+    find_within(&units, read_set, query, snapshot.types()).unwrap()
 }
 
 /// Each condition as a policy of its own, so that no other policy's reach stands in for a key that is dropped.
@@ -192,12 +194,12 @@ fn a_key_that_is_dropped_from_a_reach_is_missed() {
         let snapshot = loaded.snapshot.unwrap();
         let queries: Vec<Query> =
             pairs(0, 1).into_iter().map(|(identity, call)| query(&snapshot, &identity, &call)).collect();
-        let reach = reach(&snapshot);
-        let right: Vec<Findings> = queries.iter().map(|query| cut_down(&snapshot, query, &reach)).collect();
+        let read_set = read_set(&snapshot);
+        let right: Vec<Satisfied> = queries.iter().map(|query| cut_down(&snapshot, query, &read_set)).collect();
         for (query, right) in queries.iter().zip(&right) {
-            assert_eq!(plain(&snapshot, query, Part::Enforced).unwrap().permits, right.permits, "{condition}");
+            assert_eq!(reference(&snapshot, query, Mode::Enforce).unwrap().permits, right.permits, "{condition}");
         }
-        for (key, less) in without_each(&reach) {
+        for (key, less) in without_each(&read_set) {
             keys += 1;
             let is_missed =
                 queries.iter().zip(&right).any(|(query, right)| cut_down(&snapshot, query, &less) != *right);

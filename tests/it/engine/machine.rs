@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use picket::decision::Snapshot;
-use picket::decision::decide::judging;
 use picket::decision::snapshot::Namespace;
+use picket::decision::snapshot::judging;
 use proptest::prelude::*;
 use proptest::sample::Index;
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use picket::decision::Snapshot;
-use picket::decision::evaluate::{Findings, Part};
+use picket::decision::engine::evaluate::Satisfied;
+use picket::decision::policy::mode::Mode;
 use proptest::prelude::*;
 
 use super::drawn::{CONDITIONS, Drawn, FACTS, pairs, policies, query, text};
@@ -26,7 +27,7 @@ fn shop(file: &str, text: String) -> BTreeMap<String, String> {
 }
 
 /// Permits, forbids and failures, each id as `name` has it; an id may have several names.
-fn named(found: &Findings, name: impl Fn(&str) -> Vec<String>) -> [BTreeSet<String>; 4] {
+fn named(found: &Satisfied, name: impl Fn(&str) -> Vec<String>) -> [BTreeSet<String>; 4] {
     let all = |ids: Vec<&String>| ids.into_iter().flat_map(|id| name(id)).collect();
     [
         all(found.permits.iter().collect()),
@@ -46,7 +47,7 @@ fn alike(
     for (identity, call) in pairs(offset, 5) {
         // Both snapshots have one catalogue, so a query of one is a query of the other.
         let query = query(one, &identity, &call);
-        let [first, second] = [one, other].map(|snapshot| engine(snapshot, &query, Part::Enforced));
+        let [first, second] = [one, other].map(|snapshot| engine(snapshot, &query, Mode::Enforce));
         prop_assert_eq!(named(&first, &name), named(&second, |id| vec![id.to_owned()]), "{}", query.resource.uid);
     }
     Ok(())
@@ -128,7 +129,7 @@ proptest! {
         let noisy = load(&files);
         for (identity, call) in pairs(at, 5).into_iter().filter(|(_, call)| call.extensions["service"] == "shop/orders") {
             let query = query(&base, &identity, &call);
-            prop_assert_eq!(engine(&base, &query, Part::Enforced), engine(&noisy, &query, Part::Enforced));
+            prop_assert_eq!(engine(&base, &query, Mode::Enforce), engine(&noisy, &query, Mode::Enforce));
         }
     }
 }

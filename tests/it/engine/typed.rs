@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use cedar_policy::{PolicySet, ValidationMode, Validator};
 use picket::approval::digest;
-use picket::decision::could::could;
-use picket::decision::decide::judging;
+use picket::decision::reachable::reachable;
+use picket::decision::snapshot::judging;
 use picket::decision::{Snapshot, decide};
 use picket::obligation::template::Template;
 use picket::query::{Facts, action};
@@ -102,7 +102,7 @@ proptest! {
                         let mut after = query(&typed, &identity, tool, arguments, headers);
                         prop_assert_eq!(before.action == after.action, tool == "db.drop");
                         assert_same(&typed, &after)?;
-                        prop_assert_eq!(could(&plain, &before).unwrap(), could(&typed, &after).unwrap());
+                        prop_assert_eq!(reachable(&plain, &before).unwrap(), reachable(&typed, &after).unwrap());
                         let [before, after] = [(&plain, &mut before), (&typed, &mut after)]
                             .map(|(snapshot, query)| decide(snapshot, query, &Facts::default()).unwrap());
                         prop_assert_eq!(format!("{before:?}"), format!("{after:?}"));

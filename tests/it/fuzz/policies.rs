@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use picket::decision::Snapshot;
-use picket::decision::decide::judging;
-use picket::decision::evaluate::{Findings, Part};
+use picket::decision::engine::evaluate::Satisfied;
+use picket::decision::policy::mode::Mode;
+use picket::decision::snapshot::judging;
 use picket::query::Query;
 
 use super::grammar::Grammar;
@@ -61,7 +62,7 @@ impl Judged {
         let told = |error| panic!("{error}\nfor {query:?}\nand {policies}");
         assert_same(snapshot, query).unwrap_or_else(told);
         assert_same(snapshot, query).unwrap_or_else(told);
-        let found = engine(snapshot, query, Part::Enforced);
+        let found = engine(snapshot, query, Mode::Enforce);
         // The oracle comes to Cedar by JSON and checks every type: not even the inputs are shared.
         let allows = !found.permits.is_empty() && found.forbids.is_empty() && found.forbid_errors.is_empty();
         assert_eq!(oracle::word(snapshot, query).is_allow(), allows, "{found:?}\nfor {query:?}\nand {policies}");
@@ -72,8 +73,8 @@ impl Judged {
     }
 }
 
-fn shape(found: &Findings) -> String {
-    let Findings { permits, forbids, permit_errors, forbid_errors } = found;
+fn shape(found: &Satisfied) -> String {
+    let Satisfied { permits, forbids, permit_errors, forbid_errors } = found;
     format!("{} {} {} {}", permits.len(), forbids.len(), permit_errors.len(), forbid_errors.len())
 }
 

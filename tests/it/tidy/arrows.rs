@@ -96,7 +96,7 @@ fn may_know(module: &str) -> Option<Vec<&'static str>> {
 const EXCEPTIONS: &[(&str, &str)] = &[("catalog", "identity::spiffe_id")];
 
 /// Paths after `crate::` in code, groups taken apart: `crate::{a, b::{c, d}}` gives `a`, `b::c`, `b::d`.
-fn crate_paths(code: &str) -> Vec<String> {
+pub(super) fn crate_paths(code: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for (at, _) in code.match_indices("crate::") {
         let before = code[..at].chars().next_back();
@@ -106,6 +106,25 @@ fn crate_paths(code: &str) -> Vec<String> {
         expand("", &code[at + "crate::".len()..], &mut paths);
     }
     paths
+}
+
+/// Paths after a chain of `super::`, each with the length of the chain; groups taken apart.
+pub(super) fn climbs(code: &str) -> Vec<(usize, String)> {
+    const STEP: &str = "super::";
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices(STEP) {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+            continue;
+        }
+        let (mut rest, mut levels, mut paths) = (&code[at..], 0, Vec::new());
+        while let Some(next) = rest.strip_prefix(STEP) {
+            (rest, levels) = (next, levels + 1);
+        }
+        expand("", rest, &mut paths);
+        found.extend(paths.into_iter().map(|path| (levels, path)));
+    }
+    found
 }
 
 /// Reads one use tree at the front of `rest`; gives what is left after it.

@@ -1,0 +1,23 @@
+//! The error of a bundle that does not load.
+
+use crate::problem::Problem;
+
+/// Why a bundle does not load.
+#[derive(Debug)]
+pub enum BundleError {
+    /// What is wrong with it.
+    Faulty(Vec<Problem>),
+    /// It took longer than it might.
+    Late,
+}
+
+impl BundleError {
+    /// What is to be told of it.
+    #[must_use]
+    pub fn problems(self, unit: &str) -> Vec<Problem> {
+        match self {
+            Self::Faulty(problems) => problems,
+            Self::Late => vec![Problem::error(unit, "loading its policies took too long")],
+        }
+    }
+}

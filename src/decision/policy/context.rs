@@ -1,0 +1,16 @@
+//! The context of validation: the schema, the known entities, the manifest.
+
+use super::entity_literals::KnownEntities;
+use super::manifest::Manifest;
+use crate::decision::schema::Types;
+
+/// What the policies of a bundle are validated against.
+#[derive(Debug, Clone, Copy)]
+pub struct ValidationContext<'a> {
+    /// The schema.
+    pub types: &'a Types,
+    /// What exists.
+    pub known: KnownEntities<'a>,
+    /// Modes and freed headers.
+    pub manifest: &'a Manifest,
+}

@@ -1,0 +1,189 @@
+//! One policy as its bundle enforces it, with everything that Cedar's validator does not check.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use cedar_policy::{Effect, Policy, PolicyId, pst};
+use cedar_policy_core::ast;
+
+use super::annotations::{self, Annotated};
+use super::context::ValidationContext;
+use super::cost::Cost;
+use super::guards::Guards;
+use super::mode::Mode;
+use super::remedy::Remedy;
+use super::source::SourcePolicy;
+use super::{confine, key_spellings, lint, named, required_inputs, template_types, tool_scope};
+use crate::decision::limits::MESH;
+use crate::decision::read_set::ReadSet;
+use crate::obligation::permit;
+use crate::problem::Problem;
+use crate::query::Reads;
+
+/// One policy, as it is enforced.
+#[derive(Debug)]
+pub struct Entry {
+    /// `<bundle>/<@id or file#n>`.
+    pub id: String,
+    /// The file it stands in.
+    pub file: Arc<str>,
+    /// Where in that file.
+    pub span: Range<usize>,
+    /// The line of that file it begins in, from 1.
+    pub line: usize,
+    /// Permit or forbid.
+    pub effect: Effect,
+    /// Whether it decides.
+    pub mode: Mode,
+    /// `@bridge`: opens a namespace that is only observed yet.
+    pub bridge: bool,
+    /// As rewritten for its bundle; its id is [`Entry::id`]. Only what is evaluated: [`Entry::syntax`] has the clauses.
+    pub policy: Policy,
+    /// What a permit asks for.
+    pub obligations: permit::Obligations,
+    /// How a forbid can be lifted.
+    pub remedy: Option<Remedy>,
+    /// `@deny_status`.
+    pub deny_status: Option<u16>,
+    /// `@reason`.
+    pub reason: Option<String>,
+    /// What its conditions depend on. Most policies of a bundle have the same read set, and share it.
+    pub read_set: Arc<ReadSet>,
+    /// What evaluating its conditions can cost.
+    pub cost: Cost,
+    /// The guards of its conditions, which are indexed as its scope is.
+    pub(in crate::decision) guards: Guards,
+    /// How many conditions at the head hold wherever [`Bundle::applies_to`] says so: confinement's.
+    pub(in crate::decision) settled: usize,
+    /// All of its file; the policies of one file share it.
+    text: Arc<str>,
+}
+
+impl Entry {
+    /// The rewritten policy's clauses as they are written, read again from the file's text: the few that explain
+    /// pay for it, and not everybody who loads.
+    ///
+    /// # Errors
+    /// Cedar's message.
+    pub fn syntax(&self) -> Result<pst::Template, String> {
+        let source = self.text.get(self.span.clone()).unwrap_or_default();
+        let written = Policy::parse(None, source).map_err(|error| error.to_string())?;
+        let written = written.to_pst().map_err(|error| error.to_string())?;
+        let (unit, _) = self.id.split_once('/').unwrap_or((&self.id, ""));
+        rewritten(unit, &tool_scope::as_enforced(written.body(), &self.policy), &self.id)
+    }
+}
+
+/// One file of a bundle, and what it is validated against.
+pub(in crate::decision) struct FileContext<'a> {
+    pub(in crate::decision) unit: &'a str,
+    pub(in crate::decision) file: &'a str,
+    pub(in crate::decision) shared_file: Arc<str>,
+    pub(in crate::decision) text: &'a Arc<str>,
+    pub(in crate::decision) validation: ValidationContext<'a>,
+}
+
+/// Makes an entry of a policy, with everything Cedar's validator does not check.
+pub(in crate::decision) fn entry(
+    context: &FileContext<'_>,
+    written: &SourcePolicy<'_>,
+    problems: &mut Vec<Problem>,
+) -> Result<(Entry, Reads), Vec<Problem>> {
+    let fault = |message: String| Problem::error(context.file, message).at(Some(written.span.clone()));
+    let mut faults: Vec<Problem> = Vec::new();
+    let policy = &written.policy;
+    let stem = context.file.rsplit('/').next().unwrap_or(context.file);
+    let id = policy.annotations().find_map(|(key, value)| (key == "id").then_some(value));
+    let name = match id {
+        Some(id) if lint::is_policy_name(id) => id.to_owned(),
+        Some(id) => {
+            faults
+                .push(fault(format!("`@id(\"{id}\")` is not a name of letters, digits and -._ of at most 128 bytes")));
+            id.to_owned()
+        }
+        None => format!("{stem}#{}", written.number),
+    };
+    let pst = policy.to_pst().map_err(|error| vec![fault(error.to_string())])?;
+    let required = required_inputs::of(pst.body());
+    faults.extend(named::check(context, written, problems));
+    faults.extend(lint::patterns::faults(policy).into_iter().map(&fault));
+    faults.extend(required.keys.iter().filter_map(lint::keys::check).map(&fault));
+    faults.extend(lint::inapplicable_actions(policy, context.unit, context.validation.types).into_iter().map(&fault));
+    let warning = |message| Problem::warning(context.file, message).at(Some(written.span.clone()));
+    problems.extend(lint::warnings(policy, pst.body()).into_iter().map(&warning));
+    problems.extend(lint::parents::warnings(policy, context.validation.known.catalog).into_iter().map(&warning));
+    let fields = lint::fields::check(policy, &required.keys, context.unit, context.validation.known.catalog);
+    faults.extend(fields.faults.into_iter().map(&fault));
+    problems.extend(fields.warnings.into_iter().map(warning));
+    let note = lint::index::note(context.file, context.unit, &name, pst.body());
+    problems.extend(note.map(|note| note.at(Some(written.span.clone()))));
+    let annotated = match annotations::read(context.unit, policy, context.validation) {
+        Ok(annotated) => Some(annotated),
+        Err(messages) => {
+            faults.extend(messages.into_iter().map(&fault));
+            None
+        }
+    };
+    let id = format!("{}/{name}", context.unit);
+    faults.extend(tool_scope::faults(pst.body(), context.unit, context.validation.types).into_iter().map(&fault));
+    let rewritten =
+        rewritten(context.unit, &tool_scope::enforced(pst.body(), context.unit, context.validation.types), &id);
+    let mut reads = required.reads;
+    match (rewritten, annotated) {
+        (Ok(rewritten), Some(annotated)) if faults.is_empty() => {
+            template_types::reads(annotated.obligations.templates(), &mut reads);
+            key_spellings::note(&mut reads);
+            let policy = evaluated(rewritten).map_err(|message| vec![fault(message)])?;
+            // Of the policy as written: what confinement adds is settled for the bundle as a whole.
+            let (read_set, guards) = (Arc::new(ReadSet::of(pst.body())), Guards::of(pst.body()));
+            Ok((enforced(annotated, context, written, id, (policy, read_set, guards)), reads))
+        }
+        (Err(message), _) => {
+            faults.push(fault(message));
+            Err(faults)
+        }
+        (Ok(_), _) => Err(faults),
+    }
+}
+
+/// A policy as it is enforced in its bundle, under its id there.
+fn rewritten(unit: &str, policy: &pst::Template, id: &str) -> Result<pst::Template, String> {
+    let body = if unit == MESH { policy.clone() } else { confine::confine(policy, unit)? };
+    Ok(body.with_id(pst::PolicyID(id.into())))
+}
+
+/// A policy without its syntax, which is several times as large.
+fn evaluated(policy: pst::Template) -> Result<Policy, String> {
+    let id = PolicyId::from(policy.id.clone());
+    let policy = pst::StaticPolicy::try_from(policy).map_err(|error| error.to_string())?;
+    let policy = ast::Policy::try_from(pst::Policy::from(policy)).map_err(|error| error.to_string())?;
+    Ok(Policy::from(policy).new_id(id))
+}
+
+fn enforced(
+    annotated: Annotated,
+    context: &FileContext<'_>,
+    written: &SourcePolicy<'_>,
+    id: String,
+    (policy, read_set, guards): (Policy, Arc<ReadSet>, Guards),
+) -> Entry {
+    Entry {
+        id,
+        file: Arc::clone(&context.shared_file),
+        span: written.span.clone(),
+        line: written.line,
+        effect: written.policy.effect(),
+        mode: context.validation.manifest.mode(context.file),
+        bridge: annotated.bridge.is_some(),
+        cost: Cost::of_policy(&policy),
+        policy,
+        obligations: annotated.obligations,
+        remedy: annotated.remedy,
+        deny_status: annotated.deny_status,
+        reason: annotated.reason,
+        read_set,
+        guards,
+        settled: usize::from(context.unit != MESH),
+        text: Arc::clone(context.text),
+    }
+}

@@ -1,0 +1,12 @@
+//! Modes: whether policies decide, or only take part in the would-be verdict.
+
+/// Whether policies decide or are only watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// They decide.
+    #[default]
+    Enforce,
+    /// They take part in the would-be verdict only.
+    Shadow,
+}

@@ -1,0 +1,95 @@
+//! Actions of single tools: their context has the typed arguments of the tool.
+//!
+//! Knows: Cedar's schema in JSON, the catalogue's schemas of tools. Must not know: calls, JSON Schema.
+//!
+//! Such an action is a member of `mcp.tools.call` and has its principals, resources and context. So every policy that names a
+//! group speaks of it as before, and one whose scope says `action == Action::"mcp.tools.call"` is enforced as
+//! `action in [Action::"mcp.tools.call"]`. Only a condition can tell the two apart, and those are refused.
+
+use std::collections::BTreeMap;
+
+use cedar_policy::pst::Template;
+use cedar_policy::{Policy, SchemaFragment};
+use serde_json::{Map, Value, json};
+
+use crate::catalog::Catalog;
+use crate::catalog::mcp::input::{Record, Type};
+use crate::decision::read_set::ReadSet;
+use crate::query::action;
+
+/// The parts of the schema that tools with an `input_schema` add, by the namespace of their service. `built_in` is the
+/// shipped part.
+///
+/// # Errors
+/// A fragment that says what of the shipped part is not as expected, or what Cedar finds wrong.
+pub fn fragments(catalog: &Catalog, built_in: &SchemaFragment) -> Result<BTreeMap<String, SchemaFragment>, String> {
+    let tools = catalog.services().flat_map(|service| {
+        let typed = service.tools.iter().filter_map(|(name, tool)| Some((name, tool.input.as_ref()?)));
+        typed.map(|(name, input)| (service.namespace(), action::of_tool(&service.id, name), &input.record))
+    });
+    let tools: Vec<_> = tools.collect();
+    if tools.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let built_in = built_in.clone().to_json_value().map_err(|error| error.to_string())?;
+    let parent = built_in.get("").and_then(|root| root.get("actions")?.get(action::CALL_TOOL)?.get("appliesTo"));
+    let parent = parent.ok_or_else(|| format!("action `{}` applies to nothing", action::CALL_TOOL))?;
+    let mut actions: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for (namespace, id, record) in tools {
+        let mut applies_to = parent.clone();
+        let context = applies_to.pointer_mut("/context/attributes").and_then(Value::as_object_mut);
+        let context = context.ok_or_else(|| format!("the context of `{}` is no record", action::CALL_TOOL))?;
+        context.insert("input".to_owned(), record_type(record));
+        actions
+            .entry(namespace)
+            .or_default()
+            .insert(id, json!({"memberOf": [{"id": action::CALL_TOOL}], "appliesTo": applies_to}));
+    }
+    let fragment = |(namespace, actions): (&str, Map<String, Value>)| {
+        let fragment = json!({"": {"entityTypes": {}, "actions": actions}});
+        let fragment = SchemaFragment::from_json_value(fragment).map_err(|error| error.to_string())?;
+        Ok((namespace.to_owned(), fragment))
+    };
+    actions.into_iter().map(fragment).collect()
+}
+
+fn record_type(record: &Record) -> Value {
+    let field = |(name, kind): (&String, &Type)| {
+        let mut of = type_of(kind);
+        if let Some(of) = of.as_object_mut() {
+            of.insert("required".to_owned(), Value::Bool(record.required.contains(name)));
+        }
+        (name.clone(), of)
+    };
+    let attributes: Map<String, Value> = record.fields.iter().map(field).collect();
+    json!({"type": "Record", "attributes": attributes})
+}
+
+fn type_of(kind: &Type) -> Value {
+    match kind {
+        // The names that nobody can define anew.
+        Type::Text => json!({"type": "EntityOrCommon", "name": "__cedar::String"}),
+        Type::Integer => json!({"type": "EntityOrCommon", "name": "__cedar::Long"}),
+        Type::Boolean => json!({"type": "EntityOrCommon", "name": "__cedar::Bool"}),
+        Type::List(items) => json!({"type": "Set", "element": type_of(items)}),
+        Type::Object(record) => record_type(record),
+    }
+}
+
+/// Whether a policy may come out otherwise for the action of a single tool than for that of calling any: it names one, or
+/// reads what only these have.
+#[must_use]
+pub fn sees_tools(policy: &Policy) -> bool {
+    let names_one = policy.entity_literals().iter().any(|uid| action::tool(uid.id().unescaped()).is_some());
+    names_one || policy.to_pst().map_or(true, |policy| reads_input(policy.body()))
+}
+
+/// Whether a policy reads the arguments of a tool by their types.
+pub(in crate::decision) fn reads_input(policy: &Template) -> bool {
+    let read_set = ReadSet::of(policy);
+    let is_input = |path: &Vec<String>| path.first().is_some_and(|name| name == "input");
+    read_set.whole_context || read_set.context.iter().chain(read_set.bags.keys()).any(is_input)
+}
+
+#[cfg(test)]
+mod tests;
