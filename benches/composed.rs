@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use picket::app::elicitation_key;
 use picket::approval::Approvals;
-use picket::check::elicited::Notes;
-use picket::check::memory::{Memory, Seat};
+use picket::check::cache::{CheckCache, ListenerCache};
+use picket::check::elicitation::StateTokens;
 use picket::check::{Checker, Profile};
 use picket::entity::Entities;
 use picket::envoy::authz::system_clock;
@@ -33,10 +33,10 @@ pub fn service(runtime: &Runtime, folder: TempDir) -> Authz {
         policies: store,
         entities: Arc::new(Entities::over(Vec::new())),
         approvals: Arc::new(Approvals::none()),
-        notes: Notes::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
+        state_tokens: StateTokens::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), std::path::Path::new(".")).unwrap()),
         verifier: None,
-        seat: Some(Seat::in_memory(&Arc::<Memory>::default())),
+        cache: Some(ListenerCache::new(&Arc::<CheckCache>::default())),
     };
     let observer: picket::envoy::authz::Observer = Arc::new(move |seen| telemetry.finish(seen));
     let in_flight = Arc::new(Semaphore::new(16));

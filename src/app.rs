@@ -24,10 +24,10 @@ use admin::{AdminBackend, AdminState};
 use low_priority::run_at_low_priority;
 
 use crate::approval::Approvals;
-use crate::check::elicited::Notes;
+use crate::check::cache::{CheckCache, ListenerCache};
+use crate::check::elicitation::StateTokens;
 use crate::check::explainer::Explainer;
-use crate::check::memory::{Memory, Seat};
-use crate::check::{Checker, Judge, verify};
+use crate::check::{Checker, Judge, shadow_verify};
 use crate::config::Config;
 use crate::decision::Snapshot;
 use crate::decision::load::Purpose;
@@ -80,7 +80,7 @@ pub async fn compose_at(config: Config, observer: Option<Observer>, clock: Clock
     let tasks = Tasks::default();
     let entities = Arc::new(Entities::new(&config.entity, "configuration", &tasks.tracker())?);
     let approvals = approvals(&config, &tasks)?;
-    let notes = notes(&config)?;
+    let state_tokens = state_tokens(&config)?;
     let keys = keys(&config)?;
     let policies = store(&config, &telemetry);
     futures_util::future::join(policies.load_now(), keys.load()).await;
@@ -88,23 +88,23 @@ pub async fn compose_at(config: Config, observer: Option<Observer>, clock: Clock
 
     let observer = observers(&telemetry, observer);
     let (verifier, verified) = verifier(config.limits.verify_every, &tasks);
-    let memory = Arc::<Memory>::default();
-    let checker = |name: &str, profile: &str, seat: Option<Seat>| Checker {
+    let cache = Arc::<CheckCache>::default();
+    let checker = |name: &str, profile: &str, cache: Option<ListenerCache>| Checker {
         listener: name.to_owned(),
         profile: config.profiles.get(profile).cloned().unwrap_or_default(),
         policies: Arc::clone(&policies),
         entities: Arc::clone(&entities),
         approvals: Arc::clone(&approvals),
-        notes: notes.clone(),
+        state_tokens: state_tokens.clone(),
         keys: Arc::clone(&keys),
         verifier: verifier.clone(),
-        seat,
+        cache,
     };
     let explainers: BTreeMap<String, Arc<Explainer>> =
         config.profiles.keys().map(|name| (name.clone(), Arc::new(Explainer::of(checker(name, name, None))))).collect();
     let (in_flight, calls) = (Arc::new(Semaphore::new(config.limits.in_flight_max)), Arc::<authz::Stats>::default());
     let routes = |listener: &Listener, profile: &str| {
-        let judge: Arc<dyn Judge> = Arc::new(checker(&listener.name, profile, Some(Seat::in_memory(&memory))));
+        let judge: Arc<dyn Judge> = Arc::new(checker(&listener.name, profile, Some(ListenerCache::new(&cache))));
         let (settings, name) = (config.limits.check.clone(), listener.name.as_str());
         let (in_flight, observer, calls) = (Arc::clone(&in_flight), Arc::clone(&observer), Arc::clone(&calls));
         let service = Authz::new(judge, settings, name, in_flight, Arc::clone(&clock), observer, calls);
@@ -122,7 +122,7 @@ pub async fn compose_at(config: Config, observer: Option<Observer>, clock: Clock
         approvals: Arc::clone(&approvals),
         keys: Arc::clone(&keys),
         verified,
-        memory: Arc::clone(&memory),
+        cache: Arc::clone(&cache),
     };
     collectors::register(telemetry.metrics(), &work);
     start(&tasks, &policies, &keys, config.keys.issuers.is_empty());
@@ -164,10 +164,10 @@ fn approvals(config: &Config, tasks: &Tasks) -> Result<Arc<Approvals>, Vec<Probl
     Approvals::new(sources, store, "configuration", &tasks.tracker()).map(Arc::new)
 }
 
-fn notes(config: &Config) -> Result<Notes, Vec<Problem>> {
+fn state_tokens(config: &Config) -> Result<StateTokens, Vec<Problem>> {
     let key = elicitation_key::load(config.elicitation.key_file.as_deref());
     let key = key.map_err(|message| vec![Problem::error("configuration", message)])?;
-    Ok(Notes::new(key, config.elicitation.state_ttl))
+    Ok(StateTokens::new(key, config.elicitation.state_ttl))
 }
 
 fn keys(config: &Config) -> Result<Arc<Keys>, Vec<Problem>> {
@@ -177,8 +177,8 @@ fn keys(config: &Config) -> Result<Arc<Keys>, Vec<Problem>> {
 }
 
 /// Verifies every `every`th decision, none at 0; and what that comes to.
-fn verifier(every: u64, tasks: &Tasks) -> (Option<Arc<verify::Verifier>>, Arc<verify::Stats>) {
-    let (verifier, verification) = verify::verifier(every);
+fn verifier(every: u64, tasks: &Tasks) -> (Option<Arc<shadow_verify::Verifier>>, Arc<shadow_verify::Stats>) {
+    let (verifier, verification) = shadow_verify::verifier(every);
     let stats = verifier.stats();
     if every == 0 {
         return (None, stats);

@@ -4,19 +4,20 @@
 //! how any step works.
 
 mod admissible;
-mod approved;
+mod approval_use;
 mod batch;
-mod document;
-pub mod elicited;
+pub mod cache;
+pub mod elicitation;
+pub mod evaluation;
 pub mod explainer;
 pub mod explanation;
-mod inside;
 mod judgement;
-pub mod judging;
-pub mod memory;
-pub mod reduced;
+mod payload;
+pub mod prepared;
+pub mod profile;
+mod resource_metadata;
+pub mod shadow_verify;
 mod time;
-pub mod verify;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -39,25 +40,16 @@ use crate::mapping::{self, Place, action};
 use crate::policy::Store;
 use crate::query::{Facts, Family, Query, Reads};
 use admissible::{admissible, of_family, plainly_named};
-use elicited::{About, Notes};
+use cache::key::{CacheKeyParts, Relevance};
+use cache::{CacheKey, Entry, ListenerCache, Versions};
+use elicitation::{BoundCall, StateTokens};
+pub use evaluation::{Evaluation, Pending};
 pub use judgement::Judgement;
-pub use judging::{Judging, Pending};
-use memory::{Generations, Key, Remembered, Seat};
-use reduced::{Looks, Reduced};
+pub use profile::Profile;
 use time::{Time, in_time};
 
 /// Longest body that is read on a thread that others' calls wait for, in bytes: that takes some 90 us (`benches/parse`).
 const BODY_QUICK_MAX: usize = 16 * 1024;
-
-/// How the calls of one kind of listener are read.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Profile {
-    /// Who is calling.
-    pub identity: identity::Settings,
-    /// What is called.
-    pub mapping: mapping::Settings,
-}
 
 /// Judges calls: the seam between the edge that speaks a proxy's protocol and everything behind it.
 pub trait Judge: Send + Sync {
@@ -65,7 +57,7 @@ pub trait Judge: Send + Sync {
     /// judged is a [`Failure`] inside the [`Judgement`]. Nothing is allowed after `deadline`.
     ///
     /// What would take too long there is broken off, see [`Judgement::is_too_long`].
-    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Judging<'a>;
+    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Evaluation<'a>;
 
     /// Judges one call where nobody but its caller waits for it, however long it takes; otherwise as [`Judge::judge`].
     fn judge_long<'a>(&'a self, call: &'a Call, deadline: Instant) -> Pending<'a> {
@@ -87,53 +79,53 @@ pub struct Checker {
     /// Where approvals come from, and what was used of them.
     pub approvals: Arc<Approvals>,
     /// What MCP clients bring back from approval pages.
-    pub notes: Notes,
+    pub state_tokens: StateTokens,
     /// Where issuers' keys come from.
     pub keys: Arc<Keys>,
     /// Verifies some decisions off the request path, where that is wanted.
-    pub verifier: Option<Arc<verify::Verifier>>,
+    pub verifier: Option<Arc<shadow_verify::Verifier>>,
     /// Where its judgements are remembered; `None`: nowhere.
-    pub seat: Option<Seat>,
+    pub cache: Option<ListenerCache>,
 }
 
 /// By what one call is judged, taken once: a reload between two reads would judge new facts by old policies.
-struct Grounds {
+struct PolicyState {
     snapshot: Arc<Snapshot>,
     keys: Arc<KeyRing>,
 }
 
 /// Finds out who is calling.
-trait Who: FnOnce(&Call, &KeyRing) -> Result<Identity, Failure> + Send {}
+trait Identify: FnOnce(&Call, &KeyRing) -> Result<Identity, Failure> + Send {}
 
-impl<F: FnOnce(&Call, &KeyRing) -> Result<Identity, Failure> + Send> Who for F {}
+impl<F: FnOnce(&Call, &KeyRing) -> Result<Identity, Failure> + Send> Identify for F {}
 
 /// A call about which the memory can be asked.
-struct Asked<'a> {
-    seat: &'a Seat,
-    key: Key,
-    reduced: Reduced<'a>,
+struct CacheableCall<'a> {
+    cache: &'a ListenerCache,
+    key: CacheKey,
+    reduced: CacheKeyParts<'a>,
     /// Whether it may take long to judge.
     is_long: bool,
 }
 
 impl Checker {
-    fn grounds(&self) -> Option<Grounds> {
-        Some(Grounds { snapshot: self.policies.current()?, keys: self.keys.ring() })
+    fn state(&self) -> Option<PolicyState> {
+        Some(PolicyState { snapshot: self.policies.current()?, keys: self.keys.ring() })
     }
 
     /// Judges a call. The judgement has its final place from the start: it is large, and would be moved often.
-    async fn judged(
+    async fn evaluate_into(
         &self,
-        who: impl Who,
+        who: impl Identify,
         call: &Call,
-        grounds: &Grounds,
+        state: &PolicyState,
         time: Time,
     ) -> (Arc<Judgement>, Cacheability) {
         let mut judgement = Arc::new(Judgement::failed(Failure::new(Code::Internal, "")));
         // Nobody else has it yet.
         let Some(known) = Arc::get_mut(&mut judgement) else { return (judgement, Cacheability::Never) };
         let allowance = Allowance::new(&time, time.pace);
-        let decided = self.decided(who, call, grounds, (time.deadline, &allowance), known).await;
+        let decided = self.decided(who, call, state, (time.deadline, &allowance), known).await;
         let decided = decided.and_then(|decided| in_time(decided, &allowance));
         let cacheability = decided.as_ref().map_or(Cacheability::Never, |decided| decided.cacheability);
         known.is_too_long = decided.is_err() && allowance.is_exceeded();
@@ -143,16 +135,16 @@ impl Checker {
 
     async fn decided(
         &self,
-        who: impl Who,
+        who: impl Identify,
         call: &Call,
-        grounds: &Grounds,
+        state: &PolicyState,
         (deadline, allowance): (Instant, &Allowance<'_>),
         known: &mut Judgement,
     ) -> Result<Decided, Failure> {
-        let snapshot = &grounds.snapshot;
+        let snapshot = &state.snapshot;
         known.snapshot = Some(Arc::clone(snapshot));
         // Who may read how to log in does not depend on who is calling.
-        if let Some(document) = document::asked(call, &self.profile, snapshot, known) {
+        if let Some(document) = resource_metadata::asked(call, &self.profile, snapshot, known) {
             known.document = Some(document);
             return Ok(Decided { verdict: Verdict::answered(), cacheability: Cacheability::Never });
         }
@@ -166,21 +158,21 @@ impl Checker {
         if let Ok(service) = &service {
             known.service = Some(service.id.clone());
             known.protocol = Some(service.protocol);
-            known.reply = inside::reply_of(service);
+            known.reply = payload::reply_of(service);
         }
-        let identity = known.identity.insert(who(call, &grounds.keys)?);
+        let identity = known.identity.insert(who(call, &state.keys)?);
         let service = service?;
         admissible(call, identity, snapshot, &service)?;
         let (family, reads) = self.reads(snapshot, &service, call);
-        let held = inside::asked(call, &service, &self.profile.mapping, &reads, &mut known.reply)?;
+        let held = payload::asked(call, &service, &self.profile.mapping, &reads, &mut known.reply)?;
         let mut decisions = Vec::with_capacity(1);
         let mut used_up = Vec::new();
         for asked in &held.asked {
             let query = of_family(family, mapping::query(call, identity, &service, asked, &reads, place)?)?;
             let query = plainly_named(snapshot, known.query.insert(query))?;
-            let about = About { identity, service: &service.id, asked, now: call.received_at };
-            self.notes.check(&held.answers, &about, &query.principal.uid)?;
-            known.digest = approved::digest(asked, query, &reads);
+            let about = BoundCall { identity, service: &service.id, asked, now: call.received_at };
+            self.state_tokens.check(&held.answers, &about, &query.principal.uid)?;
+            known.digest = approval_use::digest(asked, query, &reads);
             let (facts, approval) =
                 self.facts(snapshot, &service.id, query, &reads, (known.digest.as_deref(), deadline)).await?;
             if let Some(approval) = &approval {
@@ -188,14 +180,14 @@ impl Checker {
             }
             let decided = decide::decided(snapshot, query, &facts, allowance)?;
             if let Some(found) = approval
-                && approved::is_used_up(snapshot, query, &found, &decided.verdict, allowance)?
+                && approval_use::is_used_up(snapshot, query, &found, &decided.verdict, allowance)?
             {
                 used_up.push(found);
             }
             let goes_on = decided.verdict.decision() == Decision::Allow;
             // One message that may not go on holds up the whole batch.
             if !goes_on {
-                self.notes.seal(&decided.verdict, &about, &query.principal.uid, &mut known.reply);
+                self.state_tokens.seal(&decided.verdict, &about, &query.principal.uid, &mut known.reply);
                 decisions.push(decided);
                 break;
             }
@@ -250,32 +242,38 @@ impl Checker {
 
     /// Cuts a call down to what the memory can be asked by. `None` where there is no memory, or where the judging is
     /// of the moment: then the call is judged as it came.
-    fn asked<'a>(&'a self, call: &'a Call, grounds: &Grounds) -> Option<Asked<'a>> {
-        let seat = self.seat.as_ref()?;
-        let snapshot = &grounds.snapshot;
+    fn asked<'a>(&'a self, call: &'a Call, state: &PolicyState) -> Option<CacheableCall<'a>> {
+        let cache = self.cache.as_ref()?;
+        let snapshot = &state.snapshot;
         let home = &self.profile.identity.home_trust_domain;
         let service = mapping::service(call, &self.profile.mapping, snapshot.catalog(), home).ok()?;
         let family = action::family(call, &service);
         let reads = snapshot.reads(&service.id, family);
         let changeable = snapshot.changeable(service.namespace());
-        let looks = Looks { profile: &self.profile, service: &service, family, reads, changeable };
-        let reduced =
-            Reduced::of(call, looks).filter(|_| !self.entities.are_asked(reads) && !self.approvals.are_asked(reads));
+        let looks = Relevance { profile: &self.profile, service: &service, family, reads, changeable };
+        let reduced = CacheKeyParts::of(call, looks)
+            .filter(|_| !self.entities.are_asked(reads) && !self.approvals.are_asked(reads));
         let Some(reduced) = reduced else {
-            seat.skip();
+            cache.skip();
             return None;
         };
-        let generations = Generations { snapshot: snapshot.generation(), keys: grounds.keys.generation() };
-        let key = seat.key(generations, &reduced);
-        Some(Asked { seat, key, reduced, is_long: snapshot.is_crowded(service.namespace()) })
+        let versions = Versions { snapshot: snapshot.generation(), keys: state.keys.generation() };
+        let key = cache.key(versions, &reduced);
+        Some(CacheableCall { cache, key, reduced, is_long: snapshot.is_crowded(service.namespace()) })
     }
 
     /// Judges the cut-down call, and remembers what holds for every call that is cut down to the same. Where that does
     /// not hold, the call is judged as it came: what was cut off may have a say.
-    async fn judged_once(&self, asked: Asked<'_>, call: &Call, grounds: &Grounds, time: Time) -> Arc<Judgement> {
+    async fn evaluate_for_cache(
+        &self,
+        asked: CacheableCall<'_>,
+        call: &Call,
+        state: &PolicyState,
+        time: Time,
+    ) -> Arc<Judgement> {
         let reduced = asked.reduced.call(call.received_at);
         let who = |call: &Call, keys: &KeyRing| self.identify(call, keys);
-        let (mut judgement, cacheability) = self.judged(who, &reduced, grounds, time).await;
+        let (mut judgement, cacheability) = self.evaluate_into(who, &reduced, state, time).await;
         if judgement.is_too_long {
             return judgement;
         }
@@ -283,30 +281,30 @@ impl Checker {
             Arc::get_mut(&mut judgement).filter(|one| cacheability != Cacheability::Never && one.is_repeatable());
         let Some(of_many) = of_many else {
             if judgement.result.is_ok() {
-                asked.seat.remember(asked.key, Remembered::Momentary);
+                asked.cache.insert(asked.key, Entry::Uncacheable);
             } else {
-                asked.seat.skip();
+                asked.cache.skip();
             }
-            return self.judged_as_it_came(call, grounds, time).await;
+            return self.evaluate(call, state, time).await;
         };
         of_many.answer_all(reduced);
-        asked.seat.remember(asked.key, Remembered::Judgement(Arc::clone(&judgement)));
+        asked.cache.insert(asked.key, Entry::Judgement(Arc::clone(&judgement)));
         judgement
     }
 
-    async fn judged_as_it_came(&self, call: &Call, grounds: &Grounds, time: Time) -> Arc<Judgement> {
+    async fn evaluate(&self, call: &Call, state: &PolicyState, time: Time) -> Arc<Judgement> {
         let who = |call: &Call, keys: &KeyRing| self.identify(call, keys);
-        self.judged(who, call, grounds, time).await.0
+        self.evaluate_into(who, call, state, time).await.0
     }
 
     /// What is said at once of a call whose body takes longer to read than others may wait for it; else `None`.
-    fn left_for_later(&self, call: &Call, grounds: &Grounds) -> Option<Arc<Judgement>> {
+    fn left_for_later(&self, call: &Call, state: &PolicyState) -> Option<Arc<Judgement>> {
         if call.body.bytes() <= BODY_QUICK_MAX {
             return None;
         }
-        let (catalog, home) = (grounds.snapshot.catalog(), &self.profile.identity.home_trust_domain);
+        let (catalog, home) = (state.snapshot.catalog(), &self.profile.identity.home_trust_domain);
         let service = mapping::service(call, &self.profile.mapping, catalog, home).ok()?;
-        let (_, reads) = self.reads(&grounds.snapshot, &service, call);
+        let (_, reads) = self.reads(&state.snapshot, &service, call);
         let is_read = match service.protocol {
             Protocol::Mcp | Protocol::A2a | Protocol::Openai | Protocol::Anthropic => true,
             Protocol::Http | Protocol::Grpc => reads.needs_body(),
@@ -318,20 +316,20 @@ impl Checker {
     }
 
     /// Judges the call as it came, whatever is remembered, and has the decision verified.
-    async fn judged_anew(
+    async fn evaluate_and_verify(
         &self,
-        remembered: Option<Remembered>,
+        cached: Option<Entry>,
         call: &Call,
-        grounds: &Grounds,
+        state: &PolicyState,
         time: Time,
     ) -> Arc<Judgement> {
-        let judgement = self.judged_as_it_came(call, grounds, time).await;
+        let judgement = self.evaluate(call, state, time).await;
         if let Some(verifier) = &self.verifier {
-            if let Some(Remembered::Judgement(remembered)) = &remembered {
-                verifier.compare(remembered, &judgement);
+            if let Some(Entry::Judgement(cached)) = &cached {
+                verifier.compare(cached, &judgement);
             }
             if let (Ok(_), Some(query)) = (&judgement.result, &judgement.query) {
-                verifier.offer(&grounds.snapshot, query);
+                verifier.offer(&state.snapshot, query);
             }
         }
         judgement
@@ -339,48 +337,48 @@ impl Checker {
 }
 
 impl Judge for Checker {
-    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Judging<'a> {
-        let Some(grounds) = self.grounds() else {
-            return Judging::Known(Arc::new(Judgement::failed(not_ready())));
+    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Evaluation<'a> {
+        let Some(state) = self.state() else {
+            return Evaluation::Ready(Arc::new(Judgement::failed(not_ready())));
         };
-        if let Some(judgement) = self.left_for_later(call, &grounds) {
-            return Judging::Known(judgement);
+        if let Some(judgement) = self.left_for_later(call, &state) {
+            return Evaluation::Ready(judgement);
         }
         let time = Time { deadline, pace: Pace::Quick };
-        let asked = self.asked(call, &grounds);
-        let remembered = asked.as_ref().and_then(|asked| asked.seat.recall(&asked.key));
+        let asked = self.asked(call, &state);
+        let cached = asked.as_ref().and_then(|asked| asked.cache.get(&asked.key));
         // What is verified goes round the memory, so that a wrong memory shows as well.
         if self.verifier.as_ref().is_some_and(|verifier| verifier.is_due()) {
-            return Judging::pending(async move { self.judged_anew(remembered, call, &grounds, time).await });
+            return Evaluation::pending(async move { self.evaluate_and_verify(cached, call, &state, time).await });
         }
-        match (remembered, asked) {
-            (Some(Remembered::Judgement(judgement)), Some(asked)) => {
-                asked.seat.hit();
-                return Judging::Known(judgement);
+        match (cached, asked) {
+            (Some(Entry::Judgement(judgement)), Some(asked)) => {
+                asked.cache.hit();
+                return Evaluation::Ready(judgement);
             }
             (None, Some(asked)) => {
                 let is_long = asked.is_long;
-                let is_first = asked.seat.is_first_sight(&asked.key);
-                let judged = async move {
+                let is_first = asked.cache.is_first_sight(&asked.key);
+                let evaluated = async move {
                     if is_first {
-                        self.judged_as_it_came(call, &grounds, time).await
+                        self.evaluate(call, &state, time).await
                     } else {
-                        self.judged_once(asked, call, &grounds, time).await
+                        self.evaluate_for_cache(asked, call, &state, time).await
                     }
                 };
-                return if is_long { Judging::pending(judged) } else { Judging::at_once(judged) };
+                return if is_long { Evaluation::pending(evaluated) } else { Evaluation::ready(evaluated) };
             }
-            (Some(Remembered::Momentary), Some(asked)) => asked.seat.skip(),
+            (Some(Entry::Uncacheable), Some(asked)) => asked.cache.skip(),
             (_, None) => {}
         }
         // A token, a body or a source of facts has to be read first.
-        Judging::pending(async move { self.judged_as_it_came(call, &grounds, time).await })
+        Evaluation::pending(async move { self.evaluate(call, &state, time).await })
     }
 
     fn judge_long<'a>(&'a self, call: &'a Call, deadline: Instant) -> Pending<'a> {
         Box::pin(async move {
-            match self.grounds() {
-                Some(grounds) => self.judged_as_it_came(call, &grounds, Time::long(deadline)).await,
+            match self.state() {
+                Some(state) => self.evaluate(call, &state, Time::long(deadline)).await,
                 None => Arc::new(Judgement::failed(not_ready())),
             }
         })

@@ -8,8 +8,8 @@ use std::time::Duration;
 use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use picket::app::elicitation_key;
-use picket::check::elicited::Notes;
-use picket::check::memory::{Admission, Memory, Seat};
+use picket::check::cache::{Admission, CheckCache, ListenerCache};
+use picket::check::elicitation::StateTokens;
 use picket::check::{Checker, Profile};
 use picket::entity::Entities;
 use picket::envoy::authz::system_clock;
@@ -113,11 +113,11 @@ fn service(folder: &Path) -> Authz {
         policies: store,
         entities: Arc::new(Entities::over(Vec::new())),
         approvals: Arc::new(picket::approval::Approvals::none()),
-        notes: Notes::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
+        state_tokens: StateTokens::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
         verifier: None,
         // Every caller is remembered at once: what never comes again would not fill the memory.
-        seat: Some(Seat::in_memory(&Arc::new(Memory::new(Admission::FirstSight)))),
+        cache: Some(ListenerCache::new(&Arc::new(CheckCache::new(Admission::FirstSight)))),
     };
     let observer: Observer = Arc::new(move |seen| telemetry.finish(seen));
     let in_flight = Arc::new(Semaphore::new(16));

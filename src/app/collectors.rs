@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::Semaphore;
 
 use crate::approval::Approvals;
-use crate::check::memory::Memory;
-use crate::check::verify;
+use crate::check::cache::CheckCache;
+use crate::check::shadow_verify;
 use crate::decision::engine::{Engine, candidates};
 use crate::entity::{Entities, cache};
 use crate::envoy::authz;
@@ -42,9 +42,9 @@ pub struct Counted {
     /// The key sets.
     pub keys: Arc<Keys>,
     /// What verifying decisions came to.
-    pub verified: Arc<verify::Stats>,
+    pub verified: Arc<shadow_verify::Stats>,
     /// The memory of whole calls.
-    pub memory: Arc<Memory>,
+    pub cache: Arc<CheckCache>,
 }
 
 /// Lets every scrape read the counters.
@@ -59,7 +59,7 @@ pub fn register(metrics: &Metrics, counted: &Counted) {
     policies(metrics, &counted.policies);
     engine(metrics, &counted.policies);
     verified(metrics, &counted.verified);
-    memory(metrics, &counted.memory);
+    cache(metrics, &counted.cache);
     sources(metrics, &counted.entities, &counted.approvals);
     keys(metrics, &counted.keys);
     connections(metrics, &counted.connections);
@@ -160,21 +160,21 @@ fn engine(metrics: &Metrics, store: &Arc<Store>) {
     });
 }
 
-fn verified(metrics: &Metrics, stats: &Arc<verify::Stats>) {
+fn verified(metrics: &Metrics, stats: &Arc<shadow_verify::Stats>) {
     let all = Arc::clone(stats);
     metrics.add_source(&table::DECISIONS_VERIFIED, move || one(number(all.verified.load(Relaxed))));
     let all = Arc::clone(stats);
     metrics.add_source(&table::DECISION_MISMATCHES, move || one(number(all.mismatches.load(Relaxed))));
 }
 
-fn memory(metrics: &Metrics, memory: &Arc<Memory>) {
-    let all = Arc::clone(memory);
+fn cache(metrics: &Metrics, cache: &Arc<CheckCache>) {
+    let all = Arc::clone(cache);
     metrics.add_source(&table::CALL_MEMORY, move || {
         let stats = all.stats();
         let results = [("hit", &stats.hits), ("miss", &stats.misses), ("skip", &stats.skips)];
         results.map(|(result, count)| Sample::new([result], number(count.load(Relaxed)))).into()
     });
-    let all = Arc::clone(memory);
+    let all = Arc::clone(cache);
     metrics.add_source(&table::CALL_MEMORY_ENTRIES, move || one(number(all.entries())));
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::profile::Profile;
 use super::time::Time;
-use super::{Checker, Grounds, Judgement, Profile, not_ready};
+use super::{Checker, Judgement, PolicyState, not_ready};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::identity::Identity;
@@ -22,18 +23,19 @@ impl Explainer {
     #[must_use]
     pub fn of(checker: Checker) -> Self {
         // Every part is named, so that a new one is thought about here.
-        let Checker { listener, profile, policies, entities, approvals, notes, keys, verifier: _, seat: _ } = checker;
+        let Checker { listener, profile, policies, entities, approvals, state_tokens, keys, verifier: _, cache: _ } =
+            checker;
         Self(Checker {
             listener,
             profile,
             policies,
             entities: Arc::new(entities.looking()),
             approvals: Arc::new(approvals.looking()),
-            notes,
+            state_tokens,
             keys: Arc::new(keys.looking()),
             verifier: None,
             // An explanation needs everything that is known, which a remembered judgement does not keep.
-            seat: None,
+            cache: None,
         })
     }
 
@@ -45,8 +47,8 @@ impl Explainer {
 
     /// As [`Judge::judge_long`](super::Judge::judge_long), without effect.
     pub async fn judge(&self, call: &Call, deadline: Instant) -> Arc<Judgement> {
-        match self.grounds() {
-            Some(grounds) => self.0.judged_as_it_came(call, &grounds, Time::long(deadline)).await,
+        match self.state() {
+            Some(state) => self.0.evaluate(call, &state, Time::long(deadline)).await,
             None => Arc::new(Judgement::failed(not_ready())),
         }
     }
@@ -55,14 +57,14 @@ impl Explainer {
     ///
     /// Everything after the identity is as in [`Explainer::judge`].
     pub async fn judge_as(&self, caller: Result<Identity, Failure>, call: &Call, deadline: Instant) -> Arc<Judgement> {
-        match self.grounds() {
-            Some(grounds) => self.0.judged(|_, _| caller, call, &grounds, Time::long(deadline)).await.0,
+        match self.state() {
+            Some(state) => self.0.evaluate_into(|_, _| caller, call, &state, Time::long(deadline)).await.0,
             None => Arc::new(Judgement::failed(not_ready())),
         }
     }
 
-    fn grounds(&self) -> Option<Grounds> {
-        let Grounds { snapshot, keys } = self.0.grounds()?;
-        Some(Grounds { snapshot: Arc::new(snapshot.looking()), keys })
+    fn state(&self) -> Option<PolicyState> {
+        let PolicyState { snapshot, keys } = self.0.state()?;
+        Some(PolicyState { snapshot: Arc::new(snapshot.looking()), keys })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::memory::Prepared;
+use super::prepared::Prepared;
 use crate::call::Call;
 use crate::catalog::{Protocol, namespace_of};
 use crate::decision::verdict::Effect;

@@ -24,7 +24,7 @@ use super::{Exit, Output};
 use crate::app::elicitation_key;
 use crate::approval::Approvals;
 use crate::call::{Call, Host, UnixMillis};
-use crate::check::elicited::Notes;
+use crate::check::elicitation::StateTokens;
 use crate::check::explainer::Explainer;
 use crate::check::explanation::Explanation;
 use crate::check::{Checker, Judgement, Profile};
@@ -242,17 +242,17 @@ impl Bench {
     async fn judgement(&self, given: &Given, call: &Call, now: UnixMillis) -> Result<Arc<Judgement>, String> {
         let facts: Arc<dyn EntitySource> = Arc::new(given.facts.clone());
         // Notes are good within one process: nothing that was written down brings one back.
-        let notes = Notes::new(elicitation_key::load(None)?, sections::Elicitation::default().state_ttl);
+        let state_tokens = StateTokens::new(elicitation_key::load(None)?, sections::Elicitation::default().state_ttl);
         let explainer = Explainer::of(Checker {
             listener: self.listener.clone(),
             profile: self.profile(given),
             policies: Arc::clone(&self.store),
             entities: Arc::new(Entities::over(vec![facts])),
             approvals: Arc::new(given.approval(now)?.map_or_else(Approvals::none, Approvals::given)),
-            notes,
+            state_tokens,
             keys: Arc::clone(&self.keys),
             verifier: None,
-            seat: None,
+            cache: None,
         });
         let deadline = Instant::now() + TIMEOUT;
         Ok(match &given.caller {

@@ -30,7 +30,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 use super::decode::{self, Caller, Limits, Unattached};
 use super::encode;
 use crate::call::{Call, UnixMillis};
-use crate::check::{Judge, Judgement, Judging};
+use crate::check::{Evaluation, Judge, Judgement};
 use crate::courtesy::lanes::{self, Broken};
 use crate::courtesy::leave_turn;
 use crate::decision::verdict::Decision;
@@ -283,8 +283,8 @@ impl Authz {
     /// The judgement of a call, or why there is none in time.
     async fn waited(&self, call: &Call, deadline: Instant) -> Arc<Judgement> {
         let pending = match self.caught(|| self.judge.judge(call, deadline)) {
-            Ok(Judging::Known(judgement)) => return judgement,
-            Ok(Judging::Pending(pending)) => AssertUnwindSafe(pending).catch_unwind(),
+            Ok(Evaluation::Ready(judgement)) => return judgement,
+            Ok(Evaluation::Pending(pending)) => AssertUnwindSafe(pending).catch_unwind(),
             Err(failure) => return failed(failure),
         };
         leave_turn().await;

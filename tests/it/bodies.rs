@@ -11,7 +11,7 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use picket::check::Profile;
-use picket::check::memory::{Admission, Memory, Seat};
+use picket::check::cache::{Admission, CheckCache, ListenerCache};
 use picket::decision::Snapshot;
 use picket::decision::snapshot::Tree;
 use picket::envoy::authz::Authz;
@@ -80,8 +80,8 @@ async fn service(tree: Tree) -> Authz {
     let store = Arc::new(Store::over(source, Arc::new(Snapshot::load_on), std::time::Duration::from_secs(10)));
     store.load_now().await;
     assert!(store.current().is_some(), "the tree does not load");
-    let seat = Seat::in_memory(&Arc::new(Memory::new(Admission::FirstSight)));
-    authz(Arc::new(checker(&store, &profile(), Some(seat))), Arc::new(|_| {}))
+    let cache = ListenerCache::new(&Arc::new(CheckCache::new(Admission::FirstSight)));
+    authz(Arc::new(checker(&store, &profile(), Some(cache))), Arc::new(|_| {}))
 }
 
 /// Whether the call may go on.

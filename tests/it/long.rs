@@ -7,9 +7,9 @@ use std::time::Duration;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use picket::app::elicitation_key;
 use picket::approval::Approvals;
-use picket::check::elicited::Notes;
+use picket::check::elicitation::StateTokens;
 use picket::check::explainer::Explainer;
-use picket::check::{Checker, Judge, Judgement, Judging, Profile};
+use picket::check::{Checker, Evaluation, Judge, Judgement, Profile};
 use picket::decision::snapshot::Tree;
 use picket::decision::verdict::Effect;
 use picket::decision::{Snapshot, Verdict};
@@ -107,10 +107,10 @@ async fn checker(evil: &str) -> Checker {
         policies: store,
         entities: Arc::new(Entities::over(Vec::new())),
         approvals: Arc::new(Approvals::none()),
-        notes: Notes::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
+        state_tokens: StateTokens::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
         verifier: None,
-        seat: None,
+        cache: None,
     }
 }
 
@@ -136,7 +136,7 @@ async fn a_call_is_broken_off_where_others_wait_for_it_and_judged_where_nobody_d
     assert!(unwatched.judge(&large, deadline).done().await.is_too_long);
     assert!(unwatched.judge_long(&large, deadline).await.result.is_ok());
     let no_policy_reads_it = call(&orders());
-    assert!(matches!(checker.judge(&no_policy_reads_it, deadline), Judging::Pending(_)));
+    assert!(matches!(checker.judge(&no_policy_reads_it, deadline), Evaluation::Pending(_)));
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ enum Late {
 }
 
 impl Judge for Late {
-    fn judge<'a>(&'a self, _: &'a picket::call::Call, deadline: Instant) -> Judging<'a> {
+    fn judge<'a>(&'a self, _: &'a picket::call::Call, deadline: Instant) -> Evaluation<'a> {
         let allow = move || {
             while Instant::now() <= deadline {
                 std::hint::spin_loop();
@@ -185,8 +185,8 @@ impl Judge for Late {
             Arc::new(Judgement { result: Ok(verdict), service: Some("shop/orders".to_owned()), snapshot, ..failed })
         };
         match self {
-            Self::Known => Judging::Known(allow()),
-            Self::Pending => Judging::Pending(Box::pin(async move { allow() })),
+            Self::Known => Evaluation::Ready(allow()),
+            Self::Pending => Evaluation::Pending(Box::pin(async move { allow() })),
         }
     }
 }

@@ -16,10 +16,10 @@ use envoy_types::pb::envoy::service::auth::v3::attribute_context::Peer;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use picket::app::elicitation_key;
 use picket::call::{Call, UnixMillis};
-use picket::check::elicited::Notes;
-use picket::check::memory::{Admission, Generations, Memory, Remembered, Seat};
-use picket::check::reduced::{Looks, Reduced};
-use picket::check::{Checker, Judge as _, Judgement, Profile, verify};
+use picket::check::cache::key::{CacheKeyParts, Relevance};
+use picket::check::cache::{Admission, CheckCache, Entry, ListenerCache, Versions};
+use picket::check::elicitation::StateTokens;
+use picket::check::{Checker, Judge as _, Judgement, Profile, shadow_verify};
 use picket::decision::Snapshot;
 use picket::decision::snapshot::Tree;
 use picket::entity::Entities;
@@ -66,7 +66,7 @@ const READING: &[(&str, &str)] = &[
 struct Twins {
     remembers: Authz,
     forgets: Authz,
-    memory: Arc<Memory>,
+    memory: Arc<CheckCache>,
     source: Arc<Source>,
     store: Arc<Store>,
     clock: Arc<AtomicI64>,
@@ -75,27 +75,27 @@ struct Twins {
 }
 
 /// Judges by default settings, with a memory where it has a seat.
-pub fn checker(store: &Arc<Store>, profile: &Profile, seat: Option<Seat>) -> Checker {
+pub fn checker(store: &Arc<Store>, profile: &Profile, cache: Option<ListenerCache>) -> Checker {
     Checker {
         listener: "test".to_owned(),
         profile: profile.clone(),
         policies: Arc::clone(store),
         entities: Arc::new(Entities::over(Vec::new())),
         approvals: Arc::new(picket::approval::Approvals::none()),
-        notes: Notes::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
+        state_tokens: StateTokens::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::none()),
         verifier: None,
-        seat,
+        cache,
     }
 }
 
 impl Twins {
     async fn new(first: Tree, profile: &Profile) -> Self {
         // All are remembered at once, so that every other call of a test is answered from memory.
-        Self::with_memory(first, profile, Memory::new(Admission::FirstSight)).await
+        Self::with_memory(first, profile, CheckCache::new(Admission::FirstSight)).await
     }
 
-    async fn with_memory(first: Tree, profile: &Profile, memory: Memory) -> Self {
+    async fn with_memory(first: Tree, profile: &Profile, memory: CheckCache) -> Self {
         let source = Arc::new(Source::default());
         source.give(first);
         let store = Arc::new(Store::over(source.clone(), Arc::new(Snapshot::load_on), Duration::from_secs(10)));
@@ -109,11 +109,11 @@ impl Twins {
             let settings: Settings = serde_json::from_value(sink).unwrap();
             (Telemetry::start(&settings, "test").unwrap(), path)
         };
-        let authz = |seat: Option<Seat>, telemetry: &Arc<Telemetry>| {
+        let authz = |cache: Option<ListenerCache>, telemetry: &Arc<Telemetry>| {
             let (telemetry, clock) = (Arc::clone(telemetry), Arc::clone(&clock));
             let settings = AuthzSettings { deadline: Duration::from_secs(30), ..AuthzSettings::default() };
             Authz::new(
-                Arc::new(checker(&store, profile, seat)),
+                Arc::new(checker(&store, profile, cache)),
                 settings,
                 "test",
                 Arc::new(Semaphore::new(16)),
@@ -123,8 +123,8 @@ impl Twins {
             )
         };
         let logs = [log("remembers"), log("forgets")];
-        let seat = Some(Seat::in_memory(&memory));
-        let (remembers, forgets) = (authz(seat, &logs[0].0), authz(None, &logs[1].0));
+        let cache = Some(ListenerCache::new(&memory));
+        let (remembers, forgets) = (authz(cache, &logs[0].0), authz(None, &logs[1].0));
         Self { remembers, forgets, memory, source, store, clock, logs, _folder: folder }
     }
 
@@ -291,7 +291,7 @@ fn a_remembered_judgement_weighs_what_it_takes() {
 fn a_call_is_remembered_when_it_comes_again_and_not_before() {
     let runtime = Runtime::new().unwrap();
     let tree = tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]);
-    let twins = runtime.block_on(Twins::with_memory(tree, &Profile::default(), Memory::default()));
+    let twins = runtime.block_on(Twins::with_memory(tree, &Profile::default(), CheckCache::default()));
     let counted = |twins: &Twins| (twins.hits(), twins.memory.stats().misses.load(Ordering::Relaxed));
     for (asked, hits_and_misses) in [(1, (0, 1)), (2, (0, 2)), (3, (1, 2)), (4, (2, 2))] {
         twins.ask(&runtime, &orders().0);
@@ -360,16 +360,16 @@ fn a_wrong_memory_is_told_and_not_believed_where_decisions_are_verified() {
     let open = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]), &Profile::default()));
     let call = decoded(&orders());
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    let wrong = checker(&open.store, &Profile::default(), Some(Seat::in_memory(&open.memory)));
+    let wrong = checker(&open.store, &Profile::default(), Some(ListenerCache::new(&open.memory)));
     let wrong = runtime.block_on(async { wrong.judge(&call, deadline).done().await });
-    let seat = Seat::in_memory(&twins.memory);
-    poison(&seat, &twins.store.current().unwrap(), &call, &wrong);
-    let mut checker = checker(&twins.store, &Profile::default(), Some(seat));
+    let cache = ListenerCache::new(&twins.memory);
+    poison(&cache, &twins.store.current().unwrap(), &call, &wrong);
+    let mut checker = checker(&twins.store, &Profile::default(), Some(cache));
     let allowed =
         |judgement: &Judgement| judgement.result.as_ref().is_ok_and(|verdict| !verdict.determining.is_empty());
     let believed = runtime.block_on(async { checker.judge(&call, deadline).done().await });
     assert!(allowed(&believed), "the memory is poisoned for this test");
-    let (verifier, _verification) = verify::verifier(1);
+    let (verifier, _verification) = shadow_verify::verifier(1);
     let stats = verifier.stats();
     checker.verifier = Some(Arc::new(verifier));
     let judged = runtime.block_on(async { checker.judge(&call, deadline).done().await });
@@ -378,14 +378,14 @@ fn a_wrong_memory_is_told_and_not_believed_where_decisions_are_verified() {
 }
 
 /// Remembers a judgement for a call that it is not of.
-fn poison(seat: &Seat, snapshot: &Snapshot, call: &Call, judgement: &Arc<Judgement>) {
+fn poison(cache: &ListenerCache, snapshot: &Snapshot, call: &Call, judgement: &Arc<Judgement>) {
     let service = snapshot.catalog().service("shop/orders").unwrap();
     let (family, changeable) = (Family::Get, snapshot.changeable("shop"));
     let reads = snapshot.reads("shop/orders", family);
     let profile = Profile::default();
-    let reduced = Reduced::of(call, Looks { profile: &profile, service, family, reads, changeable }).unwrap();
-    let generations = Generations { snapshot: snapshot.generation(), keys: 0 };
+    let reduced = CacheKeyParts::of(call, Relevance { profile: &profile, service, family, reads, changeable }).unwrap();
+    let generations = Versions { snapshot: snapshot.generation(), keys: 0 };
     // Asking tells the memory which snapshot is the newest.
-    assert!(seat.recall(&seat.key(generations, &reduced)).is_none());
-    seat.remember(seat.key(generations, &reduced), Remembered::Judgement(Arc::clone(judgement)));
+    assert!(cache.get(&cache.key(generations, &reduced)).is_none());
+    cache.insert(cache.key(generations, &reduced), Entry::Judgement(Arc::clone(judgement)));
 }

@@ -13,7 +13,7 @@ use uuid::fmt::Hyphenated;
 
 use crate::call::Call;
 use crate::check::Judgement;
-use crate::check::memory::Written;
+use crate::check::prepared::EncodedAnswer;
 use crate::envoy::decode::Caller;
 use crate::envoy::encode::{self, Answer};
 
@@ -69,13 +69,13 @@ impl Sent {
 }
 
 /// Finds an answer's id in its bytes. The id is random and newer than the call, so nothing else can hold it by intent.
-fn written(answer: &Answer) -> Written {
+fn written(answer: &Answer) -> EncodedAnswer {
     let bytes = answer.bytes.clone().into_boxed_slice();
     let mut text = Uuid::encode_buffer();
     let id = answer.decision_id.as_hyphenated().encode_lower(&mut text).as_bytes();
     let places = bytes.windows(id.len()).enumerate();
     let ids = places.filter(|(_, window)| *window == id).map(|(at, _)| at).collect();
-    Written { bytes, ids, status: answer.status }
+    EncodedAnswer { bytes, ids, status: answer.status }
 }
 
 impl Reply {
@@ -111,7 +111,7 @@ impl Reply {
     }
 }
 
-impl Written {
+impl EncodedAnswer {
     /// Appends the bytes with another id in place of the first one.
     fn put(&self, decision_id: Uuid, out: &mut impl BufMut) -> Option<()> {
         let mut text = Uuid::encode_buffer();

@@ -40,30 +40,30 @@ fn hold_until(deadline: Instant) {
 }
 
 impl Judge for Fake {
-    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Judging<'a> {
+    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Evaluation<'a> {
         let _ = call;
         match self {
             Self::AllowsLate => {
                 hold_until(deadline);
-                Judging::Known(Arc::new(allow()))
+                Evaluation::Ready(Arc::new(allow()))
             }
-            Self::AllowsLateWithoutWaiting => Judging::Pending(Box::pin(async move {
+            Self::AllowsLateWithoutWaiting => Evaluation::Pending(Box::pin(async move {
                 hold_until(deadline);
                 Arc::new(allow())
             })),
             Self::Long(_) => {
                 let begun = Judgement::failed(Failure::new(Code::Internal, ""));
-                Judging::Known(Arc::new(Judgement { is_too_long: true, ..begun }))
+                Evaluation::Ready(Arc::new(Judgement { is_too_long: true, ..begun }))
             }
-            Self::Stuck(end) => Judging::Pending(Box::pin(async move {
+            Self::Stuck(end) => Evaluation::Pending(Box::pin(async move {
                 while !end.load(Ordering::SeqCst) {
                     std::thread::yield_now();
                 }
                 Arc::new(allow())
             })),
-            Self::Allows => Judging::Known(Arc::new(allow())),
-            Self::Hangs => Judging::Pending(Box::pin(std::future::pending())),
-            Self::Panics => Judging::Pending(Box::pin(async { panic!("a literal") })),
+            Self::Allows => Evaluation::Ready(Arc::new(allow())),
+            Self::Hangs => Evaluation::Pending(Box::pin(std::future::pending())),
+            Self::Panics => Evaluation::Pending(Box::pin(async { panic!("a literal") })),
             Self::PanicsWhenAsked => panic!("{}", "s3cret"),
             Self::PanicsWhenDropped => {
                 struct Bomb;
@@ -72,7 +72,7 @@ impl Judge for Fake {
                         panic!("dropped");
                     }
                 }
-                Judging::Pending(Box::pin(async {
+                Evaluation::Pending(Box::pin(async {
                     let _bomb = Bomb;
                     std::future::pending().await
                 }))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization as _;
 use picket::call::Call;
-use picket::check::{Judge, Judging};
+use picket::check::{Evaluation, Judge};
 use picket::failure::Code;
 use serde_json::json;
 use tempfile::TempDir;
@@ -161,7 +161,7 @@ enum Scripted {
 }
 
 impl Judge for Scripted {
-    fn judge<'a>(&'a self, _: &'a Call, _: Instant) -> Judging<'a> {
+    fn judge<'a>(&'a self, _: &'a Call, _: Instant) -> Evaluation<'a> {
         match self {
             Self::Panics => panic!("of the test"),
         }

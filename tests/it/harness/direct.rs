@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use futures_util::future::BoxFuture;
 use picket::app::elicitation_key;
 use picket::approval::Approvals;
-use picket::check::elicited::Notes;
+use picket::check::elicitation::StateTokens;
 use picket::check::{Checker, Judge, Profile};
 use picket::decision::snapshot::Tree;
 use picket::decision::verdict::Decision;
@@ -99,10 +99,10 @@ impl Direct {
             policies: Arc::clone(&store),
             entities: Arc::new(Entities::over(Vec::new())),
             approvals: Arc::new(Approvals::none()),
-            notes: Notes::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
+            state_tokens: StateTokens::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
             keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
             verifier: None,
-            seat: None,
+            cache: None,
         });
         let last = Arc::default();
         Self { authz: authz(checker.clone(), recorder(&last)), checker, source, store, last }

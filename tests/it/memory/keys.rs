@@ -110,9 +110,9 @@ fn two_listeners_never_answer_for_each_other() {
     let twins = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]), &Profile::default()));
     let call = decoded(&orders());
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    let seats = [Seat::in_memory(&twins.memory), Seat::in_memory(&twins.memory)];
-    let judged = seats.map(|seat| {
-        let checker = checker(&twins.store, &Profile::default(), Some(seat));
+    let listeners = [ListenerCache::new(&twins.memory), ListenerCache::new(&twins.memory)];
+    let judged = listeners.map(|cache| {
+        let checker = checker(&twins.store, &Profile::default(), Some(cache));
         runtime.block_on(async { checker.judge(&call, deadline).done().await })
     });
     assert!(judged.iter().all(|judgement| judgement.reduced.is_some()));
@@ -124,7 +124,7 @@ fn two_listeners_never_answer_for_each_other() {
 fn a_call_never_gets_the_answer_of_a_newer_snapshot() {
     let runtime = Runtime::new().unwrap();
     let twins = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]), &Profile::default()));
-    let (seat, call) = (Seat::in_memory(&twins.memory), decoded(&orders()));
+    let (cache, call) = (ListenerCache::new(&twins.memory), decoded(&orders()));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     let checker = checker(&twins.store, &Profile::default(), None);
     let judgement = runtime.block_on(async { checker.judge(&call, deadline).done().await });
@@ -132,12 +132,13 @@ fn a_call_never_gets_the_answer_of_a_newer_snapshot() {
     let (family, changeable) = (Family::Get, snapshot.changeable("shop"));
     let reads = snapshot.reads("shop/orders", family);
     let (profile, service) = (Profile::default(), snapshot.catalog().service("shop/orders").unwrap());
-    let reduced = Reduced::of(&call, Looks { profile: &profile, service, family, reads, changeable }).unwrap();
-    let key = |snapshot| seat.key(Generations { snapshot, keys: 0 }, &reduced);
-    assert!(seat.recall(&key(2)).is_none());
-    seat.remember(key(2), Remembered::Judgement(judgement));
-    assert!(seat.recall(&key(2)).is_some());
-    assert!(seat.recall(&key(1)).is_none());
+    let reduced =
+        CacheKeyParts::of(&call, Relevance { profile: &profile, service, family, reads, changeable }).unwrap();
+    let key = |snapshot| cache.key(Versions { snapshot, keys: 0 }, &reduced);
+    assert!(cache.get(&key(2)).is_none());
+    cache.insert(key(2), Entry::Judgement(judgement));
+    assert!(cache.get(&key(2)).is_some());
+    assert!(cache.get(&key(1)).is_none());
 }
 
 /// Nothing that a profile looks at for tokens is cut off: a remembered answer to a call without a credential is none

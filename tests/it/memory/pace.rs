@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use picket::check::memory::{Admission, Memory, Seat};
-use picket::check::{Checker, Judge as _, Judging, Profile};
+use picket::check::cache::{Admission, CheckCache, ListenerCache};
+use picket::check::{Checker, Evaluation, Judge as _, Profile};
 use picket::envoy::decode;
 use tokio::runtime::Runtime;
 
@@ -17,8 +17,8 @@ fn pace(runtime: &Runtime, checker: &Checker, check: &Check) -> &'static str {
     let call = decode::call(&decode::Sent::of(&check.0), decode::Limits::default(), NOW).unwrap();
     let judging = checker.judge(&call, tokio::time::Instant::now() + Duration::from_secs(30));
     let pace = match &judging {
-        Judging::Known(_) => "known",
-        Judging::Pending(_) => "pending",
+        Evaluation::Ready(_) => "known",
+        Evaluation::Pending(_) => "pending",
     };
     assert!(runtime.block_on(judging.done()).result.is_ok());
     pace
@@ -30,8 +30,8 @@ fn judging_is_waited_for_where_many_policies_were_seen_to_speak_of_one_call_or_m
     let crowd: String = (0..30).map(|n| PERMIT_ALL.replace("all", &format!("p{n}"))).collect();
     let files = [("namespaces/shop/a.cedar", crowd.as_str()), ("namespaces/pay/a.cedar", PERMIT_ALL)];
     let twins = runtime.block_on(Twins::new(tree(&files), &Profile::default()));
-    let memory = Arc::new(Memory::new(Admission::SecondSight));
-    let checker = checker(&twins.store, &Profile::default(), Some(Seat::in_memory(&memory)));
+    let memory = Arc::new(CheckCache::new(Admission::SecondSight));
+    let checker = checker(&twins.store, &Profile::default(), Some(ListenerCache::new(&memory)));
     let to = |service: &str, path: &str| check("GET", path).service(service).by(FRONTEND);
     let asked = |service, path| pace(&runtime, &checker, &to(service, path));
     assert_eq!(asked("shop/orders", "/1"), "known", "nobody can know yet");

@@ -1,6 +1,6 @@
-//! A call cut down to what its judging looks at: as a key to remember a judgement by, and as a call to judge.
+//! The parts of a call that its judgement depends on: as a cache key, and as a call to judge.
 //!
-//! Knows: which parts of a call the steps of a check look at, from the lists that stand beside those steps. Must not
+//! Knows: which parts of a call each step of a check reads, from the lists that stand beside those steps. Must not
 //! know: what the steps make of them.
 //!
 //! The key and the call are both made from the same parts and from nothing else, so nothing that is not in the key
@@ -9,10 +9,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::Profile;
 use crate::call::headers::is_reserved;
 use crate::call::{Body, Call, CanonicalPath, Headers, Host, Peer, Target, UnixMillis};
 use crate::catalog::{Protocol, Service};
+use crate::check::profile::Profile;
 use crate::identity;
 use crate::mapping::{action, context};
 use crate::obligation::Changeable;
@@ -20,7 +20,7 @@ use crate::query::{Family, Keys, Reads};
 
 /// The parts of a call that can make a difference to its judging and to its answer.
 #[derive(Debug)]
-pub struct Reduced<'a> {
+pub struct CacheKeyParts<'a> {
     principal: Option<&'a str>,
     destination: Option<&'a str>,
     address: Option<IpAddr>,
@@ -35,9 +35,9 @@ pub struct Reduced<'a> {
     headers: Vec<(&'a str, &'a [u8])>,
 }
 
-/// What the judging of calls to one service looks at.
+/// The settings, the service and the policies that decide which parts of a call are relevant.
 #[derive(Debug, Clone, Copy)]
-pub struct Looks<'a> {
+pub struct Relevance<'a> {
     /// How the listener reads calls.
     pub profile: &'a Profile,
     /// The called service.
@@ -50,12 +50,12 @@ pub struct Looks<'a> {
     pub changeable: &'a Changeable,
 }
 
-impl<'a> Reduced<'a> {
+impl<'a> CacheKeyParts<'a> {
     /// Cuts a call down. `None` where its judging is of the moment: it looks at a token or a certificate, at a body,
     /// or at every header there is.
     #[must_use]
-    pub fn of(call: &'a Call, looks: Looks<'_>) -> Option<Self> {
-        let Looks { profile, service, family, reads, changeable } = looks;
+    pub fn of(call: &'a Call, looks: Relevance<'_>) -> Option<Self> {
+        let Relevance { profile, service, family, reads, changeable } = looks;
         // Of a body that nobody reads only that none is shown can count: for a preflight, and where one is refused.
         let is_refused = service.opens_bodies() && family.hides_body();
         let is_indifferent = call.shows_no_body() || !(is_refused || call.method == "OPTIONS");

@@ -1,4 +1,4 @@
-//! Every Nth decision made again the plain way, off the request path.
+//! Verifies every Nth decision against the reference, off the request path.
 //!
 //! Knows: the engine and its specification. Must not know: what becomes of a mismatch beyond its count and log.
 

@@ -1,10 +1,10 @@
-//! The notes that MCP clients bring back from an approval page: sealed where a client is sent there, checked where
-//! it comes back.
+//! The state tokens of MCP elicitations: Picket seals one where it sends a client to an approval page, and checks it when
+//! the client comes back.
 //!
-//! Knows: which call a note is about, and when a client is sent away. Must not know: how a seal is made, whether
+//! Knows: which call a token is bound to, and when a client is sent away. Must not know: how a token is sealed, whether
 //! anything was approved.
 //!
-//! A note allows nothing: it ends a call that it does not belong to, and else says nothing.
+//! A token allows nothing: it ends a call that it is not bound to, and else changes nothing.
 
 use std::time::Duration;
 
@@ -21,15 +21,15 @@ use crate::obligation::elicit::{self, BoundTo, StateKey};
 use crate::query::Uid;
 use crate::reply::Reply;
 
-/// Seals notes and checks them.
+/// Seals state tokens and checks them.
 #[derive(Debug, Clone)]
-pub struct Notes {
+pub struct StateTokens {
     key: StateKey,
     ttl_millis: i64,
 }
 
-/// The call that a note is about.
-pub(super) struct About<'a> {
+/// The call that a token is bound to.
+pub(super) struct BoundCall<'a> {
     pub identity: &'a Identity,
     /// Id of the called service.
     pub service: &'a str,
@@ -38,8 +38,8 @@ pub(super) struct About<'a> {
     pub now: UnixMillis,
 }
 
-impl Notes {
-    /// Notes under this key that are good for `ttl`.
+impl StateTokens {
+    /// Tokens under this key that are good for `ttl`.
     #[must_use]
     pub fn new(key: StateKey, ttl: Duration) -> Self {
         Self { key, ttl_millis: i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX) }
@@ -48,30 +48,30 @@ impl Notes {
     /// Checks what came back with a call. What the server behind asked for is its affair.
     ///
     /// # Errors
-    /// `message_refused`: a note of ours, but about another call, or its time is over.
-    pub(super) fn check(&self, answers: &[String], about: &About<'_>, principal: &Uid) -> Result<(), Failure> {
+    /// `message_refused`: a token of ours that is bound to another call, or has expired.
+    pub(super) fn check(&self, answers: &[String], call: &BoundCall<'_>, principal: &Uid) -> Result<(), Failure> {
         if answers.is_empty() {
             return Ok(());
         }
-        let problem = about.bound(principal, |bound| {
-            answers.iter().find_map(|answer| elicit::check(&self.key, answer, bound, about.now).err())
+        let problem = call.bound(principal, |bound| {
+            answers.iter().find_map(|answer| elicit::check(&self.key, answer, bound, call.now).err())
         });
         problem.map_or(Ok(()), |problem| Err(Failure::new(Code::MessageRefused, problem.to_string())))
     }
 
-    /// Gives the refusal a note where it sends its client to an approval page.
-    pub(super) fn seal(&self, verdict: &Verdict, about: &About<'_>, principal: &Uid, reply: &mut Reply) {
+    /// Gives the refusal a token where it sends its client to an approval page.
+    pub(super) fn seal(&self, verdict: &Verdict, call: &BoundCall<'_>, principal: &Uid, reply: &mut Reply) {
         let (Reply::Mcp(reply), true) = (reply, wants_approval(verdict)) else { return };
         if reply.can_ask() {
-            let end = UnixMillis(about.now.0.saturating_add(self.ttl_millis));
-            reply.note = Some(about.bound(principal, |bound| elicit::seal(&self.key, bound, end)));
+            let end = UnixMillis(call.now.0.saturating_add(self.ttl_millis));
+            reply.note = Some(call.bound(principal, |bound| elicit::seal(&self.key, bound, end)));
         }
     }
 }
 
-impl About<'_> {
-    /// What a note about this call is bound to. Messages that are never asked about have a name of their own here
-    /// all the same, so that no note is good for them.
+impl BoundCall<'_> {
+    /// What a token for this call is bound to. Messages that are never asked about have a name of their own here all the
+    /// same, so that no token is good for them.
     fn bound<T>(&self, principal: &Uid, of: impl FnOnce(&BoundTo<'_>) -> T) -> T {
         let (method, name) = match &self.asked.what {
             What::Mcp(Ask::CallTool { name, .. }) => ("tools/call", name.as_str()),

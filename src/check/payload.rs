@@ -1,4 +1,4 @@
-//! From a call to what it asks: its body is opened by its service's protocol, and by no other.
+//! Reads what a call requests: the reader of its service's protocol parses the body, and no other does.
 //!
 //! Knows: which reader belongs to which protocol, and in whose language a refusal is put. Must not know: who is
 //! calling, policies.
@@ -13,8 +13,8 @@ use crate::mapping::action::{self, Asked, Spoken, What};
 use crate::query::Reads;
 use crate::reply::{A2aReply, Awaits, Echo, McpReply, Reply};
 
-/// What a call holds.
-pub(super) struct Held {
+/// What a call requests.
+pub(super) struct Requested {
     /// Everything it asks: one thing, or each message of a batch in its order.
     pub asked: Vec<Asked>,
     /// What an MCP client says it was asked.
@@ -33,7 +33,7 @@ pub(super) fn asked(
     settings: &mapping::Settings,
     reads: &Reads,
     reply: &mut Reply,
-) -> Result<Held, Failure> {
+) -> Result<Requested, Failure> {
     let spoken = action::spoken(call, service, settings)?;
     let inside = match &spoken {
         Spoken::Known(Asked { what: What::Grpc { service: name, method, .. }, .. }) => {
@@ -45,7 +45,7 @@ pub(super) fn asked(
             if service.opens_bodies() && action::family(call, service).hides_body() {
                 body::refuse(call)?;
             }
-            return Ok(Held { asked: vec![action::asked(call, spoken, Inside::Nothing)?], answers: Vec::new() });
+            return Ok(Requested { asked: vec![action::asked(call, spoken, Inside::Nothing)?], answers: Vec::new() });
         }
         Spoken::ByBody(Protocol::Http, _) => vec![document(call, service, reads)?],
         Spoken::ByBody(Protocol::Mcp, _) => messages(call, service, reply)?,
@@ -68,7 +68,7 @@ pub(super) fn asked(
     // The last one takes what is spoken, and nearly always it is the only one.
     let spoken = std::iter::repeat_n(spoken, inside.len());
     let asked = spoken.zip(inside).map(|(spoken, inside)| action::asked(call, spoken, inside));
-    Ok(Held { asked: asked.collect::<Result<_, _>>()?, answers })
+    Ok(Requested { asked: asked.collect::<Result<_, _>>()?, answers })
 }
 
 /// In whose language a refusal is put before anything of the call was read.
@@ -182,7 +182,7 @@ fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<Ins
     let messages = match read {
         Ok(messages) => messages,
         Err(failure) => {
-            glimpse(call, service, rules, reply);
+            error_context(call, service, rules, reply);
             return Err(failure);
         }
     };
@@ -221,8 +221,8 @@ fn in_era(era: Era, rules: &Mcp, reply: &mut McpReply) {
     reply.form = rules.denial_by_era.get(&era).copied().unwrap_or(rules.denial);
 }
 
-/// What a refused message lets itself be answered by. Nothing is decided on it.
-fn glimpse(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpReply) {
+/// Finds what a refused message can be answered with. Nothing is decided on it.
+fn error_context(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpReply) {
     let version = call.headers.single("mcp-protocol-version");
     if let Ok(Some(version)) = version {
         reply.requested = Some(version.to_owned());

@@ -1,42 +1,45 @@
-//! Judgements of whole calls, to be given again to calls that differ in nothing that was looked at.
+//! The cache of whole judgements: calls that differ in no relevant part get the same answer.
 //!
-//! Knows: keys and judgements. Must not know: which parts of a call are in a key ([`Reduced`] does), or how one is
-//! judged.
+//! Knows: keys and judgements. Must not know: which parts of a call are relevant ([`CacheKeyParts`] does), or how a call
+//! is judged.
 
+pub mod key;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use moka::sync::Cache;
 
 use super::Judgement;
-use super::reduced::Reduced;
+use key::CacheKeyParts;
+
 use crate::call::Call;
 use crate::decision::verdict::{Effect, Verdict};
 use crate::obligation::Mutations;
 use crate::sighted::{self, KeptHash, Sighted};
 
-/// Most bytes of remembered judgements and their keys together, approximately.
+/// Most bytes of cached judgements and their keys together, approximately.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Longest key under which a judgement is remembered.
+/// Longest key of a cached judgement.
 const KEY_BYTES_MAX: usize = 4096;
 /// What the cache itself takes for an entry: its place in the hash table and in the queues, and the allocator's headers.
 const ENTRY_BYTES: usize = 352;
-/// What a remembered judgement takes beside its texts: fixed parts, and what edges prepare for it.
+/// What a cached judgement takes beside its texts: fixed parts, and what edges prepare for it.
 const FIXED_BYTES: usize = 2048;
 
-/// Judgements of all listeners.
+/// The judgements of all listeners.
 #[derive(Debug)]
-pub struct Memory {
-    cache: Cache<sighted::Key, Remembered, KeptHash>,
+pub struct CheckCache {
+    entries: Cache<sighted::Key, Entry, KeptHash>,
     admission: Admission,
     sighted: Sighted,
     /// The newest snapshot's; judgements by older ones are forgotten.
     generation: AtomicU64,
-    seats: AtomicU64,
+    listeners: AtomicU64,
     stats: Stats,
 }
 
-/// Which calls' judgements are remembered.
+/// Which calls' judgements are cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Admission {
     /// Those of calls that come again: each is judged once as it came, and once for all that follow.
@@ -46,92 +49,72 @@ pub enum Admission {
     FirstSight,
 }
 
-/// What is remembered of the calls with one key.
+/// The cached result for the calls with one key.
 #[derive(Debug, Clone)]
-pub enum Remembered {
-    /// They are all judged like this.
+pub enum Entry {
+    /// They all have this judgement.
     Judgement(Arc<Judgement>),
     /// Each has to be judged as it came: something that is not in the key may have a say.
-    Momentary,
+    Uncacheable,
 }
 
-/// What the memory counts; read at every scrape.
+/// The counters of the cache; every scrape reads them.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Calls answered from memory.
+    /// Calls answered from the cache.
     pub hits: AtomicU64,
-    /// Calls judged whose judgement is remembered, at once or when they come again.
+    /// Calls evaluated whose judgement is cached, at once or when they come again.
     pub misses: AtomicU64,
-    /// Calls judged whose judgement is not to be remembered.
+    /// Calls evaluated whose judgement must not be cached.
     pub skips: AtomicU64,
 }
 
-/// One listener's part of the memory: judgements never pass from one seat to another.
+/// One listener's part of the cache: judgements never pass from one listener to another.
 #[derive(Debug, Clone)]
-pub struct Seat {
-    memory: Arc<Memory>,
+pub struct ListenerCache {
+    shared: Arc<CheckCache>,
     number: u64,
 }
 
 /// By what a call is judged, in numbers that are never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Generations {
+pub struct Versions {
     /// Of the snapshot.
     pub snapshot: u64,
     /// Of the key ring.
     pub keys: u64,
 }
 
-/// Under what a judgement is remembered.
+/// The key of a cached judgement.
 #[derive(Debug)]
-pub struct Key {
+pub struct CacheKey {
     key: sighted::Key,
     generation: u64,
 }
 
-/// What edges prepared for a judgement that answers many calls; made by whoever needs it first.
-#[derive(Debug, Default)]
-pub struct Prepared {
-    /// The answer in the proxy's protocol, one for each language it can be put in.
-    pub answers: [OnceLock<Written>; 2],
-    /// The judgement's part of a log record, cut where each call has something of its own.
-    pub record: OnceLock<[Box<[u8]>; 2]>,
-}
-
-/// An answer in bytes.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Written {
-    /// The bytes, with some decision's id in them.
-    pub bytes: Box<[u8]>,
-    /// Where in the bytes the id stands.
-    pub ids: Vec<usize>,
-    /// The HTTP status that it tells.
-    pub status: u16,
-}
-
-impl Default for Memory {
+impl Default for CheckCache {
     fn default() -> Self {
         Self::new(Admission::default())
     }
 }
 
-impl Memory {
-    /// An empty memory.
+impl CheckCache {
+    /// An empty cache.
     #[must_use]
     pub fn new(admission: Admission) -> Self {
-        let weight = |key: &sighted::Key, remembered: &Remembered| {
-            let bytes = match remembered {
-                Remembered::Judgement(judgement) => FIXED_BYTES + bytes(judgement),
-                Remembered::Momentary => 0,
+        let weight = |key: &sighted::Key, entry: &Entry| {
+            let bytes = match entry {
+                Entry::Judgement(judgement) => FIXED_BYTES + bytes(judgement),
+                Entry::Uncacheable => 0,
             };
             u32::try_from(key.len() + bytes + ENTRY_BYTES).unwrap_or(u32::MAX)
         };
         Self {
-            cache: Cache::builder().weigher(weight).max_capacity(BYTES_MAX).build_with_hasher(KeptHash),
+            entries: Cache::builder().weigher(weight).max_capacity(BYTES_MAX).build_with_hasher(KeptHash),
             admission,
             sighted: Sighted::default(),
             generation: AtomicU64::new(0),
-            seats: AtomicU64::new(0),
+            listeners: AtomicU64::new(0),
             stats: Stats::default(),
         }
     }
@@ -142,89 +125,89 @@ impl Memory {
         &self.stats
     }
 
-    /// Remembered judgements, for the metrics.
+    /// The number of cached judgements, for the metrics.
     #[must_use]
     pub fn entries(&self) -> u64 {
-        self.cache.entry_count()
+        self.entries.entry_count()
     }
 
-    /// What is remembered and how many bytes that takes by the weights, once all that is due was done.
+    /// The number of cached judgements and their bytes by the weights, once all pending work was done.
     #[must_use]
     pub fn settled(&self) -> (u64, u64) {
-        self.cache.run_pending_tasks();
-        (self.cache.entry_count(), self.cache.weighted_size())
+        self.entries.run_pending_tasks();
+        (self.entries.entry_count(), self.entries.weighted_size())
     }
 
-    /// Forgets what older snapshots led to: their keys are never asked for again, and would keep them in memory.
-    fn turn(&self, generation: u64) {
+    /// Drops the judgements of older snapshots: their keys are never asked for again, and would keep them in memory.
+    fn invalidate_older(&self, generation: u64) {
         if self.generation.load(Ordering::Relaxed) < generation
             && self.generation.fetch_max(generation, Ordering::Relaxed) < generation
         {
-            self.cache.invalidate_all();
+            self.entries.invalidate_all();
         }
     }
 }
 
-impl Seat {
-    /// A seat of its own.
+impl ListenerCache {
+    /// A part of its own.
     #[must_use]
-    pub fn in_memory(memory: &Arc<Memory>) -> Self {
-        Self { memory: Arc::clone(memory), number: memory.seats.fetch_add(1, Ordering::Relaxed) }
+    pub fn new(cache: &Arc<CheckCache>) -> Self {
+        Self { shared: Arc::clone(cache), number: cache.listeners.fetch_add(1, Ordering::Relaxed) }
     }
 
     /// The key of a call that is judged by these.
     #[must_use]
-    pub fn key(&self, generations: Generations, reduced: &Reduced<'_>) -> Key {
+    pub fn key(&self, versions: Versions, reduced: &CacheKeyParts<'_>) -> CacheKey {
         let mut bytes = Vec::with_capacity(512);
-        for number in [self.number, generations.snapshot, generations.keys] {
+        for number in [self.number, versions.snapshot, versions.keys] {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
         reduced.write_key(&mut bytes);
-        Key { key: self.memory.sighted.key(bytes), generation: generations.snapshot }
+        CacheKey { key: self.shared.sighted.key(bytes), generation: versions.snapshot }
     }
 
-    /// What is remembered of the calls with this key.
+    /// The cached result for the calls with this key.
     #[must_use]
-    pub fn recall(&self, key: &Key) -> Option<Remembered> {
-        self.memory.turn(key.generation);
-        self.memory.cache.get(&key.key)
+    pub fn get(&self, key: &CacheKey) -> Option<Entry> {
+        self.shared.invalidate_older(key.generation);
+        self.shared.entries.get(&key.key)
     }
 
-    /// Whether no call with this key was asked about before, so that remembering its judgement would likely help
+    /// Whether no call with this key was asked about before, so that caching its judgement would likely help
     /// nobody; counts it then.
     #[must_use]
-    pub fn is_first_sight(&self, key: &Key) -> bool {
-        let is_first = match self.memory.admission {
-            Admission::SecondSight => !self.memory.sighted.again(&key.key),
+    pub fn is_first_sight(&self, key: &CacheKey) -> bool {
+        let is_first = match self.shared.admission {
+            Admission::SecondSight => !self.shared.sighted.again(&key.key),
             Admission::FirstSight => false,
         };
         if is_first {
-            self.memory.stats.misses.fetch_add(1, Ordering::Relaxed);
+            self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
         }
         is_first
     }
 
-    /// Remembers this of all calls with this key, unless the key is too long or a newer snapshot has come.
-    pub fn remember(&self, key: Key, remembered: Remembered) {
-        let counter = match remembered {
-            Remembered::Judgement(_) => &self.memory.stats.misses,
-            Remembered::Momentary => &self.memory.stats.skips,
+    /// Caches the result for all calls with this key, unless the key is too long or a newer snapshot has come.
+    pub fn insert(&self, key: CacheKey, entry: Entry) {
+        let counter = match entry {
+            Entry::Judgement(_) => &self.shared.stats.misses,
+            Entry::Uncacheable => &self.shared.stats.skips,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        let is_newest = self.memory.generation.load(Ordering::Relaxed) == key.generation;
+        let is_newest = self.shared.generation.load(Ordering::Relaxed) == key.generation;
         if is_newest && key.key.len() <= KEY_BYTES_MAX {
-            self.memory.cache.insert(key.key.into_kept(), remembered);
+            self.shared.entries.insert(key.key.into_kept(), entry);
         }
     }
 
-    /// Counts a call that was answered from memory.
+    /// Counts a call that was answered from the cache.
     pub fn hit(&self) {
-        self.memory.stats.hits.fetch_add(1, Ordering::Relaxed);
+        self.shared.stats.hits.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a call whose judgement is not to be remembered.
+    /// Counts a call whose judgement must not be cached.
     pub fn skip(&self) {
-        self.memory.stats.skips.fetch_add(1, Ordering::Relaxed);
+        self.shared.stats.skips.fetch_add(1, Ordering::Relaxed);
     }
 }
 

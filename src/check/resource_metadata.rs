@@ -1,9 +1,10 @@
-//! Calls that Picket answers itself: for a service's public metadata (RFC 9728).
+//! Serves the protected-resource metadata of a service (RFC 9728).
 //!
 //! Knows: which calls those are. Must not know: who is calling, policies. What is not exactly such a call is judged
 //! like any other, on the same path.
 
-use super::{Judgement, Profile};
+use super::Judgement;
+use super::profile::Profile;
 use crate::call::{Call, Target};
 use crate::decision::Snapshot;
 use crate::mapping;

@@ -1,4 +1,4 @@
-//! What an approval has to do with a verdict.
+//! Decides whether a verdict uses up an approval.
 //!
 //! Knows: what is asked whole, and what a verdict would be without the approval. Must not know: where approvals come from.
 
