@@ -22,28 +22,27 @@ pub(super) fn digest(asked: &Asked, query: &Query, reads: &Reads) -> Option<Stri
     digest::of_query(query, arguments.as_deref())
 }
 
-/// Whether a verdict uses up the approval that its query holds: it allows, and would not have allowed the same
-/// without it. A call that is allowed anyway leaves the approval to the one it was made for, and policies in
-/// shadow mode use up nothing.
+/// The approval that a verdict uses up: it allows, and would not have allowed the same without it. A call that is allowed
+/// anyway leaves the approval to the one it was made for, and policies in shadow mode use up nothing.
 ///
 /// # Errors
 /// The deadline has passed, or judging again would take longer than it may here.
-pub(super) fn is_used_up(
+pub(super) fn used_up(
     snapshot: &Snapshot,
     query: &Query,
-    approval: &Found,
+    approval: Option<Found>,
     verdict: &Verdict,
     allowance: &Allowance<'_>,
-) -> Result<bool, Failure> {
-    if !approval.is_one_use() || verdict.decision() != Decision::Allow {
-        return Ok(false);
-    }
+) -> Result<Option<Found>, Failure> {
+    let Some(approval) = approval.filter(|found| found.is_one_use() && verdict.decision() == Decision::Allow) else {
+        return Ok(None);
+    };
     let mut without = query.clone();
     without.context.remove("approval");
     // The query has taken its facts in already.
     match decide::decided(snapshot, &mut without, &Facts::default(), allowance) {
-        Ok(other) => Ok(other.verdict.effect != verdict.effect),
+        Ok(other) => Ok((other.verdict.effect != verdict.effect).then_some(approval)),
         Err(failure) if failure.code == Code::Deadline => Err(failure),
-        Err(_) => Ok(true),
+        Err(_) => Ok(Some(approval)),
     }
 }

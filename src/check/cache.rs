@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::sync::Cache;
 
-use super::Judgement;
+use super::judgement::Judgement;
 use key::CacheKeyParts;
 
 use crate::call::Call;

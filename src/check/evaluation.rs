@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
-use super::Judgement;
+use super::judgement::Judgement;
 use crate::failure::{Code, Failure};
 
 /// A judgement to be waited for.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::judgement::Judgement;
 use super::profile::Profile;
 use super::time::Time;
-use super::{Checker, Judgement, PolicyState, not_ready};
+use super::{Checker, PolicyState, not_ready};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::identity::Identity;
@@ -58,7 +59,7 @@ impl Explainer {
     /// Everything after the identity is as in [`Explainer::judge`].
     pub async fn judge_as(&self, caller: Result<Identity, Failure>, call: &Call, deadline: Instant) -> Arc<Judgement> {
         match self.state() {
-            Some(state) => self.0.evaluate_into(|_, _| caller, call, &state, Time::long(deadline)).await.0,
+            Some(state) => self.0.evaluate_request(|_, _| caller, call, &state, Time::long(deadline)).await.0,
             None => Arc::new(Judgement::failed(not_ready())),
         }
     }

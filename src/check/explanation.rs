@@ -6,7 +6,8 @@ mod text;
 
 use serde_json::{Value as Json, json};
 
-use super::{Judgement, Profile};
+use super::judgement::Judgement;
+use super::profile::Profile;
 use crate::call::Call;
 use crate::decision::explain::masked::MASKED;
 use crate::decision::explain::{self, Line, Match};

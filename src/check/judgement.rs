@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::prepared::Prepared;
 use crate::call::Call;
-use crate::catalog::{Protocol, namespace_of};
+use crate::catalog::{Protocol, Service, namespace_of};
 use crate::decision::verdict::Effect;
 use crate::decision::{Snapshot, Verdict};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::identity::Identity;
 use crate::obligation::metadata::Document;
 use crate::query::{Node, Query, Record};
@@ -104,6 +104,63 @@ impl Judgement {
     pub(super) fn answer_all(&mut self, reduced: Call) {
         self.query = self.query.take().map(names_only);
         self.reduced = Some(reduced);
+    }
+}
+
+/// A judgement in the making: the steps of a check fill its fields, and nobody sees it before [`Draft::finish`].
+///
+/// It has its final place from the start: it is large, and would be moved often.
+#[derive(Debug)]
+pub(super) struct Draft(Arc<Judgement>);
+
+/// The fields of a draft that steps fill, as far as they come. The result is not among them.
+pub(super) struct Fields<'a> {
+    pub identity: &'a mut Option<Identity>,
+    pub service: &'a mut Option<String>,
+    pub protocol: &'a mut Option<Protocol>,
+    pub query: &'a mut Option<Query>,
+    pub snapshot: &'a mut Option<Arc<Snapshot>>,
+    pub reply: &'a mut Reply,
+    pub document: &'a mut Option<Document>,
+    pub digest: &'a mut Option<String>,
+}
+
+impl Fields<'_> {
+    /// Sets the called service and what it speaks.
+    pub fn set_service(&mut self, service: &Service) {
+        *self.service = Some(service.id.clone());
+        *self.protocol = Some(service.protocol);
+    }
+}
+
+impl Draft {
+    /// A draft with empty fields.
+    pub fn new() -> Self {
+        Self(Arc::new(Judgement::failed(Failure::new(Code::Internal, "the check did not end"))))
+    }
+
+    /// The fields to fill.
+    pub fn fields(&mut self) -> Fields<'_> {
+        let Judgement { identity, service, protocol, query, snapshot, reply, document, digest, .. } = self.judgement();
+        Fields { identity, service, protocol, query, snapshot, reply, document, digest }
+    }
+
+    /// Says that the evaluation was broken off, see [`Judgement::is_too_long`].
+    pub fn took_too_long(&mut self) {
+        self.judgement().is_too_long = true;
+    }
+
+    /// The judgement, with its result.
+    pub fn finish(mut self, result: Result<Verdict, Failure>) -> Arc<Judgement> {
+        self.judgement().result = result;
+        self.0
+    }
+
+    fn judgement(&mut self) -> &mut Judgement {
+        match Arc::get_mut(&mut self.0) {
+            Some(judgement) => judgement,
+            None => unreachable!("nobody else has a draft"),
+        }
     }
 }
 

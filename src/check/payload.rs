@@ -21,13 +21,13 @@ pub(super) struct Requested {
     pub answers: Vec<String>,
 }
 
-/// Reads what a call holds.
+/// Reads what a call requests.
 ///
 /// `reply` is set as far as the call was read, also where it is refused.
 ///
 /// # Errors
 /// As [`action::spoken`] and the protocol's reader.
-pub(super) fn asked(
+pub(super) fn read(
     call: &Call,
     service: &Service,
     settings: &mapping::Settings,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
-use super::Judgement;
+use super::judgement::Judgement;
 use crate::decision::Snapshot;
 use crate::decision::allowance::POLICY_COST_MAX;
 use crate::decision::engine::evaluate::Satisfied;

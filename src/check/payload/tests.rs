@@ -120,7 +120,7 @@ fn a_service_of_exact_paths_takes_no_other_spelling() {
         let service = Service { id: "a/b".to_owned(), exact_paths: true, ..Service::default() };
         let plain = Service { exact_paths: false, ..service.clone() };
         let code = |service: &Service| {
-            let read = asked(&call, service, &mapping::Settings::default(), &Reads::default(), &mut Reply::Plain);
+            let read = read(&call, service, &mapping::Settings::default(), &Reads::default(), &mut Reply::Plain);
             read.map_or_else(|failure| failure.code.as_str(), |_| "read")
         };
         assert_eq!(code(&plain), "read", "{path}");
@@ -140,7 +140,7 @@ fn a_service_whose_protocol_has_no_rules_says_so() {
         let service = Service { id: "a/b".to_owned(), protocol, ..Service::default() };
         let mut reply = reply_of(&service);
         let call = call("POST", None, "{}");
-        let read = asked(&call, &service, &mapping::Settings::default(), &Reads::default(), &mut reply);
+        let read = read(&call, &service, &mapping::Settings::default(), &Reads::default(), &mut reply);
         assert_eq!(read.map(|_| ()).map_err(|failure| failure.code), Err(Code::Unmapped), "{protocol:?}");
     }
 }
