@@ -5,6 +5,7 @@
 mod arrows;
 mod docs;
 mod owasp;
+mod packages;
 mod sizes;
 mod words;
 

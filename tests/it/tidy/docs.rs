@@ -8,13 +8,26 @@ use picket::failure::Code;
 use super::{Source, assert_none, files, root};
 
 /// Tops of the tree: a quoted text that begins with one of them is meant as a path.
-const TOPS: &[&str] = &["src/", "tests/", "docs/", "policies/", "deploy/", "benches/", "proto/", ".ci/"];
+const TOPS: &[&str] = &[
+    "src/",
+    "tests/",
+    "docs/",
+    "policies/",
+    "deploy/",
+    "benches/",
+    "proto/",
+    "examples/",
+    "xtask/",
+    ".ci/",
+    ".cargo/",
+    ".github/",
+];
 
 const PITFALLS: u8 = 47;
 
 fn prose() -> Vec<Source> {
     let mut all = files(&["docs"], "md");
-    for name in ["README.md", "CHANGELOG.md"] {
+    for name in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"] {
         if let Ok(text) = std::fs::read_to_string(root().join(name)) {
             all.push(Source { path: name.to_owned(), text });
         }
