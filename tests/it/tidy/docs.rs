@@ -163,6 +163,23 @@ fn architecture_md_stays_short() {
 }
 
 #[test]
+fn the_index_of_decisions_has_every_number_once_and_every_page() {
+    let index = doc("decisions/README.md");
+    let cells = first_cells(&index).into_iter().filter_map(|cell| cell.trim_start_matches('[').get(..4)?.parse().ok());
+    let listed: Vec<usize> = cells.collect();
+    assert_eq!(
+        listed,
+        (1..=listed.len()).collect::<Vec<_>>(),
+        "docs/decisions/README.md must list every number, in order"
+    );
+    let linked: BTreeSet<&str> = links(&index).into_iter().collect();
+    for page in files(&["docs/decisions"], "md") {
+        let name = page.path.rsplit('/').next().unwrap();
+        assert!(name == "README.md" || linked.contains(name), "docs/decisions/README.md does not list {name}");
+    }
+}
+
+#[test]
 fn paths_are_told_from_other_quoted_texts() {
     assert_eq!(quoted("a `b` c `d`\n```\n`e`\n```\n`f`"), ["b", "d", "f"]);
     assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g)"), ["b.md"]);
