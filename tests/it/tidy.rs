@@ -2,6 +2,7 @@
 //!
 //! The tables are the house rules (`docs/ARCHITECTURE.md`); a change to one is a decision and says why.
 
+mod adding;
 mod arrows;
 mod docs;
 mod owasp;
