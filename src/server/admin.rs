@@ -17,9 +17,7 @@ use axum::routing::get;
 use super::hosts::{Hosts, REFUSED};
 use super::socket::Peer;
 use super::tasks::Tasks;
-
-/// The type of the Prometheus text format.
-const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+use crate::telemetry::metrics::CONTENT_TYPE;
 
 /// One independently loaded part of the policies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -178,5 +176,5 @@ async fn readyz(
 }
 
 async fn metrics(State(health): State<Health>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, METRICS_TYPE)], health.backend.metrics())
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], health.backend.metrics())
 }
