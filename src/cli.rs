@@ -15,7 +15,7 @@ pub mod version;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::problem::Problem;
 
@@ -94,6 +94,12 @@ enum Command {
     Version(version::Args),
 }
 
+/// The definition of the command line: every command with its help.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Does what the command line says.
 #[must_use]
 pub fn run() -> Exit {
@@ -131,8 +137,6 @@ pub fn report(problems: &[Problem], output: Output) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

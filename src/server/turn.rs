@@ -28,6 +28,8 @@ use crate::courtesy::{Went, in_turn};
 const QUICK: Duration = Duration::from_micros(100);
 /// Bytes that are gathered before they are written, whether the turn is over or not.
 const GATHERED_MAX: usize = 64 * 1024;
+/// Bytes that are read in one turn. Whoever sends more, and all the time, lets other connections go on in between.
+const READ_MAX: usize = 64 * 1024;
 /// The largest buffer that an idle connection keeps.
 const KEPT_MAX: usize = 16 * 1024;
 
@@ -78,6 +80,7 @@ impl Turns {
         cx: &mut Context<'_>,
     ) -> Poll<Result<T, E>> {
         *locked(&self.turn.answering) = None;
+        self.socket.held().read = 0;
         loop {
             let ended = connection.as_mut().poll(cx);
             match (ended, self.socket.held().send(cx)) {
@@ -151,6 +154,8 @@ pub(super) struct Socket(Arc<Mutex<Held>>);
 struct Held {
     io: BoxIo,
     heard: u64,
+    /// Bytes that came in this turn.
+    read: usize,
     gathered: Vec<u8>,
     /// How many of the gathered bytes have left.
     sent: usize,
@@ -160,7 +165,7 @@ struct Held {
 impl Socket {
     /// Wraps an open stream.
     pub fn new(io: BoxIo) -> Self {
-        Self(Arc::new(Mutex::new(Held { io, heard: 0, gathered: Vec::new(), sent: 0, is_flushed: true })))
+        Self(Arc::new(Mutex::new(Held { io, heard: 0, read: 0, gathered: Vec::new(), sent: 0, is_flushed: true })))
     }
 
     /// Bytes that came from the peer so far.
@@ -202,10 +207,16 @@ impl Held {
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut held = self.held();
+        if held.read >= READ_MAX {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
-        let read = Pin::new(&mut held.io).poll_read(cx, buffer);
-        held.heard += u64::try_from(buffer.filled().len() - before).unwrap_or(u64::MAX);
-        read
+        let polled = Pin::new(&mut held.io).poll_read(cx, buffer);
+        let read = buffer.filled().len() - before;
+        held.read += read;
+        held.heard += u64::try_from(read).unwrap_or(u64::MAX);
+        polled
     }
 }
 

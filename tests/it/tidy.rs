@@ -2,9 +2,11 @@
 //!
 //! The tables are the house rules (`docs/ARCHITECTURE.md`); a change to one is a decision and says why.
 
+mod adding;
 mod arrows;
 mod docs;
 mod owasp;
+mod packages;
 mod rooms;
 mod sizes;
 mod words;

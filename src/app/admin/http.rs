@@ -14,9 +14,7 @@ use axum::routing::get;
 use super::AdminState;
 use crate::server::hosts::{Hosts, REFUSED};
 use crate::server::socket::Peer;
-
-/// The type of the Prometheus text format.
-const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+use crate::telemetry::metrics::CONTENT_TYPE;
 
 impl AdminState {
     /// What anybody may know beside yes or no.
@@ -98,5 +96,5 @@ async fn readyz(
 }
 
 async fn metrics(State(state): State<AdminState>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, METRICS_TYPE)], state.backend.metrics())
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], state.backend.metrics())
 }

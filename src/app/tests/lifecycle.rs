@@ -155,7 +155,11 @@ async fn the_admin_port_tells_units_and_metrics_and_nothing_else() {
         assert!(verbose.contains(line), "`{line}` is missing in {verbose}");
     }
     let metrics = running.http("/metrics").await;
-    assert!(metrics.contains("text/plain; version=0.0.4") && metrics.ends_with("picket_up 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n")
+            && metrics.ends_with("picket_up 1\n"),
+        "{metrics}"
+    );
     assert!(running.http("/debug").await.starts_with("HTTP/1.1 404"));
 }
 

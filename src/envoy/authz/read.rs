@@ -8,7 +8,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 
-use prost::bytes::{Buf as _, Bytes, BytesMut};
+use prost::bytes::{Buf as _, Bytes};
 use tokio::time::Instant;
 use tonic::codegen::{Body, StdError};
 
@@ -17,6 +17,9 @@ use crate::incomplete::GivenUp;
 
 /// A flag and a length stand before a message ("Length-Prefixed-Message" of gRPC over HTTP/2).
 const PREFIX_BYTES: usize = 5;
+/// Room for the first and for later pieces of a message that comes in several frames.
+const PIECE_BYTES_MIN: usize = 512;
+const PIECE_BYTES_MAX: usize = 16 * 1024;
 
 /// The only message of `body`, which has at most `bytes_max` bytes and is whole by `deadline`.
 ///
@@ -53,50 +56,80 @@ where
     Ok(all)
 }
 
-/// What came so far. Most checks come in one piece, which is not copied.
+/// What came so far. Most checks come in one frame, which is not copied. Of others every frame is: a frame is a part of
+/// the buffer that the connection reads into, and would keep all of it in memory.
 #[derive(Default)]
 struct Came {
-    first: Bytes,
-    all: BytesMut,
+    whole: Bytes,
+    /// Each is filled before the next one begins, so the first one holds the prefix.
+    pieces: Vec<Vec<u8>>,
+    bytes: usize,
 }
 
 impl Came {
     fn add(&mut self, data: Bytes) {
-        if self.bytes().is_empty() {
-            self.first = data;
+        let before = self.bytes;
+        self.bytes += data.len();
+        if before == 0 && is_whole(&data) {
+            self.whole = data.clone();
+        }
+        // What comes after a whole message is counted, and refused for it.
+        if !self.whole.is_empty() {
             return;
         }
-        let first = std::mem::take(&mut self.first);
-        self.all.extend_from_slice(&first);
-        self.all.extend_from_slice(&data);
+        let mut rest = data.as_ref();
+        if let Some(last) = self.pieces.last_mut() {
+            let (fits, more) = rest.split_at(rest.len().min(last.capacity() - last.len()));
+            last.extend_from_slice(fits);
+            rest = more;
+        }
+        if !rest.is_empty() {
+            // Never more than twice what came: a vector that grew would hold up to three times as much while it moves.
+            let mut piece = Vec::with_capacity(rest.len().max(before.clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX)));
+            piece.extend_from_slice(rest);
+            self.pieces.push(piece);
+        }
     }
 
-    fn bytes(&self) -> &[u8] {
-        if self.all.is_empty() { &self.first } else { &self.all }
+    fn prefix(&self) -> Option<[u8; PREFIX_BYTES]> {
+        self.pieces.first().map_or(&*self.whole, Vec::as_slice).first_chunk().copied()
     }
 
-    fn joined(self) -> Bytes {
-        if self.all.is_empty() { self.first } else { self.all.freeze() }
+    fn joined(mut self) -> Bytes {
+        match self.pieces.as_mut_slice() {
+            [] => self.whole,
+            [only] => Bytes::from(std::mem::take(only)),
+            pieces => {
+                let mut all = Vec::with_capacity(self.bytes);
+                pieces.iter_mut().for_each(|piece| all.append(piece));
+                Bytes::from(all)
+            }
+        }
     }
 
     /// Where the message ends, once its length has come. Refuses at once what can never become a good one, so that
     /// nothing of it is held.
     fn end(&self, bytes_max: usize) -> Result<Option<usize>, Failure> {
-        let bytes = self.bytes();
-        let Some(([flag, length @ ..], message)) = bytes.split_first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
-        if *flag != 0 {
+        let Some([flag, length @ ..]) = self.prefix() else { return Ok(None) };
+        if flag != 0 {
             return Err(malformed("is compressed, which the service does not offer"));
         }
-        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
         if length > bytes_max {
             let detail = format!("the check has {length} bytes, more than `limits.check.message_bytes_max`");
             return Err(Failure::new(Code::TooLarge, detail));
         }
-        if message.len() > length {
+        if self.bytes > PREFIX_BYTES + length {
             return Err(malformed("goes on after its message"));
         }
         Ok(Some(PREFIX_BYTES + length))
     }
+}
+
+/// Whether `data` is a prefix and all that it announces, or more.
+fn is_whole(data: &[u8]) -> bool {
+    let Some(([_, length @ ..], message)) = data.split_first_chunk::<PREFIX_BYTES>() else { return false };
+    usize::try_from(u32::from_be_bytes(*length)).is_ok_and(|length| length <= message.len())
 }
 
 fn malformed(how: &str) -> Failure {
@@ -108,5 +141,40 @@ fn broken(error: &(dyn std::error::Error + 'static)) -> Failure {
         Some(full @ GivenUp::Full) => Failure::new(Code::Overload, full.to_string()),
         Some(late @ GivenUp::Late) => Failure::new(Code::Deadline, late.to_string()),
         None => malformed("broke off"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message in frames of these sizes, which are parts of one buffer, and what came of it.
+    fn came(message: &[u8], sizes: &[usize]) -> (Bytes, Came) {
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        let buffer = Bytes::from([&[0][..], &length, message].concat());
+        let (mut came, mut rest) = (Came::default(), buffer.clone());
+        for size in sizes {
+            came.add(rest.split_to(*size));
+        }
+        drop(rest);
+        (buffer, came)
+    }
+
+    #[test]
+    fn a_message_is_the_same_in_whatever_frames_it_comes() {
+        let message: Vec<u8> = (0..40_000_u32).map(|byte| byte.to_le_bytes()[0]).collect();
+        for sizes in [&[40_005][..], &[4, 40_001], &[5, 1, 39_999], &[1; 40_005], &[16_000, 16_000, 8_005]] {
+            let (buffer, came) = came(&message, sizes);
+            assert_eq!(came.end(40_000).unwrap(), Some(40_005), "{} frames", sizes.len());
+            let room: usize = came.pieces.iter().map(Vec::capacity).sum();
+            assert!(room <= 2 * came.bytes + PIECE_BYTES_MIN, "{room} bytes are held in {} frames", sizes.len());
+            assert_eq!(came.joined(), buffer, "{} frames", sizes.len());
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_message_does_not_hold_the_buffer_that_it_came_in() {
+        let (buffer, came) = came(&[7; 60_000], &[6, 1, 100]);
+        assert!(buffer.is_unique(), "{} bytes hold a buffer of {}", came.bytes, buffer.len());
     }
 }

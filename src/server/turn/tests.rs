@@ -2,7 +2,7 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper::rt::Executor as _;
-use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::oneshot;
 
 use super::*;
@@ -203,4 +203,47 @@ async fn a_peer_that_went_away_ends_the_connection() {
     }));
     let ended = poll_fn(|cx| stage.turns.poll(connection.as_mut(), cx)).await;
     assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+}
+
+#[tokio::test]
+async fn a_turn_reads_no_more_than_its_share_and_the_next_one_goes_on() {
+    let (own, mut far) = duplex(4 * READ_MAX);
+    far.write_all(&vec![0; 4 * READ_MAX]).await.unwrap();
+    let mut stage = stage(own);
+    let mut socket = stage.turns.socket.clone();
+    let mut came = Vec::new();
+    for _ in 0..3 {
+        let mut connection = std::pin::pin!(poll_fn(|cx| {
+            let mut bytes = vec![0; 1024];
+            loop {
+                let mut buffer = ReadBuf::new(&mut bytes);
+                std::task::ready!(Pin::new(&mut socket).poll_read(cx, &mut buffer)).unwrap();
+            }
+            #[expect(unreachable_code, reason = "names the type")]
+            Poll::<io::Result<()>>::Pending
+        }));
+        let (waker, wakes) = counting_waker();
+        let mut cx = Context::from_waker(&waker);
+        // Tokio's own share of a task is smaller.
+        let polled = poll_fn(|_| Poll::Ready(stage.turns.poll(connection.as_mut(), &mut cx).is_pending()));
+        assert!(tokio::task::unconstrained(polled).await);
+        came.push((socket.heard(), wakes.load(Ordering::Relaxed)));
+    }
+    let share = u64::try_from(READ_MAX).unwrap();
+    for (turn, (heard, woken)) in (1..).zip(came) {
+        assert_eq!(heard, turn * share, "turn {turn}");
+        assert_eq!(woken, 1, "turn {turn}");
+    }
+}
+
+/// A waker that counts.
+fn counting_waker() -> (std::task::Waker, Arc<AtomicUsize>) {
+    struct Counts(Arc<AtomicUsize>);
+    impl std::task::Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let count = Arc::<AtomicUsize>::default();
+    (Arc::new(Counts(Arc::clone(&count))).into(), count)
 }

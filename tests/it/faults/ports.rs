@@ -202,7 +202,7 @@ async fn unfinished_checks_are_bounded_and_small_ones_of_others_go_on() {
     let server = Server::start(SHOP, &settings).await;
     let mut greedy = Vec::new();
     let mut held = Vec::new();
-    let begun = [&[0][..], &60_000_u32.to_be_bytes(), &[0; 30_000]].concat();
+    let begun = [&[0][..], &60_000_u32.to_be_bytes(), &[0; 25_000]].concat();
     // One after the other: of two that come at once, each could take half of the last room, and both be refused.
     while greedy.last().is_none_or(|(_, refused)| !refused) {
         assert!(greedy.len() < 12, "{} connections hold all they want", greedy.len());
@@ -234,11 +234,24 @@ async fn unfinished_checks_are_bounded_and_small_ones_of_others_go_on() {
     let start = now();
     loop {
         let mut open = Open::to(&server.port("ext_authz")).await;
-        if open.send(CHECK, &[&begun, &[0; 30_005]], Ends::AfterThem).await.said().reason == "malformed_request" {
+        if open.send(CHECK, &[&begun, &[0; 35_005]], Ends::AfterThem).await.said().reason == "malformed_request" {
             break;
         }
         assert!(start.elapsed() < Duration::from_secs(5), "the room does not come back");
     }
+}
+
+/// A request that has sent its headers and nothing else holds memory, too.
+#[tokio::test]
+async fn requests_that_sent_only_their_headers_are_bounded() {
+    let patient = "limits.connection.handshake_timeout=60s";
+    let settings = ["limits.check.message_bytes_max=65536", "limits.connection.unfinished_bytes_max=1", patient];
+    let server = Server::start(SHOP, &[settings.as_slice(), &["limits.check.deadline=10s"]].concat()).await;
+    let mut open = Open::to(&server.port("ext_authz")).await;
+    let held: Vec<_> = (0..20).map(|_| open.begin(CHECK)).collect();
+    let refused = open.send(CHECK, &[], Ends::Never).await.said();
+    assert_eq!((refused.status, refused.reason.as_str()), (503, "overload"));
+    drop(held);
 }
 
 /// One HTTP/2 frame.

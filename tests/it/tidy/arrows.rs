@@ -226,6 +226,17 @@ fn every_module_of_the_map_is_in_the_table() {
 }
 
 #[test]
+fn the_map_describes_every_module() {
+    let map = std::fs::read_to_string(super::root().join("src/lib.rs")).unwrap();
+    let modules =
+        map.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'));
+    let described =
+        |name: &str| map.contains(&format!("//! - [`{name}`]: ")) || map.contains(&format!("//! - `{name}`: "));
+    let missing: Vec<String> = modules.filter(|name| !described(name)).map(str::to_owned).collect();
+    assert_none(&missing, "Give the module its line in the map at the head of src/lib.rs.");
+}
+
+#[test]
 fn use_trees_are_taken_apart() {
     let cases: [(&str, &[&str]); 6] = [
         ("use crate::a;", &["a"]),

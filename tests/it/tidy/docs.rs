@@ -8,13 +8,26 @@ use picket::failure::Code;
 use super::{Source, assert_none, files, root};
 
 /// Tops of the tree: a quoted text that begins with one of them is meant as a path.
-const TOPS: &[&str] = &["src/", "tests/", "docs/", "policies/", "deploy/", "benches/", "proto/", ".ci/"];
+const TOPS: &[&str] = &[
+    "src/",
+    "tests/",
+    "docs/",
+    "policies/",
+    "deploy/",
+    "benches/",
+    "proto/",
+    "examples/",
+    "xtask/",
+    ".ci/",
+    ".cargo/",
+    ".github/",
+];
 
 const PITFALLS: u8 = 47;
 
 fn prose() -> Vec<Source> {
     let mut all = files(&["docs"], "md");
-    for name in ["README.md", "CHANGELOG.md"] {
+    for name in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"] {
         if let Ok(text) = std::fs::read_to_string(root().join(name)) {
             all.push(Source { path: name.to_owned(), text });
         }
@@ -147,6 +160,23 @@ fn security_md_and_the_tests_name_the_same_pitfalls() {
 fn architecture_md_stays_short() {
     let lines = doc("ARCHITECTURE.md").lines().count();
     assert!(lines <= 150, "docs/ARCHITECTURE.md has {lines} lines, at most 150");
+}
+
+#[test]
+fn the_index_of_decisions_has_every_number_once_and_every_page() {
+    let index = doc("decisions/README.md");
+    let cells = first_cells(&index).into_iter().filter_map(|cell| cell.trim_start_matches('[').get(..4)?.parse().ok());
+    let listed: Vec<usize> = cells.collect();
+    assert_eq!(
+        listed,
+        (1..=listed.len()).collect::<Vec<_>>(),
+        "docs/decisions/README.md must list every number, in order"
+    );
+    let linked: BTreeSet<&str> = links(&index).into_iter().collect();
+    for page in files(&["docs/decisions"], "md") {
+        let name = page.path.rsplit('/').next().unwrap();
+        assert!(name == "README.md" || linked.contains(name), "docs/decisions/README.md does not list {name}");
+    }
 }
 
 #[test]
