@@ -1,4 +1,4 @@
-//! What has to hold of a call beside the verdict, or it ends without one.
+//! Checks that a call is admissible, or ends it without a verdict.
 //!
 //! Knows: what a call was read as, and which names policies count on. Must not know: who may do what.
 

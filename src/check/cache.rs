@@ -1,4 +1,4 @@
-//! The cache of whole judgements: calls that differ in no relevant part get the same answer.
+//! The cache of whole results: calls that differ in no relevant part get the same answer.
 //!
 //! Knows: keys and judgements. Must not know: which parts of a call are relevant ([`CacheKeyParts`] does), or how a call
 //! is judged.

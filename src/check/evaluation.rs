@@ -1,4 +1,4 @@
-//! A judgement that is ready, or a future of it.
+//! An evaluation: a [`Judgement`] that is ready, or a future of one.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Judges calls to say what would become of them, and changes nothing that a call could find changed.
+//! Evaluates calls for explanations, without an effect that a later call could notice.
 //!
 //! Knows: which parts of a [`Checker`] have effects. Must not know: how an explanation is put.
 

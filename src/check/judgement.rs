@@ -1,4 +1,4 @@
-//! What became of a call.
+//! The result of a call, for the answer, the log and the metrics.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The bytes that edges prepare once for a cached judgement.
+//! The bytes that edges prepare once for a cached result.
 //!
 //! Knows: bytes. Must not know: protocols.
 

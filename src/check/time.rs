@@ -1,4 +1,4 @@
-//! Until when a call is judged, and where.
+//! The deadline and the pace of a call.
 //!
 //! Knows: the clock. Must not know: how a call is judged.
 

@@ -1,4 +1,4 @@
-//! Explains a verdict: for each policy that can judge the query, how far it matched.
+//! Explains a verdict: for each policy that can apply to the query, how far it matched.
 //!
 //! Off the request path: every policy is evaluated again, clause by clause.
 

@@ -1,4 +1,4 @@
-//! The parts of a call that its judgement depends on: as a cache key, and as a call to judge.
+//! The relevant parts of a call: as a cache key, and as a reduced call to evaluate.
 //!
 //! Knows: which parts of a call each step of a check reads, from the lists that stand beside those steps. Must not
 //! know: what the steps make of them.

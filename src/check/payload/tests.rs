@@ -1,4 +1,4 @@
-//! Which message a refusal answers, in which revision, and in which form.
+//! The message that a denial answers, its protocol version and its form.
 
 use super::*;
 use crate::call::{Body, Headers, Host, Peer, Target, UnixMillis};

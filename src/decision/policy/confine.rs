@@ -1,4 +1,4 @@
-//! Confinement: a namespace's policies speak only about resources of that namespace.
+//! Confines the policies of a namespace to resources of that namespace.
 //!
 //! The scope is narrowed, and the same test is made the first condition, so that a test on ids that is wrong
 //! here still cannot let a policy escape.

@@ -1,4 +1,4 @@
-//! What conditions read, however they are written.
+//! Tests of the inputs that conditions require, however they are written.
 
 use super::*;
 use cedar_policy::Policy;
