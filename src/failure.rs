@@ -49,7 +49,7 @@ pub enum Code {
     /// A header that mirrors the body says something else than the body, or is missing.
     HeaderMismatch,
     /// The message is of a protocol version that the service does not accept.
-    EraRefused,
+    VersionRefused,
     /// The message calls a method that the protocol does not have.
     RpcMethodUnknown,
     /// A policy reads the message, and the method takes a stream of messages.
@@ -123,7 +123,7 @@ impl Code {
         Self::BodyRefused,
         Self::MessageRefused,
         Self::HeaderMismatch,
-        Self::EraRefused,
+        Self::VersionRefused,
         Self::RpcMethodUnknown,
         Self::StreamRefused,
         Self::MethodNotAllowed,
@@ -171,7 +171,7 @@ impl Code {
             Self::BodyRefused => "body_refused",
             Self::MessageRefused => "message_refused",
             Self::HeaderMismatch => "header_mismatch",
-            Self::EraRefused => "era_refused",
+            Self::VersionRefused => "version_refused",
             Self::RpcMethodUnknown => "rpc_method_unknown",
             Self::StreamRefused => "stream_refused",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -219,7 +219,7 @@ impl Code {
             | Self::BodyRefused
             | Self::MessageRefused
             | Self::HeaderMismatch
-            | Self::EraRefused
+            | Self::VersionRefused
             | Self::RpcMethodUnknown
             | Self::MethodNotAllowed
             | Self::NumberRefused

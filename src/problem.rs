@@ -73,12 +73,37 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// The known name nearest to `unknown`, for "did you mean".
+/// Names that were given up, each with the name in use.
+const RENAMED: &[(&str, &str)] = &[
+    ("denial_by_era", "denial_by_version"),
+    ("era", "version"),
+    ("era_refused", "version_refused"),
+    ("eras", "versions"),
+];
+
+/// The known name nearest to `unknown`, for "did you mean". A name that was given up is nearest to its successor.
 pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let successor = RENAMED.iter().find(|(old, _)| *old == unknown).map_or(unknown, |(_, new)| *new);
     known
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
+        .map(|name| (strsim::damerau_levenshtein(successor, name), name))
         .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
         .min()
         .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_name_is_near_and_a_given_up_one_is_near_its_successor() {
+        let known = ["endpoint", "versions", "denial_by_version"];
+        assert_eq!(nearest("endpont", known), Some("endpoint"));
+        assert_eq!(nearest("eras", known), Some("versions"));
+        assert_eq!(nearest("denial_by_era", known), Some("denial_by_version"));
+        // The successor is not known here.
+        assert_eq!(nearest("eras", ["endpoint"]), None);
+        assert_eq!(nearest("unheard", known), None);
+    }
 }

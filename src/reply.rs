@@ -3,7 +3,7 @@
 //! A noun: known as soon as the called service and its message are. Must not know: why it is refused.
 
 use crate::catalog::a2a::Version;
-use crate::catalog::mcp::{DenialForm, Elicitation, Era};
+use crate::catalog::mcp::{DenialForm, Elicitation, ProtocolVersion};
 
 /// The form of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,7 +38,7 @@ pub struct McpReply {
     /// The form the service wants.
     pub form: DenialForm,
     /// The message's revision; `None` where it was not read.
-    pub era: Option<Era>,
+    pub version: Option<ProtocolVersion>,
     /// Which message is answered.
     pub id: Echo,
     /// What is asked for.
@@ -62,7 +62,7 @@ impl McpReply {
         };
         is_askable
             && self.elicitation.is_some()
-            && self.era == Some(Era::July2026)
+            && self.version == Some(ProtocolVersion::July2026)
             && self.form != DenialForm::Hidden
             && matches!(self.id, Echo::Id(_))
     }

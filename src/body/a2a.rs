@@ -84,7 +84,7 @@ pub fn is_card(path: &CanonicalPath, rules: &A2a) -> bool {
 ///
 /// # Errors
 /// `protocol_mismatch` for a path, binding or content type that the agent does not have, `method_not_allowed`,
-/// `era_refused`, `header_mismatch` where header and query name different versions, `rpc_method_unknown`, and
+/// `version_refused`, `header_mismatch` where header and query name different versions, `rpc_method_unknown`, and
 /// `message_refused` for what is no message of the version.
 pub fn read(call: &Call, json: Option<&Json>, rules: &A2a) -> Result<Reading, Failure> {
     let Target::Path { path, query } = &call.target else {
@@ -106,7 +106,7 @@ pub fn read(call: &Call, json: Option<&Json>, rules: &A2a) -> Result<Reading, Fa
             .ok_or_else(|| Failure::new(Code::ProtocolMismatch, "the path is neither the endpoint nor below it"))?;
         bound(Binding::Rest, rules)?;
         if version == Version::V03 {
-            return Err(Failure::new(Code::EraRefused, "REST is judged in version 1.0 only"));
+            return Err(Failure::new(Code::VersionRefused, "REST is judged in version 1.0 only"));
         }
         rest::read(call, &below, &query, json)?
     };
@@ -162,10 +162,10 @@ fn version(call: &Call, query: &[(String, String)], rules: &A2a) -> Result<Versi
     let version = match named.first() {
         None | Some(&("" | "0.3")) => Version::V03,
         Some(&"1.0") => Version::V10,
-        Some(_) => return Err(Failure::new(Code::EraRefused, "the version is neither 0.3 nor 1.0")),
+        Some(_) => return Err(Failure::new(Code::VersionRefused, "the version is neither 0.3 nor 1.0")),
     };
     if !rules.versions.contains(&version) {
-        return Err(Failure::new(Code::EraRefused, "the agent's `versions` do not name the call's"));
+        return Err(Failure::new(Code::VersionRefused, "the agent's `versions` do not name the call's"));
     }
     Ok(version)
 }

@@ -1,4 +1,4 @@
-//! The Model Context Protocol over streamable HTTP, in its four eras.
+//! The Model Context Protocol over streamable HTTP, in its four versions.
 //!
 //! Knows: JSON-RPC, MCP's methods, mirrored headers. Must not know: who calls, what is allowed.
 //!
@@ -12,7 +12,7 @@ mod read;
 pub mod uri;
 
 use super::json::Json;
-use crate::catalog::mcp::Era;
+use crate::catalog::mcp::ProtocolVersion;
 
 pub use super::json_rpc::RpcId;
 pub use read::{presumed, read};
@@ -21,7 +21,7 @@ pub use read::{presumed, read};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     /// Which revision's rules it was read by.
-    pub era: Era,
+    pub version: ProtocolVersion,
     /// The request's id; `None` for a notification, a response, and GET or DELETE on the endpoint.
     pub id: Option<RpcId>,
     /// What it asks for.

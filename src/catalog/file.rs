@@ -126,9 +126,9 @@ pub(super) struct Grpc {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Mcp {
     pub endpoint: Option<Text>,
-    pub eras: Vec<Spanned<mcp::Era>>,
+    pub versions: Vec<Spanned<mcp::ProtocolVersion>>,
     pub denial: mcp::DenialForm,
-    pub denial_by_era: BTreeMap<mcp::Era, mcp::DenialForm>,
+    pub denial_by_version: BTreeMap<mcp::ProtocolVersion, mcp::DenialForm>,
     pub batches: mcp::Batches,
     pub elicitation: Option<Spanned<mcp::Elicitation>>,
 }

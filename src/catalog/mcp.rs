@@ -9,9 +9,9 @@ use super::routes::Scopes;
 use crate::call::CanonicalPath;
 use input::Input;
 
-/// A revision of MCP.
+/// A protocol version of MCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-pub enum Era {
+pub enum ProtocolVersion {
     /// Sessions, batches, no version header.
     #[serde(rename = "2025-03-26")]
     March2025,
@@ -26,11 +26,17 @@ pub enum Era {
     July2026,
 }
 
-impl Era {
-    /// All eras, oldest first.
+impl ProtocolVersion {
+    /// All versions, oldest first.
     pub const ALL: [Self; 4] = [Self::March2025, Self::June2025, Self::November2025, Self::July2026];
 
-    /// The revision's date, as on the wire.
+    /// Reads a version as it is sent.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|version| version.as_str() == text)
+    }
+
+    /// The version's date, as it is sent.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -77,12 +83,12 @@ pub enum Batches {
 pub struct Mcp {
     /// The endpoint's path.
     pub endpoint: CanonicalPath,
-    /// Revisions that are accepted.
-    pub eras: BTreeSet<Era>,
+    /// Versions that are accepted.
+    pub versions: BTreeSet<ProtocolVersion>,
     /// How denials are put.
     pub denial: DenialForm,
     /// Forms that differ by revision.
-    pub denial_by_era: BTreeMap<Era, DenialForm>,
+    pub denial_by_version: BTreeMap<ProtocolVersion, DenialForm>,
     /// What becomes of batches.
     pub batches: Batches,
     /// The page a client that can is sent to where an approval is missing; opt-in.

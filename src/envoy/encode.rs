@@ -227,7 +227,7 @@ fn of_failure(code: Code, token: Option<&TokenMetadata>) -> Refusal<'static> {
         | Code::BodyRefused
         | Code::MessageRefused
         | Code::HeaderMismatch
-        | Code::EraRefused
+        | Code::VersionRefused
         | Code::NumberRefused
         | Code::QueryInvalid => told(400),
         Code::RpcMethodUnknown => told(404),

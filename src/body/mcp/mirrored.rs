@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::body::json::Node;
 use crate::body::{header, shown};
 use crate::call::Call;
-use crate::catalog::mcp::{Era, Tool};
+use crate::catalog::mcp::{ProtocolVersion, Tool};
 use crate::failure::{Code, Failure};
 
 const METHOD: &str = "mcp-method";
@@ -22,7 +22,7 @@ const PARAM: &str = "mcp-param-";
 
 /// What a message says that headers may repeat.
 pub(super) struct Said<'a> {
-    pub(super) era: Era,
+    pub(super) version: ProtocolVersion,
     /// The JSON-RPC method; none for a response, GET and DELETE.
     pub(super) method: Option<&'a str>,
     /// The tool, resource, prompt or task.
@@ -48,7 +48,7 @@ pub(super) enum Name<'a> {
 /// # Errors
 /// `header_mismatch` where one is missing, needless, or says something else; `header_duplicated` where one occurs twice.
 pub(super) fn check(call: &Call, said: &Said<'_>) -> Result<(), Failure> {
-    let is_required = said.era == Era::July2026 && said.is_request;
+    let is_required = said.version == ProtocolVersion::July2026 && said.is_request;
     repeats(call, METHOD, said.method, is_required)?;
     match said.name {
         Name::None => repeats(call, NAME, None, false)?,

@@ -66,7 +66,7 @@ fn call(service: &Service, tool: &str) -> Mcp {
         service: Some(service.id.clone()),
         tool: Some(tool.to_owned()),
         headers: mirrored.collect(),
-        era: spoken.and_then(|mcp| mcp.eras.last().copied()).unwrap_or(plain.era),
+        version: spoken.and_then(|mcp| mcp.versions.last().copied()).unwrap_or(plain.version),
         path: spoken.map(|mcp| mcp.endpoint.to_string()),
         arguments: arguments.clone().into(),
         ..plain

@@ -12,7 +12,7 @@ use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use super::{Refusal, header};
 use uuid::Uuid;
 
-use crate::catalog::mcp::{DenialForm, Era};
+use crate::catalog::mcp::{DenialForm, ProtocolVersion};
 use crate::catalog::{Service, a2a::Version};
 use crate::check::Judgement;
 use crate::decision::verdict::{Effect, Reason};
@@ -149,7 +149,7 @@ impl<'a> Refused<'a> {
     }
 
     fn mcp(mut self, reply: &McpReply) -> Worded {
-        self.status = mcp_status(reply.era, self.refusal.failure, self.status);
+        self.status = mcp_status(reply.version, self.refusal.failure, self.status);
         // A status of success would tell a client that its notification was taken, and no message waits for an answer.
         if reply.id == Echo::Nothing {
             return self.problem();
@@ -164,7 +164,7 @@ impl<'a> Refused<'a> {
             (DenialForm::HttpProblem, _) => self.problem(),
             (DenialForm::Hidden, asked) if self.is_hidden() => {
                 let body = mcp::hidden(reply);
-                Worded { shown: Shown::Hidden, ..Worded::json(hidden_status(reply.era, asked), body) }
+                Worded { shown: Shown::Hidden, ..Worded::json(hidden_status(reply.version, asked), body) }
             }
             (DenialForm::HttpJsonrpc | DenialForm::Hidden, _) => Worded::json(self.status, self.mcp_error(reply)),
             (DenialForm::ToolError200, Asked::Tool(_)) => Worded::json(200, mcp::tool_error(reply, &self.notice())),
@@ -176,8 +176,8 @@ impl<'a> Refused<'a> {
     }
 
     fn mcp_error(&self, reply: &McpReply) -> String {
-        let eras = self.service().and_then(|service| service.mcp.as_ref()).map(|mcp| &mcp.eras);
-        let supported: Vec<&str> = eras.into_iter().flatten().map(|era| era.as_str()).collect();
+        let versions = self.service().and_then(|service| service.mcp.as_ref()).map(|mcp| &mcp.versions);
+        let supported: Vec<&str> = versions.into_iter().flatten().map(|version| version.as_str()).collect();
         let versions = Versions { supported: &supported, requested: reply.requested.as_deref() };
         mcp::error(reply, &self.notice(), self.refusal.failure, versions)
     }
@@ -231,17 +231,27 @@ impl<'a> Refused<'a> {
 }
 
 /// In the session revisions 404 says that the session is over, and a client would begin another.
-fn mcp_status(era: Option<Era>, failure: Option<Code>, status: u16) -> u16 {
-    match era {
-        Some(Era::March2025 | Era::June2025 | Era::November2025) if failure == Some(Code::RpcMethodUnknown) => 400,
-        Some(Era::March2025 | Era::June2025 | Era::November2025 | Era::July2026) | None => status,
+fn mcp_status(version: Option<ProtocolVersion>, failure: Option<Code>, status: u16) -> u16 {
+    match version {
+        Some(ProtocolVersion::March2025 | ProtocolVersion::June2025 | ProtocolVersion::November2025)
+            if failure == Some(Code::RpcMethodUnknown) =>
+        {
+            400
+        }
+        Some(
+            ProtocolVersion::March2025
+            | ProtocolVersion::June2025
+            | ProtocolVersion::November2025
+            | ProtocolVersion::July2026,
+        )
+        | None => status,
     }
 }
 
 /// What servers send with an error of their own: 200, but for an unknown method since revision 2026-07-28.
-fn hidden_status(era: Option<Era>, asked: &Asked) -> u16 {
-    match (era, asked) {
-        (Some(Era::July2026), Asked::Server) => 404,
+fn hidden_status(version: Option<ProtocolVersion>, asked: &Asked) -> u16 {
+    match (version, asked) {
+        (Some(ProtocolVersion::July2026), Asked::Server) => 404,
         (_, Asked::Tool(_) | Asked::Resource(_) | Asked::Prompt(_) | Asked::Server) => 200,
     }
 }

@@ -18,7 +18,7 @@ const CODES: Codes = Codes { denied: 403, header_mismatch: json_rpc::INVALID_REQ
 pub fn error(reply: &A2aReply, notice: &Notice<'_>, failure: Option<Code>, versions: Versions<'_>) -> String {
     let message = notice.message();
     let mut details = notice.whole();
-    if failure == Some(Code::EraRefused) {
+    if failure == Some(Code::VersionRefused) {
         details = Details { supported: versions.supported, requested: versions.requested(), ..details };
     }
     json_rpc::error(&reply.id, &json_rpc::denial(CODES.of(failure), &message, details))

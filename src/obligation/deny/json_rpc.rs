@@ -53,7 +53,7 @@ impl Codes {
             Code::NumberRefused | Code::QueryInvalid => INVALID_PARAMS,
             Code::RpcMethodUnknown => METHOD_NOT_FOUND,
             Code::HeaderMismatch => self.header_mismatch,
-            Code::EraRefused => self.version,
+            Code::VersionRefused => self.version,
             Code::ConnectRefused
             | Code::UpgradeRefused
             | Code::StreamRefused

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::check::{Attached, Parts, headers};
-use crate::catalog::mcp::Era;
+use crate::catalog::mcp::ProtocolVersion;
 
 /// A message to an MCP server. One of `tool`, `resource`, `prompt` and `method` says what is asked.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,7 +29,7 @@ pub struct Mcp {
     /// Whatever else stands in `params`.
     pub params: Map<String, Value>,
     /// The protocol's revision; the newest where it is not said.
-    pub era: Era,
+    pub version: ProtocolVersion,
     /// Headers beside those of the protocol: one value or a list of values each.
     pub headers: BTreeMap<String, Value>,
     /// The endpoint; `/mcp` where it is not said.
@@ -52,7 +52,7 @@ impl Default for Mcp {
             method: None,
             arguments: json!({}),
             params: Map::new(),
-            era: Era::July2026,
+            version: ProtocolVersion::July2026,
             headers: BTreeMap::new(),
             path: None,
             host: None,
@@ -83,17 +83,17 @@ impl Mcp {
         };
         add("content-type", "application/json".to_owned());
         add("accept", "application/json, text/event-stream".to_owned());
-        if self.era != Era::March2025 {
-            add("mcp-protocol-version", self.era.as_str().to_owned());
+        if self.version != ProtocolVersion::March2025 {
+            add("mcp-protocol-version", self.version.as_str().to_owned());
         }
-        if self.era == Era::July2026 {
+        if self.version == ProtocolVersion::July2026 {
             add("mcp-method", method.to_owned());
             if let Some(name) = name {
                 add("mcp-name", mirrored(name));
             }
             let meta = params.entry("_meta").or_insert_with(|| json!({}));
             if let Some(meta) = meta.as_object_mut() {
-                let known = [("protocolVersion", json!(self.era.as_str())), ("clientCapabilities", json!({}))];
+                let known = [("protocolVersion", json!(self.version.as_str())), ("clientCapabilities", json!({}))];
                 for (key, value) in known {
                     meta.entry(format!("io.modelcontextprotocol/{key}")).or_insert(value);
                 }
