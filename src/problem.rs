@@ -79,6 +79,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("era", "version"),
     ("era_refused", "version_refused"),
     ("eras", "versions"),
+    ("harmless", "acceptable"),
 ];
 
 /// The known name nearest to `unknown`, for "did you mean". A name that was given up is nearest to its successor.

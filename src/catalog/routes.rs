@@ -16,16 +16,16 @@ use crate::call::path::SEGMENTS_MAX;
 pub struct Scopes {
     /// Scopes the call needs, all of them.
     pub required: Option<BTreeSet<String>>,
-    /// Scopes that do no harm here beyond the required ones.
-    pub harmless: Option<BTreeSet<String>>,
+    /// Scopes that a token may have beside the required ones.
+    pub acceptable: Option<BTreeSet<String>>,
 }
 
 impl Scopes {
-    /// Scopes that a token may have here: those needed and those that do no harm. `None`: nothing was said.
+    /// All scopes that a token may have here: the required and the acceptable ones. `None`: neither key is given.
     #[must_use]
-    pub fn acceptable(&self) -> Option<BTreeSet<String>> {
-        let is_silent = self.required.is_none() && self.harmless.is_none();
-        (!is_silent).then(|| self.required.iter().chain(&self.harmless).flatten().cloned().collect())
+    pub fn all_acceptable(&self) -> Option<BTreeSet<String>> {
+        let is_silent = self.required.is_none() && self.acceptable.is_none();
+        (!is_silent).then(|| self.required.iter().chain(&self.acceptable).flatten().cloned().collect())
     }
 }
 
@@ -68,7 +68,7 @@ pub struct RouteMatch<'a> {
     pub captures: BTreeMap<String, String>,
     /// Union of required scopes; `None` where no matching route names any.
     pub required: Option<BTreeSet<String>>,
-    /// Intersection of (required and harmless) scopes; `None` where no matching route names any.
+    /// Intersection of (required and acceptable) scopes; `None` where no matching route names any.
     pub acceptable: Option<BTreeSet<String>>,
     /// Labels of all matching routes.
     pub labels: BTreeSet<String>,
@@ -252,7 +252,7 @@ fn add_scopes(answer: &mut RouteMatch<'_>, scopes: Option<&Scopes>) {
     if let Some(required) = &scopes.required {
         answer.required.get_or_insert_default().extend(required.iter().cloned());
     }
-    let Some(acceptable) = scopes.acceptable() else { return };
+    let Some(acceptable) = scopes.all_acceptable() else { return };
     answer.acceptable = Some(match answer.acceptable.take() {
         Some(so_far) => so_far.intersection(&acceptable).cloned().collect(),
         None => acceptable,

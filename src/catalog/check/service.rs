@@ -212,7 +212,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn scopes(&mut self, written: Spanned<Scopes>) -> Scopes {
-        let all = written.value.required.iter().chain(&written.value.harmless).flatten();
+        let all = written.value.required.iter().chain(&written.value.acceptable).flatten();
         let bad: Vec<&String> = all.filter(|scope| !text::is_scope(scope)).collect();
         for scope in bad {
             let message = format!("`{scope}` cannot be a scope");

@@ -30,7 +30,7 @@ services:
     labels: [internal]
     facts: {tier: 1}
     routes:
-      - {name: get-order, match: "/v1/orders/{id}", methods: [GET], scopes: {required: [orders:read], harmless: [openid]}}
+      - {name: get-order, match: "/v1/orders/{id}", methods: [GET], scopes: {required: [orders:read], acceptable: [openid]}}
       - {name: put-order, match: "/v1/orders/{id}", methods: [PUT], groups: [changes]}
     token: {resource_metadata: "https://auth.example/x", realm: shop}
   - id: shop/audit

@@ -77,10 +77,10 @@ services:
         effect: write
         groups: [needs-a-person]
         labels: [money]
-        scopes: {required: [refunds], harmless: [openid]}
+        scopes: {required: [refunds], acceptable: [openid]}
         headers: {amount: Amount}
         input_schema: {type: object, properties: {amount: {type: integer}}}
-      broken: {scopes: {harmless: [openid]}, input_schema: {type: object, properties: {on: {type: boolean}}}}
+      broken: {scopes: {acceptable: [openid]}, input_schema: {type: object, properties: {on: {type: boolean}}}}
 "#;
 
 #[test]
@@ -96,12 +96,12 @@ fn what_the_catalogue_knows_outlives_a_server_that_says_less() {
          kept: the schema that the catalogue has of refund; the server's is missing\n"
     );
     assert!(run.stdout.contains("groups: [needs-a-person], labels: [money]"), "{}", run.stdout);
-    let scopes = "scopes: {required: [refunds], harmless: [openid]}, headers: {amount: Amount}";
+    let scopes = "scopes: {required: [refunds], acceptable: [openid]}, headers: {amount: Amount}";
     assert!(run.stdout.contains(scopes), "{}", run.stdout);
     let json = picket_in(&root(), &[&known[..], &["-o", "json"]].concat(), list).ends_with(0).json();
     let refund = &json["tools"]["refund"];
     assert_eq!((&refund["groups"][0], &refund["labels"][0]), (&"needs-a-person".into(), &"money".into()));
-    assert_eq!(refund["scopes"], serde_json::json!({"required": ["refunds"], "harmless": ["openid"]}));
+    assert_eq!(refund["scopes"], serde_json::json!({"required": ["refunds"], "acceptable": ["openid"]}));
     assert_eq!(refund["input_schema"]["properties"]["amount"]["type"], "integer");
     assert_eq!(json["tools"]["broken"]["input_schema"]["properties"]["on"]["type"], "boolean");
 }
