@@ -75,11 +75,13 @@ impl std::fmt::Display for Problem {
 
 /// Names that were given up, each with the name in use.
 const RENAMED: &[(&str, &str)] = &[
+    ("Peer", "Agent"),
     ("denial_by_era", "denial_by_version"),
     ("era", "version"),
     ("era_refused", "version_refused"),
     ("eras", "versions"),
     ("harmless", "acceptable"),
+    ("peers", "agents"),
 ];
 
 /// The known name nearest to `unknown`, for "did you mean". A name that was given up is nearest to its successor.

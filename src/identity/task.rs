@@ -40,8 +40,8 @@ pub struct Task {
     pub resources: BTreeSet<String>,
     /// HTTP paths, each with everything below it.
     pub paths: BTreeSet<String>,
-    /// Agents that may be asked.
-    pub peers: BTreeSet<String>,
+    /// Agents that may be called; the claim is `peers`.
+    pub agents: BTreeSet<String>,
     /// Models that may be used.
     pub models: BTreeSet<String>,
     /// Servers that a model's provider may call.
@@ -153,7 +153,7 @@ fn context(claims: &Reader<'_>, common: Common) -> Result<Task, Failure> {
         tools: names("tools")?,
         resources: names("resources")?,
         paths: names("paths")?,
-        peers: names("peers")?,
+        agents: names("peers")?,
         models: names("models")?,
         servers: &names("servers")? | &names("mcp_servers")?,
         params: params(&limits)?,

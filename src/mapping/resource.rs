@@ -19,7 +19,7 @@ pub fn resource(service: &Service, asked: &Asked, home: &str) -> Node {
         What::Http { method, .. } => path_node(service, method, &asked.path),
         What::Grpc { service: name, method, .. } => method_node(service, name, method),
         What::Mcp(ask) => mcp_node(service, ask),
-        What::A2a(_) => Node::new(Uid::new("Peer", service.id.as_str())),
+        What::A2a(_) => Node::new(Uid::new("Agent", service.id.as_str())),
         What::Llm(request) => model_node(service, &request.model),
     };
     let around = [

@@ -124,7 +124,7 @@ impl Family {
             Self::Post | Self::Put | Self::Patch | Self::Delete | Self::Other => &["Path"],
             Self::Grpc => &["Method"],
             Self::Mcp => &["McpServer", "Tool", "McpResource", "Prompt"],
-            Self::A2a => &["Peer"],
+            Self::A2a => &["Agent"],
             Self::Llm => &["Model"],
         }
     }
