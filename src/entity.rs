@@ -28,7 +28,7 @@ use crate::decision::snapshot::FactsType;
 use crate::failure::{Code, Failure};
 use crate::problem::Problem;
 use crate::query::{Facts, Node, Query, Reads, Uid, Value};
-use lookup::{Fills, Lookup};
+use lookup::{Lookup, LookupTarget};
 
 /// Which sources are asked, beside the catalogue and `entities.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -50,9 +50,13 @@ impl Settings {
                 let message = format!("two look-ups are named `{}`", lookup.name);
                 problems.push(Problem::error(file, message).help("give each a name of its own"));
             }
-            for earlier in self.lookups.iter().take(index).filter(|earlier| earlier.fills == lookup.fills) {
-                let message =
-                    format!("look-ups `{}` and `{}` both fill {}", earlier.name, lookup.name, lookup.fills.as_text());
+            for earlier in self.lookups.iter().take(index).filter(|earlier| earlier.target == lookup.target) {
+                let message = format!(
+                    "look-ups `{}` and `{}` have the same target {}",
+                    earlier.name,
+                    lookup.name,
+                    lookup.target.as_text()
+                );
                 problems.push(Problem::error(file, message).help("let one source give it"));
             }
         }
@@ -255,8 +259,8 @@ impl Entities {
     }
 }
 
-impl Fills {
-    /// For messages: what is filled.
+impl LookupTarget {
+    /// For messages.
     fn as_text(&self) -> String {
         match self {
             Self::Principal => "`principal.facts`".to_owned(),

@@ -80,6 +80,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("era", "version"),
     ("era_refused", "version_refused"),
     ("eras", "versions"),
+    ("fills", "target"),
     ("harmless", "acceptable"),
     ("peers", "agents"),
 ];

@@ -191,8 +191,8 @@ impl Reader {
                 let reported =
                     message.starts_with("unknown field") && self.unknown.iter().any(|key| key.starts_with(&at));
                 if !reported {
-                    let origin = node.origin_at(&below).clone();
-                    self.error(&origin, format!("`{at}`: {message}"));
+                    let problem = node.origin_at(&below).problem(&self.file, format!("`{at}`: {message}"));
+                    self.problems.push(Problem { help: near_field(&message), ..problem });
                 }
                 None
             }
@@ -266,6 +266,13 @@ fn defaulted<T: Default>() -> Option<T> {
 
 fn join(path: &str, below: &str) -> String {
     if below == "." { path.to_owned() } else { format!("{path}.{below}") }
+}
+
+/// The known field nearest to the one that serde reports as unknown.
+fn near_field(message: &str) -> Option<String> {
+    let mut quoted = message.strip_prefix("unknown field")?.split('`').skip(1).step_by(2);
+    let unknown = quoted.next()?;
+    nearest(unknown, quoted).map(|near| format!("did you mean `{near}`?"))
 }
 
 /// `listeners.0.name` as people write it: `listeners[0].name`.

@@ -192,7 +192,7 @@ const KEYS: &[Key] = &[
 const ENTITY: &[Key] = &[Key::tree(
     "lookups",
     "[]",
-    "Facts that are looked up over HTTP: `{name, fills, url, slashes, attributes or whole: true, missing, optional, timeout, \
+    "Facts that are looked up over HTTP: `{name, target, url, slashes, attributes or whole: true, missing, optional, timeout, \
      headers, ca_file, cache: {ttl, max_stale, entries_max, in_flight_max}}`. `attributes` picks members of the answer, \
      `whole: true` takes it as it is; each look-up has exactly one of the two.",
 )];

@@ -32,8 +32,8 @@ use crate::query::{Facts, Query, Reads, Value};
 pub struct Settings {
     /// Name of the source, for failures and metrics: a DNS label. No default.
     pub name: String,
-    /// What it fills: `principal`, `resource`, or `call: {attribute: …}`. No default.
-    pub fills: Fills,
+    /// Where the answer is put: `principal`, `resource`, or `call: {attribute: …}`. No default.
+    pub target: LookupTarget,
     /// What to `GET`, with variables such as `${principal.id}`, `${resource.id}` or
     /// `${context.args[/change]}`; values are percent-encoded. Scheme (`http`, `https`) and host are
     /// literal. Redirects and proxies are not followed. No default.
@@ -75,10 +75,10 @@ fn timeout_default() -> Duration {
     Duration::from_millis(50)
 }
 
-/// What a look-up fills.
+/// Where the answer of a look-up is put.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fills {
+pub enum LookupTarget {
     /// `principal.facts`, type `WorkloadFacts`. Unauthenticated callers have none and are not asked about.
     Principal,
     /// `resource.facts`, type `ServiceFacts`.
@@ -127,8 +127,8 @@ impl Settings {
                 wrong(message, "begin it with `/`");
             }
         }
-        if self.fills == (Fills::Call { attribute: String::new() }) {
-            wrong(format!("look-up `{name}` fills an attribute without a name"), "name one of the type CallFacts");
+        if self.target == (LookupTarget::Call { attribute: String::new() }) {
+            wrong(format!("look-up `{name}` has a target attribute without a name"), "name one of the type CallFacts");
         }
         problems.extend(http::check(file, &format!("look-up `{name}`"), self.timeout, &self.headers));
         problems
@@ -171,17 +171,17 @@ impl Lookup {
     }
 
     fn is_read(&self, reads: &Reads) -> bool {
-        match &self.settings.fills {
-            Fills::Principal => reads.principal_facts,
-            Fills::Resource => reads.resource_facts,
-            Fills::Call { attribute } => reads.call_facts.contains(attribute),
+        match &self.settings.target {
+            LookupTarget::Principal => reads.principal_facts,
+            LookupTarget::Resource => reads.resource_facts,
+            LookupTarget::Call { attribute } => reads.call_facts.contains(attribute),
         }
     }
 
     fn is_applicable(&self, query: &Query) -> bool {
-        match &self.settings.fills {
-            Fills::Principal => query.principal.uid.kind == "Workload",
-            Fills::Resource | Fills::Call { .. } => true,
+        match &self.settings.target {
+            LookupTarget::Principal => query.principal.uid.kind == "Workload",
+            LookupTarget::Resource | LookupTarget::Call { .. } => true,
         }
     }
 
@@ -219,10 +219,14 @@ impl Lookup {
 
     fn placed(&self, value: &Value) -> Facts {
         let mut facts = Facts::default();
-        match &self.settings.fills {
-            Fills::Principal => drop(facts.principal.attributes.insert(SmolStr::new_static("facts"), value.clone())),
-            Fills::Resource => drop(facts.resource.attributes.insert(SmolStr::new_static("facts"), value.clone())),
-            Fills::Call { attribute } => drop(facts.call.insert(attribute.into(), value.clone())),
+        match &self.settings.target {
+            LookupTarget::Principal => {
+                drop(facts.principal.attributes.insert(SmolStr::new_static("facts"), value.clone()))
+            }
+            LookupTarget::Resource => {
+                drop(facts.resource.attributes.insert(SmolStr::new_static("facts"), value.clone()))
+            }
+            LookupTarget::Call { attribute } => drop(facts.call.insert(attribute.into(), value.clone())),
         }
         facts
     }
@@ -267,10 +271,10 @@ async fn ask(settings: &Settings, http: &Http, url: String, known: &dyn Knowledg
     };
     let mapped = mapped(settings, answer);
     let misfit = |why: String| format!("the answer does not fit the schema: {why}");
-    let value = match &settings.fills {
-        Fills::Principal => known.typed(FactsType::Workload, &mapped).map_err(misfit)?,
-        Fills::Resource => known.typed(FactsType::Service, &mapped).map_err(misfit)?,
-        Fills::Call { attribute } => {
+    let value = match &settings.target {
+        LookupTarget::Principal => known.typed(FactsType::Workload, &mapped).map_err(misfit)?,
+        LookupTarget::Resource => known.typed(FactsType::Service, &mapped).map_err(misfit)?,
+        LookupTarget::Call { attribute } => {
             let record = Json::Object([(attribute.clone(), mapped)].into_iter().collect());
             let Value::Record(mut fields) = known.typed(FactsType::Call, &record).map_err(misfit)? else {
                 return Err(misfit("it is no record".to_owned()));

@@ -23,7 +23,7 @@ pub fn of(story: Story, folder: &Path, tasks: SocketAddr) -> Value {
             let people = json!({"issuer": ISSUER, "audiences": AGENT_AUDIENCES, "users": true});
             let running = json!({"issuer": TASK_ISSUER, "audiences": [story.trust_domain()], "kind": "transaction"});
             let lookup = json!({
-                "name": "tasks", "fills": {"call": {"attribute": "task"}}, "optional": true, "missing": "absent",
+                "name": "tasks", "target": {"call": {"attribute": "task"}}, "optional": true, "missing": "absent",
                 // Below the deadline, with room for a busy machine.
                 "timeout": "1s", "url": format!("http://{tasks}/tasks/${{principal.task.id}}"),
                 "attributes": {"state": "/state", "callsUsed": "/used", "callsLimit": "/limit", "labels": "/labels"},

@@ -289,7 +289,7 @@ fn configuration(world: &World, issuers: &Issuers, home: &Path, address: &str, c
         }},
         "keys": {"issuers": written},
         "entity": {"lookups": [{
-            "name": "tasks", "fills": {"call": {"attribute": "task"}}, "optional": true, "missing": "absent",
+            "name": "tasks", "target": {"call": {"attribute": "task"}}, "optional": true, "missing": "absent",
             "timeout": "5s", "url": format!("http://{address}/tasks/${{principal.task.id}}"),
             "attributes": {"state": "/state", "callsUsed": "/calls_used", "callsLimit": "/calls_limit", "labels": "/session_labels"},
         }]},
