@@ -129,7 +129,7 @@ impl Known<'_> {
 
 /// Whether the id has the shape of its type.
 fn shape(kind: &str, id: &str, rest: Option<&str>) -> Result<(), Unknown> {
-    let bare = matches!(kind, "Service" | "McpServer" | "Peer");
+    let bare = matches!(kind, "Service" | "McpServer" | "Agent");
     match (bare, rest) {
         (true, None) => Ok(()),
         (true, Some(_)) => Err(Unknown::Impossible(format!("a `{kind}` is named `<namespace>/<service>`, not `{id}`"))),
