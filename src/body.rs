@@ -1,9 +1,10 @@
-//! What is inside a call's body: bounded, typed facts, in the terms of its service's protocol.
+//! Parses a call's body into bounded, typed facts of its service's protocol.
 //!
 //! Knows: JSON, the messages of each protocol. Must not know: who is calling, what is allowed, the catalogue's policies.
 //! Pure. What cannot be read whole and exactly is refused; nothing is repaired.
 
 pub mod a2a;
+pub mod case_variants;
 mod content_type;
 pub mod grpc;
 mod inflate;
@@ -12,7 +13,6 @@ pub mod json_rpc;
 pub mod llm;
 pub mod mcp;
 mod members;
-pub mod spelling;
 pub mod url;
 
 #[cfg(test)]
@@ -24,12 +24,12 @@ use crate::call::{Body, Call};
 use crate::catalog::BodyRules;
 use crate::failure::{Code, Failure};
 
-/// What a call's body asks for.
+/// The content of a call's body.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Inside {
-    /// Nothing that is judged: the service's protocol has no bodies to read, or the call carries no message.
+    /// No content to evaluate: the protocol has no bodies to read, or the call has no message.
     Nothing,
-    /// A document of a plain HTTP service whose catalogue says `body: json`.
+    /// A document of a plain HTTP service with `body: json` in the catalogue.
     Json(json::Json),
     /// A message of the Model Context Protocol.
     Mcp(mcp::Message),
@@ -37,7 +37,7 @@ pub enum Inside {
     A2a(a2a::Message),
     /// A request to a model.
     Llm(Box<llm::Request>),
-    /// The message of a gRPC call whose service has a descriptor set.
+    /// The message of a gRPC call to a service with a descriptor set.
     Grpc(grpc::Message),
 }
 
@@ -53,7 +53,7 @@ pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<
         Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) => is_json(call)?,
     }
     let document = json::parse(&bytes(call, rules)?, limits)?;
-    match spelling::doubled(document.node()) {
+    match case_variants::doubled(document.node()) {
         Some(key) => {
             let detail = format!("`{}` and another member differ only by case", shown(key));
             Err(Failure::new(Code::BodyRefused, detail))
@@ -62,8 +62,8 @@ pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<
     }
 }
 
-/// Refuses a body of a call whose body nobody opens, though bodies of its service are: what is in it, no policy could
-/// see. A call that shows none passes; whether that is proven matters where a policy reads its length.
+/// Rejects the body of a call that is not parsed, though bodies of its service are: no policy could read it. A call
+/// without a visible body passes; a proof matters only where a policy reads its length.
 ///
 /// # Errors
 /// `message_refused` for a body that is there, `body_incomplete` for one that is announced or attached in part.
@@ -91,7 +91,7 @@ pub fn bytes<'a>(call: &'a Call, rules: &BodyRules) -> Result<Cow<'a, [u8]>, Fai
     match &call.body {
         Body::Complete(bytes) => Ok(Cow::Borrowed(bytes)),
         Body::NotSent => {
-            Err(Failure::new(Code::BodyIncomplete, "the proxy sent no body, and nothing proves that there is none"))
+            Err(Failure::new(Code::BodyIncomplete, "the proxy sent no body, and nothing proves that the call has none"))
         }
         Body::Unproven(why) => Err(Failure::new(Code::BodyIncomplete, *why)),
         Body::Encoded { bytes, encoding } => match rules.inflate_max_bytes {

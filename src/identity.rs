@@ -1,23 +1,23 @@
-//! Who is calling. Turns what the proxy vouched for into an [`Identity`].
+//! Identifies the caller: turns the credentials that the proxy vouched for into an [`Identity`].
 //!
 //! Knows: peer certificates' SPIFFE ids, `x-forwarded-client-cert`, verified JWT claims, task tokens, key sets in memory.
 //! Must not know: policies, entities, the network. Pure and synchronous.
 //!
-//! Sources are asked in the configured order. Only [`Outcome::NotPresented`] passes the turn:
+//! Sources are asked in the configured order. Only [`SourceResult::NotPresented`] passes the turn:
 //! a credential that is present and bad ends the search, so that a broken certificate can
 //! never fall back to a weaker header. One token a call: what stands beside it is the same one, or refused.
 
+pub mod asserted;
 mod authorization;
 mod beside;
 mod binding;
 mod form;
+mod grants;
 mod json;
 mod jwt;
 pub mod key_ring;
-pub mod offline;
 mod peer;
 mod places;
-mod powers;
 pub mod rules;
 pub mod settings;
 pub mod spiffe_id;
@@ -45,9 +45,9 @@ pub use spiffe_id::SpiffeId;
 pub use task::Task;
 use token::Claims;
 
-/// What one source of identity says.
+/// The result of one source of identity.
 #[derive(Debug, Clone)]
-pub enum Outcome<T> {
+pub enum SourceResult<T> {
     /// No credential of this kind came with the call.
     NotPresented,
     /// A credential came and is good.
@@ -56,13 +56,13 @@ pub enum Outcome<T> {
     Rejected(Failure),
 }
 
-/// Why nobody is identified.
+/// Why no caller is identified.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{failure}")]
 pub struct Rejection {
     /// The refusal.
     pub failure: Failure,
-    /// Name of the issuer whose key is missing, where that may be because our keys are old:
+    /// Name of the issuer with the missing key, if the cached keys may be outdated:
     /// pass it to [`Keys::hint_unknown_key`](crate::keys::Keys::hint_unknown_key).
     pub unknown_key_of: Option<String>,
 }
@@ -101,8 +101,8 @@ pub fn identify(call: &Call, settings: &Settings, keys: &KeyRing) -> Result<Iden
     Ok(Identity { workload: peer.map(|peer| peer.workload), token: token.map(Box::new), task: task.map(Box::new) })
 }
 
-/// Whether who calls may be another at another moment: a certificate or a token came that is looked at, and both
-/// have their time and their keys.
+/// Whether the identity may change with time: it depends on a certificate or a token, and both have a validity and
+/// keys.
 #[must_use]
 pub fn is_momentary(call: &Call, settings: &Settings) -> bool {
     let tokens = settings.looks_at_tokens() && places::is_any(call, settings);
@@ -147,10 +147,10 @@ fn workload<'a>(
             Source::JwtSvid(svid) => svid_holder(bearer()?, &svid.issuer, settings)?,
         };
         match outcome {
-            Outcome::NotPresented => {}
-            Outcome::Rejected(failure) => return Err(failure.into()),
-            Outcome::Accepted(peer) if settings.trusts(peer.workload.id.trust_domain()) => return Ok(Some(peer)),
-            Outcome::Accepted(peer) => {
+            SourceResult::NotPresented => {}
+            SourceResult::Rejected(failure) => return Err(failure.into()),
+            SourceResult::Accepted(peer) if settings.trusts(peer.workload.id.trust_domain()) => return Ok(Some(peer)),
+            SourceResult::Accepted(peer) => {
                 let detail = format!("trust domain `{}` is not allowed", peer.workload.id.trust_domain());
                 return Err(Failure::new(Code::TrustDomainRefused, detail).into());
             }
@@ -159,16 +159,18 @@ fn workload<'a>(
     Ok(None)
 }
 
-fn svid_holder(bearer: &Bearer, issuer: &str, settings: &Settings) -> Result<Outcome<Proven>, Failure> {
+fn svid_holder(bearer: &Bearer, issuer: &str, settings: &Settings) -> Result<SourceResult<Proven>, Failure> {
     match bearer {
         Bearer::Verified { issuer: by, claims, .. } if by == issuer && claims.token.kind == TokenKind::JwtSvid => {
             let token = binding::bind((**claims).clone(), None, settings)?;
             let id = SpiffeId::parse(&token.subject)
                 .map_err(|problem| Failure::new(Code::TokenRejected, format!("`sub` is not a SPIFFE id: {problem}")))?;
             let workload = Workload { id, proof: Proof::JwtSvid };
-            Ok(Outcome::Accepted(Proven { workload, thumbprint: None }))
+            Ok(SourceResult::Accepted(Proven { workload, thumbprint: None }))
         }
-        Bearer::Absent | Bearer::Other | Bearer::ForProxy { .. } | Bearer::Verified { .. } => Ok(Outcome::NotPresented),
+        Bearer::Absent | Bearer::Other | Bearer::ForProxy { .. } | Bearer::Verified { .. } => {
+            Ok(SourceResult::NotPresented)
+        }
     }
 }
 
@@ -203,12 +205,12 @@ fn judged<'a>(call: &'a Call, settings: &Settings, bearer: &'a Bearer) -> Result
     Ok(first)
 }
 
-/// Who is calling.
+/// The caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The workload, where one is proven.
     pub workload: Option<Workload>,
-    /// The token beside it, where one was presented and is good.
+    /// The verified token, if one was presented.
     pub token: Option<Box<Token>>,
     /// The task it works for, where a task token was presented and is good.
     pub task: Option<Box<Task>>,
@@ -247,7 +249,7 @@ impl Proof {
     }
 }
 
-/// What a verified token says; fields as the type `Token` of the schema.
+/// The claims of a verified token; fields as the type `Token` of the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// `iss`.
@@ -288,7 +290,7 @@ pub struct Token {
     pub actor_depth: u32,
 }
 
-/// What a token is for.
+/// The purpose of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenKind {
     /// An OAuth access token.

@@ -1,4 +1,4 @@
-//! Picket: the authorization server for Envoy and Istio meshes whose policies are Cedar.
+//! Picket: an authorization server for Envoy and Istio meshes, with Cedar policies.
 //!
 //! A map of the modules, from the bottom up. A module imports only modules that stand above it in this list.
 //! `tests/it/tidy/arrows.rs` holds the exact table, `docs/ARCHITECTURE.md` explains it, and `docs/adding.md` says which

@@ -1,4 +1,4 @@
-//! From what the proxy told us to what we ask: call, identity and catalogue become a query.
+//! Maps a call, its identity and the catalogue to a query.
 //!
 //! Knows: calls, identities, the catalogue, the schema's shape. Must not know: policies, Cedar. It decides
 //! nothing and reads neither clock nor network.
@@ -25,16 +25,16 @@ use crate::query::{Query, Reads};
 
 pub use action::{Asked, What};
 
-/// What a profile says about mapping.
+/// The mapping settings of a profile.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// How the called service is found, in order. A value that is present but unknown ends the search.
     /// Default: the context extension `service` only.
     pub service: Vec<service::Source>,
-    /// Whether CONNECT is judged (as action `connect`) or refused. Default false.
+    /// Whether CONNECT is evaluated (as action `connect`) or rejected. Default false.
     pub allow_connect: bool,
-    /// Protocols (`websocket`, `h2c`) whose upgrades are judged (as action `upgrade`); others are refused.
+    /// Protocols (`websocket`, `h2c`) with upgrades that are evaluated (as action `upgrade`); others are rejected.
     /// Default none.
     pub allow_upgrades: Vec<String>,
 }
@@ -45,14 +45,14 @@ impl Default for Settings {
     }
 }
 
-/// Where a listener stands in the mesh.
+/// The place of a listener in the mesh.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// Name of the listener, `context.env.listener`.
     pub listener: &'a str,
     /// The home trust domain: only its workloads lie in plain namespaces.
     pub home: &'a str,
-    /// What exists, by the snapshot that judges the call.
+    /// The catalogue of the snapshot that evaluates the call.
     pub catalog: &'a Catalog,
 }
 
@@ -118,5 +118,5 @@ pub fn audience(identity: &Identity, service: &Service) -> Result<(), Failure> {
     if metadata.audiences.is_empty() || !token.audiences.is_disjoint(&metadata.audiences) {
         return Ok(());
     }
-    Err(Failure::new(Code::TokenRejected, format!("`aud` names nothing that stands for service `{}`", service.id)))
+    Err(Failure::new(Code::TokenRejected, format!("`aud` has no audience of service `{}`", service.id)))
 }

@@ -1,4 +1,4 @@
-//! The PRP: where policies come from, and which snapshot is in force.
+//! The PRP: fetches the policies, and holds the active snapshot.
 //!
 //! Knows: files and their units, when to read them again, the last good snapshot.
 //! Must not know: what a policy means; a [`Loader`] makes the snapshot, nobody here evaluates.
@@ -41,7 +41,7 @@ pub struct Settings {
     /// The policy directory: a plain folder, a symbolic link to one (swap the link to publish), or a
     /// ConfigMap or projected volume. No default.
     pub directory: PathBuf,
-    /// How often the files are compared with what is in force, beside the watch for changes that
+    /// How often the files are compared with the active ones, in addition to the watch for changes, which
     /// normally notices within a second. Default 5s; at least 100ms. Units: `ms`, `s`, `m`.
     #[serde(default = "poll_default", with = "humantime_serde")]
     pub poll: Duration,
@@ -57,7 +57,7 @@ impl Settings {
         Self { directory: directory.into(), poll: poll_default() }
     }
 
-    /// What is wrong with these settings, as written in `file`.
+    /// Problems of these settings, as written in `file`.
     #[must_use]
     pub fn check(&self, file: &str) -> Vec<Problem> {
         let mut problems = Vec::new();

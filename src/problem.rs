@@ -1,4 +1,4 @@
-//! What is wrong with a file an operator or a team wrote: where, what, and what would be right.
+//! A diagnostic of a file: its position, the problem, and a suggestion.
 //!
 //! A noun. Loaders collect all problems; the command line draws them with their source.
 
@@ -26,9 +26,9 @@ pub struct Problem {
     pub file: String,
     /// Byte range in that file, where known.
     pub span: Option<Range<usize>>,
-    /// What is wrong, as a lower-case fragment with the input in backticks.
+    /// The problem, as a lower-case fragment with the input in backticks.
     pub message: String,
-    /// What would be right.
+    /// A suggestion.
     pub help: Option<String>,
 }
 
@@ -73,12 +73,41 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// The known name nearest to `unknown`, for "did you mean".
+/// Names that were given up, each with the name in use.
+const RENAMED: &[(&str, &str)] = &[
+    ("Peer", "Agent"),
+    ("denial_by_era", "denial_by_version"),
+    ("era", "version"),
+    ("era_refused", "version_refused"),
+    ("eras", "versions"),
+    ("fills", "target"),
+    ("harmless", "acceptable"),
+    ("peers", "agents"),
+];
+
+/// The known name nearest to `unknown`, for "did you mean". A name that was given up is nearest to its successor.
 pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let successor = RENAMED.iter().find(|(old, _)| *old == unknown).map_or(unknown, |(_, new)| *new);
     known
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
+        .map(|name| (strsim::damerau_levenshtein(successor, name), name))
         .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
         .min()
         .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_name_is_near_and_a_given_up_one_is_near_its_successor() {
+        let known = ["endpoint", "versions", "denial_by_version"];
+        assert_eq!(nearest("endpont", known), Some("endpoint"));
+        assert_eq!(nearest("eras", known), Some("versions"));
+        assert_eq!(nearest("denial_by_era", known), Some("denial_by_version"));
+        // The successor is not known here.
+        assert_eq!(nearest("eras", ["endpoint"]), None);
+        assert_eq!(nearest("unheard", known), None);
+    }
 }

@@ -1,4 +1,4 @@
-//! What operators see: one [`Observed`] per call becomes metrics, a line in the decision log and a span.
+//! Telemetry: turns each [`Observed`] call into metrics, a decision log line and a span.
 //!
 //! Knows nouns, verdicts and judgements only; nobody pure knows it. What other modules count themselves is
 //! read through [`Metrics::add_source`], which the assembly wires.
@@ -18,7 +18,7 @@ use decision_log::DecisionLog;
 pub use metrics::Metrics;
 use spans::Spans;
 
-/// What operators see.
+/// The settings of telemetry.
 #[derive(Debug, Clone, Default, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -122,12 +122,12 @@ impl Telemetry {
     }
 }
 
-/// One judged call, as the edge saw it.
+/// One answered call, as the edge saw it.
 #[derive(Debug)]
 pub struct Observed<'a> {
     /// Id of the decision: a UUID of version 7.
     pub decision_id: uuid::Uuid,
-    /// What became of it.
+    /// The result.
     pub judgement: &'a Judgement,
     /// The call, where it could be decoded.
     pub call: Option<&'a Call>,

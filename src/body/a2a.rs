@@ -21,23 +21,23 @@ const CARDS: [&str; 2] = ["/.well-known/agent-card.json", "/.well-known/agent.js
 /// The header, and the key of the query, that name the version.
 const VERSION: &str = "a2a-version";
 
-/// What a call to an agent is.
+/// The kind of a call to an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
     /// A message of the protocol.
     Message(Message),
-    /// GET or HEAD of the public agent card: to be judged as plain HTTP on its path.
+    /// GET or HEAD of the public agent card: evaluated as plain HTTP on its path.
     Card,
 }
 
 /// One A2A call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Which version's rules it was read by.
+    /// The version that it was parsed by.
     pub version: Version,
     /// The JSON-RPC id; `None` over REST.
     pub id: Option<RpcId>,
-    /// What it asks for.
+    /// The requested operation.
     pub ask: Ask,
     /// The task it is about: `taskId`, `id`, or the id in the path.
     pub task_id: Option<String>,
@@ -47,7 +47,7 @@ pub struct Message {
     pub push_host: Option<String>,
 }
 
-/// What an A2A call asks for; the schema's actions.
+/// An A2A operation; each has an action of the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
     /// A message to the agent, streamed or not, also one that configures push notifications; the extended card.
@@ -73,7 +73,7 @@ impl Ask {
     }
 }
 
-/// Whether the call is about the public agent card, which is judged as plain HTTP.
+/// Whether the call reads the public agent card, which is evaluated as plain HTTP.
 #[must_use]
 pub fn is_card(path: &CanonicalPath, rules: &A2a) -> bool {
     let below = path.as_str().strip_prefix(rules.endpoint.as_str().trim_end_matches('/'));
@@ -84,7 +84,7 @@ pub fn is_card(path: &CanonicalPath, rules: &A2a) -> bool {
 ///
 /// # Errors
 /// `protocol_mismatch` for a path, binding or content type that the agent does not have, `method_not_allowed`,
-/// `era_refused`, `header_mismatch` where header and query name different versions, `rpc_method_unknown`, and
+/// `version_refused`, `header_mismatch` where header and query name different versions, `rpc_method_unknown`, and
 /// `message_refused` for what is no message of the version.
 pub fn read(call: &Call, json: Option<&Json>, rules: &A2a) -> Result<Reading, Failure> {
     let Target::Path { path, query } = &call.target else {
@@ -93,7 +93,7 @@ pub fn read(call: &Call, json: Option<&Json>, rules: &A2a) -> Result<Reading, Fa
     if is_card(path, rules) {
         return match call.method.as_str() {
             "GET" | "HEAD" => Ok(Reading::Card),
-            _ => Err(not_allowed("the agent card is read by GET")),
+            _ => Err(not_allowed("the agent card must be read by GET")),
         };
     }
     let query = pairs(query.as_deref().unwrap_or_default())?;
@@ -106,7 +106,7 @@ pub fn read(call: &Call, json: Option<&Json>, rules: &A2a) -> Result<Reading, Fa
             .ok_or_else(|| Failure::new(Code::ProtocolMismatch, "the path is neither the endpoint nor below it"))?;
         bound(Binding::Rest, rules)?;
         if version == Version::V03 {
-            return Err(Failure::new(Code::EraRefused, "REST is judged in version 1.0 only"));
+            return Err(Failure::new(Code::VersionRefused, "REST is supported in version 1.0 only"));
         }
         rest::read(call, &below, &query, json)?
     };
@@ -162,10 +162,10 @@ fn version(call: &Call, query: &[(String, String)], rules: &A2a) -> Result<Versi
     let version = match named.first() {
         None | Some(&("" | "0.3")) => Version::V03,
         Some(&"1.0") => Version::V10,
-        Some(_) => return Err(Failure::new(Code::EraRefused, "the version is neither 0.3 nor 1.0")),
+        Some(_) => return Err(Failure::new(Code::VersionRefused, "the version is neither 0.3 nor 1.0")),
     };
     if !rules.versions.contains(&version) {
-        return Err(Failure::new(Code::EraRefused, "the agent's `versions` do not name the call's"));
+        return Err(Failure::new(Code::VersionRefused, "the agent's `versions` do not name the call's"));
     }
     Ok(version)
 }

@@ -1,4 +1,4 @@
-//! JSON, read exactly: one document, one reading, or none.
+//! Strict JSON: a document has exactly one reading, or it is rejected.
 //!
 //! Knows: RFC 8259 with every freedom taken away. Must not know: protocols.
 //!
@@ -6,10 +6,10 @@
 //! that occurs twice, a surrogate without its other half, a byte-order mark and everything beyond the limits are
 //! refused, and a number stays what was written until somebody asks for a value that holds it exactly.
 
+pub(super) mod builder;
 mod canonical;
 mod document;
-pub(super) mod draft;
-pub(super) mod keys;
+pub(super) mod key_fingerprints;
 mod number;
 mod parse;
 mod scan;
@@ -89,7 +89,7 @@ pub enum Refused {
     Syntax {
         /// Where.
         at: usize,
-        /// What is wrong.
+        /// The fault.
         what: &'static str,
     },
 }

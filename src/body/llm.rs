@@ -1,4 +1,4 @@
-//! Requests to models: what OpenAI's and Anthropic's APIs have in common for a policy.
+//! Requests to models: the facts that OpenAI's and Anthropic's APIs share.
 //!
 //! Knows: the facts a policy reads. Must not know: who calls, what is allowed. Prompts are looked through, never kept.
 //!
@@ -39,9 +39,9 @@ pub struct Request {
     pub api: &'static str,
     /// The model's name, as sent.
     pub model: String,
-    /// Models that may answer in its place or for a part of it: each is judged as `model` is.
+    /// Models that may answer in its place or for a part of it: each is evaluated like `model`.
     pub other_models: BTreeSet<String>,
-    /// Models that look at the exchange and answer nothing, or have answered earlier.
+    /// Models that read the exchange without answering, or have answered earlier.
     pub checkers: BTreeSet<String>,
     /// Whether the answer is streamed.
     pub stream: bool,
@@ -49,13 +49,13 @@ pub struct Request {
     pub max_output_tokens: Option<i64>,
     /// Names of the client's own tools that the model may call.
     pub tool_names: BTreeSet<String>,
-    /// What the provider runs: families of tools (`web_search`, `code_interpreter`, `mcp`), `fetch` where it fetches
+    /// Tools that the provider runs: families (`web_search`, `code_interpreter`, `mcp`), `fetch` where it fetches
     /// URLs, types that are not known as sent, and what else is not known, each with its place (`parameter:<name>`).
     pub hosted_tools: BTreeSet<String>,
     /// URLs of servers that the provider calls or fetches from, without query; `connector:<id>` for those it knows
     /// itself, `tunnel:<id>`, and `domain:<name>` for domains that its containers may reach.
     pub hosted_servers: BTreeSet<String>,
-    /// The same as `scheme://host[:port]`; what has no URL stands here too.
+    /// The same as `scheme://host[:port]`; servers without a URL are listed here too.
     pub hosted_origins: BTreeSet<String>,
     /// Domains that containers of the provider's may reach, and those that its searches are narrowed to.
     pub hosted_domains: BTreeSet<String>,
@@ -83,7 +83,7 @@ pub fn read(call: &Call, json: Option<&Json>, protocol: Protocol) -> Result<Requ
             Protocol::Openai | Protocol::Anthropic | Protocol::Http | Protocol::Grpc | Protocol::Mcp | Protocol::A2a,
             _,
         ) => {
-            let detail = "the path is no request to a model; plain paths belong under `http_paths`";
+            let detail = "the path is not a request to a model; list plain paths under `http_paths`";
             return Err(Failure::new(Code::ProtocolMismatch, detail));
         }
     };

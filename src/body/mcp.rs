@@ -1,4 +1,4 @@
-//! The Model Context Protocol over streamable HTTP, in its four eras.
+//! The Model Context Protocol over streamable HTTP, in four protocol versions.
 //!
 //! Knows: JSON-RPC, MCP's methods, mirrored headers. Must not know: who calls, what is allowed.
 //!
@@ -12,7 +12,7 @@ mod read;
 pub mod uri;
 
 use super::json::Json;
-use crate::catalog::mcp::Era;
+use crate::catalog::mcp::ProtocolVersion;
 
 pub use super::json_rpc::RpcId;
 pub use read::{presumed, read};
@@ -20,21 +20,21 @@ pub use read::{presumed, read};
 /// One JSON-RPC message of MCP.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// Which revision's rules it was read by.
-    pub era: Era,
+    /// The protocol version that it was parsed by.
+    pub version: ProtocolVersion,
     /// The request's id; `None` for a notification, a response, and GET or DELETE on the endpoint.
     pub id: Option<RpcId>,
-    /// What it asks for.
+    /// The requested operation.
     pub ask: Ask,
     /// Whether the client can be sent to a page and come back (`elicitation.url`).
     pub can_elicit_url: bool,
-    /// The keys of `params.inputResponses`: what the client says it was asked, where it comes back with answers.
+    /// The keys of `params.inputResponses`: the elicitations that the client answers.
     pub answers: Vec<String>,
     /// All of `params`; an empty object where none were sent.
     pub params: Json,
 }
 
-/// What a message asks for.
+/// The operation that a message requests.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
     /// `tools/call`.
@@ -61,7 +61,7 @@ pub enum Ask {
         /// Its arguments, always an object.
         arguments: Json,
     },
-    /// Everything else that speaks to the server as a whole: initialize, discover, lists, ping, notifications,
+    /// Any other operation of the server as a whole: initialize, discover, lists, ping, notifications,
     /// responses to the server's requests, GET and DELETE.
     UseServer {
         /// The JSON-RPC method; `GET` or `DELETE` without one; `response` for a response.

@@ -1,4 +1,4 @@
-//! Headers as the proxy sent them: names in lower case, values as bytes, duplicates kept.
+//! Headers as the proxy sent them: lower-case names, byte values, duplicates kept.
 
 use std::borrow::Cow;
 
@@ -44,13 +44,13 @@ impl Headers {
         headers
     }
 
-    /// Headers whose duplicates the proxy joined with `,`: two headers and one with a comma look alike.
+    /// Headers with duplicates that the proxy joined with `,`: two headers and one with a comma are the same text.
     #[must_use]
     pub fn joined<N: AsRef<str>, V: AsRef<[u8]>>(entries: impl IntoIterator<Item = (N, V)>) -> Self {
         Self { joined: true, ..Self::raw(entries) }
     }
 
-    /// The same without room for more, to be kept: room is no part of what they are taken to weigh.
+    /// The same without spare capacity, for a cache: its weigher does not count spare capacity.
     #[must_use]
     pub fn without_room(mut self) -> Self {
         self.names.shrink_to_fit();
@@ -107,8 +107,8 @@ impl Headers {
     }
 }
 
-/// How names are compared: servers that turn headers into variables read `_` and `-` alike, and some of them every
-/// other mark too (`x.team`, `x~team`).
+/// Folds a name for comparison: servers that turn headers into variables do not distinguish `_` from `-`, and some
+/// of them no other mark either (`x.team`, `x~team`).
 #[must_use]
 pub fn folded(name: &str) -> String {
     fold(name).into_owned()

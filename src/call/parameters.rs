@@ -1,4 +1,4 @@
-//! The keys of a URL's query, as readers with different rules read them.
+//! The keys of a URL's query, under the different parsing rules of servers.
 //!
 //! Knows: how servers part a query, decode its keys and name what they find. Must not know: which keys matter, or why.
 //!
@@ -16,16 +16,16 @@ const PARTING: [char; 3] = [';', '?', '#'];
 pub struct SentKey<'a> {
     /// As sent.
     pub text: &'a str,
-    /// Who reads it as a key.
+    /// The readers that parse it as a key.
     pub seen: Seen,
 }
 
-/// Which readers see a key.
+/// The readers that see a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
-    /// All: it stands at the front or behind `&`.
+    /// All: it is at the front or after `&`.
     ByAll,
-    /// Some: it stands behind `;`, a second `?`, or an escaped `?` of the path.
+    /// Some: it is after `;`, a second `?`, or an escaped `?` of the path.
     BySome,
 }
 
@@ -109,8 +109,8 @@ pub fn would_decode_again(decoded: &str) -> bool {
     decoded.match_indices('%').any(|(at, _)| decoded.as_bytes().get(at..).is_some_and(alike::begins_with_escape))
 }
 
-/// What a sent key is to all readers: read as a whole, and as the parts that a reader finds in it who decodes before
-/// it parts.
+/// All readings of a sent key: as a whole, and as the parts that a reader finds in it if it decodes before it
+/// splits.
 ///
 /// # Errors
 /// [`KeyProblem`] where the key cannot be read at all.

@@ -1,4 +1,4 @@
-//! What the catalogue says about an MCP server and its tools.
+//! MCP servers and their tools in the catalogue.
 
 pub mod input;
 
@@ -9,9 +9,9 @@ use super::routes::Scopes;
 use crate::call::CanonicalPath;
 use input::Input;
 
-/// A revision of MCP.
+/// A protocol version of MCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-pub enum Era {
+pub enum ProtocolVersion {
     /// Sessions, batches, no version header.
     #[serde(rename = "2025-03-26")]
     March2025,
@@ -26,11 +26,17 @@ pub enum Era {
     July2026,
 }
 
-impl Era {
-    /// All eras, oldest first.
+impl ProtocolVersion {
+    /// All versions, oldest first.
     pub const ALL: [Self; 4] = [Self::March2025, Self::June2025, Self::November2025, Self::July2026];
 
-    /// The revision's date, as on the wire.
+    /// Reads a version as it is sent.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|version| version.as_str() == text)
+    }
+
+    /// The version's date, as it is sent.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -61,14 +67,14 @@ pub enum DenialForm {
     Hidden,
 }
 
-/// What becomes of a batch (revision 2025-03-26 only).
+/// Handling of batches (version 2025-03-26 only).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Batches {
     /// It is refused.
     #[default]
     Refused,
-    /// Every message is judged; one denial denies all.
+    /// Every message is evaluated; one denial denies all.
     Each,
 }
 
@@ -77,25 +83,25 @@ pub enum Batches {
 pub struct Mcp {
     /// The endpoint's path.
     pub endpoint: CanonicalPath,
-    /// Revisions that are accepted.
-    pub eras: BTreeSet<Era>,
-    /// How denials are put.
+    /// Versions that are accepted.
+    pub versions: BTreeSet<ProtocolVersion>,
+    /// The response format of denials.
     pub denial: DenialForm,
     /// Forms that differ by revision.
-    pub denial_by_era: BTreeMap<Era, DenialForm>,
-    /// What becomes of batches.
+    pub denial_by_version: BTreeMap<ProtocolVersion, DenialForm>,
+    /// Handling of batches.
     pub batches: Batches,
     /// The page a client that can is sent to where an approval is missing; opt-in.
     pub elicitation: Option<Elicitation>,
 }
 
-/// Asking for an approval inside the protocol.
+/// Elicitation of an approval inside the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Elicitation {
     /// URL of the page; `{decision_id}` in it is replaced.
     pub url: String,
-    /// What the person reads.
+    /// The text that the person reads.
     pub message: String,
 }
 
@@ -115,11 +121,11 @@ pub struct Tool {
     /// Arguments that revision 2026-07-28 mirrors in a header: argument name to header suffix
     /// (`ticket_id` to `Ticket` for `Mcp-Param-Ticket`).
     pub headers: BTreeMap<String, String>,
-    /// Its arguments' types, where its schema is known: then calls of it are asked about by an action of its own.
+    /// Its arguments' types, if its schema is known: then its calls have an action of their own.
     pub input: Option<Arc<Input>>,
 }
 
-/// What a tool does to the world.
+/// A tool's effect on the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
@@ -129,7 +135,7 @@ pub enum Effect {
     Write,
     /// It can destroy something.
     Destructive,
-    /// Nobody said.
+    /// Not known.
     #[default]
     Unknown,
 }

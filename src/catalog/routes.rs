@@ -10,22 +10,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::call::CanonicalPath;
 use crate::call::path::SEGMENTS_MAX;
 
-/// Which scopes a route asks of a token.
+/// The scopes of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scopes {
     /// Scopes the call needs, all of them.
     pub required: Option<BTreeSet<String>>,
-    /// Scopes that do no harm here beyond the required ones.
-    pub harmless: Option<BTreeSet<String>>,
+    /// Scopes that a token may have in addition to the required ones.
+    pub acceptable: Option<BTreeSet<String>>,
 }
 
 impl Scopes {
-    /// Scopes that a token may have here: those needed and those that do no harm. `None`: nothing was said.
+    /// All scopes that a token may have here: the required and the acceptable ones. `None`: neither key is given.
     #[must_use]
-    pub fn acceptable(&self) -> Option<BTreeSet<String>> {
-        let is_silent = self.required.is_none() && self.harmless.is_none();
-        (!is_silent).then(|| self.required.iter().chain(&self.harmless).flatten().cloned().collect())
+    pub fn all_acceptable(&self) -> Option<BTreeSet<String>> {
+        let is_silent = self.required.is_none() && self.acceptable.is_none();
+        (!is_silent).then(|| self.required.iter().chain(&self.acceptable).flatten().cloned().collect())
     }
 }
 
@@ -59,7 +59,7 @@ pub enum Segment {
     Rest(String),
 }
 
-/// What the routes of a service say about one path.
+/// The match of a service's routes with one path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RouteMatch<'a> {
     /// Names of all matching routes, most specific first.
@@ -68,7 +68,7 @@ pub struct RouteMatch<'a> {
     pub captures: BTreeMap<String, String>,
     /// Union of required scopes; `None` where no matching route names any.
     pub required: Option<BTreeSet<String>>,
-    /// Intersection of (required and harmless) scopes; `None` where no matching route names any.
+    /// Intersection of (required and acceptable) scopes; `None` where no matching route names any.
     pub acceptable: Option<BTreeSet<String>>,
     /// Labels of all matching routes.
     pub labels: BTreeSet<String>,
@@ -92,7 +92,7 @@ pub enum PatternProblem {
     #[error("holds the segment `{0}`, which is neither a literal nor `{{name}}` or `{{name...}}`")]
     Braces(String),
     /// `{name...}` before the end.
-    #[error("goes on after `{{{0}...}}`, which takes the rest of the path")]
+    #[error("continues after `{{{0}...}}`, which matches the rest of the path")]
     RestNotLast(String),
     /// One name for two captures.
     #[error("names two captures `{0}`")]
@@ -252,7 +252,7 @@ fn add_scopes(answer: &mut RouteMatch<'_>, scopes: Option<&Scopes>) {
     if let Some(required) = &scopes.required {
         answer.required.get_or_insert_default().extend(required.iter().cloned());
     }
-    let Some(acceptable) = scopes.acceptable() else { return };
+    let Some(acceptable) = scopes.all_acceptable() else { return };
     answer.acceptable = Some(match answer.acceptable.take() {
         Some(so_far) => so_far.intersection(&acceptable).cloned().collect(),
         None => acceptable,

@@ -5,7 +5,7 @@
 
 use crate::body::{self, Inside, a2a, grpc, json, llm, mcp};
 use crate::call::{Call, CanonicalPath};
-use crate::catalog::mcp::{Era, Mcp};
+use crate::catalog::mcp::{Mcp, ProtocolVersion};
 use crate::catalog::{Protocol, Service};
 use crate::failure::{Code, Failure};
 use crate::mapping;
@@ -77,7 +77,7 @@ pub(super) fn reply_of(service: &Service) -> Reply {
         Protocol::Http | Protocol::Grpc => Reply::Plain,
         Protocol::Mcp => Reply::Mcp(McpReply {
             form: service.mcp.as_ref().map(|mcp| mcp.denial).unwrap_or_default(),
-            era: None,
+            version: None,
             id: Echo::Unread,
             asked: crate::reply::Asked::Server,
             requested: None,
@@ -187,7 +187,7 @@ fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<Ins
         }
     };
     let Some((first, others)) = messages.split_first() else { return Ok(Vec::new()) };
-    in_era(first.era, rules, reply);
+    in_version(first.version, rules, reply);
     // A subscription to several resources is several messages of one id; a batch of requests has several ids.
     let is_one = others.iter().all(|message| message.id == first.id);
     reply.id = match &first.id {
@@ -216,9 +216,9 @@ fn without_rules(service: &Service) -> Failure {
     Failure::new(Code::Unmapped, detail)
 }
 
-fn in_era(era: Era, rules: &Mcp, reply: &mut McpReply) {
-    reply.era = Some(era);
-    reply.form = rules.denial_by_era.get(&era).copied().unwrap_or(rules.denial);
+fn in_version(version: ProtocolVersion, rules: &Mcp, reply: &mut McpReply) {
+    reply.version = Some(version);
+    reply.form = rules.denial_by_version.get(&version).copied().unwrap_or(rules.denial);
 }
 
 /// Finds what a refused message can be answered with. Nothing is decided on it.
@@ -226,8 +226,8 @@ fn error_context(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpRep
     let version = call.headers.single("mcp-protocol-version");
     if let Ok(Some(version)) = version {
         reply.requested = Some(version.to_owned());
-        if let Some(era) = Era::ALL.into_iter().find(|era| era.as_str() == version) {
-            in_era(era, rules, reply);
+        if let Some(version) = ProtocolVersion::parse(version) {
+            in_version(version, rules, reply);
         }
     }
     if matches!(call.method.as_str(), "GET" | "DELETE") {
@@ -239,7 +239,11 @@ fn error_context(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpRep
         (_, Ok(_) | Err(_)) => None,
     };
     if let Ok(None) = version {
-        in_era(document.as_ref().map_or(Era::March2025, |document| mcp::presumed(document.node())), rules, reply);
+        in_version(
+            document.as_ref().map_or(ProtocolVersion::March2025, |document| mcp::presumed(document.node())),
+            rules,
+            reply,
+        );
     }
     if let Some(document) = document {
         reply.id = echo(document.node());

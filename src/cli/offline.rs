@@ -1,4 +1,4 @@
-//! Policies, profiles and calls without a server: what `validate`, `explain` and `test` have in common.
+//! The offline checker of `validate`, `explain` and `test`: policies, profiles and calls without a server.
 //!
 //! Knows: the server's own loader, checker and encoder, and how to feed them from files. Must not know: how a
 //! result is printed.
@@ -19,7 +19,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::draw::{self, Files, Paint};
+use super::render::{self, Files, Paint};
 use super::{Exit, Output};
 use crate::app::elicitation_key;
 use crate::approval::Approvals;
@@ -36,7 +36,7 @@ use crate::entity::{Entities, EntitySource, Knowledge};
 use crate::envoy::encode::Answer;
 use crate::envoy::{decode, encode, json};
 use crate::failure::{Code, Failure};
-use crate::identity::offline::{Said, TokenRules, offline};
+use crate::identity::asserted::{AssertedCaller, TokenRules, identify_asserted};
 use crate::identity::rules::IssuerRules;
 use crate::keys::Keys;
 use crate::mapping::service::Source;
@@ -44,7 +44,7 @@ use crate::policy::{PolicySource, Reading, Store, directory};
 use crate::problem::{Problem, Severity};
 use crate::query::{Facts, Query, Reads, Value};
 use crate::server::settings::Listener;
-use form::{Caller, Catalogued, Given, Sent};
+use form::{Caller, Catalogued, Given, RequestSpec};
 
 /// How long one call may take; only a defect needs it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A policy directory as the server would load it.
 #[derive(Debug)]
 pub struct Policies {
-    /// The files, for whoever draws problems.
+    /// The files, for the rendering of problems.
     pub tree: Tree,
     /// Everything the loader found, errors first.
     pub problems: Vec<Problem>,
@@ -127,9 +127,9 @@ impl Configuration {
     }
 }
 
-/// Judges calls from files by one profile.
+/// Evaluates calls from files by one profile.
 #[derive(Debug, Clone)]
-pub struct Bench {
+pub struct OfflineChecker {
     store: Arc<Store>,
     keys: Arc<Keys>,
     profile: Profile,
@@ -138,10 +138,10 @@ pub struct Bench {
     listener: String,
 }
 
-/// What became of one call.
+/// The result of one call.
 #[derive(Debug)]
 pub struct Judged {
-    /// The judgement as it was answered.
+    /// The judgement as answered.
     pub answer: Answer,
     /// The answer to the proxy as protobuf JSON.
     pub response: serde_json::Value,
@@ -150,7 +150,7 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Why it became of it.
+    /// The explanation of the result.
     #[must_use]
     pub fn explanation(&self) -> Explanation<'_> {
         match &self.call {
@@ -160,7 +160,7 @@ impl Judged {
     }
 }
 
-impl Bench {
+impl OfflineChecker {
     /// Without a configuration: callers and tokens are taken at their word, a service is named by its id or its host.
     #[must_use]
     pub fn plain(policies: &Policies) -> Self {
@@ -202,9 +202,9 @@ impl Bench {
     /// The same for calls of one service, however the profile would find it.
     #[must_use]
     pub fn of_service(&self, id: &str) -> Self {
-        let mut bench = self.clone();
-        bench.profile.mapping.service = vec![Source::Fixed(id.to_owned())];
-        bench
+        let mut checker = self.clone();
+        checker.profile.mapping.service = vec![Source::Fixed(id.to_owned())];
+        checker
     }
 
     /// Fetches the issuers' keys, which only a recorded check with a token in it needs.
@@ -212,14 +212,14 @@ impl Bench {
         self.keys.load().await;
     }
 
-    /// Judges one call as the server would, and writes the answer as the server would.
+    /// Evaluates one call as the server would, and encodes the response as the server would.
     ///
     /// # Errors
     /// The call cannot be put into the proxy's words: a defect of the file, not of the call.
     pub async fn judge(&self, given: &Given, now: UnixMillis) -> Result<Judged, String> {
         let text = given.sent.check_json(given.caller.as_ref(), self.catalogued(&given.sent))?;
         let request = json::check_request(&text).map_err(|error| chain(&error))?;
-        let sent = decode::Sent::of(&request);
+        let sent = decode::CheckView::of(&request);
         let outline = decode::outline(&sent);
         let (judgement, call) = match decode::call(&sent, self.limits, now) {
             Err(failure) => (Arc::new(Judgement::failed(failure)), None),
@@ -269,22 +269,26 @@ impl Bench {
         now: UnixMillis,
     ) -> Result<Result<crate::identity::Identity, Failure>, String> {
         let (token, task) = (caller.token(now)?, caller.task(now)?);
-        let said =
-            Said { spiffe: caller.spiffe.as_deref(), proof: caller.proof, token: token.as_ref(), task: task.as_ref() };
+        let said = AssertedCaller {
+            spiffe: caller.spiffe.as_deref(),
+            proof: caller.proof,
+            token: token.as_ref(),
+            task: task.as_ref(),
+        };
         let rules = match &self.issuers {
             Some(issuers) => TokenRules::Profile(issuers),
             None => TokenRules::AnyIssuer(caller.token_kind),
         };
-        Ok(offline(said, rules, &profile.identity, now))
+        Ok(identify_asserted(said, rules, &profile.identity, now))
     }
 
     /// What the catalogue knows of a call to a service by its id, or a gRPC service by its host.
-    fn catalogued(&self, sent: &Sent) -> Catalogued {
+    fn catalogued(&self, sent: &RequestSpec) -> Catalogued {
         let Some(snapshot) = self.store.current() else { return Catalogued::default() };
         let catalog = snapshot.catalog();
         let by_id = sent.service().and_then(|id| catalog.service(id));
         let host = by_id.and_then(|service| service.hosts.first().cloned());
-        let Sent::Grpc(grpc) = sent else { return Catalogued { host, method: None } };
+        let RequestSpec::Grpc(grpc) = sent else { return Catalogued { host, method: None } };
         let by_host = || catalog.service_by_host(&Host::parse(grpc.host.as_deref()?).ok()?);
         let service = by_id.or_else(by_host);
         let described = service.and_then(|service| service.grpc.as_ref());
@@ -327,7 +331,7 @@ impl form::GivenFacts {
         }
         if let Some(json) = &self.call {
             let value = known.typed(FactsType::Call, json).map_err(|why| misfit("call", why))?;
-            let Value::Record(fields) = value else { return Err(misfit("call", "they are no record".to_owned())) };
+            let Value::Record(fields) = value else { return Err(misfit("call", "they are not a record".to_owned())) };
             facts.call = fields;
         }
         Ok(facts)
@@ -353,9 +357,9 @@ pub fn conclude<T>(result: std::io::Result<Result<T, Problems>>, output: Output,
         Ok(Ok(result)) => good(result),
         Ok(Err((problems, files))) => {
             match output {
-                Output::Text | Output::Junit => eprint!("{}", draw::text(&problems, &files, Paint::Plain)),
+                Output::Text | Output::Junit => eprint!("{}", render::text(&problems, &files, Paint::Plain)),
                 Output::Json => {
-                    println!("{}", serde_json::json!({"v": 1, "problems": draw::json(&problems, &files)}));
+                    println!("{}", serde_json::json!({"v": 1, "problems": render::json(&problems, &files)}));
                 }
             }
             Exit::Invalid

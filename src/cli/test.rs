@@ -1,4 +1,4 @@
-//! `picket test`: policies against what people claim about them.
+//! `picket test`: runs policy tests.
 //!
 //! Knows: where suites lie, in which order they run, what a run means to a script. Must not know: how a call is
 //! judged. Policies are loaded, calls read and answers written by the server's own code, on a frozen clock.
@@ -12,26 +12,26 @@ pub mod suite;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::draw::Files;
-use super::offline::{Bench, Configuration, Policies, Problems, block_on, conclude, directory_of};
+use super::offline::{Configuration, OfflineChecker, Policies, Problems, block_on, conclude, directory_of};
+use super::render::Files;
 use super::{Exit, Output};
 use crate::config::Config;
 use crate::problem::{Problem, Severity};
 use coverage::Coverage;
-use report::{Outcome, Report, TestResult};
+use report::{CaseResult, Report, TestResult};
 use suite::Case;
 
-/// What a suite's file name ends with.
+/// The end of a suite's file name.
 const SUFFIX: &str = "_test.yaml";
 
 /// Arguments of `picket test`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// Suites, or folders to look for `*_test.yaml` in; else the policy directory.
+    /// Suites, or folders to search for `*_test.yaml`. Default: the policy directory.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// The policy directory; else the configuration's, else `policies`.
+    /// The policy directory. Default: the configuration's, else `policies`.
     #[arg(short, long, value_name = "DIR")]
     policies: Option<PathBuf>,
     /// Reads calls by a profile of this configuration file.
@@ -40,13 +40,13 @@ pub struct Args {
     /// Name of the profile.
     #[arg(long, value_name = "NAME", default_value = "default")]
     profile: String,
-    /// Runs only tests whose suite, name or cell of a matrix holds this text.
+    /// Runs only tests with this text in their suite, name or matrix cell.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Ends at the first test that fails.
+    /// Stops at the first failed test.
     #[arg(long)]
     fail_fast: bool,
-    /// Says which policies the tests reached.
+    /// Reports the policies that the tests reached.
     #[arg(long)]
     coverage: bool,
 }
@@ -72,7 +72,7 @@ pub fn run(args: &Args, output: Output) -> Exit {
         }
         let [passed, failed, _] = report.counts();
         if passed + failed == 0 {
-            eprintln!("no test was run; suites are files whose names end with `{SUFFIX}`");
+            eprintln!("no test was run; suites are files with names that end with `{SUFFIX}`");
         }
         if failed > 0 || passed == 0 { Exit::TestsFailed } else { Exit::Ok }
     })
@@ -95,20 +95,26 @@ async fn report(args: &Args) -> Result<Report, Problems> {
         }
     };
     let cases = cases(args, &dir)?;
-    let bench = match &config {
-        Some(config) => Bench::configured(&policies, config, &args.profile).map_err(fault)?,
+    let checker = match &config {
+        Some(config) => OfflineChecker::configured(&policies, config, &args.profile).map_err(fault)?,
         None if args.profile != "default" => return Err(fault("a profile is named, but no --config that has it")),
-        None => Bench::plain(&policies),
+        None => OfflineChecker::plain(&policies),
     };
     if cases.iter().any(|case| case.given.caller.is_none()) {
-        bench.fetch_keys().await;
+        checker.fetch_keys().await;
     }
     let known: BTreeSet<String> = snapshot.policy_ids().into_values().flatten().collect();
     let mut report = Report { outcomes: Vec::new(), coverage: args.coverage.then(|| Coverage::of(snapshot)) };
     for case in cases {
-        let result = judged(&bench, &case, &known, report.coverage.as_mut()).await;
+        let result = judged(&checker, &case, &known, report.coverage.as_mut()).await;
         let failed = matches!(result, TestResult::Failed { .. });
-        report.outcomes.push(Outcome { suite: case.suite, file: case.file, name: case.name, cell: case.cell, result });
+        report.outcomes.push(CaseResult {
+            suite: case.suite,
+            file: case.file,
+            name: case.name,
+            cell: case.cell,
+            result,
+        });
         if failed && args.fail_fast {
             break;
         }
@@ -116,11 +122,16 @@ async fn report(args: &Args) -> Result<Report, Problems> {
     Ok(report)
 }
 
-async fn judged(bench: &Bench, case: &Case, known: &BTreeSet<String>, coverage: Option<&mut Coverage>) -> TestResult {
+async fn judged(
+    checker: &OfflineChecker,
+    case: &Case,
+    known: &BTreeSet<String>,
+    coverage: Option<&mut Coverage>,
+) -> TestResult {
     if let Some(reason) = &case.skip {
         return TestResult::Skipped(reason.clone());
     }
-    match bench.judge(&case.given, case.now).await {
+    match checker.judge(&case.given, case.now).await {
         Err(message) => TestResult::Failed { differences: vec![message], explanation: String::new() },
         Ok(judged) => {
             if let Some(coverage) = coverage {
@@ -180,7 +191,7 @@ fn cases(args: &Args, dir: &Path) -> Result<Vec<Case>, Problems> {
     if problems.is_empty() { Ok(cases) } else { Err((problems, files)) }
 }
 
-/// Adds a suite, or every suite below a folder; dot names are passed over.
+/// Adds a suite, or every suite below a folder; dot names are skipped.
 fn find(place: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     if !place.is_dir() {
         std::fs::metadata(place)?;

@@ -1,4 +1,4 @@
-//! Merges file, environment and flags, and reads the result; collects every problem.
+//! Merges file, environment and flags, deserializes the result, and collects every problem.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub(super) const VARIABLE_PREFIX: &str = "PICKET_";
 /// Listener and profile that exist where nobody names any.
 const DEFAULTS: &str = "listeners: [{name: ext_authz, address: \"127.0.0.1:9191\"}]\nprofiles: {default: {}}\n";
 
-/// What settings are read from.
+/// The sources of settings.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// Name and text of the file, where one is given.
@@ -34,9 +34,9 @@ pub struct Sources {
 pub struct Effective {
     /// The settings.
     pub config: Config,
-    /// What was given, with its origins.
+    /// The settings as given, with their origins.
     pub tree: Node,
-    /// What is worth a warning.
+    /// Warnings.
     pub warnings: Vec<Problem>,
 }
 
@@ -45,7 +45,7 @@ pub struct Effective {
 /// # Errors
 /// Every problem that was found: unknown keys, values of the wrong kind, and settings that contradict others.
 pub fn load(sources: &Sources) -> Result<Effective, Vec<Problem>> {
-    let mut reader = Reader::new(sources)?;
+    let mut reader = Loader::new(sources)?;
     reader.check(&KeyTree::of(&all_sections()));
     let config = reader.config();
     if reader.problems.iter().all(|problem| problem.severity < Severity::Error) {
@@ -56,14 +56,14 @@ pub fn load(sources: &Sources) -> Result<Effective, Vec<Problem>> {
     if errors.is_empty() { Ok(Effective { config, tree: reader.tree, warnings }) } else { Err(errors) }
 }
 
-struct Reader {
+struct Loader {
     file: String,
     tree: Node,
     problems: Vec<Problem>,
     unknown: Vec<String>,
 }
 
-impl Reader {
+impl Loader {
     fn new(sources: &Sources) -> Result<Self, Vec<Problem>> {
         let (file, text) = sources.file.clone().unwrap_or_default();
         let mut tree = match text.trim() {
@@ -115,7 +115,7 @@ impl Reader {
             let path = path.to_lowercase();
             self.set(&path.split("__").collect::<Vec<_>>(), value, &origin);
         } else if !is_service_link(path) {
-            let message = "is no setting; settings have `__` between section and field, as PICKET_POLICIES__DIR";
+            let message = "is not a setting; settings have `__` between section and field, as PICKET_POLICIES__DIR";
             self.problems
                 .push(Problem { severity: Severity::Warning, ..origin.problem(&self.file, message.to_owned()) });
         }
@@ -191,8 +191,8 @@ impl Reader {
                 let reported =
                     message.starts_with("unknown field") && self.unknown.iter().any(|key| key.starts_with(&at));
                 if !reported {
-                    let origin = node.origin_at(&below).clone();
-                    self.error(&origin, format!("`{at}`: {message}"));
+                    let problem = node.origin_at(&below).problem(&self.file, format!("`{at}`: {message}"));
+                    self.problems.push(Problem { help: near_field(&message), ..problem });
                 }
                 None
             }
@@ -266,6 +266,13 @@ fn defaulted<T: Default>() -> Option<T> {
 
 fn join(path: &str, below: &str) -> String {
     if below == "." { path.to_owned() } else { format!("{path}.{below}") }
+}
+
+/// The known field nearest to the one that serde reports as unknown.
+fn near_field(message: &str) -> Option<String> {
+    let mut quoted = message.strip_prefix("unknown field")?.split('`').skip(1).step_by(2);
+    let unknown = quoted.next()?;
+    nearest(unknown, quoted).map(|near| format!("did you mean `{near}`?"))
 }
 
 /// `listeners.0.name` as people write it: `listeners[0].name`.

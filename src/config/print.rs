@@ -1,4 +1,4 @@
-//! Settings as text: what is in force and why, the reference, and a file that spells every key.
+//! Prints settings: the effective ones with their origins, the reference, and a file with every key.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::all_sections;
 use super::tree::{Content, Node};
 use crate::setting::{Key, KeyTree};
 
-/// The settings in force as YAML; each value's origin is a comment beside it.
+/// The effective settings as YAML; a comment after each value names its origin.
 #[must_use]
 pub fn effective(tree: &Node) -> String {
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! What the configuration promises.
+//! Promises of the configuration.
 
 use super::*;
 use crate::setting::{KeyTree, Shape};
@@ -155,7 +155,7 @@ fn p35_profiles_of_clients_are_for_clients_that_a_certificate_names() {
         (tls, "{profile: gatways, clients: {namespaces: [td/edge]}}", "no profile `gatways`; did you mean `gateways`?"),
         (tls, "{profile: gateways, clients: {spiffe_ids: ['spiffe://other/a']}}", "`spiffe://other/a` may not connect"),
         (tls, "{profile: gateways, clients: {namespaces: [edge]}}", "`edge` is not `<trust domain>/<namespace>`"),
-        (tls, "{profile: gateways, client: {}}", "unknown field `client`"),
+        (tls, "{profile: gateways, client: {}}", "did you mean `clients`?"),
         (tls, "{clients: {trust_domains: [td]}}", "missing field `profile`"),
     ] {
         let found = problems(&file(tls, row), &[], &[]).join("\n");

@@ -1,4 +1,4 @@
-//! Settings as they were given: a tree whose every value knows where it came from.
+//! The settings as given: a tree with the origin of every value.
 //!
 //! Knows: YAML, environment variables and flags. Must not know: what any setting means.
 
@@ -13,10 +13,10 @@ use crate::problem::Problem;
 /// Where a value came from; later ones win.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody gave it.
+    /// Not given.
     Default,
     /// The file, with line, column and byte offset of its key.
-    File(Place),
+    File(Position),
     /// An environment variable.
     Environment(String),
     /// A flag of the command line.
@@ -25,7 +25,7 @@ pub enum Origin {
 
 /// A place in the configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// From 1.
     pub line: u64,
     /// From 1.
@@ -68,10 +68,10 @@ pub struct Node {
     pub origin: Origin,
 }
 
-/// A value whose parts know where they came from.
+/// A value that knows the origin of its parts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
-    /// A text, number or truth value; `null` stands for "not given".
+    /// A text, number or truth value; `null` means "not given".
     Scalar(Value),
     /// A list.
     List(Vec<Node>),
@@ -202,11 +202,11 @@ impl Node {
     }
 }
 
-fn place(location: &serde_saphyr::Location) -> Place {
+fn place(location: &serde_saphyr::Location) -> Position {
     let span = location.span();
     let number = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
     let bytes = number(span.byte_offset()).zip(number(span.byte_len())).map(|(from, len)| (from, from + len));
-    Place { line: location.line(), column: location.column(), bytes }
+    Position { line: location.line(), column: location.column(), bytes }
 }
 
 impl<'de> Deserialize<'de> for Node {

@@ -183,7 +183,7 @@ impl Types {
                 "attrs": {"spiffeId": "spiffe://t/w", "trustDomain": "t", "proof": "mtls", "facts": json},
             })),
             FactsType::Service => self.typed_attribute(
-                &serde_json::json!({"uid": {"type": "Peer", "id": "n/s"}, "parents": [], "attrs": {"facts": json}}),
+                &serde_json::json!({"uid": {"type": "Agent", "id": "n/s"}, "parents": [], "attrs": {"facts": json}}),
             ),
             FactsType::Call => self.typed_call(json),
         }

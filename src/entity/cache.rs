@@ -1,4 +1,4 @@
-//! Remembers what a source answered, and asks it once however many calls wait.
+//! A cache of look-ups, with one request in flight for all callers of a key.
 //!
 //! Knows: ages, limits, requests in flight. Must not know: what is asked or how.
 //!
@@ -22,19 +22,19 @@ use crate::query::Value;
 /// Longest that one request to a source may take, whether or not a call still waits for it.
 pub const FLIGHT_MAX: Duration = Duration::from_secs(5);
 
-/// How long answers are remembered.
+/// How long answers are cached.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// How long a found record may be reused; "there is none" for a tenth of it. Default 30s. `0s`
+    /// How long a record may be reused; a negative result for a tenth of it. Default 30s. `0s`
     /// disables reuse; a revoked attribute keeps its old value for at most this long plus `max_stale`.
     #[serde(with = "humantime_serde")]
     pub ttl: Duration,
-    /// How much longer a found record may still be used while a new one is being asked for. Default
+    /// How much longer an expired record may be used during its refresh. Default
     /// 0s, the safe value: a source that is down makes its facts unavailable as soon as `ttl` ends.
     #[serde(with = "humantime_serde")]
     pub max_stale: Duration,
-    /// Most records remembered. Default 10000; a record is at most 64 KiB of JSON.
+    /// Most cached records. Default 10000; a record is at most 64 KiB of JSON.
     pub entries_max: u64,
     /// Most requests to the source at one time; beyond it, new questions are unavailable. Default 256.
     pub in_flight_max: usize,
@@ -47,45 +47,45 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What is wrong with these settings of the look-up `name`, as written in `file`.
+    /// Problems of these settings of the look-up `name`, as written in `file`.
     #[must_use]
     pub fn check(&self, file: &str, name: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         let day = Duration::from_secs(24 * 60 * 60);
         if self.ttl > day || self.max_stale > day {
-            let message = format!("look-up `{name}` remembers for more than a day");
+            let message = format!("look-up `{name}` caches for more than a day");
             problems.push(Problem::error(file, message).help("`ttl` and `max_stale` are at most 24h each"));
         }
         if self.entries_max == 0 || self.in_flight_max == 0 {
             let message = format!("look-up `{name}` has `entries_max` or `in_flight_max` 0");
-            problems.push(Problem::error(file, message).help("at least 1; to remember nothing, set `ttl: 0s`"));
+            problems.push(Problem::error(file, message).help("at least 1; to turn the cache off, set `ttl: 0s`"));
         }
         problems
     }
 }
 
-/// What a question is about. The source is not part of it: each has a cache of its own.
+/// The key of an answer. The source is not part of it: each has a cache of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct CacheKey {
     /// The rendered question.
     pub url: String,
     /// Digest of the schema that the answer was checked by: another schema, another answer.
     pub schema: String,
 }
 
-/// What a source found: `None` where it says that there is nothing.
-pub type Found<V = Value> = Option<Arc<V>>;
+/// The result of a source: `None` if the source has no record.
+pub type CachedAnswer<V = Value> = Option<Arc<V>>;
 
 /// Counts since the start; each call adds to exactly one of the first five.
 #[derive(Debug, Default)]
 pub struct Stats {
     /// Answered from a fresh record.
     pub hits: AtomicU64,
-    /// Answered from a fresh "there is none".
+    /// Answered from a fresh negative record.
     pub negatives: AtomicU64,
-    /// Answered from a record past its time, while a new one is asked for.
+    /// Answered from an expired record during its refresh.
     pub stale: AtomicU64,
-    /// Answered by asking the source.
+    /// Answered by a request to the source.
     pub misses: AtomicU64,
     /// Not answered: the source failed, was too slow, or too much was in flight.
     pub errors: AtomicU64,
@@ -97,8 +97,8 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Cache<V: Send + Sync + 'static = Value> {
     settings: Settings,
-    records: moka::future::Cache<Key, Record<V>>,
-    flights: Mutex<HashMap<Key, Landing<V>>>,
+    records: moka::future::Cache<CacheKey, Record<V>>,
+    flights: Mutex<HashMap<CacheKey, Landing<V>>>,
     stats: Arc<Stats>,
     tasks: TaskTracker,
     keeps: Keeps,
@@ -108,13 +108,13 @@ pub struct Cache<V: Send + Sync + 'static = Value> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keeps {
     Answers,
-    /// Whoever only looks leaves what calls will find as it was.
+    /// Explanations leave the cache unchanged for calls.
     Nothing,
 }
 
 #[derive(Debug)]
 struct Record<V> {
-    found: Found<V>,
+    found: CachedAnswer<V>,
     /// When the question was sent: the answer may be as old as that.
     asked_at: Instant,
 }
@@ -127,7 +127,7 @@ impl<V> Clone for Record<V> {
 }
 
 /// Where the answer of a request in flight will appear.
-type Landing<V> = watch::Receiver<Option<Result<Found<V>, Failure>>>;
+type Landing<V> = watch::Receiver<Option<Result<CachedAnswer<V>, Failure>>>;
 
 enum Freshness {
     Fresh,
@@ -136,7 +136,7 @@ enum Freshness {
 }
 
 impl<V: Send + Sync + 'static> Cache<V> {
-    /// An empty cache whose requests run in `tasks`.
+    /// An empty cache that runs its requests in `tasks`.
     #[must_use]
     pub fn new(settings: Settings, tasks: &TaskTracker) -> Arc<Self> {
         let stats = Arc::new(Stats::default());
@@ -155,8 +155,8 @@ impl<V: Send + Sync + 'static> Cache<V> {
         Arc::new(Self { settings, records, flights: Mutex::default(), stats, tasks, keeps })
     }
 
-    /// The same answers for whoever only looks: what is remembered is found, and nothing that is asked for is remembered,
-    /// counted or shared with calls.
+    /// The same cache for explanations: they read cached answers, and their own requests are not cached, counted or shared
+    /// with calls.
     #[must_use]
     pub fn looking(&self) -> Arc<Self> {
         Arc::new(Self {
@@ -175,22 +175,27 @@ impl<V: Send + Sync + 'static> Cache<V> {
         &self.stats
     }
 
-    /// How many records are remembered, about.
+    /// Number of cached records, approximately.
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.records.entry_count()
     }
 
-    /// The answer to a question: remembered, or from `ask`, or from whoever is asking it already.
+    /// The answer for a key: cached, or from `ask`, or from a request that is already in flight.
     ///
     /// A request in flight goes on when its caller gives up, and its answer is remembered.
     ///
     /// # Errors
     /// `ask` failed, or did not answer by `deadline`; never remembered.
-    pub async fn get<F, A>(self: &Arc<Self>, key: Key, deadline: Instant, ask: F) -> Result<Found<V>, Failure>
+    pub async fn get<F, A>(
+        self: &Arc<Self>,
+        key: CacheKey,
+        deadline: Instant,
+        ask: F,
+    ) -> Result<CachedAnswer<V>, Failure>
     where
         F: FnOnce() -> A,
-        A: Future<Output = Result<Found<V>, Failure>> + Send + 'static,
+        A: Future<Output = Result<CachedAnswer<V>, Failure>> + Send + 'static,
     {
         if let Some(record) = self.records.get(&key).await {
             match (self.freshness(&record), &record.found) {
@@ -233,10 +238,10 @@ impl<V: Send + Sync + 'static> Cache<V> {
     }
 
     /// Joins the request in flight for this key, or starts one.
-    fn take_off<F, A>(self: &Arc<Self>, key: &Key, ask: F) -> Result<Landing<V>, Failure>
+    fn take_off<F, A>(self: &Arc<Self>, key: &CacheKey, ask: F) -> Result<Landing<V>, Failure>
     where
         F: FnOnce() -> A,
-        A: Future<Output = Result<Found<V>, Failure>> + Send + 'static,
+        A: Future<Output = Result<CachedAnswer<V>, Failure>> + Send + 'static,
     {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(landing) = flights.get(key) {
@@ -272,7 +277,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
 /// A request in flight; its end, a panic's included, makes room for the next.
 struct Flight<V: Send + Sync + 'static> {
     cache: Arc<Cache<V>>,
-    key: Key,
+    key: CacheKey,
 }
 
 impl<V: Send + Sync + 'static> Drop for Flight<V> {
@@ -281,13 +286,13 @@ impl<V: Send + Sync + 'static> Drop for Flight<V> {
     }
 }
 
-async fn landed<V>(mut landing: Landing<V>, deadline: Instant) -> Result<Found<V>, Failure> {
+async fn landed<V>(mut landing: Landing<V>, deadline: Instant) -> Result<CachedAnswer<V>, Failure> {
     match tokio::time::timeout_at(deadline, landing.wait_for(Option::is_some)).await {
         Ok(Ok(answer)) => match &*answer {
             Some(answer) => answer.clone(),
-            None => Err(unavailable("asking the source was broken off")),
+            None => Err(unavailable("the request to the source was interrupted")),
         },
-        Ok(Err(_)) => Err(unavailable("asking the source was broken off")),
+        Ok(Err(_)) => Err(unavailable("the request to the source was interrupted")),
         Err(_) => Err(unavailable("the source did not answer in time")),
     }
 }

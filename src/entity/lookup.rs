@@ -1,4 +1,4 @@
-//! Asks an HTTP service for facts: `GET` a templated URL, map its JSON, check it by the schema.
+//! Looks facts up over HTTP: `GET` of a templated URL, JSON mapped to attributes and checked against the schema.
 //!
 //! Knows: JSON pointers, which policies' reads make a question necessary.
 //! Must not know: what the facts decide.
@@ -17,7 +17,7 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::cache::{self, Cache, Found, Key};
+use super::cache::{self, Cache, CacheKey, CachedAnswer};
 use super::http::{self, Answer, HeaderFile, Http};
 use super::template::{Gap, Slashes, Template};
 use super::{EntitySource, Knowledge, unavailable};
@@ -32,9 +32,9 @@ use crate::query::{Facts, Query, Reads, Value};
 pub struct Settings {
     /// Name of the source, for failures and metrics: a DNS label. No default.
     pub name: String,
-    /// What it fills: `principal`, `resource`, or `call: {attribute: …}`. No default.
-    pub fills: Fills,
-    /// What to `GET`, with variables such as `${principal.id}`, `${resource.id}` or
+    /// The place of the answer: `principal`, `resource`, or `call: {attribute: …}`. No default.
+    pub target: LookupTarget,
+    /// The URL to `GET`, with variables such as `${principal.id}`, `${resource.id}` or
     /// `${context.args[/change]}`; values are percent-encoded. Scheme (`http`, `https`) and host are
     /// literal. Redirects and proxies are not followed. No default.
     pub url: String,
@@ -54,7 +54,7 @@ pub struct Settings {
     /// value: such a call is denied, `entities_unavailable`.
     #[serde(default)]
     pub optional: bool,
-    /// What an answer of 404 means. Default `fail`, the safe value.
+    /// The meaning of a 404. Default `fail`, the safe value.
     #[serde(default)]
     pub missing: Missing,
     /// How long a call waits for an answer, within its own deadline. Default 50ms; above 0s.
@@ -66,7 +66,7 @@ pub struct Settings {
     /// PEM file of the only certificate authorities that are trusted. Default: the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// How long answers are remembered.
+    /// The cache of the answers.
     #[serde(default)]
     pub cache: cache::Settings,
 }
@@ -75,11 +75,11 @@ fn timeout_default() -> Duration {
     Duration::from_millis(50)
 }
 
-/// What a look-up fills.
+/// The place of a look-up's answer.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fills {
-    /// `principal.facts`, type `WorkloadFacts`. Unauthenticated callers have none and are not asked about.
+pub enum LookupTarget {
+    /// `principal.facts`, type `WorkloadFacts`. Unauthenticated callers have none, so no request is sent for them.
     Principal,
     /// `resource.facts`, type `ServiceFacts`.
     Resource,
@@ -90,7 +90,7 @@ pub enum Fills {
     },
 }
 
-/// What an answer of 404 means.
+/// The meaning of a 404.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
@@ -102,7 +102,7 @@ pub enum Missing {
 }
 
 impl Settings {
-    /// What is wrong with these settings, as written in `file`.
+    /// Problems of these settings, as written in `file`.
     #[must_use]
     pub fn check(&self, file: &str) -> Vec<Problem> {
         let name = &self.name;
@@ -110,7 +110,7 @@ impl Settings {
         let mut wrong = |message: String, help: &str| problems.push(Problem::error(file, message).help(help));
         let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if !(1..=63).contains(&name.len()) || !name.bytes().all(label) {
-            wrong(format!("look-up name `{name}` is no DNS label"), "1 to 63 of a-z, 0-9 and `-`");
+            wrong(format!("look-up name `{name}` is not a DNS label"), "1 to 63 of a-z, 0-9 and `-`");
         }
         if let Err(message) = Template::parse(&self.url) {
             wrong(
@@ -123,19 +123,19 @@ impl Settings {
         }
         for (attribute, pointer) in &self.attributes {
             if !(pointer.is_empty() || pointer.starts_with('/')) {
-                let message = format!("`{pointer}` for `{attribute}` of look-up `{name}` is no JSON pointer");
+                let message = format!("`{pointer}` for `{attribute}` of look-up `{name}` is not a JSON pointer");
                 wrong(message, "begin it with `/`");
             }
         }
-        if self.fills == (Fills::Call { attribute: String::new() }) {
-            wrong(format!("look-up `{name}` fills an attribute without a name"), "name one of the type CallFacts");
+        if self.target == (LookupTarget::Call { attribute: String::new() }) {
+            wrong(format!("look-up `{name}` has a target attribute without a name"), "name one of the type CallFacts");
         }
         problems.extend(http::check(file, &format!("look-up `{name}`"), self.timeout, &self.headers));
         problems
     }
 }
 
-/// A source that is asked over HTTP.
+/// A source that is queried over HTTP.
 #[derive(Debug)]
 pub struct Lookup {
     settings: Arc<Settings>,
@@ -164,24 +164,24 @@ impl Lookup {
         Self { settings, url: url.clone(), http, cache: cache.looking() }
     }
 
-    /// What it remembers.
+    /// Its cache.
     #[must_use]
     pub fn cache(&self) -> &Arc<Cache> {
         &self.cache
     }
 
     fn is_read(&self, reads: &Reads) -> bool {
-        match &self.settings.fills {
-            Fills::Principal => reads.principal_facts,
-            Fills::Resource => reads.resource_facts,
-            Fills::Call { attribute } => reads.call_facts.contains(attribute),
+        match &self.settings.target {
+            LookupTarget::Principal => reads.principal_facts,
+            LookupTarget::Resource => reads.resource_facts,
+            LookupTarget::Call { attribute } => reads.call_facts.contains(attribute),
         }
     }
 
     fn is_applicable(&self, query: &Query) -> bool {
-        match &self.settings.fills {
-            Fills::Principal => query.principal.uid.kind == "Workload",
-            Fills::Resource | Fills::Call { .. } => true,
+        match &self.settings.target {
+            LookupTarget::Principal => query.principal.uid.kind == "Workload",
+            LookupTarget::Resource | LookupTarget::Call { .. } => true,
         }
     }
 
@@ -200,11 +200,11 @@ impl Lookup {
             Ok(url) => url,
             Err(Gap::Absent(_)) if self.settings.optional => return Ok(Facts::default()),
             Err(Gap::Absent(variable)) => {
-                return Err(unavailable(format!("`{name}` cannot be asked: the call has no `${{{variable}}}`")));
+                return Err(unavailable(format!("`{name}` cannot be queried: the call has no `${{{variable}}}`")));
             }
-            Err(Gap::Unusable(why)) => return Err(unavailable(format!("`{name}` cannot be asked: the call {why}"))),
+            Err(Gap::Unusable(why)) => return Err(unavailable(format!("`{name}` cannot be queried: the call {why}"))),
         };
-        let key = Key { url: url.clone(), schema: known.schema_digest().to_owned() };
+        let key = CacheKey { url: url.clone(), schema: known.schema_digest().to_owned() };
         let deadline = deadline.min(Instant::now() + self.settings.timeout);
         let ask = || {
             let (settings, http, known) = (self.settings.clone(), self.http.clone(), known.clone());
@@ -219,10 +219,14 @@ impl Lookup {
 
     fn placed(&self, value: &Value) -> Facts {
         let mut facts = Facts::default();
-        match &self.settings.fills {
-            Fills::Principal => drop(facts.principal.attributes.insert(SmolStr::new_static("facts"), value.clone())),
-            Fills::Resource => drop(facts.resource.attributes.insert(SmolStr::new_static("facts"), value.clone())),
-            Fills::Call { attribute } => drop(facts.call.insert(attribute.into(), value.clone())),
+        match &self.settings.target {
+            LookupTarget::Principal => {
+                drop(facts.principal.attributes.insert(SmolStr::new_static("facts"), value.clone()))
+            }
+            LookupTarget::Resource => {
+                drop(facts.resource.attributes.insert(SmolStr::new_static("facts"), value.clone()))
+            }
+            LookupTarget::Call { attribute } => drop(facts.call.insert(attribute.into(), value.clone())),
         }
         facts
     }
@@ -259,7 +263,7 @@ impl EntitySource for Lookup {
 }
 
 /// Asks once. Errors are fragments without the URL.
-async fn ask(settings: &Settings, http: &Http, url: String, known: &dyn Knowledge) -> Result<Found, String> {
+async fn ask(settings: &Settings, http: &Http, url: String, known: &dyn Knowledge) -> Result<CachedAnswer, String> {
     let answer = match (http.get(url).await?, settings.missing) {
         (Answer::Document(answer), _) => answer,
         (Answer::NotFound, Missing::Absent) => return Ok(None),
@@ -267,13 +271,13 @@ async fn ask(settings: &Settings, http: &Http, url: String, known: &dyn Knowledg
     };
     let mapped = mapped(settings, answer);
     let misfit = |why: String| format!("the answer does not fit the schema: {why}");
-    let value = match &settings.fills {
-        Fills::Principal => known.typed(FactsType::Workload, &mapped).map_err(misfit)?,
-        Fills::Resource => known.typed(FactsType::Service, &mapped).map_err(misfit)?,
-        Fills::Call { attribute } => {
+    let value = match &settings.target {
+        LookupTarget::Principal => known.typed(FactsType::Workload, &mapped).map_err(misfit)?,
+        LookupTarget::Resource => known.typed(FactsType::Service, &mapped).map_err(misfit)?,
+        LookupTarget::Call { attribute } => {
             let record = Json::Object([(attribute.clone(), mapped)].into_iter().collect());
             let Value::Record(mut fields) = known.typed(FactsType::Call, &record).map_err(misfit)? else {
-                return Err(misfit("it is no record".to_owned()));
+                return Err(misfit("it is not a record".to_owned()));
             };
             fields.remove(attribute.as_str()).ok_or_else(|| misfit("it lacks the attribute".to_owned()))?
         }

@@ -1,4 +1,4 @@
-//! URLs with variables, filled from a query. Pure.
+//! URL templates with variables, filled from a query. Pure.
 //!
 //! Knows: `${principal.id}` and its like, percent-encoding. Must not know: HTTP.
 //!
@@ -15,7 +15,7 @@ use smol_str::{SmolStr, ToSmolStr};
 use crate::call::headers::is_readable;
 use crate::query::{Keys, Node, Query, Reads, Value};
 pub use value::Slashes;
-use value::{Place, climbs, is_usable};
+use value::{UrlPosition, climbs, is_usable};
 
 /// Everything but RFC 3986's unreserved characters: to a source that decodes once, a value can neither end a segment nor
 /// begin a query. What it could do to others, [`is_usable`] refuses.
@@ -31,12 +31,12 @@ const FIELDS: [&str; 3] = ["fields", "numbers", "decimals"];
 /// A URL with variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
-    parts: Vec<Part>,
+    parts: Vec<UrlPart>,
     slashes: Slashes,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum UrlPart {
     Literal(String),
     Variable(Variable),
 }
@@ -46,7 +46,7 @@ struct Variable {
     text: String,
     root: Root,
     steps: Vec<Step>,
-    place: Place,
+    place: UrlPosition,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ enum Step {
 pub enum Gap {
     /// The call does not have this variable, or has it empty.
     Absent(String),
-    /// The call has it, but it cannot stand in a URL.
+    /// The call has a value, but a URL cannot hold it.
     Unusable(String),
 }
 
@@ -93,9 +93,9 @@ impl Template {
             return Err(format!("`{text}` has a fragment, which is never sent; remove it"));
         }
         let template = Self { parts: parts(text)?, slashes: Slashes::Refused };
-        let sample = template.parts.iter().map(Part::sample).collect::<String>();
+        let sample = template.parts.iter().map(UrlPart::sample).collect::<String>();
         if has_dot_segment(&sample) || reqwest::Url::parse(&sample).is_err() {
-            return Err(format!("`{text}` is no URL without dot segments"));
+            return Err(format!("`{text}` is not a URL without dot segments"));
         }
         Ok(template)
     }
@@ -106,10 +106,10 @@ impl Template {
         Self { slashes, ..self }
     }
 
-    /// Whether the source is asked in the clear.
+    /// Whether the source is queried without TLS.
     #[must_use]
     pub fn is_clear_text(&self) -> bool {
-        matches!(self.parts.first(), Some(Part::Literal(text)) if text.starts_with("http://"))
+        matches!(self.parts.first(), Some(UrlPart::Literal(text)) if text.starts_with("http://"))
     }
 
     /// The URL for a query.
@@ -120,12 +120,12 @@ impl Template {
         let mut url = String::new();
         for part in &self.parts {
             match part {
-                Part::Literal(text) => url.push_str(text),
-                Part::Variable(variable) => {
+                UrlPart::Literal(text) => url.push_str(text),
+                UrlPart::Variable(variable) => {
                     let value = variable.value(query)?;
                     if !is_usable(&value, variable.place, variable.slashes(self.slashes)) {
                         return Err(Gap::Unusable(format!(
-                            "has a `${{{}}}` that could change what is asked for",
+                            "has a `${{{}}}` that could change the request",
                             variable.text
                         )));
                     }
@@ -134,11 +134,11 @@ impl Template {
             }
         }
         if url.len() > URL_BYTES_MAX {
-            return Err(Gap::Unusable(format!("makes a URL of more than {URL_BYTES_MAX} bytes")));
+            return Err(Gap::Unusable(format!("results in a URL of more than {URL_BYTES_MAX} bytes")));
         }
         // `..` as a value would climb to another collection: URL parsers resolve it before sending.
         if has_dot_segment(&url) {
-            return Err(Gap::Unusable("makes a dot segment".to_owned()));
+            return Err(Gap::Unusable("results in a dot segment".to_owned()));
         }
         Ok(url)
     }
@@ -146,7 +146,7 @@ impl Template {
     /// Adds what of the call must be known to fill the variables.
     pub fn needs(&self, needed: &mut Reads) {
         for part in &self.parts {
-            let Part::Variable(Variable { root: Root::Context, steps, .. }) = part else { continue };
+            let UrlPart::Variable(Variable { root: Root::Context, steps, .. }) = part else { continue };
             match steps.as_slice() {
                 [Step::Field(http), Step::Field(bag), Step::Tag(key)] if http == "http" && bag == "headers" => {
                     // The whole value becomes part of the question, as in a comparison.
@@ -182,7 +182,7 @@ fn is_body(bag: &str) -> bool {
     ARGUMENTS.contains(&bag) || FIELDS.contains(&bag)
 }
 
-impl Part {
+impl UrlPart {
     fn sample(&self) -> &str {
         match self {
             Self::Literal(text) => text,
@@ -192,7 +192,7 @@ impl Part {
 }
 
 impl Variable {
-    fn parse(text: &str, place: Place) -> Result<Self, String> {
+    fn parse(text: &str, place: UrlPosition) -> Result<Self, String> {
         let wrong = |what: &str| {
             format!("`${{{text}}}` {what}; for example `${{principal.id}}` or `${{context.args[/change]}}`")
         };
@@ -207,7 +207,7 @@ impl Variable {
         let mut steps = Vec::new();
         while !rest.is_empty() {
             if let Some(inside) = rest.strip_prefix('[') {
-                let (key, after) = inside.split_once(']').ok_or_else(|| wrong("has an open bracket"))?;
+                let (key, after) = inside.split_once(']').ok_or_else(|| wrong("has an unclosed bracket"))?;
                 steps.push(Step::Tag(key.to_owned()));
                 rest = after;
             } else {
@@ -215,7 +215,7 @@ impl Variable {
                 let end = field.find(['.', '[']).unwrap_or(field.len());
                 let (name, after) = field.split_at(end);
                 if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-                    return Err(wrong("has a field that is no identifier"));
+                    return Err(wrong("has a field that is not an identifier"));
                 }
                 steps.push(Step::Field(name.to_owned()));
                 rest = after;
@@ -318,14 +318,14 @@ fn text(value: &Value) -> Result<SmolStr, NoText> {
     }
 }
 
-fn parts(text: &str) -> Result<Vec<Part>, String> {
+fn parts(text: &str) -> Result<Vec<UrlPart>, String> {
     let mut parts = Vec::new();
-    let (mut rest, mut place) = (text, Place::Path);
+    let (mut rest, mut place) = (text, UrlPosition::Path);
     while let Some((literal, after)) = rest.split_once("${") {
         let (variable, after) =
             after.split_once('}').ok_or_else(|| format!("`{text}` has a `${{` without its `}}`"))?;
         if literal.contains('?') {
-            place = Place::Query;
+            place = UrlPosition::Query;
         }
         // Behind a `&`, and behind the `?`, a key begins; its name is the operator's.
         if literal.rsplit_once(['?', '&']).is_some_and(|(_, pair)| !pair.contains('=')) {
@@ -333,12 +333,12 @@ fn parts(text: &str) -> Result<Vec<Part>, String> {
                 "`${{{variable}}}` of `{text}` names a key of the query; write `?key=${{{variable}}}`"
             ));
         }
-        parts.push(Part::Literal(literal.to_owned()));
-        parts.push(Part::Variable(Variable::parse(variable, place)?));
+        parts.push(UrlPart::Literal(literal.to_owned()));
+        parts.push(UrlPart::Variable(Variable::parse(variable, place)?));
         rest = after;
     }
-    parts.push(Part::Literal(rest.to_owned()));
-    let stray = |part: &Part| matches!(part, Part::Literal(text) if text.contains(['$', '{', '}']));
+    parts.push(UrlPart::Literal(rest.to_owned()));
+    let stray = |part: &UrlPart| matches!(part, UrlPart::Literal(text) if text.contains(['$', '{', '}']));
     match parts.iter().any(stray) {
         true => Err(format!("`{text}` has a stray `$`, `{{` or `}}`; variables are written `${{principal.id}}`")),
         false => Ok(parts),

@@ -165,7 +165,8 @@ async fn declared_facts_need_no_source() {
 #[test]
 fn look_ups_that_fill_the_same_or_share_a_name_are_problems() {
     let settings = |yaml: &str| serde_saphyr::from_str::<Settings>(yaml).unwrap().check("config.yaml").len();
-    let lookup = |name: &str, fills: &str| format!("{{name: {name}, fills: {fills}, url: 'http://h/', whole: true}}");
+    let lookup =
+        |name: &str, target: &str| format!("{{name: {name}, target: {target}, url: 'http://h/', whole: true}}");
     let rows = [
         (("a", "principal"), ("b", "resource"), 0),
         (("a", "principal"), ("a", "resource"), 1),
@@ -181,7 +182,7 @@ fn look_ups_that_fill_the_same_or_share_a_name_are_problems() {
 
 #[test]
 fn what_look_ups_ask_with_is_needed_only_where_a_policy_reads_what_they_fill() {
-    let yaml = "lookups: [{name: tickets, fills: {call: {attribute: change}}, whole: true, \
+    let yaml = "lookups: [{name: tickets, target: {call: {attribute: change}}, whole: true, \
                 url: 'http://h/${context.http.headers[X-Change]}/${context.args[/change]}'}]";
     let settings: Settings = serde_saphyr::from_str(yaml).unwrap();
     let entities = Entities::new(&settings, "config.yaml", &TaskTracker::new()).unwrap();

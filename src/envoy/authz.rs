@@ -36,13 +36,13 @@ use crate::courtesy::leave_turn;
 use crate::decision::verdict::Decision;
 use crate::failure::{Code, Failure};
 use crate::telemetry::Observed;
+use reply::Answered;
 pub use reply::Reply;
-use reply::Sent;
 pub use service::CheckServer;
 
 /// The wall clock, as far as decisions see it.
 pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
-/// Told of every answered call, once; must not block.
+/// Receives every answered call, once; must not block.
 pub type Observer = Arc<dyn Fn(&Observed<'_>) + Send + Sync>;
 
 /// The system's clock.
@@ -62,7 +62,7 @@ pub struct AuthzSettings {
     /// the proxy, less 10 ms for the way back, goes before it. `0s` denies everything. Units: `ms`, `s`.
     #[serde(with = "humantime_serde")]
     pub deadline: Duration,
-    /// What becomes of a check that fails for Picket's or a source's trouble. Default `deny` (the safe one):
+    /// Handling of a check that fails for internal reasons or because of a source. Default `deny` (the safe one):
     /// the caller gets a 503. `defer_to_proxy` answers with a gRPC error instead, so that the filter's
     /// `failure_mode_allow` decides, which may ALLOW the call.
     pub on_failure: OnFailure,
@@ -79,7 +79,7 @@ pub struct AuthzSettings {
 }
 
 impl AuthzSettings {
-    /// What decoding needs to know of the filter.
+    /// Properties of the filter that decoding needs.
     #[must_use]
     pub fn limits(&self) -> Limits {
         let unattached = if self.every_body_attached { Unattached::Absent } else { Unattached::Unknown };
@@ -99,7 +99,7 @@ impl Default for AuthzSettings {
     }
 }
 
-/// What becomes of a check that fails for Picket's or a source's trouble.
+/// Handling of a check that fails for internal reasons or because of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
@@ -110,7 +110,7 @@ pub enum OnFailure {
     DeferToProxy,
 }
 
-/// What the service counts by itself; read at every scrape.
+/// The service's own counters; read at every scrape.
 #[derive(Debug, Default)]
 pub struct Stats {
     panics: AtomicU64,
@@ -131,7 +131,7 @@ impl Stats {
         self.sheds.load(Ordering::Relaxed)
     }
 
-    /// Checks whose proxy hung up before the answer; nothing observed them.
+    /// Checks that the proxy abandoned before the answer; they are not observed.
     #[must_use]
     pub fn abandoned(&self) -> u64 {
         self.abandoned.load(Ordering::Relaxed)
@@ -183,8 +183,8 @@ impl Authz {
         self.settings.message_bytes_max
     }
 
-    /// Judges a check, the bytes of a `CheckRequest`, and says what to send; never panics, and never waits past the
-    /// deadline.
+    /// Evaluates a check, the bytes of a `CheckRequest`, and returns the response; never panics, and never waits past
+    /// the deadline.
     ///
     /// # Errors
     /// A gRPC error where a failure is left to the proxy: [`OnFailure::DeferToProxy`].
@@ -203,7 +203,7 @@ impl Authz {
         let sent = AssertUnwindSafe(self.answered(started, check, metadata)).catch_unwind().await;
         let sent = sent.unwrap_or_else(|panic| {
             let judgement = Arc::new(Judgement::failed(self.panicked(panic.as_ref())));
-            Sent::of(encode::answer(judgement, Uuid::now_v7(), None, Caller::default()))
+            Answered::of(encode::answer(judgement, Uuid::now_v7(), None, Caller::default()))
         });
         match (self.settings.on_failure, encode::deferrable(&sent.judgement)) {
             (OnFailure::DeferToProxy, Some(code)) => Err(Status::unavailable(code.as_str())),
@@ -216,23 +216,23 @@ impl Authz {
         started + timeout::of(self.settings.deadline, metadata)
     }
 
-    async fn answered(&self, started: Instant, check: Result<&[u8], Failure>, metadata: &MetadataMap) -> Sent {
+    async fn answered(&self, started: Instant, check: Result<&[u8], Failure>, metadata: &MetadataMap) -> Answered {
         let received_at = (self.clock)();
         let deadline = self.deadline(started, metadata);
         let mut abandoned = Abandoned { stats: Some(&self.stats) };
         if check.as_ref().is_err_and(|failure| failure.code == Code::Overload) {
             self.stats.sheds.fetch_add(1, Ordering::Relaxed);
         }
-        let check = check.and_then(|check| self.caught(|| decode::Sent::read(check))?);
+        let check = check.and_then(|check| self.caught(|| decode::CheckView::read(check))?);
         let outline = check.as_ref().map(decode::outline).unwrap_or_default();
         let (judgement, call) = self.judged(check, received_at, deadline).await;
         abandoned.stats = None;
         let decision_id = decision_id(received_at);
-        let encoded = self.caught(|| Sent::new(judgement, decision_id, call.as_ref(), outline.caller));
+        let encoded = self.caught(|| Answered::new(judgement, decision_id, call.as_ref(), outline.caller));
         // A failure's answer has no input but its code: it cannot meet whatever made the first one panic.
         let sent = encoded.unwrap_or_else(|failure| {
             let judgement = Arc::new(Judgement::failed(failure));
-            Sent::of(encode::answer(judgement, decision_id, None, outline.caller))
+            Answered::of(encode::answer(judgement, decision_id, None, outline.caller))
         });
         let own = metadata.get("traceparent").and_then(|value| value.to_str().ok());
         let observed = Observed {
@@ -255,7 +255,7 @@ impl Authz {
     /// The judgement, and the call as far as it was decoded.
     async fn judged(
         &self,
-        check: Result<decode::Sent<'_>, Failure>,
+        check: Result<decode::CheckView<'_>, Failure>,
         received_at: UnixMillis,
         deadline: Instant,
     ) -> (Arc<Judgement>, Option<Call>) {
@@ -272,7 +272,7 @@ impl Authz {
         };
         // A deadline that has passed already is not even tried: `timeout_at` would poll once.
         if deadline <= Instant::now() {
-            return (failed(Failure::new(Code::Deadline, "the check came with no time left")), Some(call));
+            return (failed(Failure::new(Code::Deadline, "the check arrived after its deadline")), Some(call));
         }
         let judgement = self.waited(&call, deadline).await;
         let (judgement, call) =
@@ -306,7 +306,7 @@ impl Authz {
         let judgement = match tokio::time::timeout_at(deadline, judging).await {
             Ok(Ok(judgement)) => judgement,
             Ok(Err(Broken::Panicked(panic))) => failed(self.panicked(panic.as_ref())),
-            Ok(Err(Broken::NoThread)) => failed(Failure::new(Code::Internal, "there is no thread for long work")),
+            Ok(Err(Broken::NoThread)) => failed(Failure::new(Code::Internal, "no thread is free for a slow check")),
             Err(_) => failed(late()),
         };
         (judgement, Arc::unwrap_or_clone(call))
@@ -330,7 +330,7 @@ fn failed(failure: Failure) -> Arc<Judgement> {
 }
 
 fn late() -> Failure {
-    Failure::new(Code::Deadline, "the check was not judged by its deadline")
+    Failure::new(Code::Deadline, "the check was not decided by its deadline")
 }
 
 /// The judgement, unless it allows and its deadline has passed, wherever it comes from: a thread may have been held up, and

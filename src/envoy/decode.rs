@@ -1,4 +1,4 @@
-//! From Envoy's `CheckRequest` to a [`Call`], or to the reason why there is none.
+//! Decodes Envoy's `CheckRequest` into a [`Call`], or fails with a reason.
 //!
 //! Knows: what each field of the check means and who may have written it. Must not know: policies,
 //! identities, what is allowed.
@@ -7,8 +7,8 @@
 //! `size` are never read, because a client can steer them or because they say nothing about the call.
 
 mod body;
+mod check_view;
 mod headers;
-mod sent;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -19,10 +19,10 @@ use std::net::IpAddr;
 
 use envoy_types::pb::envoy::config::core::v3::{Metadata, address};
 
-use super::structs;
+use super::protobuf_struct;
 use crate::call::{Call, Peer, Target, UnixMillis};
 use crate::failure::{Code, Failure};
-pub use sent::Sent;
+pub use check_view::CheckView;
 
 /// Most bytes of header names and values, pseudo headers included.
 pub const HEADER_BYTES_MAX: usize = 96 * 1024;
@@ -33,17 +33,17 @@ const GRPC: &str = "application/grpc";
 /// Where Envoy's jwt_authn filter leaves what it verified.
 const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";
 
-/// What the proxy's own settings say about the checks it sends.
+/// Properties of checks that follow from the proxy's settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The filter's `max_request_bytes`. Bodies of that size or more count as cut off, because Envoy says
     /// "not partial" when its buffer is exactly full. Without it only `content-length` can prove a body whole.
     pub body_bytes_max: Option<usize>,
-    /// What it says that a check comes without a body.
+    /// Meaning of a check without a body.
     pub unattached: Unattached,
 }
 
-/// What it says that a check comes without a body.
+/// Meaning of a check without a body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Unattached {
     /// Nothing: the proxy attaches none on this route, or the call has none.
@@ -53,7 +53,7 @@ pub enum Unattached {
     Absent,
 }
 
-/// Whose language the answer is written in.
+/// The response format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Caller {
     /// Plain HTTP.
@@ -74,10 +74,10 @@ impl Caller {
     }
 }
 
-/// What the answer and the log need of a check even if it cannot be decoded. Nothing is decided on it.
+/// The parts of a check for the response and the log, available even if decoding fails. No decision depends on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outline<'a> {
-    /// Whose language the answer is written in.
+    /// The response format.
     pub caller: Caller,
     /// `x-request-id`, where it is short and printable.
     pub request_id: Option<&'a str>,
@@ -85,9 +85,9 @@ pub struct Outline<'a> {
     pub trace_parent: Option<&'a str>,
 }
 
-/// Looks up what the answer needs, without judging any of it.
+/// Reads the parts for the response without validating them.
 #[must_use]
-pub fn outline<'a>(sent: &Sent<'a>) -> Outline<'a> {
+pub fn outline<'a>(sent: &CheckView<'a>) -> Outline<'a> {
     let Some(http) = &sent.http else { return Outline::default() };
     let peeked = |name: &str| headers::peek(http, name).filter(|text| printable(text));
     let is_grpc = |kind: &str| kind.get(..GRPC.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(GRPC));
@@ -109,7 +109,7 @@ fn printable(text: &str) -> bool {
 ///
 /// # Errors
 /// A [`Failure`] for whatever has no single canonical reading, exceeds the limits, or is not HTTP.
-pub fn call(sent: &Sent<'_>, limits: Limits, received_at: UnixMillis) -> Result<Call, Failure> {
+pub fn call(sent: &CheckView<'_>, limits: Limits, received_at: UnixMillis) -> Result<Call, Failure> {
     if !sent.has_attributes {
         return Err(Failure::new(Code::MalformedRequest, "the check has no attributes"));
     }
@@ -141,7 +141,7 @@ pub fn call(sent: &Sent<'_>, limits: Limits, received_at: UnixMillis) -> Result<
     })
 }
 
-fn peer(sent: &Sent<'_>) -> Peer {
+fn peer(sent: &CheckView<'_>) -> Peer {
     let present = |text: &str| Some(text).filter(|text| !text.is_empty()).map(str::to_owned);
     Peer {
         address: sent.source.address.as_ref().and_then(|outer| outer.address.as_ref()).and_then(ip),
@@ -169,7 +169,7 @@ fn verified_tokens(metadata: Option<&Metadata>) -> Result<BTreeMap<String, serde
     };
     let mut tokens = BTreeMap::new();
     for (key, value) in &verified.fields {
-        let json = structs::value_to_json(value).ok_or_else(|| {
+        let json = protobuf_struct::value_to_json(value).ok_or_else(|| {
             Failure::new(Code::MalformedRequest, format!("metadata of `{JWT_AUTHN}` holds a number that is not finite"))
         })?;
         tokens.insert(key.clone(), json);

@@ -1,4 +1,4 @@
-//! From a [`Judgement`] to Envoy's `CheckResponse`: THE table of statuses.
+//! Encodes a [`Judgement`] as Envoy's `CheckResponse`: THE table of statuses.
 //!
 //! Knows: which HTTP status, headers and body each outcome becomes. Must not know: how it came about.
 //!
@@ -48,16 +48,16 @@ const ANSWER_BYTES: usize = 768;
 pub struct Answer {
     /// Id of the decision.
     pub decision_id: Uuid,
-    /// What really became of the call: an allow that Envoy could not carry out is a denial here.
+    /// The actual result of the call: an allow that Envoy could not carry out is a denial here.
     pub judgement: Arc<Judgement>,
-    /// What goes back to Envoy: the bytes of a `CheckResponse`.
+    /// The response to Envoy: the bytes of a `CheckResponse`.
     pub bytes: Vec<u8>,
     /// HTTP status the caller gets; 200 for an allow, and for refusals in a form that has it.
     pub status: u16,
 }
 
 impl Answer {
-    /// What goes back to Envoy, as a message.
+    /// The response to Envoy, as a message.
     ///
     /// # Errors
     /// Where the bytes are none, which is a defect.
@@ -86,7 +86,7 @@ pub fn answer(judgement: Arc<Judgement>, decision_id: Uuid, call: Option<&Call>,
     let refusal = refusal(&judgement);
     // The code is the refusal's own, never that of its form: a form may have status 200.
     let code = rpc_code(refusal.status_for(caller));
-    let denied::Written { status, response: denied } = denied::denied(&judgement, decision_id, &refusal, caller);
+    let denied::RenderedDenial { status, response: denied } = denied::denied(&judgement, decision_id, &refusal, caller);
     let bytes = bytes(code, &HttpResponse::DeniedResponse(denied), &judgement, decision_id);
     Answer { decision_id, judgement, bytes, status }
 }
@@ -227,7 +227,7 @@ fn of_failure(code: Code, token: Option<&TokenMetadata>) -> Refusal<'static> {
         | Code::BodyRefused
         | Code::MessageRefused
         | Code::HeaderMismatch
-        | Code::EraRefused
+        | Code::VersionRefused
         | Code::NumberRefused
         | Code::QueryInvalid => told(400),
         Code::RpcMethodUnknown => told(404),

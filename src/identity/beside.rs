@@ -1,4 +1,4 @@
-//! Whatever stands beside the token that was judged: it is the same token, or the call is refused.
+//! Rejects a call with a second credential that differs from the verified token.
 //!
 //! Knows: the judged token's claims, what `authorization` presents, credentials at other places. Must not know: where
 //! services look for tokens.
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::authorization::{Presented, jwt_within};
 use super::jwt::{self, Bearer};
 use super::key_ring::KeyRing;
-use super::places::Sent;
+use super::places::SentCredential;
 use super::settings::{ForeignTokens, OtherCredentials, Settings, Source};
 use super::{Proven, SpiffeId, binding, json};
 use crate::failure::{Code, Failure};
@@ -37,20 +37,21 @@ pub(super) fn check_bearer(
         (Bearer::Absent, _) | (Bearer::Other, None) => Ok(()),
         (Bearer::Other, Some(_)) => match settings.other_credentials {
             OtherCredentials::Refused => Err(rejected(
-                "`authorization` presents another credential beside the token that was judged; if services check it \
-                 themselves, set `other_credentials: passed`",
+                "`authorization` presents a credential other than the verified token; if services check it themselves, set `other_credentials: passed`",
             )),
             OtherCredentials::Passed => Ok(()),
         },
         (Bearer::ForProxy { .. } | Bearer::Verified { .. }, Some(_)) if is_judged(bearer, judged) => Ok(()),
-        (Bearer::ForProxy { .. }, _) => Err(rejected("a token came that the proxy should have verified, and did not")),
+        (Bearer::ForProxy { .. }, _) => {
+            Err(rejected("a token arrived that the proxy should have verified, and did not"))
+        }
         (Bearer::Verified { issuer, claims, .. }, _) => {
             let names = |peer: &&Proven| {
                 is_svid_issuer(issuer, settings)
                     && SpiffeId::parse(&claims.token.subject).is_ok_and(|id| id == peer.workload.id)
             };
             if peer.filter(names).is_none() {
-                return Err(rejected("`authorization` presents another token than the one that was judged"));
+                return Err(rejected("`authorization` presents a token other than the verified one"));
             }
             binding::compare_all(&claims.bound_to, peer, settings).map(drop)
         }
@@ -79,7 +80,7 @@ fn is_svid_issuer(name: &str, settings: &Settings) -> bool {
 /// # Errors
 /// `token_repeated` for more than one of RFC 6750's methods; `token_rejected` for a credential that nobody verified.
 pub(super) fn check_others(
-    sent: &[Sent<'_>],
+    sent: &[SentCredential<'_>],
     (presented, bearer): (Presented<'_>, &Bearer),
     judged: Option<&Value>,
     settings: &Settings,
@@ -89,7 +90,7 @@ pub(super) fn check_others(
     if let Some(exclusive) = sent.iter().find(|sent| sent.place.is_exclusive())
         && !is_alone
     {
-        let detail = format!("{} stands beside another credential", exclusive.place.as_str());
+        let detail = format!("{} is a second credential", exclusive.place.as_str());
         return Err(Failure::new(Code::TokenRepeated, detail));
     }
     let mut first = match presented {
@@ -111,7 +112,7 @@ pub(super) fn check_others(
             ForeignTokens::Absent => judged.is_none() && jwt::is_foreign(&sent.text, settings, ring),
         };
         if !is_for_services {
-            let detail = format!("{} holds a credential that is not the judged token", sent.place.as_str());
+            let detail = format!("{} has a credential other than the verified token", sent.place.as_str());
             return Err(rejected(detail));
         }
     }
@@ -129,7 +130,9 @@ fn only_jwt(text: &str) -> Option<&str> {
 
 /// Whether a token says what was judged. Its signature is the affair of whoever verified the claims.
 fn is_token_of(token: &str, judged: &Value) -> bool {
-    jwt::Parts::split(token).and_then(jwt::Parts::signed_payload).is_ok_and(|payload| json::is_same(&payload, judged))
+    jwt::JwtParts::split(token)
+        .and_then(jwt::JwtParts::signed_payload)
+        .is_ok_and(|payload| json::is_same(&payload, judged))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Signed tokens that Picket verifies itself, against keys that are already in memory; and what the Bearer is.
+//! Verifies signed tokens against cached keys, and reads the Bearer.
 //!
 //! Knows: the JWS header, which issuer a token belongs to, signatures. Must not know: what claims mean
 //! (`token` reads them), peers, the network.
@@ -32,18 +32,18 @@ pub(super) enum Bearer {
     /// There is one that presents no token that counts: another scheme, an opaque Bearer, a foreign token where
     /// such tokens count as absent.
     Other,
-    /// A good token of an issuer whose tokens Picket verifies.
+    /// A valid token of an issuer that Picket verifies.
     Verified {
         /// The issuer's name in the settings.
         issuer: String,
-        /// What it says.
+        /// Its claims.
         claims: Box<Claims>,
         /// The same as its issuer wrote it.
         payload: Value,
     },
-    /// A token of an issuer whose tokens the proxy verifies: worth nothing by itself.
+    /// A token of an issuer that the proxy verifies: worth nothing by itself.
     ForProxy {
-        /// What it says, verified by nobody here.
+        /// Its claims, which Picket did not verify.
         payload: Value,
     },
 }
@@ -75,7 +75,7 @@ pub(super) fn judge(
         Presented::Jwt(token) => (token, true),
         Presented::OddJwt(token) => (token, false),
     };
-    let parts = Parts::split(token)?;
+    let parts = JwtParts::split(token)?;
     let name = parts.issuer()?;
     let verifier = verified_issuer(name, settings, ring);
     if verifier.is_none() && !proxy_verifies(name, settings) {
@@ -85,7 +85,7 @@ pub(super) fn judge(
         };
     }
     if !is_bearer {
-        return Err(rejected("a token stands in `authorization` otherwise than as a Bearer"));
+        return Err(rejected("`authorization` has a token that is not a Bearer"));
     }
     match verifier {
         Some(issuer) => {
@@ -101,7 +101,7 @@ pub(super) fn judge(
 /// one for the service to check, where such tokens count as absent.
 pub(super) fn is_foreign(text: &str, settings: &Settings, ring: &KeyRing) -> bool {
     let Some(token) = jwt_within(text) else { return !is_jwt_shaped(text) };
-    match Parts::split(token).and_then(|parts| parts.issuer().map(str::to_owned)) {
+    match JwtParts::split(token).and_then(|parts| parts.issuer().map(str::to_owned)) {
         Ok(name) => verified_issuer(&name, settings, ring).is_none() && !proxy_verifies(&name, settings),
         Err(_) => false,
     }
@@ -137,14 +137,14 @@ fn proxy_verifies(issuer: &str, settings: &Settings) -> bool {
 }
 
 /// A token taken apart, not verified yet.
-pub(super) struct Parts<'a> {
+pub(super) struct JwtParts<'a> {
     header: Header,
     payload: Value,
     signed: &'a str,
     signature: &'a str,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> JwtParts<'a> {
     pub(super) fn split(token: &'a str) -> Result<Self, Rejection> {
         if token.len() > BYTES_MAX {
             return Err(rejected(format!("the token is longer than {BYTES_MAX} bytes")));
@@ -184,7 +184,7 @@ impl<'a> Parts<'a> {
         let keys = issuer.keys.as_deref().ok_or_else(|| {
             Rejection::from(Failure::new(
                 Code::KeysUnavailable,
-                format!("the keys of issuer `{}` have never been had", rules.name),
+                format!("the keys of issuer `{}` have never been fetched", rules.name),
             ))
         })?;
         self.verify(rules, keys)?;
@@ -193,7 +193,7 @@ impl<'a> Parts<'a> {
 
     fn verify(&self, rules: &IssuerRules, keys: &KeySet) -> Result<(), Rejection> {
         if !self.header.crit.is_null() {
-            return Err(rejected("the token's header has `crit`, whose extensions are not known"));
+            return Err(rejected("the token's header has `crit` with unknown extensions"));
         }
         self.check_type(rules)?;
         let algorithm = self.algorithm(rules)?;

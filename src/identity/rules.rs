@@ -1,4 +1,4 @@
-//! What a token must say and how it must be signed, issuer by issuer.
+//! Validation rules for tokens, by issuer: required claims and accepted signatures.
 //!
 //! Knows: claim rules and pinned algorithms. Must not know: calls, key material, the network.
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spiffe_id::{SpiffeId, is_trust_domain};
 
-/// What the claims of one issuer's tokens must say.
+/// The rules for the claims of one issuer's tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimRules {
@@ -18,26 +18,26 @@ pub struct ClaimRules {
     /// A token must name at least one of these in `aud`. No default; must not be empty, since a token
     /// for somebody else is no token for us. For `transaction`: the mesh's trust domain.
     pub audiences: BTreeSet<String>,
-    /// What the tokens are: `access` (default), `jwt_svid`, `kubernetes` or `transaction`.
+    /// The kind of the tokens: `access` (default), `jwt_svid`, `kubernetes` or `transaction`.
     #[serde(default)]
     pub kind: Kind,
-    /// Whether tokens may stand for persons: `isUser` is true where `client_id` or `azp` is present and
-    /// differs from `sub`. Default `false`: nobody is a user, and `acr`, `amr` and `auth_time` are passed over,
-    /// since nobody has logged in. Leave it off for issuers whose service accounts have a subject of their own.
+    /// Whether tokens may represent persons: `isUser` is true where `client_id` or `azp` is present and
+    /// differs from `sub`. Default `false`: no subject is a user, and `acr`, `amr` and `auth_time` are ignored,
+    /// since no user has logged in. Leave it off for issuers of service accounts with subjects of their own.
     #[serde(default)]
     pub users: bool,
     /// How far clocks may differ when `exp`, `nbf` and `iat` are compared. Default 30s, at most 5m.
     /// `0s`: not at all. Units: `ms`, `s`, `m`.
     #[serde(default = "default_leeway", with = "humantime_serde")]
     pub leeway: Duration,
-    /// For `jwt_svid`, where it is required: the one trust domain whose ids this issuer may sign.
+    /// For `jwt_svid`, where it is required: the one trust domain that this issuer may sign ids of.
     #[serde(default)]
     pub trust_domain: Option<String>,
     /// Longest time from `iat` to `exp`; a token that lives longer is refused, and so is one without `iat`.
     /// Default: 10m for `transaction`, no bound for the others. 1s to 24h. Units: `s`, `m`, `h`.
     #[serde(default, with = "humantime_serde")]
     pub lifetime_max: Option<Duration>,
-    /// Which workload a name in `act.sub` means, as a SPIFFE id. Default `{}`: an actor that is no SPIFFE id
+    /// Workloads by their names in `act.sub`, as SPIFFE ids. Default `{}`: an actor that is not a SPIFFE id
     /// cannot be compared with the peer, so its token is refused unless `bindings` is `unchecked`.
     #[serde(default)]
     pub actors: BTreeMap<String, String>,
@@ -53,7 +53,7 @@ const LIFETIME_MAX: Duration = Duration::from_secs(86_400);
 /// Longest life of a transaction token, where nothing else is set: drafts of the standard speak of minutes.
 const TASK_LIFETIME: Duration = Duration::from_secs(600);
 
-/// What an issuer's tokens are.
+/// The kind of an issuer's tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -120,10 +120,12 @@ impl ClaimRules {
         }
         match (self.kind, &self.trust_domain) {
             (Kind::JwtSvid, None) => {
-                found.push("kind `jwt_svid` needs `trust_domain`: whose ids this issuer may sign".to_owned());
+                found.push(
+                    "kind `jwt_svid` needs `trust_domain`, the domain that this issuer may sign ids for".to_owned(),
+                );
             }
             (Kind::JwtSvid, Some(domain)) if !is_trust_domain(domain) => {
-                found.push(format!("trust domain `{domain}` is not one (a-z, 0-9, `.`, `-`, `_`)"));
+                found.push(format!("`{domain}` is not a valid trust domain (a-z, 0-9, `.`, `-`, `_`)"));
             }
             (Kind::Access | Kind::Kubernetes | Kind::Transaction, Some(_)) => {
                 found.push("`trust_domain` is only for kind `jwt_svid`".to_owned());
@@ -139,11 +141,11 @@ impl ClaimRules {
 pub struct IssuerRules {
     /// The name that profiles use.
     pub name: String,
-    /// The only algorithms accepted, whatever a token's header says.
+    /// The only accepted algorithms, regardless of a token's header.
     pub algorithms: BTreeSet<SignatureAlgorithm>,
     /// Whether access tokens with `typ` `JWT` or none are accepted.
     pub allow_untyped: bool,
-    /// What the claims must say.
+    /// The rules for the claims.
     pub claims: ClaimRules,
 }
 

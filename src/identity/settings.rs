@@ -1,4 +1,4 @@
-//! What a profile says about identity: which sources, in which order, and how strict.
+//! The identity settings of a profile: its sources, their order, and their strictness.
 //!
 //! Knows: the keys an operator writes, their defaults and what contradicts what.
 //! Must not know: calls, key material, the network.
@@ -15,25 +15,25 @@ use crate::call::headers::folded;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Where a workload's identity may come from, in the order asked. Default `[peer]`. Empty: every
+    /// Sources of a workload's identity, in order. Default `[peer]`. Empty: every
     /// caller is unauthenticated.
     pub sources: Vec<Source>,
     /// Whether the proxy must send the peer's certificate (`include_peer_certificate: true`), for the
     /// sources `peer` and `xfcc`. `checked` (default): checked where sent. `required`: a principal
     /// without it is refused.
     pub certificate: Certificate,
-    /// Where tokens may come from, in the order asked. Default `[]`: tokens are not looked at.
+    /// Sources of tokens, in order. Default `[]`: tokens are ignored.
     pub tokens: Vec<TokenSource>,
-    /// Whose task tokens count. Default `{issuers: []}`: the header `txn-token` is not looked at.
+    /// Issuers of task tokens. Default `{issuers: []}`: the header `txn-token` is ignored.
     pub task: TaskSource,
-    /// `true`: an `authorization` header that is not a JWT Bearer is refused, not passed over. Default
-    /// `false`. Without effect where neither `tokens` nor a source `jwt_svid` makes us look at it.
+    /// `true`: an `authorization` header that is not a JWT Bearer is rejected, not ignored. Default `false`.
+    /// Without effect where neither `tokens` nor a source `jwt_svid` reads it.
     pub strict: bool,
-    /// What becomes of a token whose issuer is not configured. `rejected` (default), or `absent`: it
+    /// Handling of a token from an issuer that is not configured. `rejected` (default), or `absent`: it
     /// counts as no token, for services that check such tokens themselves.
     pub foreign_tokens: ForeignTokens,
-    /// What becomes of an `authorization` header beside the judged token that presents no token of a
-    /// configured issuer: another scheme, an opaque Bearer, a foreign token that counts as absent.
+    /// Handling of an `authorization` header next to the verified token without a token of a configured
+    /// issuer: another scheme, an opaque Bearer, a foreign token that counts as absent.
     /// `refused` (default), or `passed`, for services that check it themselves.
     pub other_credentials: OtherCredentials,
     /// Whether the service behind reads `access_token` from form bodies (RFC 6750, section 2.2).
@@ -41,12 +41,12 @@ pub struct Settings {
     /// any second token is. `not_read`: forms are not looked at. Without effect where tokens are not
     /// looked at.
     pub form_tokens: FormTokens,
-    /// What becomes of a token bound to a peer that cannot be compared. `checked` (default): refused.
-    /// `unchecked`: passed with binding `unchecked`; a mismatch is refused all the same.
+    /// Handling of a token with a binding that cannot be compared. `checked` (default): rejected.
+    /// `unchecked`: accepted with binding `unchecked`; a mismatch is always rejected.
     pub bindings: Bindings,
-    /// The trust domain whose workloads are at home. Default `cluster.local`.
+    /// The home trust domain. Default `cluster.local`.
     pub home_trust_domain: String,
-    /// Further trust domains whose workloads may call. Default `[]`: only the home one.
+    /// Further trust domains with workloads that may call. Default `[]`: only the home one.
     pub allowed_trust_domains: BTreeSet<String>,
 }
 
@@ -80,19 +80,19 @@ pub enum Source {
     JwtSvid(JwtSvidSource),
 }
 
-/// Which elements of `x-forwarded-client-cert` were written by proxies that are trusted.
+/// The elements of `x-forwarded-client-cert` that trusted proxies wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct XfccSource {
-    /// How many proxies, counted from the one that asks, added an element. 1 to 8; no default.
+    /// Number of proxies, counted from the calling one, that added an element. 1 to 8; no default.
     /// Too high a number lets the client write the identity, so count what is deployed.
     pub hops: u8,
-    /// SPIFFE ids of those proxies. Default `[]`: only the asking proxy itself, by `destination.principal`.
+    /// SPIFFE ids of those proxies. Default `[]`: only the calling proxy itself, by `destination.principal`.
     #[serde(default)]
     pub proxies: BTreeSet<String>,
 }
 
-/// Which issuer's JWT-SVIDs are an identity.
+/// An issuer of JWT-SVIDs that are accepted as an identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JwtSvidSource {
@@ -116,7 +116,7 @@ pub enum TokenSource {
 pub struct MetadataSource {
     /// The filter's `payload_in_metadata`.
     pub key: String,
-    /// What the claims must say.
+    /// The rules for the claims.
     pub claims: ClaimRules,
     /// Where else than in `authorization` and `access_token` the filter takes the token from. What
     /// stands there is then judged in every call. Default `{}`.
@@ -141,16 +141,16 @@ impl Places {
         let mut found = Vec::new();
         let is_name = |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
         for name in self.headers.iter().chain(&self.cookies).chain(&self.query).filter(|name| !is_name(name)) {
-            found.push(format!("from: `{}` is no name of a header, a cookie or a query key", name.escape_debug()));
+            found.push(format!("from: `{}` is not the name of a header, a cookie or a query key", name.escape_debug()));
         }
         for name in self.headers.iter().filter(|name| matches!(folded(name).as_str(), "authorization" | "cookie")) {
-            found.push(format!("from: header `{name}` is looked at anyway; for a cookie name it under `cookies`"));
+            found.push(format!("from: header `{name}` is always read; name a cookie under `cookies`"));
         }
         found
     }
 }
 
-/// Issuers whose tokens Picket verifies.
+/// Issuers of tokens that Picket verifies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerifiedSource {
@@ -158,7 +158,7 @@ pub struct VerifiedSource {
     pub issuers: BTreeSet<String>,
 }
 
-/// Issuers whose transaction tokens say what a task allows.
+/// Issuers of transaction tokens, which limit a task.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TaskSource {
@@ -176,7 +176,7 @@ pub enum Certificate {
     Required,
 }
 
-/// What becomes of a token whose issuer is not configured.
+/// Handling of a token from an issuer that is not configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ForeignTokens {
@@ -186,13 +186,13 @@ pub enum ForeignTokens {
     Absent,
 }
 
-/// What becomes of an `authorization` header beside the judged token that is none of a configured issuer's.
+/// Handling of an `authorization` header next to the verified token that is not from a configured issuer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OtherCredentials {
     /// The call is refused.
     Refused,
-    /// The call goes on: the service checks it itself.
+    /// The call continues: the service checks it itself.
     Passed,
 }
 
@@ -206,7 +206,7 @@ pub enum FormTokens {
     NotRead,
 }
 
-/// What becomes of a binding that cannot be compared.
+/// Handling of a binding that cannot be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bindings {
@@ -249,7 +249,7 @@ impl Settings {
         let mut found = Vec::new();
         for domain in std::iter::once(&self.home_trust_domain).chain(&self.allowed_trust_domains) {
             if !is_trust_domain(domain) {
-                found.push(format!("trust domain `{domain}` is not one (a-z, 0-9, `.`, `-`, `_`)"));
+                found.push(format!("`{domain}` is not a valid trust domain (a-z, 0-9, `.`, `-`, `_`)"));
             }
         }
         for (index, source) in self.sources.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The task that a call works for: what its transaction token allows, and to which workload.
+//! The task of a call: what its transaction token allows, and which workload may present it.
 //!
 //! Knows: the header `txn-token`, `req_wl`, `tctx`. Must not know: the catalogue (`mapping` turns names into
 //! entities), policies, whether a task was cancelled (a look-up says).
@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::key_ring::KeyRing;
 use super::rules::{ClaimRules, Kind};
 use super::settings::Settings;
-use super::token::{self, Common, Reader, rejected, whole_number};
+use super::token::{self, ClaimReader, Common, rejected, whole_number};
 use super::{Proven, Rejection, Token, TokenKind, binding, jwt};
 use crate::call::headers::folded;
 use crate::call::{Call, UnixMillis};
@@ -24,11 +24,11 @@ pub(super) const HEADER: &str = "txn-token";
 /// A task, as a verified token names it. Names are as the issuer wrote them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// `tctx.task_id`, or `txn` where there is none.
+    /// `tctx.task_id`, or `txn` without one.
     pub id: String,
     /// `iss`.
     pub issuer: String,
-    /// `sub`: on whose behalf.
+    /// `sub`: the person or workload that the task serves.
     pub subject: String,
     /// `iat`.
     pub issued_at: UnixMillis,
@@ -40,8 +40,8 @@ pub struct Task {
     pub resources: BTreeSet<String>,
     /// HTTP paths, each with everything below it.
     pub paths: BTreeSet<String>,
-    /// Agents that may be asked.
-    pub peers: BTreeSet<String>,
+    /// Agents that may be called; the claim is `peers`.
+    pub agents: BTreeSet<String>,
     /// Models that may be used.
     pub models: BTreeSet<String>,
     /// Servers that a model's provider may call.
@@ -77,7 +77,7 @@ pub(super) fn read(
 fn presented(call: &Call) -> Result<Option<&str>, Failure> {
     let alike = |name: &str| name != HEADER && folded(name) == HEADER;
     if call.headers.iter().any(|(name, _)| alike(name)) {
-        return Err(rejected("a header is spelt almost like `txn-token`"));
+        return Err(rejected("a header has a name that is confusable with `txn-token`"));
     }
     call.headers.single(HEADER).map_err(|problem| rejected(problem.to_string()))
 }
@@ -90,7 +90,7 @@ fn judge(
     peer: Option<&Proven>,
     token: Option<&Token>,
 ) -> Result<Task, Rejection> {
-    let parts = jwt::Parts::split(sent)?;
+    let parts = jwt::JwtParts::split(sent)?;
     let issuer = jwt::find_issuer(parts.issuer()?, settings.task.issuers.iter(), ring)
         .ok_or_else(|| rejected("the task token's issuer is not one of those configured"))?;
     let claims = parts.verified_by(issuer)?;
@@ -109,7 +109,7 @@ pub(super) fn task(
     if rules.kind != Kind::Transaction {
         return Err(rejected("the issuer is not of kind `transaction`"));
     }
-    let claims = Reader::of(payload)?;
+    let claims = ClaimReader::of(payload)?;
     let common = token::common(&claims, rules, now)?;
     let made_for = claims.required_text("req_wl")?;
     let bound_to = token::confirmations(&claims)?;
@@ -136,7 +136,7 @@ fn is_on_behalf(kind: TokenKind) -> bool {
     }
 }
 
-fn context(claims: &Reader<'_>, common: Common) -> Result<Task, Failure> {
+fn context(claims: &ClaimReader<'_>, common: Common) -> Result<Task, Failure> {
     let transaction = claims.required_text("txn")?;
     let limits = claims.object("tctx")?.ok_or_else(|| rejected("`tctx` is missing, so the task allows nothing"))?;
     let id = match limits.get("task_id") {
@@ -153,7 +153,7 @@ fn context(claims: &Reader<'_>, common: Common) -> Result<Task, Failure> {
         tools: names("tools")?,
         resources: names("resources")?,
         paths: names("paths")?,
-        peers: names("peers")?,
+        agents: names("peers")?,
         models: names("models")?,
         servers: &names("servers")? | &names("mcp_servers")?,
         params: params(&limits)?,
@@ -164,7 +164,7 @@ fn context(claims: &Reader<'_>, common: Common) -> Result<Task, Failure> {
 const LISTS: [&str; 8] = ["task_id", "tools", "resources", "paths", "peers", "models", "servers", "mcp_servers"];
 
 /// The scalars that policies compare arguments with. Lists and objects are left out: no policy can name them.
-fn params(limits: &Reader<'_>) -> Result<BTreeMap<String, String>, Failure> {
+fn params(limits: &ClaimReader<'_>) -> Result<BTreeMap<String, String>, Failure> {
     let mut params = BTreeMap::new();
     for (name, value) in limits.0.iter().filter(|(name, _)| !LISTS.contains(&name.as_str())) {
         let text = match value {

@@ -1,4 +1,4 @@
-//! Which issuers there are, where their key sets lie, and how often to look.
+//! Settings of the issuers, their key sets and the refresh.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::rules::{ClaimRules, IssuerRules, SignatureAlgorithm};
 
-/// The issuers whose tokens Picket verifies itself.
+/// The issuers of tokens that Picket verifies itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -16,7 +16,7 @@ pub struct Settings {
     /// withdraws is accepted for at most this long. Files are read again every 10 s. Units: `s`, `m`, `h`.
     #[serde(with = "humantime_serde")]
     pub refresh: Duration,
-    /// Least time between two fetches of one key set, whatever asks for them. Default 30s; 1s or more,
+    /// Least time between two fetches of one key set, regardless of the trigger. Default 30s; 1s or more,
     /// and at most `refresh`. A new key that an issuer uses at once is unknown for at most this long.
     #[serde(with = "humantime_serde")]
     pub min_interval: Duration,
@@ -59,7 +59,7 @@ pub struct IssuerSettings {
     /// client's id.
     #[serde(default)]
     pub allow_untyped: bool,
-    /// What the claims must say.
+    /// The rules for the claims.
     pub claims: ClaimRules,
 }
 

@@ -1,4 +1,4 @@
-//! What is asked of a service: the action, and what it is asked about.
+//! The requested operation: the action, and its target.
 
 use crate::body::{Inside, a2a, grpc, json::Json, llm, mcp};
 use crate::call::{Call, CanonicalPath, Target};
@@ -9,16 +9,16 @@ use crate::query::action::CALL_TOOL;
 
 use super::Settings;
 
-/// What a call asks for, in terms of its service's protocol.
+/// The operation that a call requests, in terms of its service's protocol.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
     /// The canonical path.
     pub path: CanonicalPath,
-    /// What is asked.
+    /// The operation.
     pub what: What,
 }
 
-/// One thing that can be asked; each is judged by its own action of the schema.
+/// The kinds of operations; each has its own action of the schema.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
     /// A request for the path.
@@ -48,7 +48,7 @@ pub enum What {
 }
 
 impl Asked {
-    /// The id of the schema's action; a tool whose arguments have types has one of its own below it.
+    /// The id of the schema's action; a tool with typed arguments has one of its own below it.
     #[must_use]
     pub fn action(&self) -> &'static str {
         match &self.what {
@@ -88,11 +88,11 @@ impl Asked {
 pub enum Spoken {
     /// Read without its body.
     Known(Asked),
-    /// Its body says what is asked, in this protocol.
+    /// The body contains the operation, in this protocol.
     ByBody(Protocol, CanonicalPath),
 }
 
-/// The family of the action that a call will be asked about: known before its body is opened.
+/// The family of a call's action: known before its body is parsed.
 #[must_use]
 pub fn family(call: &Call, service: &Service) -> Family {
     let path = match &call.target {
@@ -148,7 +148,7 @@ pub fn spoken(call: &Call, service: &Service, settings: &Settings) -> Result<Spo
     }
 }
 
-/// What is asked, with what was found inside.
+/// The operation, with the parsed body.
 ///
 /// # Errors
 /// `internal` where what is inside is not of the protocol that the call is read as: a defect of the caller's.
@@ -173,7 +173,7 @@ pub fn asked(call: &Call, spoken: Spoken, inside: Inside) -> Result<Asked, Failu
         (Spoken::ByBody(protocol, path), _) => (protocol.as_str(), path),
         (Spoken::Known(Asked { path, .. }), _) => ("http", path),
     };
-    let detail = format!("what is inside `{path}` was not read as {protocol}");
+    let detail = format!("the body of `{path}` was not parsed as {protocol}");
     Err(Failure::new(Code::Internal, detail))
 }
 
@@ -184,7 +184,7 @@ fn exact(call: &Call, path: &CanonicalPath) -> Result<(), Failure> {
     if sent != path.as_str() || !sent.is_ascii() {
         return Err(Failure::new(
             Code::PathRefused,
-            "the service takes paths in plain ASCII and their canonical spelling only",
+            "the service accepts paths in plain ASCII and their canonical spelling only",
         ));
     }
     match percent_encoding::percent_decode_str(sent).decode_utf8() {
@@ -198,7 +198,7 @@ fn http(call: &Call, path: CanonicalPath, document: Option<Json>) -> Asked {
     Asked { path, what: What::Http { action, method: call.method.clone(), document } }
 }
 
-/// The headers that [`asked`] looks at for a call of this method to a service of this protocol.
+/// The headers that [`asked`] reads for a call of this method to a service of this protocol.
 #[must_use]
 pub fn headers(method: &str, protocol: Protocol) -> &'static [&'static str] {
     const OPTIONS: [&str; 6] =
@@ -231,7 +231,7 @@ fn upgrade(
         return Err(Failure::new(Code::UpgradeRefused, format!("upgrades to `{protocol}` are off on this listener")));
     }
     if service.protocol != Protocol::Http {
-        let detail = format!("service `{}` speaks {}, which has no upgrades", service.id, service.protocol.as_str());
+        let detail = format!("service `{}` uses {}, which has no upgrades", service.id, service.protocol.as_str());
         return Err(Failure::new(Code::UpgradeRefused, detail));
     }
     Ok(Asked { path, what: What::Http { action: "upgrade", method: call.method.clone(), document: None } })
@@ -263,7 +263,7 @@ fn is_preflight(call: &Call) -> bool {
 fn grpc(call: &Call, path: CanonicalPath) -> Result<Asked, Failure> {
     let mismatch = |detail: &str| Failure::new(Code::ProtocolMismatch, detail);
     if call.method != "POST" {
-        return Err(mismatch("a gRPC call is a POST"));
+        return Err(mismatch("a gRPC call must be a POST"));
     }
     let content_type = call.headers.single("content-type").ok().flatten().unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

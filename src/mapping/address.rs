@@ -1,4 +1,4 @@
-//! A URL or host that a task names: one canonical spelling, or none.
+//! A URL or host that a task names: canonicalized or rejected.
 //!
 //! Knows: hosts and canonical paths. Must not know: tasks, services.
 
@@ -16,8 +16,8 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads `https://host[:port][/path]` or `host[:port][/path]`. `None` for whatever has a second reading:
-    /// a name that is not understood names nothing, which only narrows a task.
+    /// Parses `https://host[:port][/path]` or `host[:port][/path]`. `None` for a text with a second reading:
+    /// an invalid name names nothing, which only narrows a task.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         if text.contains(['?', '#', '\\']) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {

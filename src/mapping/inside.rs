@@ -1,4 +1,4 @@
-//! What a call's body says, as facts of the context.
+//! The context that comes from a call's body.
 //!
 //! Only values that a policy judging the call can read are looked at; what they read has one exact value or the
 //! call is refused.
@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 use crate::body::json::{Node, Number, Value as Inner};
-use crate::body::{a2a, llm, mcp, shown, spelling};
+use crate::body::{a2a, case_variants, llm, mcp, shown};
 use crate::failure::{Code, Failure};
 use crate::query::{ANYWHERE, Keys, Reads, Value};
 
 use super::action::{Asked, What};
-use super::context::Parts;
+use super::context::ContextParts;
 
 /// Most values of one body that policies can be given. Policies that compute the keys they read see all values,
 /// and a caller chooses how many there are.
@@ -24,7 +24,7 @@ pub const VALUES_MAX: usize = 4096;
 /// # Errors
 /// `number_refused` for a number that is read as one and is neither a 64-bit integer nor a decimal;
 /// `body_refused` for more values than [`VALUES_MAX`], and for a key that is one a policy reads but for its case.
-pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
+pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut ContextParts) -> Result<(), Failure> {
     match &asked.what {
         What::Http { document: None, .. } => {}
         What::Http { document: Some(document), .. } => arguments(document.node(), reads, parts)?,
@@ -42,7 +42,7 @@ pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut Parts) -> Result<(),
     Ok(())
 }
 
-fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
+fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut ContextParts) -> Result<(), Failure> {
     match ask {
         mcp::Ask::CallTool { arguments: object, .. } => arguments(object.node(), reads, parts),
         mcp::Ask::GetPrompt { arguments: object, .. } => {
@@ -57,7 +57,7 @@ fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> 
     }
 }
 
-fn arguments(object: Node<'_>, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
+fn arguments(object: Node<'_>, reads: &Reads, parts: &mut ContextParts) -> Result<(), Failure> {
     let values = Values::of(object, &reads.args, reads)?;
     parts.set_bag("Bag", "args", values.args);
     parts.set_bag("NumberBag", "numbers", values.numbers);
@@ -66,7 +66,7 @@ fn arguments(object: Node<'_>, reads: &Reads, parts: &mut Parts) -> Result<(), F
     Ok(())
 }
 
-fn a2a(message: &a2a::Message, parts: &mut Parts) {
+fn a2a(message: &a2a::Message, parts: &mut ContextParts) {
     let texts = [("taskId", &message.task_id), ("contextId", &message.context_id), ("pushHost", &message.push_host)];
     for (name, text) in texts {
         if let Some(text) = text {
@@ -75,7 +75,7 @@ fn a2a(message: &a2a::Message, parts: &mut Parts) {
     }
 }
 
-fn llm(request: &llm::Request, parts: &mut Parts) {
+fn llm(request: &llm::Request, parts: &mut ContextParts) {
     parts.set("api", request.api);
     parts.set("stream", Value::Bool(request.stream));
     parts.set("stored", Value::Bool(request.stored));
@@ -118,7 +118,7 @@ impl Values {
             Keys::Some(pointers) => {
                 for pointer in pointers {
                     // Many a server would take it for the key that the policy reads.
-                    if let Some(key) = spelling::beside(document, pointer) {
+                    if let Some(key) = case_variants::beside(document, pointer) {
                         return Err(in_another_case(key));
                     }
                     if let Some(value) = document.pointer(pointer) {
@@ -127,7 +127,7 @@ impl Values {
                 }
             }
             Keys::All => {
-                if let Some(key) = spelling::doubled(document) {
+                if let Some(key) = case_variants::doubled(document) {
                     return Err(in_another_case(key));
                 }
                 let all = document.nodes(VALUES_MAX).map_err(|_| {
@@ -198,7 +198,7 @@ fn named<'a>(name: &str, json: Node<'a>, found: &mut Vec<Node<'a>>) {
         Inner::List(items) => items.iter().for_each(|item| named(name, item, found)),
         Inner::Object(members) => {
             for (key, value) in members.iter() {
-                if spelling::is_caseless(key, name) {
+                if case_variants::is_caseless(key, name) {
                     found.push(value);
                 }
                 named(name, value, found);

@@ -1,4 +1,4 @@
-//! What is called, as an entity with everything it lies in.
+//! The called resource as an entity, with all its ancestors.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub fn resource(service: &Service, asked: &Asked, home: &str) -> Node {
         What::Http { method, .. } => path_node(service, method, &asked.path),
         What::Grpc { service: name, method, .. } => method_node(service, name, method),
         What::Mcp(ask) => mcp_node(service, ask),
-        What::A2a(_) => Node::new(Uid::new("Peer", service.id.as_str())),
+        What::A2a(_) => Node::new(Uid::new("Agent", service.id.as_str())),
         What::Llm(request) => model_node(service, &request.model),
     };
     let around = [
@@ -82,11 +82,11 @@ fn method_node(service: &Service, grpc_service: &str, method: &str) -> Node {
     node
 }
 
-/// What is needed, and what may be there beside it; as far as the catalogue says.
+/// The required and the acceptable scopes, as far as the catalogue names any.
 fn scope_facts(scopes: &Scopes) -> impl Iterator<Item = (SmolStr, Value)> {
-    let needed = scopes.required.iter().map(|required| ("requiredScopes", Value::texts(required)));
-    let tolerated = scopes.acceptable().map(|scopes| ("acceptableScopes", Value::texts(scopes)));
-    needed.chain(tolerated).map(|(name, scopes)| (SmolStr::new_static(name), scopes))
+    let required = scopes.required.iter().map(|scopes| ("requiredScopes", Value::texts(scopes)));
+    let acceptable = scopes.all_acceptable().map(|scopes| ("acceptableScopes", Value::texts(scopes)));
+    required.chain(acceptable).map(|(name, scopes)| (SmolStr::new_static(name), scopes))
 }
 
 fn mcp_node(service: &Service, ask: &mcp::Ask) -> Node {
@@ -133,8 +133,8 @@ fn resource_node(service: &Service, uri: &str) -> Node {
     node
 }
 
-/// What a resource's URI lies in: its prefixes by whole segments, from `scheme://authority` on. A URI without
-/// `//` has no segments that everybody reads alike, and lies in nothing but its server.
+/// The ancestors of a resource's URI: its prefixes by whole segments, from `scheme://authority` on. A URI without
+/// `//` has no segments that all readers agree on, so its only ancestor is its server.
 pub fn uri_prefixes(uri: &str) -> impl Iterator<Item = &str> {
     let path = uri.find(['?', '#']).unwrap_or(uri.len());
     let begin = uri.find("://").map_or(path, |at| at + 3);
@@ -162,13 +162,13 @@ mod tests {
     #[test]
     fn a_tool_and_a_method_need_and_tolerate_what_the_catalogue_says() {
         let set = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>());
-        for (required, harmless, tolerated) in [
+        for (required, acceptable, tolerated) in [
             (None, None, None),
             (set(&["a"]), None, Some(vec!["a"])),
             (set(&["a"]), set(&["b"]), Some(vec!["a", "b"])),
             (None, set(&["b"]), Some(vec!["b"])),
         ] {
-            let scopes = Scopes { required: required.clone(), harmless };
+            let scopes = Scopes { required: required.clone(), acceptable };
             let tool = crate::catalog::mcp::Tool { scopes: Some(scopes.clone()), ..Default::default() };
             let service = Service {
                 id: "a/b".to_owned(),

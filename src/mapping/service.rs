@@ -1,4 +1,4 @@
-//! Which service is called.
+//! Finds the called service.
 
 use std::borrow::Cow;
 
@@ -25,12 +25,12 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DestinationAccount {
-    /// Where an account serves several services, tell them apart by the host. Default false: such a call
+    /// Distinguishes several services of one account by the host. Default false: such a call
     /// is `unmapped`.
     pub host_within_account: bool,
 }
 
-/// Asks the sources in order; each either is silent, or its answer is final.
+/// Tries the sources in order; a source without a value passes, any other result is final.
 ///
 /// # Errors
 /// `unmapped` where no source speaks, or one names a service that the catalogue does not know.
@@ -79,10 +79,10 @@ fn by_account<'a>(
     home: &str,
 ) -> Result<Cow<'a, Service>, Failure> {
     let id = SpiffeId::parse(principal)
-        .map_err(|problem| unmapped(format!("the destination `{principal}` is no workload: {problem}")))?;
+        .map_err(|problem| unmapped(format!("the destination `{principal}` is not a workload: {problem}")))?;
     let account = id.account().filter(|_| id.trust_domain() == home);
     let Some((namespace, account)) = account else {
-        return Err(unmapped(format!("the destination `{id}` is no account of trust domain `{home}`")));
+        return Err(unmapped(format!("the destination `{id}` is not an account of trust domain `{home}`")));
     };
     let services: Vec<&Service> = catalog.services_of_account(namespace, account).collect();
     match services.as_slice() {
@@ -102,7 +102,7 @@ fn by_account<'a>(
     }
 }
 
-/// What each source says about a call, one line each: for whoever wants to know why a call is `unmapped`.
+/// The result of each source for a call, one line each: explains why a call is `unmapped`.
 #[must_use]
 pub fn tried(call: &Call, sources: &[Source], catalog: &Catalog, home: &str) -> Vec<String> {
     let line = |source: &Source| {

@@ -1,4 +1,4 @@
-//! What a task lists, as entities of the called service and of the catalogue.
+//! The lists of a task as entities of the called service and of the catalogue.
 //!
 //! Knows: verified tasks, the called service, the catalogue's hosts. Must not know: tokens, policies.
 //!
@@ -29,7 +29,7 @@ pub fn task_record(task: &Task, service: &Service, catalog: &Catalog) -> Value {
         ("tools", entities("Tool", &task.tools, |name| tool(name, service, catalog))),
         ("resources", entities("McpResource", &task.resources, |uri| resource(uri, service))),
         ("paths", entities("Path", &task.paths, |text| path(text, catalog))),
-        ("peers", entities("Peer", &task.peers, |text| peer(text, catalog))),
+        ("agents", entities("Agent", &task.agents, |text| agent(text, catalog))),
         ("models", entities("Model", &task.models, |name| Some(within(service, name)))),
         ("servers", Value::texts(servers(task))),
     ]))
@@ -98,7 +98,7 @@ fn path(text: &str, catalog: &Catalog) -> Option<SmolStr> {
 }
 
 /// An agent by its service's id, its host or any URL of that host.
-fn peer(text: &str, catalog: &Catalog) -> Option<SmolStr> {
+fn agent(text: &str, catalog: &Catalog) -> Option<SmolStr> {
     let service = match of_service(text, catalog) {
         Some((service, "")) => Some(service),
         Some(_) => None,
@@ -124,7 +124,7 @@ fn servers(task: &Task) -> BTreeSet<String> {
         }
     }
     found.extend(
-        task.peers
+        task.agents
             .iter()
             .filter(|text| text.contains("://"))
             .filter_map(|text| Address::read(text))

@@ -1,4 +1,4 @@
-//! Challenges: how the caller can get a yes.
+//! Challenges: what the caller must do to be allowed.
 //!
 //! Knows: the challenges of RFC 6750, RFC 9470 and RFC 9728. Must not know: who is asking, Envoy, HTTP status codes.
 
@@ -31,17 +31,17 @@ pub enum Challenge {
     NarrowToken {
         /// Scopes that would be acceptable.
         scopes: BTreeSet<String>,
-        /// Whether a person stands behind the token.
+        /// Whether the token represents a person.
         is_user: bool,
     },
     /// Get an approval.
     Approve {
-        /// Which kind, where the policy names one.
+        /// The kind, if the policy names one.
         kind: Option<String>,
     },
 }
 
-/// What a token-related refusal says; RFC 6750, section 3.1, and RFC 9470, section 3.
+/// The fault of a token in a denial; RFC 6750, section 3.1, and RFC 9470, section 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenFault {
     /// The token cannot be accepted.

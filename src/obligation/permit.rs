@@ -7,7 +7,7 @@ use super::{Changeable, Mutations, headers};
 use crate::call::headers::folded;
 use crate::query::Query;
 
-/// Everything one permit asks for.
+/// All obligations of one permit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Obligations {
     set_headers: Vec<(String, Template)>,
@@ -68,7 +68,7 @@ impl Obligations {
             .map(|(_, template)| template)
     }
 
-    /// What it can change of a call.
+    /// The parts of a call that it can change.
     #[must_use]
     pub fn changeable(&self) -> Changeable {
         let set = |items: &[(String, Template)]| items.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
@@ -80,7 +80,7 @@ impl Obligations {
         }
     }
 
-    /// Whether it asks for nothing.
+    /// Whether it has no obligation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let Self { set_headers, remove_headers, response_headers, set_query, remove_query, metadata, log_full } = self;

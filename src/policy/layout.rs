@@ -1,11 +1,11 @@
-//! Which names may stand where in a policy tree, and which unit each belongs to. Pure.
+//! The layout of a policy tree: its file names, and the unit of each file. Pure.
 //!
 //! Knows: the layout of `policies/`. Must not know: contents, the file system.
 
 use super::PLATFORM;
 use crate::catalog::grpc;
 
-/// Files that may stand at the top of a policy tree.
+/// Files that are allowed at the top of a policy tree.
 pub const TOP_FILES: [&str; 5] =
     ["manifest.yaml", "schema.cedarschema", "facts.cedarschema", "catalog.yaml", "entities.json"];
 
@@ -24,9 +24,9 @@ pub enum Folder {
     Descriptors,
 }
 
-/// What a directory entry is, links followed.
+/// The kind of a directory entry, links followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A regular file.
     File,
     /// A folder.
@@ -35,10 +35,10 @@ pub enum Kind {
     Other,
 }
 
-/// What is to be done with an entry.
+/// The handling of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// Not part of the tree: passed over.
+pub enum EntryRole {
+    /// Not part of the tree: skipped.
     PassedOver,
     /// A file to read.
     File,
@@ -91,65 +91,69 @@ impl Folder {
         }
     }
 
-    /// Whether an entry's name alone says that it is passed over, whatever it is.
+    /// Whether an entry is skipped because of its name alone.
     #[must_use]
     pub fn passes_over(&self, name: &str) -> bool {
         name.starts_with('.') || name.ends_with('~') || name == "README.md" || name.ends_with("_test.yaml")
     }
 
-    /// What an entry of this folder is.
+    /// The handling of an entry of this folder.
     #[must_use]
-    pub fn place(&self, name: &str, kind: Kind) -> Place {
+    pub fn place(&self, name: &str, kind: EntryKind) -> EntryRole {
         if self.passes_over(name) {
-            return Place::PassedOver;
+            return EntryRole::PassedOver;
         }
         match (self, kind) {
-            (_, Kind::Other) => Place::Unexpected("only files and folders are read".to_owned()),
-            (Self::Top, Kind::Folder) => match name {
-                "mesh" => Place::Folder(Self::Mesh),
-                "namespaces" => Place::Folder(Self::Namespaces),
-                grpc::FOLDER => Place::Folder(Self::Descriptors),
-                "tests" | "library" => Place::PassedOver,
-                _ => Place::Unexpected(format!(
+            (_, EntryKind::Other) => EntryRole::Unexpected("only files and folders are read".to_owned()),
+            (Self::Top, EntryKind::Folder) => match name {
+                "mesh" => EntryRole::Folder(Self::Mesh),
+                "namespaces" => EntryRole::Folder(Self::Namespaces),
+                grpc::FOLDER => EntryRole::Folder(Self::Descriptors),
+                "tests" | "library" => EntryRole::PassedOver,
+                _ => EntryRole::Unexpected(format!(
                     "folders here: mesh, namespaces, descriptors, tests, library; files: {}",
                     TOP_FILES.join(", ")
                 )),
             },
-            (Self::Top, Kind::File) if TOP_FILES.contains(&name) => Place::File,
-            (Self::Top, Kind::File) => Place::Unexpected(format!(
+            (Self::Top, EntryKind::File) if TOP_FILES.contains(&name) => EntryRole::File,
+            (Self::Top, EntryKind::File) => EntryRole::Unexpected(format!(
                 "files here: {}; policies lie in mesh/ and namespaces/<namespace>/",
                 TOP_FILES.join(", ")
             )),
-            (Self::Namespaces, Kind::Folder) if name == PLATFORM => {
-                Place::Unexpected("`mesh` is reserved; the platform's policies lie in mesh/".to_owned())
+            (Self::Namespaces, EntryKind::Folder) if name == PLATFORM => {
+                EntryRole::Unexpected("`mesh` is reserved; the platform's policies lie in mesh/".to_owned())
             }
-            (Self::Namespaces, Kind::Folder) if is_dns_label(name) => Place::Folder(Self::Namespace(name.to_owned())),
-            (Self::Namespaces, Kind::Folder) => Place::Unexpected(
+            (Self::Namespaces, EntryKind::Folder) if is_dns_label(name) => {
+                EntryRole::Folder(Self::Namespace(name.to_owned()))
+            }
+            (Self::Namespaces, EntryKind::Folder) => EntryRole::Unexpected(
                 "a namespace is a DNS label: 1 to 63 of a-z, 0-9 and `-`, which neither begins nor ends it".to_owned(),
             ),
-            (Self::Namespaces, Kind::File) => Place::Unexpected("only folders here, one for each namespace".to_owned()),
-            (Self::Descriptors, Kind::File) if name.len() > grpc::ENDING.len() && name.ends_with(grpc::ENDING) => {
-                Place::File
+            (Self::Namespaces, EntryKind::File) => {
+                EntryRole::Unexpected("only folders here, one for each namespace".to_owned())
             }
-            (Self::Descriptors, Kind::File | Kind::Folder) => {
-                Place::Unexpected("here are descriptor sets: *.binpb".to_owned())
+            (Self::Descriptors, EntryKind::File) if name.len() > grpc::ENDING.len() && name.ends_with(grpc::ENDING) => {
+                EntryRole::File
             }
-            (Self::Mesh | Self::Namespace(_), Kind::File)
+            (Self::Descriptors, EntryKind::File | EntryKind::Folder) => {
+                EntryRole::Unexpected("here are descriptor sets: *.binpb".to_owned())
+            }
+            (Self::Mesh | Self::Namespace(_), EntryKind::File)
                 if name.len() > ".cedar".len() && name.ends_with(".cedar") =>
             {
-                Place::File
+                EntryRole::File
             }
-            (Self::Mesh | Self::Namespace(_), Kind::File) => {
-                Place::Unexpected("files here: *.cedar, *_test.yaml, README.md".to_owned())
+            (Self::Mesh | Self::Namespace(_), EntryKind::File) => {
+                EntryRole::Unexpected("files here: *.cedar, *_test.yaml, README.md".to_owned())
             }
-            (Self::Mesh | Self::Namespace(_), Kind::Folder) => {
-                Place::Unexpected("no sub-folders here; policies lie side by side as *.cedar".to_owned())
+            (Self::Mesh | Self::Namespace(_), EntryKind::Folder) => {
+                EntryRole::Unexpected("no sub-folders here; policies lie side by side as *.cedar".to_owned())
             }
         }
     }
 }
 
-/// The namespace whose folder holds `path`, if one does.
+/// The namespace with the folder that holds `path`, if any.
 #[must_use]
 pub fn namespace_of(path: &str) -> Option<&str> {
     let inside = path.strip_prefix("namespaces/")?;
@@ -167,12 +171,12 @@ fn is_dns_label(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn show(place: Place) -> &'static str {
+    fn show(place: EntryRole) -> &'static str {
         match place {
-            Place::PassedOver => "passed over",
-            Place::File => "file",
-            Place::Folder(_) => "folder",
-            Place::Unexpected(_) => "unexpected",
+            EntryRole::PassedOver => "passed over",
+            EntryRole::File => "file",
+            EntryRole::Folder(_) => "folder",
+            EntryRole::Unexpected(_) => "unexpected",
         }
     }
 
@@ -180,38 +184,38 @@ mod tests {
     fn a_name_is_read_passed_over_or_refused_by_where_it_stands() {
         let shop = || Folder::Namespace("shop".to_owned());
         let rows = [
-            (Folder::Top, "catalog.yaml", Kind::File, "file"),
-            (Folder::Top, "catalog.yml", Kind::File, "unexpected"),
-            (Folder::Top, "catalog.yaml", Kind::Folder, "unexpected"),
-            (Folder::Top, "README.md", Kind::File, "passed over"),
-            (Folder::Top, ".git", Kind::Folder, "passed over"),
-            (Folder::Top, "..data", Kind::Folder, "passed over"),
-            (Folder::Top, "mesh", Kind::Folder, "folder"),
-            (Folder::Top, "mesh", Kind::File, "unexpected"),
-            (Folder::Top, "Mesh", Kind::Folder, "unexpected"),
-            (Folder::Top, "tests", Kind::Folder, "passed over"),
-            (Folder::Top, "library", Kind::Folder, "passed over"),
-            (Folder::Top, "library", Kind::File, "unexpected"),
-            (Folder::Top, "a.cedar", Kind::File, "unexpected"),
-            (Folder::Namespaces, "shop", Kind::Folder, "folder"),
-            (Folder::Namespaces, "mesh", Kind::Folder, "unexpected"),
-            (Folder::Namespaces, "Shop", Kind::Folder, "unexpected"),
-            (Folder::Namespaces, "-shop", Kind::Folder, "unexpected"),
-            (Folder::Namespaces, "shop", Kind::File, "unexpected"),
-            (Folder::Mesh, "a.cedar", Kind::File, "file"),
-            (Folder::Mesh, ".cedar", Kind::File, "passed over"),
-            (Folder::Mesh, "a.cedar~", Kind::File, "passed over"),
-            (Folder::Mesh, "a.cedar.bak", Kind::File, "unexpected"),
-            (Folder::Mesh, "a.cedar", Kind::Other, "unexpected"),
-            (Folder::Mesh, "more", Kind::Folder, "unexpected"),
-            (Folder::Top, "descriptors", Kind::Folder, "folder"),
-            (Folder::Top, "descriptors", Kind::File, "unexpected"),
-            (Folder::Descriptors, "shop.binpb", Kind::File, "file"),
-            (Folder::Descriptors, ".binpb", Kind::File, "passed over"),
-            (Folder::Descriptors, "shop.proto", Kind::File, "unexpected"),
-            (Folder::Descriptors, "shop.binpb", Kind::Folder, "unexpected"),
-            (shop(), "a_test.yaml", Kind::File, "passed over"),
-            (shop(), "notes.txt", Kind::File, "unexpected"),
+            (Folder::Top, "catalog.yaml", EntryKind::File, "file"),
+            (Folder::Top, "catalog.yml", EntryKind::File, "unexpected"),
+            (Folder::Top, "catalog.yaml", EntryKind::Folder, "unexpected"),
+            (Folder::Top, "README.md", EntryKind::File, "passed over"),
+            (Folder::Top, ".git", EntryKind::Folder, "passed over"),
+            (Folder::Top, "..data", EntryKind::Folder, "passed over"),
+            (Folder::Top, "mesh", EntryKind::Folder, "folder"),
+            (Folder::Top, "mesh", EntryKind::File, "unexpected"),
+            (Folder::Top, "Mesh", EntryKind::Folder, "unexpected"),
+            (Folder::Top, "tests", EntryKind::Folder, "passed over"),
+            (Folder::Top, "library", EntryKind::Folder, "passed over"),
+            (Folder::Top, "library", EntryKind::File, "unexpected"),
+            (Folder::Top, "a.cedar", EntryKind::File, "unexpected"),
+            (Folder::Namespaces, "shop", EntryKind::Folder, "folder"),
+            (Folder::Namespaces, "mesh", EntryKind::Folder, "unexpected"),
+            (Folder::Namespaces, "Shop", EntryKind::Folder, "unexpected"),
+            (Folder::Namespaces, "-shop", EntryKind::Folder, "unexpected"),
+            (Folder::Namespaces, "shop", EntryKind::File, "unexpected"),
+            (Folder::Mesh, "a.cedar", EntryKind::File, "file"),
+            (Folder::Mesh, ".cedar", EntryKind::File, "passed over"),
+            (Folder::Mesh, "a.cedar~", EntryKind::File, "passed over"),
+            (Folder::Mesh, "a.cedar.bak", EntryKind::File, "unexpected"),
+            (Folder::Mesh, "a.cedar", EntryKind::Other, "unexpected"),
+            (Folder::Mesh, "more", EntryKind::Folder, "unexpected"),
+            (Folder::Top, "descriptors", EntryKind::Folder, "folder"),
+            (Folder::Top, "descriptors", EntryKind::File, "unexpected"),
+            (Folder::Descriptors, "shop.binpb", EntryKind::File, "file"),
+            (Folder::Descriptors, ".binpb", EntryKind::File, "passed over"),
+            (Folder::Descriptors, "shop.proto", EntryKind::File, "unexpected"),
+            (Folder::Descriptors, "shop.binpb", EntryKind::Folder, "unexpected"),
+            (shop(), "a_test.yaml", EntryKind::File, "passed over"),
+            (shop(), "notes.txt", EntryKind::File, "unexpected"),
         ];
         for (folder, name, kind, expected) in rows {
             assert_eq!(show(folder.place(name, kind)), expected, "{folder:?} {name} {kind:?}");

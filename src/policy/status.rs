@@ -1,4 +1,4 @@
-//! What became of the readings so far, for the readiness text, the admin service and the metrics.
+//! The results of past reads, for the readiness text, the admin service and the metrics.
 //!
 //! A noun. Knows: units, problems, counts. Must not know: how anything is read or loaded.
 
@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::call::UnixMillis;
 use crate::problem::Problem;
 
-/// What one attempt to load came to.
+/// The result of one attempt to load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum LoadOutcome {
     /// Everything read is in force.
     Ok,
     /// Something was refused and keeps the version it had; the rest is in force.
@@ -19,7 +19,7 @@ pub enum Outcome {
     Unchanged,
 }
 
-impl Outcome {
+impl LoadOutcome {
     /// The text used in logs and as a metric's label.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -42,7 +42,7 @@ pub enum Why {
     Missing,
     /// Its policies are wrong, or no longer fit the catalogue, schema and facts.
     Invalid,
-    /// It takes long to load, which goes on.
+    /// It loads slowly and is not ready yet.
     Loading,
 }
 
@@ -78,11 +78,11 @@ pub struct Status {
     pub ready: bool,
     /// Digest of the last reading that was tried, in force or not (hex SHA-256).
     pub digest: Option<String>,
-    /// When the source was last read, whatever came of it.
+    /// When the source was last read, regardless of the result.
     pub attempted_at: Option<UnixMillis>,
     /// When a reading last agreed whole with what is in force.
     pub succeeded_at: Option<UnixMillis>,
-    /// Units whose version on disk is not in force, and why: `mesh` or a namespace's name.
+    /// Units with a version on disk that is not active, with the reason: `mesh` or a namespace's name.
     pub refused: BTreeMap<String, Why>,
     /// Everything found in the last reading that was tried: refused files, warnings, notes.
     pub problems: Vec<Problem>,

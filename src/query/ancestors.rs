@@ -1,4 +1,4 @@
-//! What an entity lies in: the few names of its call, and many that are shared and not copied.
+//! The ancestors of an entity: a few of its own, and many that calls share without a copy.
 //!
 //! Knows: names. Must not know: where they come from.
 //!
@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 
 use super::{Memberships, Uid};
 
-/// Everything that an entity lies in, listed flat: the union of all parts, whatever is in several of them.
+/// All ancestors of an entity, listed flat: the union of all parts, duplicates included.
 #[derive(Clone, Default)]
 pub struct Ancestors {
     /// Ascending, each once; a call has three to ten.
@@ -27,7 +27,7 @@ impl Ancestors {
         self.own.binary_search(uid).is_ok() || self.shared.iter().any(|part| part.contains(uid))
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.own.is_empty() && self.shared.is_empty()

@@ -1,4 +1,4 @@
-//! Many names that entities have in common, made once at load: calls share them, and find one without a walk.
+//! An interned set of ancestors, built at load and shared by all calls.
 //!
 //! Knows: names. Must not know: whose they are.
 
@@ -26,7 +26,7 @@ pub struct Memberships {
 struct Slot {
     /// Half of the name's hash; the other half says where the search begins.
     tag: u32,
-    /// Which name it is, from one.
+    /// The number of the name, from one.
     number: NonZeroU32,
 }
 

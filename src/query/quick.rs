@@ -1,4 +1,4 @@
-//! A hash for maps that policies, the schema or the operator's other files fill and calls only ask.
+//! A fast hash for maps with trusted keys: policies, the schema, the operator's files.
 //!
 //! The standard one defends a map whose keys an attacker chooses. Here whoever writes those files chooses them, and a
 //! call can at worst ask for a key that is not there. It was a fifth of a decision.
@@ -6,10 +6,10 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A map that calls only ask.
+/// A map that calls only read.
 pub type Map<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
 
-/// A set that calls only ask.
+/// A set that calls only read.
 pub type Set<K> = HashSet<K, BuildHasherDefault<Quick>>;
 
 /// Multiplies word by word.

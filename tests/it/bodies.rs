@@ -33,7 +33,7 @@ services:
   - {id: t/described, protocol: grpc, grpc: {descriptors: orders.binpb}}
   - id: t/mcp
     protocol: mcp
-    mcp: {eras: ['2025-06-18']}
+    mcp: {versions: ['2025-06-18']}
     tools: {t: {input_schema: {type: object, properties: {bad: {type: string}}}}}
   - {id: t/a2a, protocol: a2a, a2a: {endpoint: /a2a, versions: ['1.0'], bindings: [rest]}}
   - {id: t/llm, protocol: openai, http_paths: [/health]}

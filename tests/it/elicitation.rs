@@ -103,7 +103,7 @@ fn ticket(state: &str) -> Reply {
 struct Sent {
     service: &'static str,
     by: &'static str,
-    era: &'static str,
+    version: &'static str,
     method: &'static str,
     capabilities: Value,
     params: Value,
@@ -115,7 +115,7 @@ fn sent() -> Sent {
     Sent {
         service: "agents/deploy",
         by: FRONTEND,
-        era: "2026-07-28",
+        version: "2026-07-28",
         method: "tools/call",
         capabilities: json!({"elicitation": {"url": {}}}),
         params: json!({"name": "deploy", "arguments": {"ticket": "CHG1", "n": 1}}),
@@ -140,16 +140,16 @@ impl Sent {
 
     fn message(&self) -> Value {
         let mut params = self.params.clone();
-        if self.era == "2026-07-28" {
-            params["_meta"] = json!({"io.modelcontextprotocol/protocolVersion": self.era,
+        if self.version == "2026-07-28" {
+            params["_meta"] = json!({"io.modelcontextprotocol/protocolVersion": self.version,
                 "io.modelcontextprotocol/clientCapabilities": self.capabilities});
         }
         json!({"jsonrpc": "2.0", "id": 7, "method": self.method, "params": params})
     }
 
     fn check(&self) -> Check {
-        let check = self.post(&self.message()).header("mcp-protocol-version", self.era);
-        if self.era != "2026-07-28" {
+        let check = self.post(&self.message()).header("mcp-protocol-version", self.version);
+        if self.version != "2026-07-28" {
             return check;
         }
         let check = check.header("mcp-method", self.method);
@@ -315,9 +315,9 @@ async fn nobody_is_sent_away_who_cannot_go_or_must_not() {
     let mut client = scene.client().await;
     let listen = json!({"notifications": {"resourceSubscriptions": ["file:///a"]}});
     for (what, sent) in [
-        ("2025-11-25", Sent { era: "2025-11-25", ..sent() }),
-        ("2025-06-18", Sent { era: "2025-06-18", ..sent() }),
-        ("2025-03-26", Sent { era: "2025-03-26", ..sent() }),
+        ("2025-11-25", Sent { version: "2025-11-25", ..sent() }),
+        ("2025-06-18", Sent { version: "2025-06-18", ..sent() }),
+        ("2025-03-26", Sent { version: "2025-03-26", ..sent() }),
         ("no capability", Sent { capabilities: json!({}), ..sent() }),
         ("forms only", Sent { capabilities: json!({"elicitation": {"form": {}}}), ..sent() }),
         ("not opted in", Sent { service: "agents/plain", ..sent() }),
@@ -328,7 +328,7 @@ async fn nobody_is_sent_away_who_cannot_go_or_must_not() {
         assert_eq!(reason, "remedy", "{what}: {body}");
         assert!(body["error"].is_object() && !body.to_string().contains("picket1."), "{what}: {body}");
     }
-    let old = Sent { era: "2025-03-26", ..sent() };
+    let old = Sent { version: "2025-03-26", ..sent() };
     let batch = json!([old.message(), {"jsonrpc": "2.0", "id": 8, "method": "tools/list"}]);
     let (reason, body) = ask(&mut client, old.post(&batch)).await;
     assert_eq!(reason, "remedy", "{body}");

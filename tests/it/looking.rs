@@ -42,7 +42,7 @@ impl Running {
             source.address
         );
         let lookups = format!(
-            "entity.lookups=[{{name: tickets, fills: {{call: {{attribute: ticket}}}}, timeout: 5s, missing: absent, \
+            "entity.lookups=[{{name: tickets, target: {{call: {{attribute: ticket}}}}, timeout: 5s, missing: absent, \
              url: 'http://{}/t/${{context.http.headers[x-approval]}}', whole: true, cache: {{ttl: 1h}}}}]",
             facts.address
         );

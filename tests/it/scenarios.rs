@@ -7,10 +7,10 @@
 
 mod adapt;
 mod call;
-mod eras;
 mod expect;
 mod keys;
 mod learn;
+mod versions;
 mod world;
 
 use std::collections::BTreeMap;

@@ -22,7 +22,7 @@ services:
     service_accounts: [orders]
     groups: [pci]
     routes:
-      - {name: get-order, match: '/v1/orders/{id}', methods: [GET], scopes: {required: ['orders:read'], harmless: [openid]}}
+      - {name: get-order, match: '/v1/orders/{id}', methods: [GET], scopes: {required: ['orders:read'], acceptable: [openid]}}
   - id: shop/inventory
     protocol: grpc
     http_paths: [/healthz]

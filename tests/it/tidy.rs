@@ -7,6 +7,7 @@ mod arrows;
 mod docs;
 mod owasp;
 mod packages;
+mod prose;
 mod rooms;
 mod sizes;
 mod words;

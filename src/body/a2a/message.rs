@@ -1,4 +1,4 @@
-//! What the parameters of A2A's operations hold, whichever way they are carried.
+//! Parameters of A2A operations, for all bindings.
 //!
 //! Knows: the members of each operation in each version. Must not know: JSON-RPC, paths.
 
@@ -79,9 +79,9 @@ impl Operation {
     }
 }
 
-/// What is found out about a call, mention by mention; every mention of a thing must be the same.
+/// The ids collected from a call; all mentions of one thing must agree.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct Mentions {
     task_id: Option<String>,
     context_id: Option<String>,
     tenant: Option<String>,
@@ -89,7 +89,7 @@ pub struct Found {
     push_host: Option<String>,
 }
 
-impl Found {
+impl Mentions {
     /// Takes a mention of the task.
     pub fn task(&mut self, id: Option<&str>) -> Result<(), Failure> {
         agree(&mut self.task_id, id, "task")

@@ -6,14 +6,14 @@
 
 use super::super::json::Json;
 use super::super::members::{Members, refused, same_but_for_spelling};
-use super::message::{Found, Operation};
+use super::message::{Mentions, Operation};
 use super::{Message, not_allowed, require_json};
 use crate::call::Call;
 use crate::catalog::a2a::Version;
 use crate::failure::{Code, Failure};
 
 /// One reading of a path.
-struct Place<'a> {
+struct PathMatch<'a> {
     /// HTTP methods it has, and what they do.
     methods: &'static [(&'static str, Operation)],
     task: Option<&'a str>,
@@ -33,11 +33,11 @@ pub fn read(call: &Call, below: &[&str], query: &[(String, String)], json: Optio
         }
         (Some(place), None) => (None, place),
         (None, Some((tenant, place))) => (Some(tenant), place),
-        (None, None) => return Err(Failure::new(Code::ProtocolMismatch, "the path is none of the protocol's")),
+        (None, None) => return Err(Failure::new(Code::ProtocolMismatch, "the path is not one of the protocol's")),
     };
     let operation = place.methods.iter().find(|(method, _)| *method == call.method);
     let Some((_, operation)) = operation else { return Err(not_allowed("the path does not have this HTTP method")) };
-    let mut found = Found::default();
+    let mut found = Mentions::default();
     let mut ids = [tenant, place.task, place.config].into_iter().flatten();
     if let Some(id) = ids.find(|id| id.contains('%')) {
         return Err(refused(format!("the id `{id}` in the path holds an escape")));
@@ -62,15 +62,15 @@ pub fn read(call: &Call, below: &[&str], query: &[(String, String)], json: Optio
             | Operation::DeletePush
             | Operation::ExtendedCard => return Err(refused("the call has no body")),
         },
-        (_, Some(_)) => return Err(refused("only a POST has a body")),
+        (_, Some(_)) => return Err(refused("only a POST may have a body")),
         (_, None) => {}
     }
     found.message(*operation, Version::V10)
 }
 
 /// What a path without tenant names.
-fn place<'a>(below: &[&'a str]) -> Option<Place<'a>> {
-    let at = |methods, task, config| Some(Place { methods, task, config });
+fn place<'a>(below: &[&'a str]) -> Option<PathMatch<'a>> {
+    let at = |methods, task, config| Some(PathMatch { methods, task, config });
     match *below {
         ["message:send" | "message:stream"] => at(&[("POST", Operation::Send)], None, None),
         ["extendedAgentCard"] => at(&[("GET", Operation::ExtendedCard)], None, None),
@@ -94,7 +94,7 @@ fn place<'a>(below: &[&'a str]) -> Option<Place<'a>> {
 }
 
 /// Takes what the query mentions. A parameter in another spelling is refused, as in a body.
-fn from_query(operation: Operation, query: &[(String, String)], found: &mut Found) -> Result<(), Failure> {
+fn from_query(operation: Operation, query: &[(String, String)], found: &mut Mentions) -> Result<(), Failure> {
     let known = operation.parameters(Version::V10);
     for (index, (key, value)) in query.iter().enumerate() {
         let Some(name) = known.iter().find(|name| same_but_for_spelling(name, key)) else { continue };

@@ -198,9 +198,9 @@ fn the_version_is_the_one_that_header_and_query_name() {
         ("/a2a?A2A-Version=1.0&A2A-Version=0.3", &[JSON], body, "header_mismatch"),
         ("/a2a", &[JSON, V1, V1], body, "header_duplicated"),
         ("/a2a", &[JSON, V1, ("a2a_version", "0.3")], body, "header_duplicated"),
-        ("/a2a", &[JSON, ("a2a-version", "1.0, 1.0")], body, "era_refused"),
-        ("/a2a", &[JSON, ("a2a-version", "1.0.0")], body, "era_refused"),
-        ("/a2a", &[JSON, ("a2a-version", "2.0")], body, "era_refused"),
+        ("/a2a", &[JSON, ("a2a-version", "1.0, 1.0")], body, "version_refused"),
+        ("/a2a", &[JSON, ("a2a-version", "1.0.0")], body, "version_refused"),
+        ("/a2a", &[JSON, ("a2a-version", "2.0")], body, "version_refused"),
         ("/a2a?x=%zz", &[JSON, V1], body, "query_refused"),
         ("/a2a?x=1;y=2", &[JSON, V1], body, "query_refused"),
         ("/a2a?x=%ff", &[JSON, V1], body, "query_refused"),
@@ -209,8 +209,8 @@ fn the_version_is_the_one_that_header_and_query_name() {
         assert_eq!(read_as("POST", target, headers, body, &rules("/a2a")), *expected, "{target} {headers:?}");
     }
     let only = |version| A2a { versions: BTreeSet::from([version]), ..rules("/a2a") };
-    assert_eq!(read_as("POST", "/a2a", &[JSON, V1], body, &only(Version::V03)), "era_refused");
-    assert_eq!(read_as("POST", "/a2a", &[JSON], old, &only(Version::V10)), "era_refused");
+    assert_eq!(read_as("POST", "/a2a", &[JSON, V1], body, &only(Version::V03)), "version_refused");
+    assert_eq!(read_as("POST", "/a2a", &[JSON], old, &only(Version::V10)), "version_refused");
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_binding_or_version_that_is_not_listed_is_refused() {
     let only = |binding| A2a { bindings: BTreeSet::from([binding]), ..rules("/a2a") };
     let send = |headers: &[(&str, &str)], rules: &A2a| read_as("POST", "/a2a/message:send", headers, body, rules);
     assert_eq!(send(&[JSON, V1], &rules("/a2a")), "a2a.send");
-    assert_eq!(send(&[JSON], &rules("/a2a")), "era_refused");
+    assert_eq!(send(&[JSON], &rules("/a2a")), "version_refused");
     assert_eq!(send(&[V1], &rules("/a2a")), "message_refused");
     assert_eq!(send(&[("content-type", "text/plain"), V1], &rules("/a2a")), "message_refused");
     assert_eq!(send(&[("content-type", "application/a2a+json; charset=UTF-8"), V1], &rules("/a2a")), "a2a.send");

@@ -1,4 +1,4 @@
-//! A message's fields by its descriptor.
+//! Decodes the fields of a message by its descriptor.
 //!
 //! Knows: field types, presence, maps. Must not know: frames, calls.
 
@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Syntax};
 
 use super::Message;
-use super::wire::{Cursor, Part, Wire};
-use crate::body::json::draft::Draft;
+use super::wire::{Cursor, Wire, WireValue};
+use crate::body::json::builder::Builder;
 use crate::body::json::{self, Limits, Number};
 use crate::catalog::grpc::UnknownFields;
 
@@ -40,13 +40,13 @@ pub enum Refused {
     #[error("the message ends within a value")]
     Cut,
     /// A varint of more than 64 bits or not in its shortest form.
-    #[error("the message has a varint that is longer than it must be")]
+    #[error("the message has a varint that is not in its shortest form")]
     Varint,
     /// A tag that no field can have.
-    #[error("the message has a tag that is none")]
+    #[error("the message has an invalid tag")]
     Tag,
     /// A group, proto2's old way to nest.
-    #[error("the message has a group; groups are not read")]
+    #[error("the message has a group; groups are not supported")]
     Group,
     /// A field that its descriptor does not have.
     #[error("the descriptor of `{message}` has no field {number}")]
@@ -66,10 +66,10 @@ pub enum Refused {
     #[error("two members of the oneof `{0}` occur")]
     Oneof(String),
     /// A value that is not written as its field's type is.
-    #[error("field `{0}` is not written as its type is")]
+    #[error("field `{0}` has the wrong wire type or an invalid encoding")]
     Type(String),
     /// A value that its field's type does not have; servers cut it to size or take it as unknown.
-    #[error("field `{0}` has a value that its type does not have")]
+    #[error("field `{0}` has a value outside its type")]
     Value(String),
     /// A text that is not UTF-8.
     #[error("field `{0}` is not UTF-8")]
@@ -78,7 +78,7 @@ pub enum Refused {
     #[error("field `{0}` is missing")]
     Missing(String),
     /// Its fields make no document: their names and values are longer than one can be.
-    #[error("the message makes no document: {0}")]
+    #[error("the message cannot be converted to a document: {0}")]
     Document(json::Refused),
 }
 
@@ -92,13 +92,13 @@ pub(super) fn read(
     if bytes.len() > limits.bytes_max {
         return Err(Refused::TooLong { bytes: bytes.len(), max: limits.bytes_max });
     }
-    let mut reader = Reader { unknown, limits, values: 0, fields: 0, is_whole: true };
-    let fields = Draft::Object(reader.message(bytes, descriptor, 0)?);
+    let mut reader = FieldDecoder { unknown, limits, values: 0, fields: 0, is_whole: true };
+    let fields = Builder::Object(reader.message(bytes, descriptor, 0)?);
     let fields = fields.document().map_err(Refused::Document)?;
     Ok(Message { fields, is_whole: reader.is_whole })
 }
 
-struct Reader {
+struct FieldDecoder {
     unknown: UnknownFields,
     limits: Limits,
     /// How many values were read so far.
@@ -109,17 +109,17 @@ struct Reader {
 }
 
 /// The fields of a message by name.
-type Members = Vec<(String, Draft)>;
+type Members = Vec<(String, Builder)>;
 
 /// What was found in one message so far, by field number.
 #[derive(Default)]
-struct Found {
-    values: BTreeMap<u32, Draft>,
+struct DecodedFields {
+    values: BTreeMap<u32, Builder>,
     keys: BTreeSet<(u32, String)>,
     oneofs: BTreeSet<String>,
 }
 
-impl Reader {
+impl FieldDecoder {
     // As deep as the message, which the limits bound.
     fn message(&mut self, bytes: &[u8], descriptor: &MessageDescriptor, depth: usize) -> Result<Members, Refused> {
         if depth > self.limits.depth_max {
@@ -129,7 +129,7 @@ impl Reader {
         if self.fields > FIELDS_MAX {
             return Err(Refused::TooMany(FIELDS_MAX));
         }
-        let mut found = Found::default();
+        let mut found = DecodedFields::default();
         let mut cursor = Cursor::new(bytes);
         while !cursor.is_empty() {
             let (number, wire) = cursor.tag()?;
@@ -155,8 +155,8 @@ impl Reader {
     fn field(
         &mut self,
         field: &FieldDescriptor,
-        part: Part<'_>,
-        found: &mut Found,
+        part: WireValue<'_>,
+        found: &mut DecodedFields,
         depth: usize,
     ) -> Result<(), Refused> {
         let number = field.number();
@@ -165,17 +165,17 @@ impl Reader {
             if !found.keys.insert((number, key.clone())) {
                 return Err(Refused::RepeatedKey(field.full_name().to_owned()));
             }
-            match found.values.entry(number).or_insert_with(|| Draft::Object(Vec::new())) {
-                Draft::Object(members) => members.push((key, value)),
-                Draft::Bool(_) | Draft::Number(_) | Draft::Text(_) | Draft::List(_) => {}
+            match found.values.entry(number).or_insert_with(|| Builder::Object(Vec::new())) {
+                Builder::Object(members) => members.push((key, value)),
+                Builder::Bool(_) | Builder::Number(_) | Builder::Text(_) | Builder::List(_) => {}
             }
             return Ok(());
         }
         if field.is_list() {
             for item in self.items(field, part, depth)? {
-                match found.values.entry(number).or_insert_with(|| Draft::List(Vec::new())) {
-                    Draft::List(items) => items.push(item),
-                    Draft::Bool(_) | Draft::Number(_) | Draft::Text(_) | Draft::Object(_) => {}
+                match found.values.entry(number).or_insert_with(|| Builder::List(Vec::new())) {
+                    Builder::List(items) => items.push(item),
+                    Builder::Bool(_) | Builder::Number(_) | Builder::Text(_) | Builder::Object(_) => {}
                 }
             }
             return Ok(());
@@ -194,8 +194,8 @@ impl Reader {
     }
 
     /// Items of a list: one, or as many as are packed. Every server reads both, whatever the `.proto` file says.
-    fn items(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<Vec<Draft>, Refused> {
-        let (Part::Bytes(bytes), Some(wire)) = (part, packed(&field.kind())) else {
+    fn items(&mut self, field: &FieldDescriptor, part: WireValue<'_>, depth: usize) -> Result<Vec<Builder>, Refused> {
+        let (WireValue::Bytes(bytes), Some(wire)) = (part, packed(&field.kind())) else {
             return Ok(vec![self.value(field, part, depth)?]);
         };
         let mut items = Vec::new();
@@ -208,8 +208,13 @@ impl Reader {
     }
 
     /// An entry of a map: a message of key and value, each with its default where it is left out.
-    fn entry(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<(String, Draft), Refused> {
-        let (Part::Bytes(bytes), Kind::Message(entry)) = (part, field.kind()) else {
+    fn entry(
+        &mut self,
+        field: &FieldDescriptor,
+        part: WireValue<'_>,
+        depth: usize,
+    ) -> Result<(String, Builder), Refused> {
+        let (WireValue::Bytes(bytes), Kind::Message(entry)) = (part, field.kind()) else {
             return Err(Refused::Type(field.full_name().to_owned()));
         };
         let mut read = self.message(bytes, &entry, depth + 1)?;
@@ -218,16 +223,16 @@ impl Reader {
             at.map(|at| read.swap_remove(at).1).map_or_else(|| self.default(&field, depth), Ok)
         });
         let key = match key? {
-            Draft::Bool(truth) => truth.to_string(),
-            Draft::Number(text) | Draft::Text(text) => text,
-            Draft::List(_) | Draft::Object(_) => return Err(Refused::Type(field.full_name().to_owned())),
+            Builder::Bool(truth) => truth.to_string(),
+            Builder::Number(text) | Builder::Text(text) => text,
+            Builder::List(_) | Builder::Object(_) => return Err(Refused::Type(field.full_name().to_owned())),
         };
         Ok((key, value?))
     }
 
     /// The fields in the order of their numbers. Those without presence are there with their default: whether that
     /// was sent or left out, no server can tell.
-    fn finished(&mut self, descriptor: &MessageDescriptor, mut found: Found) -> Result<Members, Refused> {
+    fn finished(&mut self, descriptor: &MessageDescriptor, mut found: DecodedFields) -> Result<Members, Refused> {
         let mut members = Vec::new();
         for field in descriptor.fields() {
             let value = match found.values.remove(&field.number()) {
@@ -241,36 +246,36 @@ impl Reader {
         Ok(members)
     }
 
-    fn default(&mut self, field: &FieldDescriptor, depth: usize) -> Result<Draft, Refused> {
+    fn default(&mut self, field: &FieldDescriptor, depth: usize) -> Result<Builder, Refused> {
         let part = match field.kind() {
             // An empty message has the defaults of its own fields.
-            Kind::String | Kind::Bytes | Kind::Message(_) => Part::Bytes(&[]),
-            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Part::Fixed64([0; 8]),
-            Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => Part::Fixed32([0; 4]),
-            Kind::Enum(kind) => Part::Varint(i64::from(kind.default_value().number()).cast_unsigned()),
+            Kind::String | Kind::Bytes | Kind::Message(_) => WireValue::Bytes(&[]),
+            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => WireValue::Fixed64([0; 8]),
+            Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => WireValue::Fixed32([0; 4]),
+            Kind::Enum(kind) => WireValue::Varint(i64::from(kind.default_value().number()).cast_unsigned()),
             Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 | Kind::Sint32 | Kind::Sint64 | Kind::Bool => {
-                Part::Varint(0)
+                WireValue::Varint(0)
             }
         };
         self.value(field, part, depth)
     }
 
-    fn value(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<Draft, Refused> {
+    fn value(&mut self, field: &FieldDescriptor, part: WireValue<'_>, depth: usize) -> Result<Builder, Refused> {
         self.values += 1;
         if self.values > self.limits.values_max {
             return Err(Refused::TooMany(self.limits.values_max));
         }
         let name = || field.full_name().to_owned();
         match (field.kind(), part) {
-            (Kind::Message(descriptor), Part::Bytes(bytes)) if !field.is_group() => {
-                self.message(bytes, &descriptor, depth + 1).map(Draft::Object)
+            (Kind::Message(descriptor), WireValue::Bytes(bytes)) if !field.is_group() => {
+                self.message(bytes, &descriptor, depth + 1).map(Builder::Object)
             }
-            (Kind::String, Part::Bytes(bytes)) => {
+            (Kind::String, WireValue::Bytes(bytes)) => {
                 let text = std::str::from_utf8(bytes).map_err(|_| Refused::NotUtf8(name()))?;
-                Ok(Draft::Text(text.into()))
+                Ok(Builder::Text(text.into()))
             }
-            (Kind::Bytes, Part::Bytes(bytes)) => Ok(Draft::Text(STANDARD.encode(bytes))),
-            (Kind::Enum(kind), Part::Varint(bits)) => {
+            (Kind::Bytes, WireValue::Bytes(bytes)) => Ok(Builder::Text(STANDARD.encode(bytes))),
+            (Kind::Enum(kind), WireValue::Varint(bits)) => {
                 let number = i32::try_from(bits.cast_signed()).map_err(|_| Refused::Value(name()))?;
                 self.enumerated(&kind, number).ok_or_else(|| Refused::Value(name()))
             }
@@ -285,7 +290,7 @@ impl Reader {
     /// An enumeration's name; of several names of one number the first in the `.proto` file. A number without a
     /// name is a value of a newer file, and is treated as a field of one is. Where the file is proto2, servers differ:
     /// to some the field is then not there.
-    fn enumerated(&mut self, kind: &EnumDescriptor, number: i32) -> Option<Draft> {
+    fn enumerated(&mut self, kind: &EnumDescriptor, number: i32) -> Option<Builder> {
         let value = kind.get_value(number);
         match (value, self.unknown, kind.parent_file().syntax()) {
             (Some(value), _, _) => {
@@ -293,11 +298,11 @@ impl Reader {
                 let is_alone = !declared.options.as_ref().is_some_and(|options| options.allow_alias());
                 let first = declared.value.iter().find(|one| is_alone || one.number() == number);
                 let name = first.filter(|_| !is_alone).map_or(value.name(), |first| first.name());
-                Some(Draft::Text(name.into()))
+                Some(Builder::Text(name.into()))
             }
             (None, UnknownFields::Allowed, Syntax::Proto3) => {
                 self.is_whole = false;
-                Some(Draft::Number(number.to_string()))
+                Some(Builder::Number(number.to_string()))
             }
             (None, UnknownFields::Allowed | UnknownFields::Refused, Syntax::Proto2 | Syntax::Proto3) => None,
         }
@@ -317,26 +322,26 @@ fn packed(kind: &Kind) -> Option<Wire> {
 
 /// A number or truth value: `None` where it is not written as its type is, an inner `None` where its type does not
 /// have it. What is no number (NaN, the infinities) no policy could compare.
-fn scalar(kind: &Kind, part: Part<'_>) -> Option<Option<Draft>> {
-    let signed = |value: i64| Draft::Number(value.to_string());
-    let unsigned = |value: u64| Draft::Number(value.to_string());
+fn scalar(kind: &Kind, part: WireValue<'_>) -> Option<Option<Builder>> {
+    let signed = |value: i64| Builder::Number(value.to_string());
+    let unsigned = |value: u64| Builder::Number(value.to_string());
     Some(match (kind, part) {
-        (Kind::Double, Part::Fixed64(bytes)) => float(&format!("{:e}", f64::from_le_bytes(bytes))),
-        (Kind::Float, Part::Fixed32(bytes)) => float(&format!("{:e}", f32::from_le_bytes(bytes))),
-        (Kind::Int32, Part::Varint(bits)) => {
+        (Kind::Double, WireValue::Fixed64(bytes)) => float(&format!("{:e}", f64::from_le_bytes(bytes))),
+        (Kind::Float, WireValue::Fixed32(bytes)) => float(&format!("{:e}", f32::from_le_bytes(bytes))),
+        (Kind::Int32, WireValue::Varint(bits)) => {
             fit::<i32>(bits.cast_signed().try_into()).map(|value| signed(value.into()))
         }
-        (Kind::Int64, Part::Varint(bits)) => Some(signed(bits.cast_signed())),
-        (Kind::Uint32, Part::Varint(bits)) => fit::<u32>(bits.try_into()).map(|value| unsigned(value.into())),
-        (Kind::Uint64, Part::Varint(bits)) => Some(unsigned(bits)),
-        (Kind::Sint32, Part::Varint(bits)) => fit::<u32>(bits.try_into()).map(|bits| signed(zigzag(bits.into()))),
-        (Kind::Sint64, Part::Varint(bits)) => Some(signed(zigzag(bits))),
-        (Kind::Fixed32, Part::Fixed32(bytes)) => Some(unsigned(u32::from_le_bytes(bytes).into())),
-        (Kind::Fixed64, Part::Fixed64(bytes)) => Some(unsigned(u64::from_le_bytes(bytes))),
-        (Kind::Sfixed32, Part::Fixed32(bytes)) => Some(signed(i32::from_le_bytes(bytes).into())),
-        (Kind::Sfixed64, Part::Fixed64(bytes)) => Some(signed(i64::from_le_bytes(bytes))),
-        (Kind::Bool, Part::Varint(bits @ (0 | 1))) => Some(Draft::Bool(bits == 1)),
-        (Kind::Bool, Part::Varint(_)) => None,
+        (Kind::Int64, WireValue::Varint(bits)) => Some(signed(bits.cast_signed())),
+        (Kind::Uint32, WireValue::Varint(bits)) => fit::<u32>(bits.try_into()).map(|value| unsigned(value.into())),
+        (Kind::Uint64, WireValue::Varint(bits)) => Some(unsigned(bits)),
+        (Kind::Sint32, WireValue::Varint(bits)) => fit::<u32>(bits.try_into()).map(|bits| signed(zigzag(bits.into()))),
+        (Kind::Sint64, WireValue::Varint(bits)) => Some(signed(zigzag(bits))),
+        (Kind::Fixed32, WireValue::Fixed32(bytes)) => Some(unsigned(u32::from_le_bytes(bytes).into())),
+        (Kind::Fixed64, WireValue::Fixed64(bytes)) => Some(unsigned(u64::from_le_bytes(bytes))),
+        (Kind::Sfixed32, WireValue::Fixed32(bytes)) => Some(signed(i32::from_le_bytes(bytes).into())),
+        (Kind::Sfixed64, WireValue::Fixed64(bytes)) => Some(signed(i64::from_le_bytes(bytes))),
+        (Kind::Bool, WireValue::Varint(bits @ (0 | 1))) => Some(Builder::Bool(bits == 1)),
+        (Kind::Bool, WireValue::Varint(_)) => None,
         _ => return None,
     })
 }
@@ -348,8 +353,8 @@ fn fit<T>(value: Result<T, TryFromIntError>) -> Option<T> {
 }
 
 /// The shortest decimal that is this binary fraction, which is how JSON writes it.
-fn float(shortest: &str) -> Option<Draft> {
-    Number::parse(shortest).map(|number| Draft::Number(number.as_str().to_owned()))
+fn float(shortest: &str) -> Option<Builder> {
+    Number::parse(shortest).map(|number| Builder::Number(number.as_str().to_owned()))
 }
 
 fn zigzag(bits: u64) -> i64 {

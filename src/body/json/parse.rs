@@ -1,11 +1,11 @@
-//! From bytes to a document.
+//! Parses bytes into a document.
 //!
 //! Knows: how to read a document, and its limits. Must not know: what the document means.
 //!
 //! One pass fills one list of slots (`docs/decisions/0008-json.md`); what is refused is refused where it stands.
 
 use super::document::{Case, Document, Slot, Span, close, open};
-use super::keys::{self, Alike};
+use super::key_fingerprints::{self, Alike};
 use super::scan::Scanner;
 use super::{Json, Limits, Number, Refused};
 use crate::body::shown;
@@ -38,18 +38,18 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Json, Refused> {
     // A value of a usual document takes some eight bytes or more.
     let slots = Vec::with_capacity(bytes.len() / 8 + 1);
     let keys = Vec::new();
-    let mut reader = Reader { scanner: Scanner::new(text), limits, values: 0, slots, keys, is_mixed: false };
+    let mut reader = Parser { scanner: Scanner::new(text), limits, values: 0, slots, keys, is_mixed: false };
     reader.value(0)?;
     match reader.scanner.peek() {
         None => {
-            let Reader { scanner, slots, is_mixed, .. } = reader;
+            let Parser { scanner, slots, is_mixed, .. } = reader;
             Ok(Json::new(Document { is_mixed, text: scanner.into_text(), slots }))
         }
-        Some(_) => Err(Refused::syntax(reader.scanner.at(), "the document goes on after its value")),
+        Some(_) => Err(Refused::syntax(reader.scanner.at(), "the document has data after its value")),
     }
 }
 
-struct Reader<'a> {
+struct Parser<'a> {
     scanner: Scanner<'a>,
     limits: Limits,
     /// Values so far.
@@ -61,7 +61,7 @@ struct Reader<'a> {
     is_mixed: bool,
 }
 
-impl Reader<'_> {
+impl Parser<'_> {
     /// Reads the value that comes next, inside `depth` lists and objects.
     fn value(&mut self, depth: usize) -> Result<(), Refused> {
         let first = self.scanner.peek();
@@ -131,7 +131,7 @@ impl Reader<'_> {
         }
         let scanner = &self.scanner;
         let own = self.keys.get_mut(outer..).unwrap_or_default();
-        match keys::alike(own, |span| scanner.part(span)) {
+        match key_fingerprints::alike(own, |span| scanner.part(span)) {
             Alike::No => {}
             Alike::ByCase => case = Case::Mixed,
             Alike::Repeated(key) => {
@@ -150,7 +150,7 @@ impl Reader<'_> {
             return Err(Refused::syntax(self.scanner.at(), "a key is missing or not quoted"));
         }
         let key = self.scanner.text()?;
-        self.keys.push((keys::caseless_print(self.scanner.part(key)), key));
+        self.keys.push((key_fingerprints::caseless_print(self.scanner.part(key)), key));
         self.slots.push(Slot::Text(key));
         if self.scanner.takes(b':') {
             return Ok(self.scanner.part(key));

@@ -1,4 +1,4 @@
-//! A tool's arguments as its schema types them.
+//! A tool's arguments, typed by the tool's schema.
 //!
 //! Knows: JSON, the types of the catalogue. Must not know: who calls, what is allowed.
 //!
@@ -10,12 +10,12 @@ use std::collections::BTreeSet;
 use smol_str::SmolStr;
 
 use crate::body::json::{Node, Object, Value as Inner};
-use crate::body::{shown, spelling};
+use crate::body::{case_variants, shown};
 use crate::catalog::mcp::input::{Record, Type};
 use crate::failure::{Code, Failure};
 use crate::query::{self, Value};
 
-/// Most values that one call's typed arguments may have, members and items counted alike.
+/// Most values that one call's typed arguments may have, members and items counted equally.
 pub const VALUES_MAX: usize = 4096;
 
 /// Most names of the schema that a call's members are compared with, one object after the other.
@@ -28,21 +28,21 @@ const COMPARED_MAX: usize = 64 * 1024;
 /// one that a closed object does not name. `body_refused` for a key that is a member's name but for its case, and for more
 /// than [`VALUES_MAX`] values, or so many objects with members of no type that comparing their names would take long.
 pub fn read(arguments: Node<'_>, types: &Record) -> Result<query::Record, Failure> {
-    let mut reader = Reader { values: 0, compared: 0, path: Vec::new() };
+    let mut reader = ArgumentReader { values: 0, compared: 0, path: Vec::new() };
     match arguments.as_object() {
         Some(members) => reader.record(arguments, members, types),
         None => Err(reader.unfit("an object")),
     }
 }
 
-struct Reader<'a> {
+struct ArgumentReader<'a> {
     values: usize,
     compared: usize,
     /// Names on the way to the value that is read; items have none.
     path: Vec<&'a str>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ArgumentReader<'a> {
     fn record(&mut self, node: Node<'a>, members: Object<'a>, types: &'a Record) -> Result<query::Record, Failure> {
         self.undisguised(node, members, types)?;
         let mut missing: BTreeSet<&str> = types.required.iter().map(String::as_str).collect();
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
             let detail = "too many objects of the arguments have members that the tool's schema does not name";
             return Err(Failure::new(Code::BodyRefused, detail));
         }
-        match spelling::disguised(node, &known) {
+        match case_variants::disguised(node, &known) {
             None => Ok(()),
             Some(key) => {
                 let detail = format!("the argument `{}` differs only by case from one of the tool's", shown(key));

@@ -1,8 +1,8 @@
-//! MCP's methods, and the revisions that have them.
+//! MCP's methods, and the protocol versions that define them.
 //!
 //! Knows: what clients send, by revision. Must not know: parameters' values.
 
-use crate::catalog::mcp::Era;
+use crate::catalog::mcp::ProtocolVersion;
 
 /// What a method's parameters hold that is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,22 +17,23 @@ pub(super) enum Shape {
     GetPrompt,
     /// A task.
     Task,
-    /// What to hear about, resources among it.
+    /// A subscription, to resources among others.
     Listen,
     /// Nothing but the method itself.
     Server,
-    /// Nothing, and no answer is asked for.
+    /// A notification without an operation.
     Notification,
 }
 
-const ALL: &[Era] = &Era::ALL;
-const SESSIONS: &[Era] = &[Era::March2025, Era::June2025, Era::November2025];
-const TASKS: &[Era] = &[Era::November2025, Era::July2026];
-const NOVEMBER: &[Era] = &[Era::November2025];
-const STATELESS: &[Era] = &[Era::July2026];
+const ALL: &[ProtocolVersion] = &ProtocolVersion::ALL;
+const SESSIONS: &[ProtocolVersion] =
+    &[ProtocolVersion::March2025, ProtocolVersion::June2025, ProtocolVersion::November2025];
+const TASKS: &[ProtocolVersion] = &[ProtocolVersion::November2025, ProtocolVersion::July2026];
+const NOVEMBER: &[ProtocolVersion] = &[ProtocolVersion::November2025];
+const STATELESS: &[ProtocolVersion] = &[ProtocolVersion::July2026];
 
 /// Everything a client may send; case and spelling are exact.
-const METHODS: &[(&str, Shape, &[Era])] = &[
+const METHODS: &[(&str, Shape, &[ProtocolVersion])] = &[
     ("tools/call", Shape::CallTool, ALL),
     ("tools/list", Shape::Server, ALL),
     ("resources/read", Shape::ReadResource, ALL),
@@ -61,6 +62,9 @@ const METHODS: &[(&str, Shape, &[Era])] = &[
 ];
 
 /// The method of that name, if the revision has it.
-pub(super) fn shape(name: &str, era: Era) -> Option<Shape> {
-    METHODS.iter().find(|(known, _, eras)| *known == name && eras.contains(&era)).map(|(_, shape, _)| *shape)
+pub(super) fn shape(name: &str, version: ProtocolVersion) -> Option<Shape> {
+    METHODS
+        .iter()
+        .find(|(known, _, versions)| *known == name && versions.contains(&version))
+        .map(|(_, shape, _)| *shape)
 }

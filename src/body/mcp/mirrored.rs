@@ -1,4 +1,4 @@
-//! Headers that repeat the body: a gateway may have routed by them, so they must say what the body says.
+//! MCP headers that mirror the body: a gateway may route by them, so they must equal the body.
 //!
 //! Knows: `Mcp-Method`, `Mcp-Name`, `Mcp-Param-*` and their base64 form. Must not know: what is allowed.
 //!
@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::body::json::Node;
 use crate::body::{header, shown};
 use crate::call::Call;
-use crate::catalog::mcp::{Era, Tool};
+use crate::catalog::mcp::{ProtocolVersion, Tool};
 use crate::failure::{Code, Failure};
 
 const METHOD: &str = "mcp-method";
@@ -21,8 +21,8 @@ const NAME: &str = "mcp-name";
 const PARAM: &str = "mcp-param-";
 
 /// What a message says that headers may repeat.
-pub(super) struct Said<'a> {
-    pub(super) era: Era,
+pub(super) struct BodyFacts<'a> {
+    pub(super) version: ProtocolVersion,
     /// The JSON-RPC method; none for a response, GET and DELETE.
     pub(super) method: Option<&'a str>,
     /// The tool, resource, prompt or task.
@@ -47,8 +47,8 @@ pub(super) enum Name<'a> {
 ///
 /// # Errors
 /// `header_mismatch` where one is missing, needless, or says something else; `header_duplicated` where one occurs twice.
-pub(super) fn check(call: &Call, said: &Said<'_>) -> Result<(), Failure> {
-    let is_required = said.era == Era::July2026 && said.is_request;
+pub(super) fn check(call: &Call, said: &BodyFacts<'_>) -> Result<(), Failure> {
+    let is_required = said.version == ProtocolVersion::July2026 && said.is_request;
     repeats(call, METHOD, said.method, is_required)?;
     match said.name {
         Name::None => repeats(call, NAME, None, false)?,
@@ -100,11 +100,11 @@ fn repeats(call: &Call, name: &str, said: Option<&str>, is_required: bool) -> Re
     match (header(call, name)?, said) {
         (None, Some(_)) if is_required => Err(mismatch(format!("header `{name}` is missing"))),
         (None, _) => Ok(()),
-        (Some(_), None) => Err(mismatch(format!("header `{name}` repeats nothing that the body says"))),
+        (Some(_), None) => Err(mismatch(format!("header `{name}` has no counterpart in the body"))),
         (Some(sent), Some(said)) => match decoded(sent) {
             Some(sent) if sent == said => Ok(()),
             Some(_) => Err(mismatch(format!("header `{name}` and the body differ"))),
-            None => Err(mismatch(format!("header `{name}` is neither plain text nor whole base64"))),
+            None => Err(mismatch(format!("header `{name}` is neither plain text nor complete base64"))),
         },
     }
 }

@@ -1,18 +1,18 @@
-//! From a call on an MCP service to its messages.
+//! Parses a call to an MCP service into its messages.
 //!
 //! Knows: the endpoint, revisions, batches, what each message must carry. Must not know: who calls, what is allowed.
 
 use std::collections::BTreeMap;
 
 use super::methods::{self, Shape};
-use super::mirrored::{self, Name, Said};
+use super::mirrored::{self, BodyFacts, Name};
 use super::{Ask, Message, ask};
 use crate::body::json::{self, Json, Limits, Node, Value};
 use crate::body::json_rpc::{Envelope, RpcId, envelope};
-use crate::body::{bytes, header, is_json, refuse as refuse_body, shown, spelling};
+use crate::body::{bytes, case_variants, header, is_json, refuse as refuse_body, shown};
 use crate::call::{Call, Target};
 use crate::catalog::BodyRules;
-use crate::catalog::mcp::{Batches, Era, Mcp, Tool};
+use crate::catalog::mcp::{Batches, Mcp, ProtocolVersion, Tool};
 use crate::failure::{Code, Failure};
 
 /// Most messages of a batch.
@@ -20,10 +20,10 @@ const BATCH_MAX: usize = 32;
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
-/// Reads the messages of a call: at least one, each to be judged.
+/// Parses the messages of a call: at least one, each to be evaluated.
 ///
 /// # Errors
-/// `protocol_mismatch` off the endpoint, `method_not_allowed`, `era_refused`, `header_mismatch`, `rpc_method_unknown`,
+/// `protocol_mismatch` off the endpoint, `method_not_allowed`, `version_refused`, `header_mismatch`, `rpc_method_unknown`,
 /// `message_refused` for what is no message of the revision, and those of [`bytes()`] and [`json::parse`].
 pub fn read(
     call: &Call,
@@ -39,7 +39,7 @@ pub fn read(
     if !is_endpoint {
         return Err(Failure::new(Code::ProtocolMismatch, "the path is not the service's MCP endpoint"));
     }
-    let reader = Reader { call, rules, tools };
+    let reader = MessageReader { call, rules, tools };
     match call.method.as_str() {
         "POST" => {
             is_json(call)?;
@@ -48,54 +48,54 @@ pub fn read(
         "GET" | "DELETE" => reader.session().map(|message| vec![message]),
         _ => Err(Failure::new(
             Code::MethodNotAllowed,
-            "an MCP endpoint takes POST, and in older revisions GET and DELETE",
+            "an MCP endpoint accepts POST, and in older versions GET and DELETE",
         )),
     }
 }
 
 /// What all messages of a call share.
-struct Reader<'a> {
+struct MessageReader<'a> {
     call: &'a Call,
     rules: &'a Mcp,
     tools: &'a BTreeMap<String, Tool>,
 }
 
-impl Reader<'_> {
+impl MessageReader<'_> {
     /// The revision that the header names.
-    fn declared(&self) -> Result<Option<Era>, Failure> {
-        let Some(version) = header(self.call, "mcp-protocol-version")? else { return Ok(None) };
-        match era(version) {
-            Some(era) => Ok(Some(era)),
-            None => Err(Failure::new(Code::EraRefused, format!("`{}` is no revision of MCP", shown(version)))),
+    fn declared(&self) -> Result<Option<ProtocolVersion>, Failure> {
+        let Some(text) = header(self.call, "mcp-protocol-version")? else { return Ok(None) };
+        match ProtocolVersion::parse(text) {
+            Some(version) => Ok(Some(version)),
+            None => Err(Failure::new(Code::VersionRefused, format!("`{}` is not a version of MCP", shown(text)))),
         }
     }
 
-    fn listed(&self, era: Era) -> Result<Era, Failure> {
-        if self.rules.eras.contains(&era) {
-            return Ok(era);
+    fn listed(&self, version: ProtocolVersion) -> Result<ProtocolVersion, Failure> {
+        if self.rules.versions.contains(&version) {
+            return Ok(version);
         }
-        Err(Failure::new(Code::EraRefused, format!("the service does not take revision {}", era.as_str())))
+        Err(Failure::new(Code::VersionRefused, format!("the service does not accept version {}", version.as_str())))
     }
 
     /// GET opens a stream, DELETE ends a session.
     fn session(&self) -> Result<Message, Failure> {
-        let era = self.listed(self.declared()?.unwrap_or(Era::March2025))?;
-        if era == Era::July2026 {
-            let detail = format!("revision {} takes POST only", era.as_str());
+        let version = self.listed(self.declared()?.unwrap_or(ProtocolVersion::March2025))?;
+        if version == ProtocolVersion::July2026 {
+            let detail = format!("version {} accepts POST only", version.as_str());
             return Err(Failure::new(Code::MethodNotAllowed, detail));
         }
         refuse_body(self.call)?;
-        let said = Said { era, method: None, name: Name::None, is_request: false, arguments: None };
+        let said = BodyFacts { version, method: None, name: Name::None, is_request: false, arguments: None };
         mirrored::check(self.call, &said)?;
-        Ok(plain(era, self.call.method.clone()))
+        Ok(plain(version, self.call.method.clone()))
     }
 
     fn posted(&self, json: Node<'_>) -> Result<Vec<Message>, Failure> {
         let declared = self.declared()?;
         let Some(items) = json.as_list() else { return self.message(envelope(json)?, declared) };
-        let era = self.listed(declared.unwrap_or(Era::March2025))?;
-        if era != Era::March2025 || self.rules.batches != Batches::Each {
-            return Err(refused("the service takes one message at a time"));
+        let version = self.listed(declared.unwrap_or(ProtocolVersion::March2025))?;
+        if version != ProtocolVersion::March2025 || self.rules.batches != Batches::Each {
+            return Err(refused("the service does not accept batches"));
         }
         if items.is_empty() || items.len() > BATCH_MAX {
             return Err(refused(format!("a batch has 1 to {BATCH_MAX} messages")));
@@ -104,46 +104,47 @@ impl Reader<'_> {
         for item in items.iter() {
             let envelope = envelope(item)?;
             if matches!(&envelope, Envelope::Request { method, .. } if method == "initialize") {
-                return Err(refused("`initialize` is never part of a batch"));
+                return Err(refused("`initialize` is not allowed in a batch"));
             }
-            messages.extend(self.message(envelope, Some(era))?);
+            messages.extend(self.message(envelope, Some(version))?);
         }
         Ok(messages)
     }
 
     /// Reads one message; several come out where it subscribes to several resources.
-    fn message(&self, envelope: Envelope, declared: Option<Era>) -> Result<Vec<Message>, Failure> {
+    fn message(&self, envelope: Envelope, declared: Option<ProtocolVersion>) -> Result<Vec<Message>, Failure> {
         let (id, method, document) = match envelope {
             Envelope::Request { id, method, params } => (Some(id), method, params),
             Envelope::Notification { method, params } => (None, method, params),
             Envelope::Response => return self.response(declared).map(|message| vec![message]),
         };
         let params = document.node();
-        let era = self.listed(declared.unwrap_or_else(|| undeclared(&method, params)))?;
+        let version = self.listed(declared.unwrap_or_else(|| undeclared(&method, params)))?;
         ask::check_spelling(params)?;
-        let meta = meta(params, era)?;
-        let Some(shape) = methods::shape(&method, era) else {
-            let detail = format!("revision {} has no method `{}`", era.as_str(), shown(&method));
+        let meta = meta(params, version)?;
+        let Some(shape) = methods::shape(&method, version) else {
+            let detail = format!("version {} has no method `{}`", version.as_str(), shown(&method));
             return Err(Failure::new(Code::RpcMethodUnknown, detail));
         };
         check_id(id.as_ref(), shape)?;
-        let can_elicit_url = match (era, id.is_some()) {
-            (Era::July2026, true) => capabilities(meta)?,
-            (Era::July2026, false) | (Era::March2025 | Era::June2025 | Era::November2025, _) => false,
+        let can_elicit_url = match (version, id.is_some()) {
+            (ProtocolVersion::July2026, true) => capabilities(meta)?,
+            (ProtocolVersion::July2026, false)
+            | (ProtocolVersion::March2025 | ProtocolVersion::June2025 | ProtocolVersion::November2025, _) => false,
         };
-        let answers = answers(params, era)?;
+        let answers = answers(params, version)?;
         let asks = ask::asks(shape, &method, params)?;
-        self.check_mirrored(era, shape, &method, params, &asks)?;
+        self.check_mirrored(version, shape, &method, params, &asks)?;
         let message = |ask| {
             let (id, answers, params) = (id.clone(), answers.clone(), document.clone());
-            Message { era, id, ask, can_elicit_url, answers, params }
+            Message { version, id, ask, can_elicit_url, answers, params }
         };
         Ok(asks.into_iter().map(message).collect())
     }
 
     fn check_mirrored(
         &self,
-        era: Era,
+        version: ProtocolVersion,
         shape: Shape,
         method: &str,
         params: Node<'_>,
@@ -162,24 +163,24 @@ impl Reader<'_> {
             _ => None,
         };
         let is_request = shape != Shape::Notification;
-        mirrored::check(self.call, &Said { era, method: Some(method), name, is_request, arguments })
+        mirrored::check(self.call, &BodyFacts { version, method: Some(method), name, is_request, arguments })
     }
 
     /// An answer to a request of the server's, in the revisions that have those.
-    fn response(&self, declared: Option<Era>) -> Result<Message, Failure> {
-        let era = self.listed(declared.unwrap_or(Era::March2025))?;
-        if era == Era::July2026 {
-            return Err(refused(format!("clients send no responses in revision {}", era.as_str())));
+    fn response(&self, declared: Option<ProtocolVersion>) -> Result<Message, Failure> {
+        let version = self.listed(declared.unwrap_or(ProtocolVersion::March2025))?;
+        if version == ProtocolVersion::July2026 {
+            return Err(refused(format!("clients must not send responses in version {}", version.as_str())));
         }
-        let said = Said { era, method: None, name: Name::None, is_request: false, arguments: None };
+        let said = BodyFacts { version, method: None, name: Name::None, is_request: false, arguments: None };
         mirrored::check(self.call, &said)?;
-        Ok(plain(era, "response".to_owned()))
+        Ok(plain(version, "response".to_owned()))
     }
 }
 
-fn plain(era: Era, method: String) -> Message {
+fn plain(version: ProtocolVersion, method: String) -> Message {
     Message {
-        era,
+        version,
         id: None,
         ask: Ask::UseServer { method },
         can_elicit_url: false,
@@ -188,37 +189,33 @@ fn plain(era: Era, method: String) -> Message {
     }
 }
 
-fn era(version: &str) -> Option<Era> {
-    Era::ALL.into_iter().find(|era| era.as_str() == version)
-}
-
 /// The revision by which a message without the header is read, for the answer to a refused one.
 ///
 /// A batch is of the oldest revision, and so is what is no message at all.
 #[must_use]
-pub fn presumed(document: Node<'_>) -> Era {
+pub fn presumed(document: Node<'_>) -> ProtocolVersion {
     let method = document.get("method").and_then(Node::as_text).unwrap_or_default();
-    document.get("params").map_or(Era::March2025, |params| undeclared(method, params))
+    document.get("params").map_or(ProtocolVersion::March2025, |params| undeclared(method, params))
 }
 
 /// The revision of a message without the header: the oldest, but the first message may name another.
-fn undeclared(method: &str, params: Node<'_>) -> Era {
-    let proposed = params.get("protocolVersion").and_then(Node::as_text).and_then(era);
-    proposed.filter(|_| method == "initialize").unwrap_or(Era::March2025)
+fn undeclared(method: &str, params: Node<'_>) -> ProtocolVersion {
+    let proposed = params.get("protocolVersion").and_then(Node::as_text).and_then(ProtocolVersion::parse);
+    proposed.filter(|_| method == "initialize").unwrap_or(ProtocolVersion::March2025)
 }
 
 /// `params._meta`, which must not speak of another revision than the header: a server may believe either.
-fn meta(params: Node<'_>, era: Era) -> Result<Option<Node<'_>>, Failure> {
+fn meta(params: Node<'_>, version: ProtocolVersion) -> Result<Option<Node<'_>>, Failure> {
     let Some(meta) = params.get("_meta") else { return Ok(None) };
     if meta.as_object().is_none() {
         return Err(refused("`_meta` is not an object"));
     }
-    if let Some(key) = spelling::disguised(meta, &[VERSION, CAPABILITIES]) {
+    if let Some(key) = case_variants::disguised(meta, &[VERSION, CAPABILITIES]) {
         return Err(refused(format!("`{}` differs only by case from a key of `_meta`", shown(key))));
     }
     match meta.get(VERSION).map(Node::value) {
         None => Ok(Some(meta)),
-        Some(Value::Text(version)) if version == era.as_str() => Ok(Some(meta)),
+        Some(Value::Text(text)) if text == version.as_str() => Ok(Some(meta)),
         Some(_) => Err(Failure::new(Code::HeaderMismatch, "`mcp-protocol-version` and `_meta` differ")),
     }
 }
@@ -239,16 +236,16 @@ fn capabilities(meta: Option<Node<'_>>) -> Result<bool, Failure> {
 
 fn check_id(id: Option<&RpcId>, shape: Shape) -> Result<(), Failure> {
     match (id, shape) {
-        (Some(_), Shape::Notification) => Err(refused("a notification has no `id`")),
+        (Some(_), Shape::Notification) => Err(refused("a notification must not have an `id`")),
         (None, Shape::Notification) => Ok(()),
-        (None, _) => Err(refused("a request has an `id`")),
+        (None, _) => Err(refused("a request must have an `id`")),
         (Some(_), _) => Ok(()),
     }
 }
 
 /// What the client comes back with: the keys of its answers. The state beside them is the server's to judge.
-fn answers(params: Node<'_>, era: Era) -> Result<Vec<String>, Failure> {
-    if era != Era::July2026 {
+fn answers(params: Node<'_>, version: ProtocolVersion) -> Result<Vec<String>, Failure> {
+    if version != ProtocolVersion::July2026 {
         return Ok(Vec::new());
     }
     if params.get("requestState").is_some_and(|state| state.as_text().is_none()) {

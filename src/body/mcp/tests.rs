@@ -1,4 +1,4 @@
-//! Which calls are messages of which revision, and what they ask for.
+//! MCP messages by protocol version, and the operation that each requests.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use crate::failure::Failure;
 pub(super) const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 pub(super) const TYPE: (&str, &str) = ("content-type", "application/json");
 
-pub(super) fn rules(eras: &[Era]) -> Mcp {
+pub(super) fn rules(versions: &[ProtocolVersion]) -> Mcp {
     Mcp {
         endpoint: CanonicalPath::parse("/mcp").unwrap(),
-        eras: eras.iter().copied().collect(),
+        versions: versions.iter().copied().collect(),
         denial: DenialForm::default(),
-        denial_by_era: BTreeMap::new(),
+        denial_by_version: BTreeMap::new(),
         batches: Batches::Each,
         elicitation: None,
     }
@@ -30,15 +30,15 @@ pub(super) fn tools() -> BTreeMap<String, Tool> {
 }
 
 pub(super) fn read_call(call: &Call) -> Result<Vec<Message>, Failure> {
-    read(call, &rules(&Era::ALL), &tools(), &BodyRules::default(), Limits::default())
+    read(call, &rules(&ProtocolVersion::ALL), &tools(), &BodyRules::default(), Limits::default())
 }
 
 /// A message as a revision sends it: with its headers, and with `_meta` in the newest.
-pub(super) fn sent(era: Era, method: &str, params: &str) -> Call {
-    let (id, version) = (if method.starts_with("notifications/") { "" } else { r#""id":7,"# }, era.as_str());
-    let params = match (era, params.is_empty()) {
-        (Era::July2026, true) => META.to_owned(),
-        (Era::July2026, false) => format!("{params},{META}"),
+pub(super) fn sent(version: ProtocolVersion, method: &str, params: &str) -> Call {
+    let (id, date) = (if method.starts_with("notifications/") { "" } else { r#""id":7,"# }, version.as_str());
+    let params = match (version, params.is_empty()) {
+        (ProtocolVersion::July2026, true) => META.to_owned(),
+        (ProtocolVersion::July2026, false) => format!("{params},{META}"),
         _ => params.to_owned(),
     };
     let body = format!(r#"{{"jsonrpc":"2.0",{id}"method":"{method}","params":{{{params}}}}}"#);
@@ -46,11 +46,11 @@ pub(super) fn sent(era: Era, method: &str, params: &str) -> Call {
     let at = |pointer| json.node().pointer(pointer).and_then(Node::as_text).unwrap_or_default().to_owned();
     let (name, uri) = (at("/params/name"), at("/params/uri"));
     let mut headers = vec![TYPE];
-    match era {
-        Era::March2025 => {}
-        Era::June2025 | Era::November2025 => headers.push(("mcp-protocol-version", version)),
-        Era::July2026 => {
-            headers.extend([("mcp-protocol-version", version), ("mcp-method", method)]);
+    match version {
+        ProtocolVersion::March2025 => {}
+        ProtocolVersion::June2025 | ProtocolVersion::November2025 => headers.push(("mcp-protocol-version", date)),
+        ProtocolVersion::July2026 => {
+            headers.extend([("mcp-protocol-version", date), ("mcp-method", method)]);
             match method {
                 "tools/call" | "prompts/get" => headers.push(("mcp-name", &name)),
                 "resources/read" => headers.push(("mcp-name", &uri)),
@@ -91,10 +91,11 @@ fn the_same_call_asks_the_same_in_every_revision() {
         }),
     ];
     for (method, params, expected) in cases {
-        for era in Era::ALL {
-            let messages = read_call(&sent(era, method, params)).unwrap_or_else(|f| panic!("{method} {era:?}: {f}"));
+        for version in ProtocolVersion::ALL {
+            let messages =
+                read_call(&sent(version, method, params)).unwrap_or_else(|f| panic!("{method} {version:?}: {f}"));
             let [message] = messages.as_slice() else { panic!("{messages:?}") };
-            assert_eq!((&message.ask, message.era), (&expected, era), "{method}");
+            assert_eq!((&message.ask, message.version), (&expected, version), "{method}");
         }
     }
 }
@@ -126,9 +127,9 @@ fn a_method_exists_only_in_the_revisions_that_have_it() {
         ("", "", [false; 4]),
     ];
     for (method, params, known) in cases {
-        for (era, is_known) in Era::ALL.into_iter().zip(known) {
+        for (version, is_known) in ProtocolVersion::ALL.into_iter().zip(known) {
             let expected = if is_known { "1 read" } else { "rpc_method_unknown" };
-            assert_eq!(outcome(&read_call(&sent(era, method, params))), expected, "{method} in {era:?}");
+            assert_eq!(outcome(&read_call(&sent(version, method, params))), expected, "{method} in {version:?}");
         }
     }
 }
@@ -199,13 +200,16 @@ fn parameters_that_are_judged_have_one_reading() {
         ("tools/list", r#""_meta":7"#),
     ];
     for (method, params) in cases {
-        for era in [Era::March2025, Era::June2025, Era::November2025] {
-            assert_eq!(outcome(&read_call(&sent(era, method, params))), "message_refused", "{method} {params}");
+        for version in [ProtocolVersion::March2025, ProtocolVersion::June2025, ProtocolVersion::November2025] {
+            assert_eq!(outcome(&read_call(&sent(version, method, params))), "message_refused", "{method} {params}");
         }
     }
     let long = format!(r#""name":"{}""#, "x".repeat(129));
-    assert_eq!(outcome(&read_call(&sent(Era::June2025, "tools/call", &long))), "message_refused");
-    assert_eq!(outcome(&read_call(&sent(Era::November2025, "tasks/get", r#""taskid":"t""#))), "message_refused");
+    assert_eq!(outcome(&read_call(&sent(ProtocolVersion::June2025, "tools/call", &long))), "message_refused");
+    assert_eq!(
+        outcome(&read_call(&sent(ProtocolVersion::November2025, "tasks/get", r#""taskid":"t""#))),
+        "message_refused"
+    );
 }
 
 #[test]
@@ -216,31 +220,31 @@ fn the_revision_is_the_headers_and_must_be_listed() {
     };
     let other = r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"protocolVersion":"2025-11-25"}}"#;
     let june: &[(&str, &str)] = &[("mcp-protocol-version", "2025-06-18")];
-    type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, Result<Era, &'a str>);
+    type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, Result<ProtocolVersion, &'a str>);
     let cases: &[Row<'_>] = &[
-        (&[], ping, Ok(Era::March2025)),
-        (june, ping, Ok(Era::June2025)),
-        (&[], other, Ok(Era::March2025)),
-        (&[], &initialize("2025-11-25"), Ok(Era::November2025)),
-        (&[], &initialize("2024-11-05"), Ok(Era::March2025)),
-        (june, &initialize("2025-11-25"), Ok(Era::June2025)),
+        (&[], ping, Ok(ProtocolVersion::March2025)),
+        (june, ping, Ok(ProtocolVersion::June2025)),
+        (&[], other, Ok(ProtocolVersion::March2025)),
+        (&[], &initialize("2025-11-25"), Ok(ProtocolVersion::November2025)),
+        (&[], &initialize("2024-11-05"), Ok(ProtocolVersion::March2025)),
+        (june, &initialize("2025-11-25"), Ok(ProtocolVersion::June2025)),
         (&[], &initialize("2026-07-28"), Err("rpc_method_unknown")),
-        (&[("mcp-protocol-version", "2024-11-05")], ping, Err("era_refused")),
-        (&[("mcp-protocol-version", "2025-06-18 ")], ping, Err("era_refused")),
-        (&[("mcp-protocol-version", "")], ping, Err("era_refused")),
-        (&[("mcp-protocol-version", "2025-06-18,2025-06-18")], ping, Err("era_refused")),
+        (&[("mcp-protocol-version", "2024-11-05")], ping, Err("version_refused")),
+        (&[("mcp-protocol-version", "2025-06-18 ")], ping, Err("version_refused")),
+        (&[("mcp-protocol-version", "")], ping, Err("version_refused")),
+        (&[("mcp-protocol-version", "2025-06-18,2025-06-18")], ping, Err("version_refused")),
         (&[june[0], june[0]], ping, Err("header_duplicated")),
     ];
     for (headers, body, expected) in cases {
         let seen = read_call(&raw(headers, body));
-        let seen = seen.as_ref().map(|messages| messages[0].era).map_err(|failure| failure.code.as_str());
+        let seen = seen.as_ref().map(|messages| messages[0].version).map_err(|failure| failure.code.as_str());
         assert_eq!(seen, *expected, "{headers:?} {body}");
     }
-    for era in Era::ALL {
-        let others: Vec<Era> = Era::ALL.into_iter().filter(|other| *other != era).collect();
+    for version in ProtocolVersion::ALL {
+        let others: Vec<ProtocolVersion> = ProtocolVersion::ALL.into_iter().filter(|other| *other != version).collect();
         let refused =
-            read(&sent(era, "tools/list", ""), &rules(&others), &tools(), &Default::default(), Limits::default());
-        assert_eq!(outcome(&refused), "era_refused", "{era:?}");
+            read(&sent(version, "tools/list", ""), &rules(&others), &tools(), &Default::default(), Limits::default());
+        assert_eq!(outcome(&refused), "version_refused", "{version:?}");
     }
 }
 
@@ -300,7 +304,7 @@ fn every_message_of_a_batch_is_judged_or_the_batch_is_refused() {
     for (headers, body, expected) in cases {
         assert_eq!(outcome(&read_call(&raw(headers, &body))), expected, "{headers:?} {body}");
     }
-    let refusing = Mcp { batches: Batches::Refused, ..rules(&Era::ALL) };
+    let refusing = Mcp { batches: Batches::Refused, ..rules(&ProtocolVersion::ALL) };
     let refused = read(&raw(&[], &batch(&[ping])), &refusing, &tools(), &Default::default(), Limits::default());
     assert_eq!(outcome(&refused), "message_refused");
 }

@@ -1,4 +1,4 @@
-//! What a service says about the agents' protocols: MCP with its tools, A2A, models, bodies.
+//! Validates a service's agent protocols: MCP with its tools, A2A, models, bodies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde_saphyr::Spanned;
 
 use super::super::file::{self, Text, span_of};
-use super::super::mcp::{Era, Mcp, Tool};
+use super::super::mcp::{Mcp, ProtocolVersion, Tool};
 use super::super::{BodyRules, Model, Protocol, a2a};
 use super::{Checker, text};
 use crate::call::CanonicalPath;
@@ -20,18 +20,22 @@ impl Checker<'_> {
             return None;
         }
         let written = written.unwrap_or_default();
-        let mut eras = BTreeSet::new();
-        for era in &written.eras {
-            if !eras.insert(era.value) {
-                self.wrong(span_of(era), format!("era `{}` is listed twice", era.value.as_str()), "list it once");
+        let mut versions = BTreeSet::new();
+        for version in &written.versions {
+            if !versions.insert(version.value) {
+                self.wrong(
+                    span_of(version),
+                    format!("version `{}` is listed twice", version.value.as_str()),
+                    "list it once",
+                );
             }
         }
-        if written.eras.is_empty() {
-            eras.extend(Era::ALL);
+        if written.versions.is_empty() {
+            versions.extend(ProtocolVersion::ALL);
         }
-        for era in written.denial_by_era.keys().filter(|era| !eras.contains(era)) {
-            let message = format!("`denial_by_era` names `{}`, which is not among `eras`", era.as_str());
-            self.wrong(None, message, "list the era, or leave the denial out");
+        for version in written.denial_by_version.keys().filter(|version| !versions.contains(version)) {
+            let message = format!("`denial_by_version` names `{}`, which is not among `versions`", version.as_str());
+            self.wrong(None, message, "list the version, or leave the denial out");
         }
         if let Some(elicitation) = &written.elicitation {
             let url = &elicitation.value.url;
@@ -43,9 +47,9 @@ impl Checker<'_> {
         }
         Some(Mcp {
             endpoint: self.endpoint(written.endpoint.as_ref(), "/mcp")?,
-            eras,
+            versions,
             denial: written.denial,
-            denial_by_era: written.denial_by_era,
+            denial_by_version: written.denial_by_version,
             batches: written.batches,
             elicitation: written.elicitation.map(|elicitation| elicitation.value),
         })

@@ -1,4 +1,4 @@
-//! One service of the catalogue.
+//! Validates one service of the catalogue.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -212,7 +212,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn scopes(&mut self, written: Spanned<Scopes>) -> Scopes {
-        let all = written.value.required.iter().chain(&written.value.harmless).flatten();
+        let all = written.value.required.iter().chain(&written.value.acceptable).flatten();
         let bad: Vec<&String> = all.filter(|scope| !text::is_scope(scope)).collect();
         for scope in bad {
             let message = format!("`{scope}` cannot be a scope");

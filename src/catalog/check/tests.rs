@@ -30,7 +30,7 @@ services:
     labels: [internal]
     facts: {tier: 1}
     routes:
-      - {name: get-order, match: "/v1/orders/{id}", methods: [GET], scopes: {required: [orders:read], harmless: [openid]}}
+      - {name: get-order, match: "/v1/orders/{id}", methods: [GET], scopes: {required: [orders:read], acceptable: [openid]}}
       - {name: put-order, match: "/v1/orders/{id}", methods: [PUT], groups: [changes]}
     token: {resource_metadata: "https://auth.example/x", realm: shop}
   - id: shop/audit
@@ -42,7 +42,7 @@ services:
       shop.v1.Stock/Take: {scopes: {required: [stock:write]}}
   - id: agents/deploy-mcp
     protocol: mcp
-    mcp: {endpoint: /mcp, eras: [2025-06-18]}
+    mcp: {endpoint: /mcp, versions: [2025-06-18]}
     tools: {deploy.production: {effect: destructive, groups: [needs-change]}}
 workloads:
   - {id: "spiffe://cluster.local/ns/web/sa/frontend", groups: [storefront], facts: {team: web}}
@@ -80,7 +80,10 @@ fn everything_written_is_kept() {
     assert_eq!(stock.http_paths.len(), 1);
     let deploy = catalog.service("agents/deploy-mcp").unwrap();
     let mcp = deploy.mcp.as_ref().unwrap();
-    assert_eq!((mcp.endpoint.as_str(), &mcp.eras), ("/mcp", &[crate::catalog::mcp::Era::June2025].into()));
+    assert_eq!(
+        (mcp.endpoint.as_str(), &mcp.versions),
+        ("/mcp", &[crate::catalog::mcp::ProtocolVersion::June2025].into())
+    );
     assert!(deploy.tools.contains_key("deploy.production"));
     let frontend = catalog.workload("spiffe://cluster.local/ns/web/sa/frontend").unwrap();
     assert_eq!(frontend.facts, Some(serde_json::json!({"team": "web"})));
@@ -228,9 +231,9 @@ fn a_bad_value_is_refused() {
         "protocol: mcp, tools: {t: {groups: g}}",
         "protocol: mcp, tools: {t: {groups: ['a b']}}",
         "protocol: mcp, tools: {'a/b': {}}",
-        "protocol: mcp, mcp: {eras: [2024-11-05]}",
+        "protocol: mcp, mcp: {versions: [2024-11-05]}",
         "protocol: mcp, mcp: {endpoint: mcp}",
-        "protocol: mcp, mcp: {eras: [2025-06-18], denial_by_era: {2026-07-28: hidden}}",
+        "protocol: mcp, mcp: {versions: [2025-06-18], denial_by_version: {2026-07-28: hidden}}",
         "protocol: mcp, tools: {t: {headers: {a: X, b: x}}}",
         "protocol: mcp, body: {json: true}",
         "protocol: http, a2a: {}",
@@ -290,7 +293,7 @@ fn a_token_that_tells_nobody_where_to_log_in_is_warned_about() {
         let catalog = good(&format!("services: [{{id: shop/a, token: {{{token}}}}}]"));
         catalog.warnings().iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()
     };
-    assert_eq!(warnings("realm: a"), ["challenges of this service point nowhere"]);
+    assert_eq!(warnings("realm: a"), ["challenges of this service name no login"]);
     assert_eq!(warnings("resource_metadata: 'https://a/b'"), [""; 0]);
     assert_eq!(warnings("serve_metadata: true, resource: 'https://a', authorization_servers: ['https://i']"), [""; 0]);
 }

@@ -1,12 +1,12 @@
-//! Routes that take what lies below a path and leave out the path itself.
+//! Finds routes that match everything below a path but not the path itself.
 //!
 //! `/admin/{rest...}` takes one segment or more, so `/admin` is another path. A forbid on such a route, or on a group of
 //! such routes, leaves open what is usually the page itself.
 
 use super::{Route, Segment};
 
-/// The routes among the chosen that take the rest of a path, and whose parent no chosen route takes with the same methods;
-/// each with that parent.
+/// Chosen routes that match the rest of a path while no chosen route matches the parent with the same methods; each with
+/// that parent.
 pub fn left_out(routes: &[Route], is_chosen: impl Fn(&Route) -> bool) -> Vec<(&Route, String)> {
     let chosen: Vec<&Route> = routes.iter().filter(|route| is_chosen(route)).collect();
     let gap = |route: &&Route| {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A route as `name pattern METHODS required|harmless`; the last two may be missing, `-` is nothing.
+/// A route as `name pattern METHODS required|acceptable`; the last two may be missing, `-` is nothing.
 fn route(line: &str) -> Route {
     let mut words = line.split(' ');
     let name = words.next().unwrap().to_owned();
@@ -12,8 +12,8 @@ fn route(line: &str) -> Route {
     };
     let methods = set(words.next()).unwrap_or_default();
     let scopes = words.next().map(|text| {
-        let (required, harmless) = text.split_once('|').unwrap();
-        Scopes { required: set(Some(required)), harmless: set(Some(harmless)) }
+        let (required, acceptable) = text.split_once('|').unwrap();
+        Scopes { required: set(Some(required)), acceptable: set(Some(acceptable)) }
     });
     Route {
         segments: pattern(&written).unwrap(),

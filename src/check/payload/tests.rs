@@ -8,9 +8,9 @@ use crate::catalog::mcp::{Batches, DenialForm};
 fn service() -> Service {
     let mcp = Mcp {
         endpoint: CanonicalPath::parse("/mcp").unwrap(),
-        eras: Era::ALL.into(),
+        versions: ProtocolVersion::ALL.into(),
         denial: DenialForm::HttpJsonrpc,
-        denial_by_era: [(Era::March2025, DenialForm::RpcError200)].into(),
+        denial_by_version: [(ProtocolVersion::March2025, DenialForm::RpcError200)].into(),
         batches: Batches::Each,
         elicitation: None,
     };
@@ -38,7 +38,7 @@ fn call(method: &str, version: Option<&str>, body: &str) -> Call {
 }
 
 /// What became of the call: how many messages or which code, and the reply's revision, form and echo.
-fn seen(call: &Call) -> (String, Option<Era>, DenialForm, Echo) {
+fn seen(call: &Call) -> (String, Option<ProtocolVersion>, DenialForm, Echo) {
     let service = service();
     let mut reply = reply_of(&service);
     let read = match messages(call, &service, &mut reply) {
@@ -46,7 +46,7 @@ fn seen(call: &Call) -> (String, Option<Era>, DenialForm, Echo) {
         Err(failure) => failure.code.as_str().to_owned(),
     };
     let Reply::Mcp(reply) = reply else { panic!("{reply:?}") };
-    (read, reply.era, reply.form, reply.id)
+    (read, reply.version, reply.form, reply.id)
 }
 
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
@@ -57,24 +57,28 @@ fn a_refusal_answers_the_message_it_refuses_as_far_as_that_was_read() {
     let id = |id: &str| Echo::Id(id.to_owned());
     let request = |method: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}"}}"#);
     let initialize = r#"{"jsonrpc":"2.0","id":"a","method":"initialize","params":{"protocolVersion":"2025-06-18"}}"#;
-    let (march, own, others) = (Some(Era::March2025), DenialForm::RpcError200, DenialForm::HttpJsonrpc);
+    let (march, own, others) = (Some(ProtocolVersion::March2025), DenialForm::RpcError200, DenialForm::HttpJsonrpc);
     let cases = [
         (None, request("ping"), ("1 read", march, own, id("7"))),
         (None, request("tasks/list"), ("rpc_method_unknown", march, own, id("7"))),
-        (june, request("tasks/list"), ("rpc_method_unknown", Some(Era::June2025), others, id("7"))),
-        (Some("2024-11-05"), request("ping"), ("era_refused", None, others, id("7"))),
-        (None, initialize.to_owned(), ("1 read", Some(Era::June2025), others, id(r#""a""#))),
-        (None, initialize.replace("}}", r#"},"x":1}"#), ("message_refused", Some(Era::June2025), others, id(r#""a""#))),
+        (june, request("tasks/list"), ("rpc_method_unknown", Some(ProtocolVersion::June2025), others, id("7"))),
+        (Some("2024-11-05"), request("ping"), ("version_refused", None, others, id("7"))),
+        (None, initialize.to_owned(), ("1 read", Some(ProtocolVersion::June2025), others, id(r#""a""#))),
+        (
+            None,
+            initialize.replace("}}", r#"},"x":1}"#),
+            ("message_refused", Some(ProtocolVersion::June2025), others, id(r#""a""#)),
+        ),
         (None, r#"{"jsonrpc":"2.0","method":"x"}"#.to_owned(), ("rpc_method_unknown", march, own, Echo::Nothing)),
         (None, r#"{"id":7,"result":{}}"#.to_owned(), ("message_refused", march, own, Echo::Nothing)),
         (None, r#"{"id":7.5,"method":"x"}"#.to_owned(), ("message_refused", march, own, Echo::Unread)),
         (None, r#"{"id":7}"#.to_owned(), ("message_refused", march, own, id("7"))),
         (None, "{}".to_owned(), ("message_refused", march, own, Echo::Unread)),
         (None, r#"{"id":7,"id":8}"#.to_owned(), ("body_refused", march, own, Echo::Unread)),
-        (june, "[]".to_owned(), ("message_refused", Some(Era::June2025), others, Echo::Unread)),
+        (june, "[]".to_owned(), ("message_refused", Some(ProtocolVersion::June2025), others, Echo::Unread)),
     ];
-    for (version, body, (read, era, form, echo)) in cases {
-        assert_eq!(seen(&call("POST", version, &body)), (read.to_owned(), era, form, echo), "{version:?} {body}");
+    for (sent, body, (read, version, form, echo)) in cases {
+        assert_eq!(seen(&call("POST", sent, &body)), (read.to_owned(), version, form, echo), "{sent:?} {body}");
     }
 }
 
@@ -96,9 +100,10 @@ fn one_request_is_answered_by_its_id_and_a_batch_of_several_by_none() {
     let mut call_2026 = call("POST", Some("2026-07-28"), &listen);
     let method = ("mcp-method", &b"subscriptions/listen"[..]);
     call_2026.headers = Headers::raw(call_2026.headers.iter().chain([method]));
-    let expected = ("2 read".to_owned(), Some(Era::July2026), DenialForm::HttpJsonrpc, Echo::Id("7".to_owned()));
+    let expected =
+        ("2 read".to_owned(), Some(ProtocolVersion::July2026), DenialForm::HttpJsonrpc, Echo::Id("7".to_owned()));
     assert_eq!(seen(&call_2026), expected);
-    let (march, own) = (Some(Era::March2025), DenialForm::RpcError200);
+    let (march, own) = (Some(ProtocolVersion::March2025), DenialForm::RpcError200);
     let ping = |id: u8| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
     let told = r#"{"jsonrpc":"2.0","method":"notifications/cancelled"}"#;
     for (batch, read, echo) in [

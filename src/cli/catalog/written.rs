@@ -1,4 +1,4 @@
-//! Tools as `catalog.yaml` writes them.
+//! Formats tools in the syntax of `catalog.yaml`.
 //!
 //! Knows: the keys of a tool in the catalogue. Must not know: where a tool comes from.
 
@@ -46,7 +46,7 @@ pub(super) fn json(tools: &BTreeMap<String, Tool>) -> Value {
 fn keys(tool: &Tool) -> Vec<(&'static str, Value)> {
     let Tool { effect, groups, labels, external, scopes, headers, input } = tool;
     let scopes = scopes.as_ref().map(|scopes| {
-        let said = [("required", &scopes.required), ("harmless", &scopes.harmless)];
+        let said = [("required", &scopes.required), ("acceptable", &scopes.acceptable)];
         let said = said.into_iter().filter_map(|(key, names)| Some((key.to_owned(), json!(names.as_ref()?))));
         Value::Object(said.collect())
     });
@@ -114,15 +114,15 @@ mod tests {
             groups: set(&["needs-a-person", "on"]),
             labels: set(&["money", "12"]),
             external: true,
-            scopes: Some(Scopes { required: Some(set(&["a:b"])), harmless: Some(set(&["null", "openid"])) }),
+            scopes: Some(Scopes { required: Some(set(&["a:b"])), acceptable: Some(set(&["null", "openid"])) }),
             headers: [("ticket id".to_owned(), "Ticket".to_owned())].into(),
             input: Some(Arc::new(Input::read(&schema).unwrap())),
         };
         let scopes = |scopes| Tool { scopes: Some(scopes), ..Tool::default() };
         [
             ("full", full),
-            ("harmless", scopes(Scopes { required: None, harmless: Some(set(&["openid"])) })),
-            ("none", scopes(Scopes { required: Some(set(&[])), harmless: None })),
+            ("acceptable", scopes(Scopes { required: None, acceptable: Some(set(&["openid"])) })),
+            ("none", scopes(Scopes { required: Some(set(&[])), acceptable: None })),
             ("silent", scopes(Scopes::default())),
             ("plain", Tool::default()),
         ]
@@ -146,7 +146,7 @@ mod tests {
     fn json_has_the_catalogues_keys_and_is_read_as_the_same_tools() {
         // JSON is YAML.
         assert_eq!(read(&format!("tools: {}", json(&tools()))), tools());
-        assert_eq!(json(&tools())["harmless"]["scopes"], json!({"harmless": ["openid"]}));
+        assert_eq!(json(&tools())["acceptable"]["scopes"], json!({"acceptable": ["openid"]}));
         let plain = json!({"effect": "unknown", "groups": [], "labels": [], "external": false, "headers": {}});
         assert_eq!(json(&tools())["plain"], plain);
     }

@@ -1,8 +1,8 @@
-//! The configuration that `picket demo` gives Envoy: `envoy.yaml` beside this file, filled in.
+//! The demo's Envoy configuration: the file `envoy.yaml` in this folder, filled in.
 
 const TEMPLATE: &str = include_str!("envoy.yaml");
 
-/// What differs from one start to the next.
+/// The values that differ from one start to the next.
 #[derive(Debug, Clone, Copy)]
 pub struct Mesh<'a> {
     /// Trust domain of the callers' certificates.

@@ -1,4 +1,4 @@
-//! A throw-away issuer of access tokens, so that a demonstration can log somebody in.
+//! A throw-away issuer of access tokens for the demo's logins.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -52,7 +52,7 @@ impl Issuer {
         json!({"keys": [key]}).to_string()
     }
 
-    /// A token with these claims beside the usual times, good for ten minutes; `kind` is its `typ`.
+    /// A token with these claims in addition to the usual times, valid for ten minutes; `kind` is its `typ`.
     ///
     /// # Errors
     /// [`TokenError::Sign`].

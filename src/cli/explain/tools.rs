@@ -1,4 +1,4 @@
-//! `picket explain --tools`: what a caller could be allowed of an MCP server's tools.
+//! `picket explain --tools`: lists the tools of an MCP server that a caller could be allowed to call.
 //!
 //! Each tool is called once, without arguments, by the server's own code; what became of that call is left aside, and
 //! only who called what is asked about.
@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{Exit, Output};
 use crate::call::UnixMillis;
 use crate::catalog::{Protocol, Service, mcp};
-use crate::cli::offline::Bench;
-use crate::cli::offline::form::{Given, Mcp, Sent};
+use crate::cli::offline::OfflineChecker;
+use crate::cli::offline::form::{Given, Mcp, RequestSpec};
 use crate::decision::Snapshot;
 use crate::decision::reachable::{Best, reachable};
 use crate::failure::Failure;
@@ -22,7 +22,7 @@ pub(super) type List = Result<Vec<(String, Best)>, Failure>;
 /// # Errors
 /// There is no such MCP server, or the caller cannot be read.
 pub(super) async fn list(
-    bench: &Bench,
+    checker: &OfflineChecker,
     snapshot: &Snapshot,
     service: &str,
     (given, now): (&Given, UnixMillis),
@@ -30,12 +30,12 @@ pub(super) async fn list(
     let found = snapshot.catalog().service(service);
     let found = found.ok_or_else(|| format!("the catalogue has no service `{service}`"))?;
     if found.protocol != Protocol::Mcp {
-        return Err(format!("`{service}` is no MCP server: its protocol is `{}`", found.protocol.as_str()));
+        return Err(format!("`{service}` is not an MCP server: its protocol is `{}`", found.protocol.as_str()));
     }
-    let (bench, mut tools) = (bench.of_service(service), Vec::new());
+    let (checker, mut tools) = (checker.of_service(service), Vec::new());
     for name in found.tools.keys() {
-        let given = Given { sent: Sent::Mcp(call(found, name)), ..given.clone() };
-        let judged = bench.judge(&given, now).await?;
+        let given = Given { sent: RequestSpec::Mcp(call(found, name)), ..given.clone() };
+        let judged = checker.judge(&given, now).await?;
         let judgement = &judged.answer.judgement;
         let best = match (&judgement.result, &judgement.query) {
             (Err(failure), _) => return Ok(Err(failure.clone())),
@@ -66,7 +66,7 @@ fn call(service: &Service, tool: &str) -> Mcp {
         service: Some(service.id.clone()),
         tool: Some(tool.to_owned()),
         headers: mirrored.collect(),
-        era: spoken.and_then(|mcp| mcp.eras.last().copied()).unwrap_or(plain.era),
+        version: spoken.and_then(|mcp| mcp.versions.last().copied()).unwrap_or(plain.version),
         path: spoken.map(|mcp| mcp.endpoint.to_string()),
         arguments: arguments.clone().into(),
         ..plain

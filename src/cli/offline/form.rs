@@ -1,4 +1,4 @@
-//! A call as people write it, and the check that a proxy would send for it.
+//! The call file: the syntax in which people write a call, and the check that a proxy would send for it.
 //!
 //! Knows: the keys of the form, and Envoy's check as protobuf JSON. Must not know: policies, verdicts.
 
@@ -22,26 +22,26 @@ use crate::identity::Proof;
 use crate::identity::rules::Kind;
 use crate::identity::spiffe_id::is_trust_domain;
 use crate::problem::Problem;
-use check::{Attached, Parts, attached, headers};
+use check::{Attached, CheckParts, attached, headers};
 
-/// One call with everything that is said about it.
+/// One call file.
 #[derive(Debug, Clone)]
 pub struct Given {
-    /// Who calls; `None` where the check itself says it, as the proxy would.
+    /// The caller; `None` if the check contains it, as one from the proxy does.
     pub caller: Option<Caller>,
     /// The trust domain that is home, where no configuration says it.
     pub trust_domain: Option<String>,
-    /// What is sent.
-    pub sent: Sent,
-    /// What look-ups would find.
+    /// The request.
+    pub sent: RequestSpec,
+    /// The results of look-ups.
     pub facts: GivenFacts,
-    /// What a source of approvals would find.
+    /// The result of the approval source.
     pub approval: Option<GivenApproval>,
 }
 
-/// What is sent.
+/// The request.
 #[derive(Debug, Clone)]
-pub enum Sent {
+pub enum RequestSpec {
     /// An HTTP request.
     Http(Request),
     /// A gRPC call.
@@ -52,19 +52,19 @@ pub enum Sent {
     Check(String),
 }
 
-/// Who calls.
+/// The caller.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Caller {
     /// SPIFFE id of the workload.
     pub spiffe: Option<String>,
-    /// What proves that: `mtls` where it is not said, `xfcc` or `jwt_svid`.
+    /// The proof of the caller: `mtls` (default), `xfcc` or `jwt_svid`.
     pub proof: Option<Proof>,
     /// Claims of its token; they count as verified. Times may be written as `now`, `+5m`, `-1h` or RFC 3339.
     pub token: Option<Map<String, Value>>,
     /// Claims of its task token, as those of its token.
     pub task: Option<Map<String, Value>>,
-    /// What the token is, where no configuration says it.
+    /// The kind of the token, if no configuration sets it.
     pub token_kind: Kind,
     /// Says that there is no workload on purpose.
     pub unauthenticated: bool,
@@ -74,11 +74,11 @@ pub struct Caller {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Request {
-    /// Method; GET where it is not said.
+    /// Method. Default GET.
     pub method: Option<String>,
     /// Authority.
     pub host: Option<String>,
-    /// Path with query; `/` where it is not said.
+    /// Path with query. Default `/`.
     pub path: Option<String>,
     /// Headers: one value or a list of values each.
     pub headers: BTreeMap<String, Value>,
@@ -117,7 +117,7 @@ pub struct Grpc {
     pub source_ip: Option<String>,
 }
 
-/// What the catalogue knows of a call that does not say it.
+/// Defaults of a call from the catalogue.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogued {
     /// Authority of the called service.
@@ -126,7 +126,7 @@ pub struct Catalogued {
     pub method: Option<Method>,
 }
 
-/// What look-ups would find; it has the types of `facts.cedarschema`.
+/// The results of look-ups, with the types of `facts.cedarschema`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GivenFacts {
@@ -140,7 +140,7 @@ pub struct GivenFacts {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Written {
+struct CallFile {
     caller: Caller,
     request: Option<Request>,
     grpc: Option<Grpc>,
@@ -159,7 +159,7 @@ struct Written {
 pub fn read(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
     let value: Value = yaml::parse(file, text)?;
     if value.get("attributes").is_some() {
-        let (sent, facts) = (Sent::Check(value.to_string()), GivenFacts::default());
+        let (sent, facts) = (RequestSpec::Check(value.to_string()), GivenFacts::default());
         return Ok((Given { caller: None, trust_domain: None, sent, facts, approval: None }, None));
     }
     dated(file, yaml::parse(file, text)?)
@@ -172,15 +172,15 @@ pub fn read(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<P
 pub fn read_caller(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
     let value: Value = yaml::parse(file, text)?;
     if value.get("attributes").is_some() {
-        let help = "write `caller: {spiffe: ..., token: {...}}`; what the call sends does not count";
-        let message = "a list of tools needs the caller in our form, and this is a recorded check";
+        let help = "write `caller: {spiffe: ..., token: {...}}`; the rest of the call is ignored";
+        let message = "a list of tools needs a call file with a caller, and this is a recorded check";
         return Err(Box::new(Problem::error(file, message).help(help)));
     }
-    let written: Written = yaml::parse(file, text)?;
-    dated(file, Written { request: None, grpc: None, mcp: Some(Mcp::default()), ..written })
+    let written: CallFile = yaml::parse(file, text)?;
+    dated(file, CallFile { request: None, grpc: None, mcp: Some(Mcp::default()), ..written })
 }
 
-fn dated(file: &str, mut written: Written) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
+fn dated(file: &str, mut written: CallFile) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
     let now = written.now.take().map(|text| instant(&text)).transpose();
     let now = now.map_err(|why| Box::new(Problem::error(file, why)))?;
     Ok((given(file, written)?, now))
@@ -191,7 +191,7 @@ fn dated(file: &str, mut written: Written) -> Result<(Given, Option<UnixMillis>)
 /// # Errors
 /// The first problem, with its place or the call's number.
 pub fn read_list(file: &str, text: &str) -> Result<Vec<Given>, Box<Problem>> {
-    let written: Vec<Written> = yaml::parse(file, text)?;
+    let written: Vec<CallFile> = yaml::parse(file, text)?;
     let numbered = |(number, one)| {
         given(file, one).map_err(|mut problem| {
             problem.message = format!("call {number} of the list {}", problem.message);
@@ -201,18 +201,19 @@ pub fn read_list(file: &str, text: &str) -> Result<Vec<Given>, Box<Problem>> {
     (1..).zip(written).map(numbered).collect()
 }
 
-fn given(file: &str, written: Written) -> Result<Given, Box<Problem>> {
+fn given(file: &str, written: CallFile) -> Result<Given, Box<Problem>> {
     let fault = |message: &str| Box::new(Problem::error(file, message));
     let sent = match (written.request, written.grpc, written.mcp) {
-        (Some(request), None, None) => Sent::Http(request),
-        (None, Some(grpc), None) => Sent::Grpc(grpc),
-        (None, None, Some(message)) => Sent::Mcp(message),
+        (Some(request), None, None) => RequestSpec::Http(request),
+        (None, Some(grpc), None) => RequestSpec::Grpc(grpc),
+        (None, None, Some(message)) => RequestSpec::Mcp(message),
         (None, None, None) => return Err(fault("has no `request`, `grpc`, `mcp` or `attributes`")),
         (_, _, _) => return Err(fault("has several of `request`, `grpc` and `mcp`; a call is one of them")),
     };
-    let Written { caller, facts, approval, trust_domain, .. } = written;
+    let CallFile { caller, facts, approval, trust_domain, .. } = written;
     if let Some(domain) = trust_domain.as_ref().filter(|domain| !is_trust_domain(&domain.value)) {
-        let mut problem = fault(&format!("has the `trust_domain` `{}`, which is none", domain.value));
+        let mut problem =
+            fault(&format!("has the `trust_domain` `{}`, which is not a valid trust domain", domain.value));
         problem.span = crate::problem::yaml::range(&domain.referenced);
         problem.help = Some("a-z, 0-9, `.`, `-` and `_`, such as `prod.example`".to_owned());
         return Err(problem);
@@ -227,7 +228,7 @@ fn given(file: &str, written: Written) -> Result<Given, Box<Problem>> {
 /// A fragment that says what is right.
 pub fn instant(text: &str) -> Result<UnixMillis, String> {
     let parsed: Result<jiff::Timestamp, _> = text.parse();
-    let parsed = parsed.map_err(|_| format!("`{text}` is no time such as `2026-01-01T00:00:00Z`"))?;
+    let parsed = parsed.map_err(|_| format!("`{text}` is not a time such as `2026-01-01T00:00:00Z`"))?;
     Ok(UnixMillis(parsed.as_millisecond()))
 }
 
@@ -289,7 +290,7 @@ impl Grpc {
     }
 }
 
-impl Sent {
+impl RequestSpec {
     /// The service it names by id.
     #[must_use]
     pub fn service(&self) -> Option<&str> {
@@ -311,7 +312,7 @@ impl Sent {
             Self::Mcp(message) => message.parts()?,
             Self::Http(request) => {
                 let headers = headers(&request.headers)?;
-                Parts {
+                CheckParts {
                     method: request.method.as_deref().unwrap_or("GET"),
                     path: request.path.clone().unwrap_or_else(|| "/".to_owned()),
                     host: request.host.as_deref(),
@@ -329,7 +330,7 @@ impl Sent {
                 if !headers.iter().any(|(name, _)| name == "content-type") {
                     headers.push(("content-type".to_owned(), "application/grpc".to_owned()));
                 }
-                Parts {
+                CheckParts {
                     method: "POST",
                     path: format!("/{}", grpc.method.trim_start_matches('/')),
                     host: grpc.host.as_deref(),
@@ -371,7 +372,7 @@ mod tests {
     #[test]
     fn a_check_is_known_by_its_key() {
         let (given, _) = read("c", r#"{"attributes": {"request": {"http": {"method": "GET"}}}}"#).unwrap();
-        assert!(given.caller.is_none() && matches!(given.sent, Sent::Check(_)));
+        assert!(given.caller.is_none() && matches!(given.sent, RequestSpec::Check(_)));
         assert!(read("c", "{}").is_err());
         assert!(read("c", "{request: {}, grpc: {}}").is_err());
     }

@@ -1,4 +1,4 @@
-//! Which policies the tests reached.
+//! Coverage: the policies that the tests reached.
 //!
 //! A policy is reached when its scope matched a call, and held when its conditions held as well. A policy that no
 //! test reaches may be wrong without anybody noticing.
@@ -13,7 +13,7 @@ use crate::decision::Snapshot;
 use crate::decision::explain::Match;
 use crate::query::action;
 
-/// How often each policy was reached and held, and which actions were asked for.
+/// Counts of how often each policy was reached and held, and the tested actions.
 #[derive(Debug, Clone, Default)]
 pub struct Coverage {
     policies: BTreeMap<String, Count>,

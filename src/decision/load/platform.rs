@@ -165,7 +165,7 @@ fn note_open_permits(mesh: &Bundle, notes: &mut Vec<Problem>) {
     use cedar_policy::{Effect, ResourceConstraint};
     for entry in mesh.entries.values().filter(|entry| entry.effect == Effect::Permit) {
         let what = match (entry.bridge, entry.policy.resource_constraint()) {
-            (true, _) => "is a bridge: what it opens is only observed",
+            (true, _) => "is a bridge: it allows calls now, and the would-be verdict leaves it out",
             (false, ResourceConstraint::Any | ResourceConstraint::Is(_)) => "opens every namespace",
             (false, _) => continue,
         };

@@ -25,7 +25,7 @@ pub struct Annotated {
     pub deny_status: Option<u16>,
     /// `@reason`.
     pub reason: Option<String>,
-    /// `@bridge`.
+    /// `@bridge`: the permit keeps a namespace open while its policies are in shadow.
     pub bridge: Option<()>,
 }
 
@@ -68,7 +68,8 @@ pub fn read(unit: &str, policy: &Policy, validation: ValidationContext<'_>) -> R
     });
     let bridge = all.get("bridge").map(drop);
     if bridge.is_some() && (unit != MESH || !permits) {
-        faults.push("`@bridge` belongs on a permit of the mesh".to_owned());
+        let meaning = "it keeps a namespace open while the namespace's policies are in shadow";
+        faults.push(format!("`@bridge` belongs on a permit of the mesh: {meaning}"));
     }
     let reason = all.get("reason").map(|reason| (*reason).to_owned());
     if let Some(reason) = reason.as_ref().filter(|reason| !lint::is_policy_name(reason)) {

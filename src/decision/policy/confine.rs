@@ -11,7 +11,7 @@ use cedar_policy::pst::{
 
 /// Types whose ids begin with `<namespace>/<service>`.
 pub const INSIDE_SERVICES: [&str; 11] =
-    ["Service", "Route", "Path", "Method", "McpServer", "Tool", "McpResource", "Prompt", "Peer", "Model", "Content"];
+    ["Service", "Route", "Path", "Method", "McpServer", "Tool", "McpResource", "Prompt", "Agent", "Model", "Content"];
 
 /// Narrows a policy of `namespace`.
 ///

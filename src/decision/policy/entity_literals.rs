@@ -131,7 +131,7 @@ impl KnownEntities<'_> {
 
 /// Whether the id has the shape of its type.
 fn shape(kind: &str, id: &str, rest: Option<&str>) -> Result<(), LiteralError> {
-    let bare = matches!(kind, "Service" | "McpServer" | "Peer");
+    let bare = matches!(kind, "Service" | "McpServer" | "Agent");
     match (bare, rest) {
         (true, None) => Ok(()),
         (true, Some(_)) => {

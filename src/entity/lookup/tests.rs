@@ -78,7 +78,7 @@ impl Source {
     /// A look-up that asks this source, with more settings as YAML.
     fn lookup(&self, more: &str) -> Lookup {
         let yaml = format!(
-            "name: tickets\nfills: {{call: {{attribute: change}}}}\n\
+            "name: tickets\ntarget: {{call: {{attribute: change}}}}\n\
              url: 'http://{}/tickets/${{context.args[/change]}}'\nattributes: {{state: /fields/status}}\n{more}",
             self.address
         );
@@ -143,11 +143,11 @@ async fn anything_but_a_good_answer_is_unavailable_and_says_neither_url_nor_valu
         ("redirect", redirect, "302"),
         ("not HTTP", b"SSH-2.0-x\r\n".to_vec(), "did not answer"),
         ("closed at once", Vec::new(), "did not answer"),
-        ("truncated", truncated, "broke off"),
+        ("truncated", truncated, "interrupted"),
         ("huge", json(&huge), "64 KiB"),
         ("HTML", html, "content-type"),
-        ("garbage", json("{garbage"), "no JSON"),
-        ("empty", json(""), "no JSON"),
+        ("garbage", json("{garbage"), "not JSON"),
+        ("empty", json(""), "not JSON"),
         ("duplicate keys", json(twice), "duplicate key"),
         ("does not fit the schema", json(r#"{"fields": {"status": "misfit"}}"#), "does not fit"),
     ];
@@ -169,7 +169,7 @@ async fn a_source_that_is_not_there_is_unavailable() {
     source.cancel.cancel();
     source.tasks.close();
     source.tasks.wait().await;
-    assert!(fetch(&lookup).await.unwrap_err().detail.contains("cannot be reached"));
+    assert!(fetch(&lookup).await.unwrap_err().detail.contains("could not connect"));
 }
 
 #[tokio::test]
@@ -274,9 +274,9 @@ async fn a_header_comes_from_its_file_and_appears_in_no_message() {
 #[tokio::test]
 async fn principal_and_resource_get_their_facts_as_one_attribute() {
     let source = Source::start(vec![Reply::Bytes(json(r#"{"team": "web"}"#))]).await;
-    let lookup = |fills: &str| {
+    let lookup = |target: &str| {
         let url = format!("http://{}/${{resource.id}}", source.address);
-        let yaml = format!("name: teams\nfills: {fills}\nurl: '{url}'\nwhole: true\ntimeout: 5s");
+        let yaml = format!("name: teams\ntarget: {target}\nurl: '{url}'\nwhole: true\ntimeout: 5s");
         Lookup::new(&serde_saphyr::from_str(&yaml).unwrap(), &source.tasks).unwrap()
     };
     let team = Value::Record(record([("team", "web".into())]));
@@ -291,7 +291,7 @@ async fn principal_and_resource_get_their_facts_as_one_attribute() {
 #[test]
 fn settings_that_cannot_work_are_problems() {
     let check = |more: &str| {
-        let yaml = format!("name: t\nfills: principal\n{more}");
+        let yaml = format!("name: t\ntarget: principal\n{more}");
         serde_saphyr::from_str::<Settings>(&yaml).unwrap().check("config.yaml").len()
     };
     let rows = [
@@ -309,5 +309,5 @@ fn settings_that_cannot_work_are_problems() {
     for (more, expected) in rows {
         assert_eq!(check(more), expected, "{more}");
     }
-    assert!(serde_saphyr::from_str::<Settings>("name: t\nfills: principal\nurl: x\nwhole: true\nttl: 1s").is_err());
+    assert!(serde_saphyr::from_str::<Settings>("name: t\ntarget: principal\nurl: x\nwhole: true\nttl: 1s").is_err());
 }

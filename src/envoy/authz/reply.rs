@@ -1,4 +1,4 @@
-//! What is sent back for one check: an answer as a message, or as bytes that were written for an earlier call.
+//! The response to one check: a message, or bytes that were encoded for an earlier call.
 //!
 //! Knows: prepared answers. Must not know: how a call is judged, which status a verdict has.
 
@@ -17,7 +17,7 @@ use crate::check::prepared::EncodedAnswer;
 use crate::envoy::decode::Caller;
 use crate::envoy::encode::{self, Answer};
 
-/// What to send for one check.
+/// The response to one check.
 #[derive(Debug)]
 pub struct Reply(Content);
 
@@ -25,21 +25,21 @@ pub struct Reply(Content);
 enum Content {
     /// Written for this call.
     Own(Vec<u8>),
-    /// Written once for every call with this judgement; only the id is this call's.
+    /// Encoded once for all calls with this judgement; only the id is this call's.
     Prepared { judgement: Arc<Judgement>, caller: Caller, decision_id: Uuid },
 }
 
-/// A reply, and what it says.
-pub(super) struct Sent {
-    /// What goes back.
+/// A reply with the result that it was made from.
+pub(super) struct Answered {
+    /// The response.
     pub reply: Reply,
-    /// What really became of the call.
+    /// The actual result of the call.
     pub judgement: Arc<Judgement>,
     /// HTTP status that the caller gets; 200 for an allow.
     pub status: u16,
 }
 
-impl Sent {
+impl Answered {
     /// Writes the reply to a call, or takes the one that is prepared.
     pub fn new(judgement: Arc<Judgement>, decision_id: Uuid, call: Option<&Call>, caller: Caller) -> Self {
         if let Some(written) = caller.pick(&judgement.prepared.answers).get() {

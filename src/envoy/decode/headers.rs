@@ -1,8 +1,8 @@
-//! Headers of a check: pseudo headers apart, names and values checked, doubtful repetitions refused.
+//! The headers of a check: pseudo headers separated, names and values validated, ambiguous repetitions rejected.
 
 use std::collections::BTreeMap;
 
-use super::sent::{Header, Http};
+use super::check_view::{Header, Http};
 use super::{HEADER_BYTES_MAX, HEADERS_MAX, shown};
 use crate::call::Headers;
 use crate::call::headers::fold;
@@ -35,7 +35,7 @@ pub(super) struct Read<'a> {
     pub headers: Headers,
     /// Pseudo headers, each at most once.
     pub pseudo: Pseudo<'a>,
-    /// What Envoy says about the body's completeness.
+    /// Envoy's report on the body's completeness.
     pub partial_body: Option<&'a [u8]>,
 }
 

@@ -1,4 +1,4 @@
-//! A refusal in the caller's words: its form, with the status and the headers of that form.
+//! The denied response: its format, with the status and headers of that format.
 //!
 //! Knows: which form goes with which status, and what of a refusal its headers show. Must not know: why the call
 //! was refused, how each form is written.
@@ -12,7 +12,7 @@ use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use super::{Refusal, header};
 use uuid::Uuid;
 
-use crate::catalog::mcp::{DenialForm, Era};
+use crate::catalog::mcp::{DenialForm, ProtocolVersion};
 use crate::catalog::{Service, a2a::Version};
 use crate::check::Judgement;
 use crate::decision::verdict::{Effect, Reason};
@@ -27,7 +27,7 @@ use crate::reply::{A2aReply, Asked, Awaits, Echo, McpReply, Reply};
 const DOCUMENT_CACHE: &str = "public, max-age=300";
 
 /// What the caller gets.
-pub(super) struct Written {
+pub(super) struct RenderedDenial {
     /// Its HTTP status.
     pub status: u16,
     /// The same for Envoy.
@@ -78,7 +78,12 @@ impl Worded {
 }
 
 /// Writes a refusal for a caller.
-pub(super) fn denied(judgement: &Judgement, decision_id: Uuid, refusal: &Refusal<'_>, caller: Caller) -> Written {
+pub(super) fn denied(
+    judgement: &Judgement,
+    decision_id: Uuid,
+    refusal: &Refusal<'_>,
+    caller: Caller,
+) -> RenderedDenial {
     if let (Some(document), Caller::Http) = (answered(judgement), caller) {
         return served(decision_id, document);
     }
@@ -110,7 +115,7 @@ fn answered(judgement: &Judgement) -> Option<&Document> {
     judgement.document.as_ref().filter(|_| is_answered)
 }
 
-fn served(decision_id: Uuid, document: &Document) -> Written {
+fn served(decision_id: Uuid, document: &Document) -> RenderedDenial {
     let headers = vec![
         header("cache-control", DOCUMENT_CACHE.to_owned()),
         header("x-picket-decision-id", decision_id.to_string()),
@@ -119,7 +124,7 @@ fn served(decision_id: Uuid, document: &Document) -> Written {
         header("access-control-allow-origin", "*".to_owned()),
     ];
     let response = DeniedHttpResponse { status: Some(HttpStatus { code: 200 }), headers, body: document.json.clone() };
-    Written { status: 200, response }
+    RenderedDenial { status: 200, response }
 }
 
 /// A refusal and what it is about.
@@ -149,7 +154,7 @@ impl<'a> Refused<'a> {
     }
 
     fn mcp(mut self, reply: &McpReply) -> Worded {
-        self.status = mcp_status(reply.era, self.refusal.failure, self.status);
+        self.status = mcp_status(reply.version, self.refusal.failure, self.status);
         // A status of success would tell a client that its notification was taken, and no message waits for an answer.
         if reply.id == Echo::Nothing {
             return self.problem();
@@ -164,7 +169,7 @@ impl<'a> Refused<'a> {
             (DenialForm::HttpProblem, _) => self.problem(),
             (DenialForm::Hidden, asked) if self.is_hidden() => {
                 let body = mcp::hidden(reply);
-                Worded { shown: Shown::Hidden, ..Worded::json(hidden_status(reply.era, asked), body) }
+                Worded { shown: Shown::Hidden, ..Worded::json(hidden_status(reply.version, asked), body) }
             }
             (DenialForm::HttpJsonrpc | DenialForm::Hidden, _) => Worded::json(self.status, self.mcp_error(reply)),
             (DenialForm::ToolError200, Asked::Tool(_)) => Worded::json(200, mcp::tool_error(reply, &self.notice())),
@@ -176,8 +181,8 @@ impl<'a> Refused<'a> {
     }
 
     fn mcp_error(&self, reply: &McpReply) -> String {
-        let eras = self.service().and_then(|service| service.mcp.as_ref()).map(|mcp| &mcp.eras);
-        let supported: Vec<&str> = eras.into_iter().flatten().map(|era| era.as_str()).collect();
+        let versions = self.service().and_then(|service| service.mcp.as_ref()).map(|mcp| &mcp.versions);
+        let supported: Vec<&str> = versions.into_iter().flatten().map(|version| version.as_str()).collect();
         let versions = Versions { supported: &supported, requested: reply.requested.as_deref() };
         mcp::error(reply, &self.notice(), self.refusal.failure, versions)
     }
@@ -213,7 +218,7 @@ impl<'a> Refused<'a> {
         is_about_it && !matches!(self.refusal.remedy, Some(Challenge::Login { .. }))
     }
 
-    fn written(&self, worded: Worded) -> Written {
+    fn written(&self, worded: Worded) -> RenderedDenial {
         let refusal = self.refusal;
         let mut headers = Vec::new();
         if worded.shown == Shown::Openly {
@@ -226,22 +231,32 @@ impl<'a> Refused<'a> {
             headers.extend(refusal.retry_after_seconds.map(|seconds| header("retry-after", seconds.to_string())));
         }
         let status = Some(HttpStatus { code: i32::from(worded.status) });
-        Written { status: worded.status, response: DeniedHttpResponse { status, headers, body: worded.body } }
+        RenderedDenial { status: worded.status, response: DeniedHttpResponse { status, headers, body: worded.body } }
     }
 }
 
 /// In the session revisions 404 says that the session is over, and a client would begin another.
-fn mcp_status(era: Option<Era>, failure: Option<Code>, status: u16) -> u16 {
-    match era {
-        Some(Era::March2025 | Era::June2025 | Era::November2025) if failure == Some(Code::RpcMethodUnknown) => 400,
-        Some(Era::March2025 | Era::June2025 | Era::November2025 | Era::July2026) | None => status,
+fn mcp_status(version: Option<ProtocolVersion>, failure: Option<Code>, status: u16) -> u16 {
+    match version {
+        Some(ProtocolVersion::March2025 | ProtocolVersion::June2025 | ProtocolVersion::November2025)
+            if failure == Some(Code::RpcMethodUnknown) =>
+        {
+            400
+        }
+        Some(
+            ProtocolVersion::March2025
+            | ProtocolVersion::June2025
+            | ProtocolVersion::November2025
+            | ProtocolVersion::July2026,
+        )
+        | None => status,
     }
 }
 
 /// What servers send with an error of their own: 200, but for an unknown method since revision 2026-07-28.
-fn hidden_status(era: Option<Era>, asked: &Asked) -> u16 {
-    match (era, asked) {
-        (Some(Era::July2026), Asked::Server) => 404,
+fn hidden_status(version: Option<ProtocolVersion>, asked: &Asked) -> u16 {
+    match (version, asked) {
+        (Some(ProtocolVersion::July2026), Asked::Server) => 404,
         (_, Asked::Tool(_) | Asked::Resource(_) | Asked::Prompt(_) | Asked::Server) => 200,
     }
 }

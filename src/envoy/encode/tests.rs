@@ -1,4 +1,4 @@
-//! What must hold for every answer; whole answers are in `goldens`.
+//! Properties of every response; whole responses are in `goldens`.
 
 mod forms;
 mod goldens;
@@ -103,7 +103,7 @@ fn every_code_has_its_row() {
         body_refused 400 grpc 403 rpc 7
         message_refused 400 grpc 403 rpc 7
         header_mismatch 400 grpc 403 rpc 7
-        era_refused 400 grpc 403 rpc 7
+        version_refused 400 grpc 403 rpc 7
         rpc_method_unknown 404 grpc 403 rpc 7
         stream_refused 403 grpc 403 rpc 7
         method_not_allowed 405 grpc 403 rpc 7

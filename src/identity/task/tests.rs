@@ -64,7 +64,7 @@ fn a_good_task_token_says_what_its_context_says() {
     }}));
     assert_eq!((task.id.as_str(), task.issuer.as_str(), task.subject.as_str()), ("TASK-7781", TASKS, "user-1"));
     assert_eq!((task.issued_at.seconds(), task.expires_at.seconds()), (NOW - 20, NOW + 100));
-    let lists = [&task.tools, &task.resources, &task.paths, &task.peers, &task.models, &task.servers];
+    let lists = [&task.tools, &task.resources, &task.paths, &task.agents, &task.models, &task.servers];
     let lists: Vec<Vec<&str>> = lists.iter().map(|list| list.iter().map(String::as_str).collect()).collect();
     assert_eq!(
         lists,

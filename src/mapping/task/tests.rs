@@ -28,7 +28,7 @@ fn none() -> Task {
         tools: BTreeSet::new(),
         resources: BTreeSet::new(),
         paths: BTreeSet::new(),
-        peers: BTreeSet::new(),
+        agents: BTreeSet::new(),
         models: BTreeSet::new(),
         servers: BTreeSet::new(),
         params: BTreeMap::new(),
@@ -144,8 +144,8 @@ fn an_agent_is_found_by_id_host_or_url() {
         ("summarizer", false),
         ("", false),
     ] {
-        let expected: &[&str] = if found { &["Peer::\"agents/summarizer\""] } else { &[] };
-        assert_eq!(said(&Task { peers: set(&[text]), ..none() }, "peers"), expected, "{text}");
+        let expected: &[&str] = if found { &["Agent::\"agents/summarizer\""] } else { &[] };
+        assert_eq!(said(&Task { agents: set(&[text]), ..none() }, "agents"), expected, "{text}");
     }
 }
 
@@ -159,7 +159,7 @@ fn servers_are_canonical_urls_and_agents_count_by_their_origin() {
             "javascript:x",
             "https://q.example/a?b",
         ]),
-        peers: set(&["https://summarizer.example/a2a", "host-only.example", "agents/summarizer"]),
+        agents: set(&["https://summarizer.example/a2a", "host-only.example", "agents/summarizer"]),
         ..none()
     };
     assert_eq!(
@@ -182,7 +182,7 @@ fn a_model_is_the_called_services() {
 
 #[test]
 fn an_empty_task_is_a_record_of_empty_sets() {
-    for name in ["tools", "resources", "paths", "peers", "models", "servers"] {
+    for name in ["tools", "resources", "paths", "agents", "models", "servers"] {
         assert_eq!(said(&none(), name), Vec::<String>::new());
     }
 }

@@ -1,4 +1,4 @@
-//! Refusals as A2A clients read them over JSON-RPC, in both versions.
+//! Denials for A2A clients over JSON-RPC, in both versions.
 //!
 //! Knows: A2A's error codes and tasks. Must not know: HTTP status codes, why the call was denied.
 
@@ -18,7 +18,7 @@ const CODES: Codes = Codes { denied: 403, header_mismatch: json_rpc::INVALID_REQ
 pub fn error(reply: &A2aReply, notice: &Notice<'_>, failure: Option<Code>, versions: Versions<'_>) -> String {
     let message = notice.message();
     let mut details = notice.whole();
-    if failure == Some(Code::EraRefused) {
+    if failure == Some(Code::VersionRefused) {
         details = Details { supported: versions.supported, requested: versions.requested(), ..details };
     }
     json_rpc::error(&reply.id, &json_rpc::denial(CODES.of(failure), &message, details))
@@ -95,11 +95,11 @@ struct Message<'a> {
     role: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
-    parts: [Part<'a>; 1],
+    parts: [MessagePart<'a>; 1],
 }
 
 #[derive(Serialize)]
-struct Part<'a> {
+struct MessagePart<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
     text: &'a str,
@@ -114,7 +114,7 @@ struct Metadata<'a> {
 
 impl<'a> Task<'a> {
     fn of(reply: &'a A2aReply, notice: &Notice<'a>, words: Words, id: &'a str, text: &'a str) -> Self {
-        let parts = [Part { kind: words.text, text }];
+        let parts = [MessagePart { kind: words.text, text }];
         let message = Message { message_id: id, role: words.role, kind: words.message, parts };
         Self {
             id: reply.task_id.as_deref().unwrap_or(id),

@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 answers: errors and results around what a protocol puts in them.
+//! JSON-RPC 2.0 responses: errors and results with a protocol's own details.
 //!
 //! Knows: JSON-RPC's frame and its codes. Must not know: which protocol speaks it.
 
@@ -8,9 +8,9 @@ use super::{Details, json};
 use crate::failure::Code;
 use crate::reply::Echo;
 
-/// The body is no JSON.
+/// The body is not JSON.
 pub const PARSE_ERROR: i64 = -32700;
-/// The body is no message of the protocol.
+/// The body is not a message of the protocol.
 pub const INVALID_REQUEST: i64 = -32600;
 /// There is no such method.
 pub const METHOD_NOT_FOUND: i64 = -32601;
@@ -53,7 +53,7 @@ impl Codes {
             Code::NumberRefused | Code::QueryInvalid => INVALID_PARAMS,
             Code::RpcMethodUnknown => METHOD_NOT_FOUND,
             Code::HeaderMismatch => self.header_mismatch,
-            Code::EraRefused => self.version,
+            Code::VersionRefused => self.version,
             Code::ConnectRefused
             | Code::UpgradeRefused
             | Code::StreamRefused

@@ -1,4 +1,4 @@
-//! Refusals as MCP clients read them, in each revision.
+//! Denials for MCP clients, in each protocol version.
 //!
 //! Knows: MCP's error codes and results. Must not know: HTTP status codes, why the call was denied.
 //!
@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::json_rpc::{self, Codes, Error, INVALID_PARAMS, METHOD_NOT_FOUND};
 use super::{Details, Notice, Versions};
-use crate::catalog::mcp::{Elicitation, Era};
+use crate::catalog::mcp::{Elicitation, ProtocolVersion};
 use crate::failure::Code;
 use crate::reply::{Asked, McpReply};
 
@@ -28,15 +28,15 @@ const VERSION_UNSUPPORTED: i64 = -32022;
 const RESOURCE_NOT_FOUND_SESSIONS: i64 = -32002;
 
 /// Whether revisions are kept apart by sessions.
-fn has_sessions(era: Option<Era>) -> bool {
-    match era {
-        Some(Era::March2025 | Era::June2025 | Era::November2025) => true,
-        Some(Era::July2026) | None => false,
+fn has_sessions(version: Option<ProtocolVersion>) -> bool {
+    match version {
+        Some(ProtocolVersion::March2025 | ProtocolVersion::June2025 | ProtocolVersion::November2025) => true,
+        Some(ProtocolVersion::July2026) | None => false,
     }
 }
 
-fn codes(era: Option<Era>) -> Codes {
-    if has_sessions(era) {
+fn codes(version: Option<ProtocolVersion>) -> Codes {
+    if has_sessions(version) {
         let header_mismatch = json_rpc::INVALID_REQUEST;
         return Codes { denied: DENIED_SESSIONS, header_mismatch, version: VERSION_UNSUPPORTED };
     }
@@ -48,10 +48,10 @@ fn codes(era: Option<Era>) -> Codes {
 pub fn error(reply: &McpReply, notice: &Notice<'_>, failure: Option<Code>, versions: Versions<'_>) -> String {
     let message = notice.message();
     let mut details = notice.whole();
-    if failure == Some(Code::EraRefused) {
+    if failure == Some(Code::VersionRefused) {
         details = Details { supported: versions.supported, requested: versions.requested(), ..details };
     }
-    json_rpc::error(&reply.id, &json_rpc::denial(codes(reply.era).of(failure), &message, details))
+    json_rpc::error(&reply.id, &json_rpc::denial(codes(reply.version).of(failure), &message, details))
 }
 
 /// A piece of a tool's answer.
@@ -92,12 +92,12 @@ pub fn tool_error(reply: &McpReply, notice: &Notice<'_>) -> String {
         meta: Meta { denial: notice.whole() },
         content: [Text { r#type: "text", text: &what }],
         is_error: true,
-        result_type: (!has_sessions(reply.era)).then_some("complete"),
+        result_type: (!has_sessions(reply.version)).then_some("complete"),
     };
     json_rpc::result(&reply.id, &result)
 }
 
-/// What the client would read if there were no such thing on the server; without an id, a reason or a remedy.
+/// The response of a server without such a tool, resource or prompt: no id, reason or remedy.
 #[must_use]
 pub fn hidden(reply: &McpReply) -> String {
     #[derive(Serialize)]
@@ -108,7 +108,7 @@ pub fn hidden(reply: &McpReply) -> String {
         Asked::Tool(name) => (INVALID_PARAMS, format!("Unknown tool: {name}"), None),
         Asked::Prompt(name) => (INVALID_PARAMS, format!("Unknown prompt: {name}"), None),
         Asked::Resource(uri) => {
-            let code = if has_sessions(reply.era) { RESOURCE_NOT_FOUND_SESSIONS } else { INVALID_PARAMS };
+            let code = if has_sessions(reply.version) { RESOURCE_NOT_FOUND_SESSIONS } else { INVALID_PARAMS };
             (code, "Resource not found".to_owned(), Some(Uri { uri }))
         }
         Asked::Server => (METHOD_NOT_FOUND, "Method not found".to_owned(), None),
@@ -116,7 +116,7 @@ pub fn hidden(reply: &McpReply) -> String {
     json_rpc::error(&reply.id, &Error { code, message: &message, data })
 }
 
-/// Asks the client to send its user to a page, and to come back (revision 2026-07-28, multi round-trip requests).
+/// Sends the client's user to a page and lets the client return (version 2026-07-28, multi round-trip requests).
 ///
 /// `note` is the key by which the client answers. That the user went there is not the approval: the retry is judged like any call, and the approval is looked up.
 #[must_use]

@@ -1,4 +1,4 @@
-//! How much a unit may hold, so that no namespace takes the room of another. Pure.
+//! Size limits of each unit, so that no namespace uses up another's share. Pure.
 //!
 //! Knows: the bounds and what was taken of them. Must not know: the file system.
 //!
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::super::PLATFORM;
 
-/// Most directory entries that are looked at: of the platform's folders, and of all namespaces together.
+/// Most directory entries that are read: in the platform's folders, and in all namespaces together.
 pub const ENTRIES_MAX: usize = 20_000;
 /// Most entries of one namespace's folder, passed-over ones included.
 pub const NAMESPACE_ENTRIES_MAX: usize = 2_000;
@@ -135,7 +135,7 @@ impl Budget {
             return Overdrawn { unit: unit.to_owned(), what, help: "point Picket at the policy directory alone" };
         }
         self.entries = self.entries.saturating_sub(taken.entries);
-        Overdrawn { unit: unit.to_owned(), what, help: "take out what no policy needs" }
+        Overdrawn { unit: unit.to_owned(), what, help: "remove files that no policy needs" }
     }
 }
 

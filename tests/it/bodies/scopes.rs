@@ -43,7 +43,7 @@ const RESOURCES: [&str; 15] = [
     r#"resource is Path in Service::"t/llm""#,
     r#"resource == Tool::"t/mcp/t""#,
     r#"resource in McpServer::"t/mcp""#,
-    r#"resource == Peer::"t/a2a""#,
+    r#"resource == Agent::"t/a2a""#,
 ];
 
 /// A policy for each pair of scopes, which reads a header of its own; those that the loader takes.

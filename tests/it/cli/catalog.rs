@@ -12,7 +12,10 @@ fn schemas_are_imported_where_they_are_asked_for_and_are_typed_then() {
     let plain = picket_in(&root(), &["catalog", "import-mcp", "-"], LIST).ends_with(0);
     assert!(!plain.stdout.contains("input_schema"), "{}", plain.stdout);
     let run = picket_in(&root(), &["catalog", "import-mcp", "-", "--schemas"], LIST).ends_with(0);
-    assert_eq!(run.stderr, "left out: the schema of broken types no object: it has not `type: object`\n");
+    assert_eq!(
+        run.stderr,
+        "left out: the schema of broken is not the schema of an object: it does not have `type: object`\n"
+    );
     let tools = run.stdout.replace('\n', "\n    ");
     let catalog = format!("services:\n  - id: desk/money\n    protocol: mcp\n    {tools}\n");
     let policy = r#"permit (principal, action == Action::"mcp.tools.call/desk/money/refund", resource)
@@ -77,10 +80,10 @@ services:
         effect: write
         groups: [needs-a-person]
         labels: [money]
-        scopes: {required: [refunds], harmless: [openid]}
+        scopes: {required: [refunds], acceptable: [openid]}
         headers: {amount: Amount}
         input_schema: {type: object, properties: {amount: {type: integer}}}
-      broken: {scopes: {harmless: [openid]}, input_schema: {type: object, properties: {on: {type: boolean}}}}
+      broken: {scopes: {acceptable: [openid]}, input_schema: {type: object, properties: {on: {type: boolean}}}}
 "#;
 
 #[test]
@@ -92,16 +95,16 @@ fn what_the_catalogue_knows_outlives_a_server_that_says_less() {
     let run = picket_in(&root(), &known, list).ends_with(0);
     assert_eq!(
         run.stderr,
-        "kept: the schema that the catalogue has of broken; the server's types no object: it has not `type: object`\n\
+        "kept: the schema that the catalogue has of broken; the server's is not the schema of an object: it does not have `type: object`\n\
          kept: the schema that the catalogue has of refund; the server's is missing\n"
     );
     assert!(run.stdout.contains("groups: [needs-a-person], labels: [money]"), "{}", run.stdout);
-    let scopes = "scopes: {required: [refunds], harmless: [openid]}, headers: {amount: Amount}";
+    let scopes = "scopes: {required: [refunds], acceptable: [openid]}, headers: {amount: Amount}";
     assert!(run.stdout.contains(scopes), "{}", run.stdout);
     let json = picket_in(&root(), &[&known[..], &["-o", "json"]].concat(), list).ends_with(0).json();
     let refund = &json["tools"]["refund"];
     assert_eq!((&refund["groups"][0], &refund["labels"][0]), (&"needs-a-person".into(), &"money".into()));
-    assert_eq!(refund["scopes"], serde_json::json!({"required": ["refunds"], "harmless": ["openid"]}));
+    assert_eq!(refund["scopes"], serde_json::json!({"required": ["refunds"], "acceptable": ["openid"]}));
     assert_eq!(refund["input_schema"]["properties"]["amount"]["type"], "integer");
     assert_eq!(json["tools"]["broken"]["input_schema"]["properties"]["on"]["type"], "boolean");
 }

@@ -80,7 +80,7 @@ fn with_task(tools: &[&str]) -> Identity {
         tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
         resources: Default::default(),
         paths: Default::default(),
-        peers: Default::default(),
+        agents: Default::default(),
         models: Default::default(),
         servers: Default::default(),
         params: Default::default(),

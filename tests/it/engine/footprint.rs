@@ -218,7 +218,7 @@ services:
     labels: [internal]
     facts: {tier: core}
     routes:
-      - {name: get-order, match: '/v1/orders/{id}', methods: [GET], scopes: {required: ['orders:read'], harmless: [openid]}}
+      - {name: get-order, match: '/v1/orders/{id}', methods: [GET], scopes: {required: ['orders:read'], acceptable: [openid]}}
   - id: pay/billing
 workloads:
   - {id: 'spiffe://cluster.local/ns/web/sa/frontend', groups: [storefront], facts: {team: a}}

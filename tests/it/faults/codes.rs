@@ -71,7 +71,7 @@ const LISTENERS: &str = "listeners=[\
 /// A look-up of tickets at `source`.
 pub fn lookup(source: &FakeHttp, timeout: &str) -> String {
     format!(
-        "entity.lookups=[{{name: tickets, fills: {{call: {{attribute: ticket}}}}, attributes: {{state: /state}}, \
+        "entity.lookups=[{{name: tickets, target: {{call: {{attribute: ticket}}}}, attributes: {{state: /state}}, \
          url: 'http://{}/t/${{principal.id}}', timeout: {timeout}}}]",
         source.address
     )

@@ -76,9 +76,9 @@ fn tasks() -> impl Strategy<Value = Task> {
     let lists = (names(), names(), names(), names(), names(), names());
     let params = prop::collection::btree_map("[a-z_]{1,6}", text(), 0..3);
     (text(), text(), time(), lists, params).prop_map(|(id, subject, expires_at, lists, params)| {
-        let (tools, resources, paths, peers, models, servers) = lists;
+        let (tools, resources, paths, agents, models, servers) = lists;
         let (issuer, issued_at) = ("https://txn.example".to_owned(), crate::support::NOW);
-        Task { id, issuer, subject, issued_at, expires_at, tools, resources, paths, peers, models, servers, params }
+        Task { id, issuer, subject, issued_at, expires_at, tools, resources, paths, agents, models, servers, params }
     })
 }
 

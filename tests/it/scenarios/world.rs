@@ -127,11 +127,11 @@ fn catalog(world: &World, scenarios: &[Scenario]) -> Value {
         let entry = |(name, tool): (&String, &Value)| (name.clone(), catalogued(&format!("{host}: {name}"), tool));
         service["tools"] = tools.iter().map(entry).collect();
     }
-    let harmless: BTreeSet<String> =
+    let acceptable: BTreeSet<String> =
         world.routes.values().flatten().flat_map(|route| texts(&route["harmless_extra_scopes"])).collect();
     for (host, routes) in &world.routes {
         let service = service(services, host, || json!({"id": own(host), "hosts": [host], "body": {"json": true}}));
-        let all = routes.iter().enumerate().map(|(n, written)| route(service, n, written, &harmless));
+        let all = routes.iter().enumerate().map(|(n, written)| route(service, n, written, &acceptable));
         service["routes"] = all.collect();
     }
     for (host, url) in &world.resource_metadata {
@@ -139,9 +139,10 @@ fn catalog(world: &World, scenarios: &[Scenario]) -> Value {
         service["token"]["resource_metadata"] = url.as_str().into();
     }
     let tools = services.iter_mut().filter_map(|service| service.get_mut("tools")?.as_object_mut()).flatten();
-    for scopes in tools.filter_map(|(_, tool)| tool.get_mut("scopes")).filter(|scopes| scopes.get("harmless").is_none())
+    for scopes in
+        tools.filter_map(|(_, tool)| tool.get_mut("scopes")).filter(|scopes| scopes.get("acceptable").is_none())
     {
-        scopes["harmless"] = json!(harmless);
+        scopes["acceptable"] = json!(acceptable);
     }
     add_learnt(&mut catalog, scenarios);
     catalog
@@ -222,7 +223,7 @@ fn catalogued(what: &str, tool: &Value) -> Value {
     if !tool["required_scope"].is_null() {
         entry["scopes"] = json!({"required": texts(&tool["required_scope"])});
         if !tool["harmless_extra_scopes"].is_null() {
-            entry["scopes"]["harmless"] = json!(texts(&tool["harmless_extra_scopes"]));
+            entry["scopes"]["acceptable"] = json!(texts(&tool["harmless_extra_scopes"]));
         }
     }
     if let Some(headers) = tool.get("x-mcp-header") {
@@ -231,8 +232,8 @@ fn catalogued(what: &str, tool: &Value) -> Value {
     entry
 }
 
-/// A route. One that does not say which extras are harmless tolerates those that are harmless elsewhere.
-fn route(service: &Value, number: usize, written: &Value, harmless: &BTreeSet<String>) -> Value {
+/// A route. One that does not say which extras are acceptable tolerates those that are acceptable elsewhere.
+fn route(service: &Value, number: usize, written: &Value, acceptable: &BTreeSet<String>) -> Value {
     let known = ["method", "path", "required_scope", "harmless_extra_scopes", "strong_login_if"];
     note_unknown(&format!("route {}", written["path"]), written, &known);
     let same =
@@ -240,12 +241,12 @@ fn route(service: &Value, number: usize, written: &Value, harmless: &BTreeSet<St
     let shipped = service["routes"].as_array().into_iter().flatten().find(same);
     let name = shipped.map_or_else(|| json!(format!("route-{number}")), |route| route["name"].clone());
     let groups = if written["strong_login_if"].is_null() { json!([]) } else { json!(["large-amounts"]) };
-    let harmless = match &written["harmless_extra_scopes"] {
-        Value::Null => json!(harmless),
+    let acceptable = match &written["harmless_extra_scopes"] {
+        Value::Null => json!(acceptable),
         own => json!(texts(own)),
     };
     json!({"name": name, "match": written["path"], "methods": texts(&written["method"]), "groups": groups,
-           "scopes": {"required": texts(&written["required_scope"]), "harmless": harmless}})
+           "scopes": {"required": texts(&written["required_scope"]), "acceptable": acceptable}})
 }
 
 fn configuration(world: &World, issuers: &Issuers, home: &Path, address: &str, catalog: &Value) -> Config {
@@ -288,7 +289,7 @@ fn configuration(world: &World, issuers: &Issuers, home: &Path, address: &str, c
         }},
         "keys": {"issuers": written},
         "entity": {"lookups": [{
-            "name": "tasks", "fills": {"call": {"attribute": "task"}}, "optional": true, "missing": "absent",
+            "name": "tasks", "target": {"call": {"attribute": "task"}}, "optional": true, "missing": "absent",
             "timeout": "5s", "url": format!("http://{address}/tasks/${{principal.task.id}}"),
             "attributes": {"state": "/state", "callsUsed": "/calls_used", "callsLimit": "/calls_limit", "labels": "/session_labels"},
         }]},

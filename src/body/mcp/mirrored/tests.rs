@@ -4,7 +4,7 @@ use crate::body::mcp::tests::{META, TYPE, outcome, read_call, sent};
 use crate::body::mcp::{Ask, Message};
 use crate::body::tests::call;
 use crate::call::Call;
-use crate::catalog::mcp::Era;
+use crate::catalog::mcp::ProtocolVersion;
 use crate::failure::Failure;
 
 const VERSION: (&str, &str) = ("mcp-protocol-version", "2026-07-28");
@@ -168,7 +168,7 @@ fn a_page_is_offered_only_to_a_client_that_can_go_there() {
     assert_eq!(answers(r#","requestState":"s","inputResponses":{"a":{},"b":7}"#).unwrap(), ["a", "b"]);
     assert!(answers(r#","requestState":7"#).is_err());
     assert!(answers(r#","inputResponses":[]"#).is_err());
-    let older = read_call(&sent(Era::November2025, "tools/list", r#""inputResponses":{"a":{}}"#)).unwrap();
+    let older = read_call(&sent(ProtocolVersion::November2025, "tools/list", r#""inputResponses":{"a":{}}"#)).unwrap();
     assert_eq!(older[0].answers, Vec::<String>::new());
 }
 

@@ -1,4 +1,4 @@
-//! From the parts of a call to a proxy's check.
+//! Builds a proxy's check from a call file.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Caller;
 
 /// What both kinds of calls have.
-pub(super) struct Parts<'a> {
+pub(super) struct CheckParts<'a> {
     pub(super) method: &'a str,
     pub(super) path: String,
     pub(super) host: Option<&'a str>,
@@ -24,13 +24,13 @@ pub(super) struct Parts<'a> {
 pub(super) enum Attached {
     /// All of it.
     Bytes(Vec<u8>),
-    /// That there is none.
+    /// No body.
     Nothing,
-    /// Nothing at all: nobody can say what the body is.
+    /// Unknown: nothing proves whether there is a body.
     Unknown,
 }
 
-impl Parts<'_> {
+impl CheckParts<'_> {
     /// The check that a proxy would send, as protobuf JSON.
     pub(super) fn check(self, caller: Option<&Caller>, host: Option<String>) -> Value {
         let by_id = || self.service.and_then(|id| id.split_once('/')).map(|(ns, name)| format!("{name}.{ns}"));

@@ -1,4 +1,4 @@
-//! A message to an MCP server as people write it: the tool and its arguments, not the envelope.
+//! MCP messages in a call file: the tool and its arguments, without the envelope.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::check::{Attached, Parts, headers};
-use crate::catalog::mcp::Era;
+use super::check::{Attached, CheckParts, headers};
+use crate::catalog::mcp::ProtocolVersion;
 
-/// A message to an MCP server. One of `tool`, `resource`, `prompt` and `method` says what is asked.
+/// A message to an MCP server, with one of `tool`, `resource`, `prompt` and `method`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mcp {
@@ -26,13 +26,13 @@ pub struct Mcp {
     pub method: Option<String>,
     /// Arguments of the tool or prompt: a text as it is, anything else as JSON.
     pub arguments: Value,
-    /// Whatever else stands in `params`.
+    /// Further members of `params`.
     pub params: Map<String, Value>,
-    /// The protocol's revision; the newest where it is not said.
-    pub era: Era,
-    /// Headers beside those of the protocol: one value or a list of values each.
+    /// The protocol version. Default: the newest.
+    pub version: ProtocolVersion,
+    /// Headers in addition to those of the protocol: one value or a list of values each.
     pub headers: BTreeMap<String, Value>,
-    /// The endpoint; `/mcp` where it is not said.
+    /// The endpoint. Default `/mcp`.
     pub path: Option<String>,
     /// Authority.
     pub host: Option<String>,
@@ -52,7 +52,7 @@ impl Default for Mcp {
             method: None,
             arguments: json!({}),
             params: Map::new(),
-            era: Era::July2026,
+            version: ProtocolVersion::July2026,
             headers: BTreeMap::new(),
             path: None,
             host: None,
@@ -67,7 +67,7 @@ impl Mcp {
     ///
     /// # Errors
     /// A fragment that says what is missing or too much.
-    pub(super) fn parts(&self) -> Result<Parts<'_>, String> {
+    pub(super) fn parts(&self) -> Result<CheckParts<'_>, String> {
         let (method, name) = self.asked()?;
         let mut params = self.params.clone();
         let key = if method == "resources/read" { "uri" } else { "name" };
@@ -83,23 +83,23 @@ impl Mcp {
         };
         add("content-type", "application/json".to_owned());
         add("accept", "application/json, text/event-stream".to_owned());
-        if self.era != Era::March2025 {
-            add("mcp-protocol-version", self.era.as_str().to_owned());
+        if self.version != ProtocolVersion::March2025 {
+            add("mcp-protocol-version", self.version.as_str().to_owned());
         }
-        if self.era == Era::July2026 {
+        if self.version == ProtocolVersion::July2026 {
             add("mcp-method", method.to_owned());
             if let Some(name) = name {
                 add("mcp-name", mirrored(name));
             }
             let meta = params.entry("_meta").or_insert_with(|| json!({}));
             if let Some(meta) = meta.as_object_mut() {
-                let known = [("protocolVersion", json!(self.era.as_str())), ("clientCapabilities", json!({}))];
+                let known = [("protocolVersion", json!(self.version.as_str())), ("clientCapabilities", json!({}))];
                 for (key, value) in known {
                     meta.entry(format!("io.modelcontextprotocol/{key}")).or_insert(value);
                 }
             }
         }
-        Ok(Parts {
+        Ok(CheckParts {
             method: "POST",
             path: self.path.clone().unwrap_or_else(|| "/mcp".to_owned()),
             host: self.host.as_deref(),

@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::catalog::a2a::Version;
-use crate::catalog::mcp::{DenialForm, Elicitation, Era};
+use crate::catalog::mcp::{DenialForm, Elicitation, ProtocolVersion};
 use crate::reply::{Asked, Echo, McpReply, Reply};
 
 const FORMS: [DenialForm; 5] = [
@@ -17,10 +17,10 @@ const FORMS: [DenialForm; 5] = [
     DenialForm::Hidden,
 ];
 
-fn mcp(form: DenialForm, era: Option<Era>) -> McpReply {
+fn mcp(form: DenialForm, version: Option<ProtocolVersion>) -> McpReply {
     McpReply {
         form,
-        era,
+        version,
         id: Echo::Id("7".to_owned()),
         asked: Asked::Tool("deploy.production".to_owned()),
         requested: None,
@@ -71,8 +71,8 @@ fn golden(rows: impl IntoIterator<Item = (&'static str, Answer)>, expected: Expe
 #[test]
 fn a_denied_tool_call_reads_as_its_form_and_era_say() {
     let rows = FORMS.into_iter().flat_map(|form| {
-        [("sessions", Era::November2025), ("2026", Era::July2026)]
-            .map(|(name, era)| (name, answered(deny(), Reply::Mcp(mcp(form, Some(era))))))
+        [("sessions", ProtocolVersion::November2025), ("2026", ProtocolVersion::July2026)]
+            .map(|(name, version)| (name, answered(deny(), Reply::Mcp(mcp(form, Some(version))))))
     });
     golden(
         rows,
@@ -129,7 +129,7 @@ fn a_denied_tool_call_reads_as_its_form_and_era_say() {
 
 #[test]
 fn a_challenge_keeps_its_status_and_header_but_where_the_form_has_status_200() {
-    let reply = |form| Reply::Mcp(mcp(form, Some(Era::July2026)));
+    let reply = |form| Reply::Mcp(mcp(form, Some(ProtocolVersion::July2026)));
     golden(
         FORMS.map(|form| ("add_scope", answered(add_scope(), reply(form)))),
         expect![[r#"
@@ -168,15 +168,15 @@ fn a_challenge_keeps_its_status_and_header_but_where_the_form_has_status_200() {
 }
 
 #[test]
-fn every_code_has_its_json_rpc_code_in_every_era() {
+fn every_code_has_its_json_rpc_code_in_every_version() {
     let code_of = |answer: Answer| {
         let text = written(answer);
         let code = text.split("\"code\":").nth(1).unwrap().split(',').next().unwrap();
         format!("{} {code}", text.split(' ').next().unwrap())
     };
     let row = |code: &Code| {
-        let [old, new, unread] = [Some(Era::June2025), Some(Era::July2026), None]
-            .map(|era| code_of(answered(Err(*code), Reply::Mcp(mcp(DenialForm::HttpJsonrpc, era)))));
+        let [old, new, unread] = [Some(ProtocolVersion::June2025), Some(ProtocolVersion::July2026), None]
+            .map(|version| code_of(answered(Err(*code), Reply::Mcp(mcp(DenialForm::HttpJsonrpc, version)))));
         let a2a = code_of(answered(Err(*code), Reply::A2a(others::a2a(Version::V10))));
         format!("{}: sessions {old}, 2026 {new}, unread {unread}, a2a {a2a}\n", code.as_str())
     };
@@ -195,7 +195,7 @@ fn every_code_has_its_json_rpc_code_in_every_era() {
         body_refused: sessions 400 -32700, 2026 400 -32700, unread 400 -32700, a2a 400 -32700
         message_refused: sessions 400 -32600, 2026 400 -32600, unread 400 -32600, a2a 400 -32600
         header_mismatch: sessions 400 -32600, 2026 400 -32020, unread 400 -32020, a2a 400 -32600
-        era_refused: sessions 400 -32022, 2026 400 -32022, unread 400 -32022, a2a 400 -32009
+        version_refused: sessions 400 -32022, 2026 400 -32022, unread 400 -32022, a2a 400 -32009
         rpc_method_unknown: sessions 400 -32601, 2026 404 -32601, unread 404 -32601, a2a 404 -32601
         stream_refused: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
         method_not_allowed: sessions 405 -32600, 2026 405 -32600, unread 405 -32600, a2a 405 -32600
@@ -229,23 +229,23 @@ fn every_code_has_its_json_rpc_code_in_every_era() {
 
 #[test]
 fn what_hides_is_the_same_for_every_reason_and_shows_nothing_of_ours() {
-    for era in Era::ALL {
-        let reply = || Reply::Mcp(mcp(DenialForm::Hidden, Some(era)));
+    for version in ProtocolVersion::ALL {
+        let reply = || Reply::Mcp(mcp(DenialForm::Hidden, Some(version)));
         let plain = written(answered(Ok(Effect::Deny(denial(None, None))), reply()));
         let not_found = Ok(Effect::Deny(denial(Some(404), Some("gone"))));
         for other in [deny(), not_found, add_scope(), approve(), Err(Code::ApprovalUsed)] {
-            assert_eq!(written(answered(other, reply())), plain, "{era:?}");
+            assert_eq!(written(answered(other, reply())), plain, "{version:?}");
         }
         assert!(!plain.contains("picket") && !plain.contains("7f3c") && !plain.contains("no-store"), "{plain}");
     }
-    let asked = |asked: Asked, era| Reply::Mcp(McpReply { asked, ..mcp(DenialForm::Hidden, Some(era)) });
-    let rows = [Era::March2025, Era::July2026].into_iter().flat_map(|era| {
+    let asked = |asked: Asked, version| Reply::Mcp(McpReply { asked, ..mcp(DenialForm::Hidden, Some(version)) });
+    let rows = [ProtocolVersion::March2025, ProtocolVersion::July2026].into_iter().flat_map(|version| {
         [
             ("resource", Asked::Resource("crm://a\"b".to_owned())),
             ("prompt", Asked::Prompt("p".to_owned())),
             ("server", Asked::Server),
         ]
-        .map(|(name, what)| (name, answered(deny(), asked(what, era))))
+        .map(|(name, what)| (name, answered(deny(), asked(what, version))))
     });
     golden(
         rows,
@@ -275,8 +275,8 @@ fn what_hides_is_the_same_for_every_reason_and_shows_nothing_of_ours() {
 #[test]
 fn who_waits_for_no_answer_gets_no_message_but_a_problem() {
     for form in FORMS {
-        for era in Era::ALL {
-            let reply = McpReply { id: Echo::Nothing, ..mcp(form, Some(era)) };
+        for version in ProtocolVersion::ALL {
+            let reply = McpReply { id: Echo::Nothing, ..mcp(form, Some(version)) };
             let text = written(answered(deny(), Reply::Mcp(reply)));
             assert!(
                 text.starts_with("403 rpc 7\n") && text.contains("content-type: application/problem+json"),
@@ -292,7 +292,7 @@ fn a_refused_version_names_those_that_are_accepted() {
     let tree = Tree {
         files: [(
             "catalog.yaml".to_owned(),
-            "services: [{id: shop/orders, protocol: mcp, mcp: {eras: [2025-06-18, 2026-07-28]}}]".into(),
+            "services: [{id: shop/orders, protocol: mcp, mcp: {versions: [2025-06-18, 2026-07-28]}}]".into(),
         )]
         .into(),
         ..Tree::default()
@@ -300,7 +300,7 @@ fn a_refused_version_names_those_that_are_accepted() {
     let snapshot = Snapshot::load(&tree, None).snapshot;
     let reply = McpReply { requested: Some("2024-11-05".to_owned()), ..mcp(DenialForm::HttpJsonrpc, None) };
     let reply = Reply::Mcp(McpReply { id: Echo::Unread, ..reply });
-    let judgement = Judgement { reply, snapshot, ..judgement(Err(Code::EraRefused)) };
+    let judgement = Judgement { reply, snapshot, ..judgement(Err(Code::VersionRefused)) };
     golden(
         [("refused", answer(judgement, None, Caller::Http))],
         expect![[r#"
@@ -308,23 +308,23 @@ fn a_refused_version_names_those_that_are_accepted() {
               cache-control: no-store
               x-picket-decision-id: 00000000-0000-0000-0000-000000007f3c
               content-type: application/json
-              {"jsonrpc":"2.0","id":null,"error":{"code":-32022,"message":"denied: era_refused (decision 00000000-0000-0000-0000-000000007f3c)","data":{"decision_id":"00000000-0000-0000-0000-000000007f3c","reason":"era_refused","requested":"2024-11-05","supported":["2025-06-18","2026-07-28"]}}}
+              {"jsonrpc":"2.0","id":null,"error":{"code":-32022,"message":"denied: version_refused (decision 00000000-0000-0000-0000-000000007f3c)","data":{"decision_id":"00000000-0000-0000-0000-000000007f3c","reason":"version_refused","requested":"2024-11-05","supported":["2025-06-18","2026-07-28"]}}}
         "#]],
     );
 }
 
 /// A reply to a client that can be sent to a page.
-fn asking(era: Era) -> McpReply {
+fn asking(version: ProtocolVersion) -> McpReply {
     let url = "https://approve.example/r/{decision_id}".to_owned();
     let elicitation = Some(Elicitation { url, message: "A person must approve \"this\".".to_owned() });
-    McpReply { elicitation, note: Some("picket1.AAAA".to_owned()), ..mcp(DenialForm::HttpJsonrpc, Some(era)) }
+    McpReply { elicitation, note: Some("picket1.AAAA".to_owned()), ..mcp(DenialForm::HttpJsonrpc, Some(version)) }
 }
 
 #[test]
 fn an_approval_is_asked_for_in_the_protocol_where_client_and_service_can() {
     let asks = |reply: McpReply| answered(approve(), Reply::Mcp(reply));
     golden(
-        [("asks", asks(asking(Era::July2026)))],
+        [("asks", asks(asking(ProtocolVersion::July2026)))],
         expect![[r#"
             asks: 200 rpc 7
               cache-control: no-store
@@ -334,20 +334,20 @@ fn an_approval_is_asked_for_in_the_protocol_where_client_and_service_can() {
         "#]],
     );
     let cannot = [
-        asking(Era::November2025),
-        McpReply { asked: Asked::Server, ..asking(Era::July2026) },
-        McpReply { form: DenialForm::Hidden, ..asking(Era::July2026) },
-        McpReply { elicitation: None, ..asking(Era::July2026) },
-        McpReply { note: None, ..asking(Era::July2026) },
-        McpReply { id: Echo::Unread, ..asking(Era::July2026) },
-        McpReply { id: Echo::Nothing, ..asking(Era::July2026) },
+        asking(ProtocolVersion::November2025),
+        McpReply { asked: Asked::Server, ..asking(ProtocolVersion::July2026) },
+        McpReply { form: DenialForm::Hidden, ..asking(ProtocolVersion::July2026) },
+        McpReply { elicitation: None, ..asking(ProtocolVersion::July2026) },
+        McpReply { note: None, ..asking(ProtocolVersion::July2026) },
+        McpReply { id: Echo::Unread, ..asking(ProtocolVersion::July2026) },
+        McpReply { id: Echo::Nothing, ..asking(ProtocolVersion::July2026) },
     ];
     for reply in cannot {
         let shown = format!("{reply:?}");
         assert!(!written(asks(reply)).contains("input_required"), "{shown}");
     }
     for other in [deny(), add_scope(), Err(Code::ApprovalUsed), Err(Code::Internal)] {
-        let text = written(answered(other, Reply::Mcp(asking(Era::July2026))));
+        let text = written(answered(other, Reply::Mcp(asking(ProtocolVersion::July2026))));
         assert!(!text.contains("input_required") && !text.contains("picket1."), "{text}");
     }
 }

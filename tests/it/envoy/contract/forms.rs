@@ -1,7 +1,7 @@
 //! Refusals in every form, sent through Envoy: whatever the status, nothing is forwarded, also when failing open.
 
 use picket::catalog::a2a::Version;
-use picket::catalog::mcp::{DenialForm, Elicitation, Era};
+use picket::catalog::mcp::{DenialForm, Elicitation, ProtocolVersion};
 use picket::check::Judgement;
 use picket::decision::Verdict;
 use picket::decision::verdict::{Denial, Effect, Reason};
@@ -17,7 +17,7 @@ use crate::envoy::bench::{Bench, get, listener};
 fn mcp(form: DenialForm) -> McpReply {
     McpReply {
         form,
-        era: Some(Era::July2026),
+        version: Some(ProtocolVersion::July2026),
         id: Echo::Id("7".to_owned()),
         asked: Asked::Tool("deploy.production".to_owned()),
         requested: None,

@@ -48,7 +48,7 @@ async fn p30_picket_in_trouble_denies_even_where_the_filter_fails_open() {
     let tickets = json!({
         "limits": {"check": {"deadline": "500ms"}},
         "entity": {"lookups": [{
-            "name": "tickets", "fills": {"call": {"attribute": "ticket"}}, "timeout": "5s",
+            "name": "tickets", "target": {"call": {"attribute": "ticket"}}, "timeout": "5s",
             "url": format!("http://{}/t/${{resource.id}}", source.local_addr().unwrap()), "attributes": {"state": "/state"},
         }]},
     });
@@ -81,7 +81,7 @@ async fn p30_overload_denies_at_once_even_where_the_filter_fails_open() {
     let tickets = json!({
         "limits": {"in_flight_max": 1, "check": {"deadline": "6s"}},
         "entity": {"lookups": [{
-            "name": "tickets", "fills": {"call": {"attribute": "ticket"}}, "timeout": "5s",
+            "name": "tickets", "target": {"call": {"attribute": "ticket"}}, "timeout": "5s",
             "url": format!("http://{}/t/${{resource.id}}", source.local_addr().unwrap()), "attributes": {"state": "/state"},
         }]},
     });

@@ -54,7 +54,7 @@ pub fn rows() -> Vec<(Code, i32, &'static str, Check)> {
         (Code::BodyRefused, 400, "default", post(r#"{"a":1,"a":2}"#, &[])),
         (Code::MessageRefused, 400, "default", post("{}", &[])),
         (Code::HeaderMismatch, 400, "default", post(&good, &[("mcp-name", "u")])),
-        (Code::EraRefused, 400, "default", post(&good, &[("mcp-protocol-version", "2024-11-05")])),
+        (Code::VersionRefused, 400, "default", post(&good, &[("mcp-protocol-version", "2024-11-05")])),
         (Code::RpcMethodUnknown, 404, "default", post(&message("tools/Call", "{}"), &[("mcp-method", "tools/Call")])),
         (Code::StreamRefused, 403, "default", stream.header("content-type", "application/grpc")),
         (Code::MethodNotAllowed, 405, "default", call("PUT", &good, &[])),

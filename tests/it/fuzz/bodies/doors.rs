@@ -7,11 +7,11 @@ use picket::body::mcp::{self, Ask, uri};
 use picket::body::{a2a, document, llm};
 use picket::call::{Body, Call};
 use picket::catalog::a2a::A2a;
-use picket::catalog::mcp::{Era, Mcp, Tool};
+use picket::catalog::mcp::{Mcp, ProtocolVersion, Tool};
 use picket::catalog::{BodyRules, Catalog, Protocol};
 use picket::failure::Failure;
 use picket::identity;
-use picket::identity::offline::{Said, TokenRules, offline};
+use picket::identity::asserted::{AssertedCaller, TokenRules, identify_asserted};
 use picket::identity::rules::Kind;
 
 use crate::support::{CallBuilder, NOW, call as nobody};
@@ -103,8 +103,8 @@ impl Doors {
             |problem: serde_json::Error| Failure::new(picket::failure::Code::TokenRejected, problem.to_string());
         let claims = serde_json::from_slice(bytes).map_err(refused)?;
         let (token, task) = if is_task { (None, Some(&claims)) } else { (Some(&claims), None) };
-        let said = Said { spiffe: Some("spiffe://cluster.local/ns/a/sa/b"), proof: None, token, task };
-        offline(said, TokenRules::AnyIssuer(kind), &self.identity, NOW).map(drop)
+        let said = AssertedCaller { spiffe: Some("spiffe://cluster.local/ns/a/sa/b"), proof: None, token, task };
+        identify_asserted(said, TokenRules::AnyIssuer(kind), &self.identity, NOW).map(drop)
     }
 }
 
@@ -119,11 +119,11 @@ fn opened(call: &Call) -> Result<Option<Json>, Failure> {
 /// MCP: one door for each revision, without and with its mirrored headers.
 fn mcp_doors() -> Vec<Door> {
     let call = || nobody().method("POST").path("/mcp").header("content-type", "application/json");
-    let newest = || call().header("mcp-protocol-version", Era::July2026.as_str());
+    let newest = || call().header("mcp-protocol-version", ProtocolVersion::July2026.as_str());
     let door = |name: &str, CallBuilder(call)| Door { name: format!("mcp {name}"), reader: Reader::Mcp, call };
     let mut doors = vec![door("no revision", call())];
-    for era in Era::ALL {
-        doors.push(door(era.as_str(), call().header("mcp-protocol-version", era.as_str())));
+    for version in ProtocolVersion::ALL {
+        doors.push(door(version.as_str(), call().header("mcp-protocol-version", version.as_str())));
     }
     for (method, name) in [("tools/call", "x"), ("resources/read", "x:y"), ("prompts/get", "x")] {
         let mirrored = newest().header("mcp-method", method).header("mcp-name", name);

@@ -189,13 +189,13 @@ fn any_reply() -> impl Strategy<Value = Reply> {
     let elicitation = (text(), text()).prop_map(|(url, message)| Elicitation { url, message });
     let mcp = (
         proptest::sample::select(FORMS.to_vec()),
-        proptest::option::of(proptest::sample::select(Era::ALL.to_vec())),
+        proptest::option::of(proptest::sample::select(ProtocolVersion::ALL.to_vec())),
         id.clone(),
         asked,
         (proptest::option::of(text()), proptest::option::of(elicitation), proptest::option::of(text())),
     );
-    let mcp = mcp.prop_map(|(form, era, id, asked, (requested, elicitation, note))| {
-        Reply::Mcp(McpReply { form, era, id, asked, requested, elicitation, note })
+    let mcp = mcp.prop_map(|(form, version, id, asked, (requested, elicitation, note))| {
+        Reply::Mcp(McpReply { form, version, id, asked, requested, elicitation, note })
     });
     let version = prop_oneof![Just(None), Just(Some(Version::V03)), Just(Some(Version::V10))];
     let awaits = prop_oneof![Just(Awaits::Task), Just(Awaits::TaskStream), Just(Awaits::Other)];

@@ -1,4 +1,4 @@
-//! Problems as people and programs read them: with the lines of the file they are about, or as JSON.
+//! Renders problems for people, with the lines of their file, or as JSON.
 //!
 //! Knows: problems and the texts of their files. Must not know: where problems come from.
 
@@ -25,7 +25,7 @@ pub enum Paint {
 }
 
 impl Paint {
-    /// What standard output can show, and `NO_COLOR` allows.
+    /// The style that standard output supports and `NO_COLOR` allows.
     #[must_use]
     pub fn of_stdout() -> Self {
         let allowed = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

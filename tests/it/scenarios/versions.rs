@@ -13,7 +13,7 @@ use super::{Runner, Scenario, call, files, world};
 use crate::harness::said;
 
 const NEWEST: &str = "2026-07-28";
-const ERAS: [&str; 4] = ["2025-03-26", "2025-06-18", "2025-11-25", NEWEST];
+const VERSIONS: [&str; 4] = ["2025-03-26", "2025-06-18", "2025-11-25", NEWEST];
 /// Methods of all revisions.
 const METHODS: [&str; 7] = [
     "tools/call",
@@ -25,18 +25,20 @@ const METHODS: [&str; 7] = [
     "completion/complete",
 ];
 /// Reasons that are about the form of one revision.
-const OF_ONE_ERA: [&str; 5] =
-    ["header_mismatch", "header_duplicated", "era_refused", "rpc_method_unknown", "method_not_allowed"];
+const OF_ONE_VERSION: [&str; 5] =
+    ["header_mismatch", "header_duplicated", "version_refused", "rpc_method_unknown", "method_not_allowed"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_mcp_call_gets_the_same_verdict_in_every_era() {
+async fn the_same_mcp_call_gets_the_same_verdict_in_every_version() {
     let (mut compared, mut differences) = (0, Vec::new());
     for (_, file) in files() {
         let runner = Runner::new(&file);
         let mut server: Option<Arc<world::Running>> = None;
         for scenario in file.scenarios.iter().filter(|scenario| is_mcp(scenario)) {
             let mut verdicts = Vec::new();
-            for scenario in std::iter::once(scenario.clone()).chain(ERAS.iter().filter_map(|era| put(scenario, era))) {
+            for scenario in
+                std::iter::once(scenario.clone()).chain(VERSIONS.iter().filter_map(|version| put(scenario, version)))
+            {
                 let running = match server.take() {
                     Some(running) => running,
                     None => Arc::new(runner.server().await),
@@ -49,7 +51,7 @@ async fn the_same_mcp_call_gets_the_same_verdict_in_every_era() {
                 verdicts.push((answer.decision, answer.reason));
             }
             let [first, others @ ..] = verdicts.as_slice() else { continue };
-            if OF_ONE_ERA.contains(&first.1.as_str()) {
+            if OF_ONE_VERSION.contains(&first.1.as_str()) {
                 continue;
             }
             compared += others.len();
@@ -74,37 +76,37 @@ fn message(scenario: &Scenario) -> Option<Value> {
 }
 
 /// The call as a client of that revision would send it; `None` where it cannot carry `_meta`.
-fn put(scenario: &Scenario, era: &str) -> Option<Scenario> {
+fn put(scenario: &Scenario, version: &str) -> Option<Scenario> {
     let message = message(scenario)?;
     let body = scenario.body.as_deref()?;
     let mut put = scenario.clone();
     // In the text, so that what is odd about it stays: the second of two keys, an escape, a blank.
     put.body = Some(match body.contains("io.modelcontextprotocol/protocolVersion") {
-        true => ERAS.iter().fold(body.to_owned(), |body, old| {
-            let meta = |era: &str| format!("\"io.modelcontextprotocol/protocolVersion\":\"{era}\"");
-            body.replace(&meta(old), &meta(era))
+        true => VERSIONS.iter().fold(body.to_owned(), |body, old| {
+            let meta = |version: &str| format!("\"io.modelcontextprotocol/protocolVersion\":\"{version}\"");
+            body.replace(&meta(old), &meta(version))
         }),
         // What lacks the newest revision's `_meta` is about that revision.
-        false if scenario.headers.get("mcp-protocol-version").is_some_and(|era| era == NEWEST) => return None,
+        false if scenario.headers.get("mcp-protocol-version").is_some_and(|version| version == NEWEST) => return None,
         false => {
             message["params"].as_object()?;
             let meta = format!(
-                r#""params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"{era}","io.modelcontextprotocol/clientCapabilities":{{}}}},"#
+                r#""params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"{version}","io.modelcontextprotocol/clientCapabilities":{{}}}},"#
             );
             body.replacen("\"params\":{", &meta, 1).replacen(",}", "}", 1)
         }
     });
-    put.headers.insert("mcp-protocol-version".to_owned(), era.into());
+    put.headers.insert("mcp-protocol-version".to_owned(), version.into());
     let params = &message["params"];
     let name = params["name"].as_str().or(params["uri"].as_str());
     let ticket = params["arguments"]["ticket_id"].as_str().filter(|_| params["name"] == "tickets.get");
     let mirrored = [("mcp-method", message["method"].as_str()), ("mcp-name", name), ("mcp-param-ticket", ticket)];
     for (header, value) in mirrored {
         match value {
-            Some(value) if era == NEWEST => {
+            Some(value) if version == NEWEST => {
                 let _ = put.headers.entry(header).or_insert_with(|| encoded(value).into());
             }
-            Some(_) | None if era != NEWEST => drop(put.headers.remove(header)),
+            Some(_) | None if version != NEWEST => drop(put.headers.remove(header)),
             Some(_) | None => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Callers that are said, not proven: for policy tests and explanations, where no connection and no signature exists.
+//! Asserted callers for policy tests and explanations, which have no connection and no signature.
 //!
 //! Knows: what a profile makes of a workload and of verified claims. Must not know: calls, key material.
 //! Nothing here is reached from a proxy's call.
@@ -17,21 +17,21 @@ use crate::failure::{Code, Failure};
 /// How long a token without `exp` is good for, in seconds.
 const LIFETIME_SECONDS: i64 = 300;
 
-/// By whose rules a said token is read.
+/// The rules for an asserted token.
 #[derive(Debug, Clone, Copy)]
 pub enum TokenRules<'a> {
-    /// The issuers of the profile's token sources; the profile decides what becomes of others.
+    /// The issuers of the profile's token sources; the profile decides about others.
     Profile(&'a [IssuerRules]),
-    /// Any issuer and audience that the claims name; the tokens are of this kind and may stand for persons.
+    /// Any issuer and audience in the claims; the tokens are of this kind and may represent persons.
     AnyIssuer(Kind),
 }
 
-/// What is said of a caller.
+/// The asserted facts of a caller.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Said<'a> {
+pub struct AssertedCaller<'a> {
     /// SPIFFE id of the workload.
     pub spiffe: Option<&'a str>,
-    /// What proves it; the connection's certificate where it is not said.
+    /// The proof of the workload. Default: the connection's certificate.
     pub proof: Option<Proof>,
     /// Claims of its token.
     pub token: Option<&'a Map<String, Value>>,
@@ -47,8 +47,8 @@ pub struct Said<'a> {
 /// # Errors
 /// What a proxy's call with this caller would be refused for: `peer_rejected`, `trust_domain_refused`,
 /// `token_rejected`, `token_expired`, `token_not_bound`, `task_rejected`, `task_expired`, `task_not_bound`.
-pub fn offline(
-    said: Said<'_>,
+pub fn identify_asserted(
+    said: AssertedCaller<'_>,
     rules: TokenRules<'_>,
     settings: &Settings,
     now: UnixMillis,
@@ -193,8 +193,8 @@ mod tests {
 
     fn with(spiffe: Option<&str>, claims: Value, rules: TokenRules<'_>, settings: &Settings) -> Result<Identity, Code> {
         let claims = claims.as_object().filter(|claims| !claims.is_empty());
-        let said = Said { spiffe, token: claims, ..Said::default() };
-        offline(said, rules, settings, NOW).map_err(|failure| failure.code)
+        let said = AssertedCaller { spiffe, token: claims, ..AssertedCaller::default() };
+        identify_asserted(said, rules, settings, NOW).map_err(|failure| failure.code)
     }
 
     #[test]
@@ -203,8 +203,8 @@ mod tests {
         let alice = json!({"sub": "alice"});
         let any = TokenRules::AnyIssuer(Kind::Access);
         let said = |spiffe, task: Value, rules, settings: &Settings| {
-            let said = Said { spiffe, proof: None, token: alice.as_object(), task: task.as_object() };
-            offline(said, rules, settings, NOW).map(|identity| identity.task).map_err(|failure| failure.code)
+            let said = AssertedCaller { spiffe, proof: None, token: alice.as_object(), task: task.as_object() };
+            identify_asserted(said, rules, settings, NOW).map(|identity| identity.task).map_err(|failure| failure.code)
         };
         let task = || json!({"tctx": {"task_id": "T", "tools": ["x"]}});
         let none = Settings::default();
@@ -237,8 +237,9 @@ mod tests {
         let at_home = any(Some("spiffe://cluster.local/ns/a/sa/b"), json!({})).unwrap();
         assert_eq!(at_home.workload.unwrap().proof, Proof::Mtls);
         let spiffe = Some("spiffe://cluster.local/ns/a/sa/b");
-        let forwarded = Said { spiffe, proof: Some(Proof::Xfcc), ..Said::default() };
-        let forwarded = offline(forwarded, TokenRules::AnyIssuer(Kind::Access), &Settings::default(), NOW).unwrap();
+        let forwarded = AssertedCaller { spiffe, proof: Some(Proof::Xfcc), ..AssertedCaller::default() };
+        let forwarded =
+            identify_asserted(forwarded, TokenRules::AnyIssuer(Kind::Access), &Settings::default(), NOW).unwrap();
         assert_eq!(forwarded.workload.unwrap().proof, Proof::Xfcc);
         assert_eq!(any(Some("spiffe://other.example/ns/a/sa/b"), json!({})), Err(Code::TrustDomainRefused));
         assert_eq!(any(Some("web/frontend"), json!({})), Err(Code::PeerRejected));
