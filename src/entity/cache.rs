@@ -155,8 +155,8 @@ impl<V: Send + Sync + 'static> Cache<V> {
         Arc::new(Self { settings, records, flights: Mutex::default(), stats, tasks, keeps })
     }
 
-    /// The same cache for explanations: they read cached answers, and their own requests are not cached, counted or shared
-    /// with calls.
+    /// The same cache for explanations: they read cached answers, and their own requests are not cached, counted or
+    /// shared with calls.
     #[must_use]
     pub fn looking(&self) -> Arc<Self> {
         Arc::new(Self {
