@@ -1,4 +1,4 @@
-//! Approvals: that somebody else said yes to exactly this call, once.
+//! Approvals: proof that another system approved exactly this call, used at most once.
 //!
 //! Knows: where a call names its approval, who is asked about it, whether it was used. Must not know: policies, which
 //! decide what an approval is worth; [`Reads`] says whether they can see one, and else nothing is asked.

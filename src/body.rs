@@ -1,4 +1,4 @@
-//! What is inside a call's body: bounded, typed facts, in the terms of its service's protocol.
+//! Parses a call's body into bounded, typed facts of its service's protocol.
 //!
 //! Knows: JSON, the messages of each protocol. Must not know: who is calling, what is allowed, the catalogue's policies.
 //! Pure. What cannot be read whole and exactly is refused; nothing is repaired.
@@ -91,7 +91,7 @@ pub fn bytes<'a>(call: &'a Call, rules: &BodyRules) -> Result<Cow<'a, [u8]>, Fai
     match &call.body {
         Body::Complete(bytes) => Ok(Cow::Borrowed(bytes)),
         Body::NotSent => {
-            Err(Failure::new(Code::BodyIncomplete, "the proxy sent no body, and nothing proves that there is none"))
+            Err(Failure::new(Code::BodyIncomplete, "the proxy sent no body, and nothing proves that the call has none"))
         }
         Body::Unproven(why) => Err(Failure::new(Code::BodyIncomplete, *why)),
         Body::Encoded { bytes, encoding } => match rules.inflate_max_bytes {

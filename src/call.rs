@@ -1,4 +1,4 @@
-//! What the proxy told us about one call, in our own words.
+//! The Call: what the proxy reported about one request, in canonical form.
 //!
 //! Knows: the peer as the proxy describes it, the canonical path and host, headers, the body.
 //! Must not know: protobuf, Cedar, policies. A noun: built by `envoy::decode`, read by everybody.

@@ -1,4 +1,4 @@
-//! What exists in the mesh: services with their hosts, protocols and routes; workloads with their groups.
+//! The catalogue: services with their hosts, protocols and routes; workloads with their groups.
 //!
 //! A noun, read from `catalog.yaml`. Must not know: policies, Cedar, the network.
 

@@ -1,4 +1,4 @@
-//! The command line: which command is meant, and what its end means to a script.
+//! The command line: the commands, and their exit codes.
 //!
 //! Knows: every command. Must not know: how any of them works.
 
@@ -42,7 +42,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Authorization server for Envoy and Istio meshes whose policies are Cedar.
+/// Authorization server for Envoy and Istio meshes, with Cedar policies.
 #[derive(Debug, Parser)]
 #[command(name = "picket", version, after_help = AFTER_HELP, arg_required_else_help = true)]
 struct Cli {
@@ -76,25 +76,25 @@ pub enum Output {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows Picket at work behind a real Envoy, on this machine.
+    /// Runs Picket behind a real Envoy on this machine, with example calls.
     Demo(demo::Args),
-    /// Answers the checks of Envoy and Istio.
+    /// Runs the server that answers the checks of Envoy and Istio.
     Serve(serve::Args),
-    /// Checks a policy directory and says everything that is wrong with it.
+    /// Checks a policy directory and reports every problem.
     Validate(validate::Args),
-    /// Says why one call is allowed or denied.
+    /// Explains why one call is allowed or denied.
     Explain(explain::Args),
     /// Runs policy tests.
     Test(test::Args),
-    /// Measures what a decision costs with these policies.
+    /// Measures the cost of a decision with these policies.
     Bench(bench::Args),
     /// Helps to write the catalogue.
     Catalog(catalog::Args),
-    /// Says which Picket this is.
+    /// Prints the version.
     Version(version::Args),
 }
 
-/// Does what the command line says.
+/// Runs the command.
 #[must_use]
 pub fn run() -> Exit {
     let cli = Cli::parse();

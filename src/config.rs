@@ -1,4 +1,4 @@
-//! One file, the environment and flags make one [`Config`]; every problem is reported at once.
+//! Configuration: merges file, environment and flags into one [`Config`] and reports every problem at once.
 //!
 //! Knows: the modules' `Settings` and where values come from. Must not know: what is done with them.
 //!

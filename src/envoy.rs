@@ -1,4 +1,4 @@
-//! EDGE: Envoy's external authorization protocol, the PEP's side of the house.
+//! EDGE: Envoy's external authorization protocol. Envoy is the PEP.
 //!
 //! Knows: Envoy's protobuf, gRPC, HTTP status codes. Must not know: Cedar, where facts and keys come from.
 //! The only module that names `envoy_types` and `tonic::Status`.

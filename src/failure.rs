@@ -1,4 +1,4 @@
-//! Why there is no verdict: a stable code, who is to blame, and where it came from.
+//! The failure of a call without a verdict: a stable code, the party at fault, and a detail.
 //!
 //! Must not know: HTTP status codes (they are `envoy/encode.rs`'s one table).
 

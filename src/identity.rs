@@ -1,4 +1,4 @@
-//! Who is calling. Turns what the proxy vouched for into an [`Identity`].
+//! Identifies the caller: turns the credentials that the proxy vouched for into an [`Identity`].
 //!
 //! Knows: peer certificates' SPIFFE ids, `x-forwarded-client-cert`, verified JWT claims, task tokens, key sets in memory.
 //! Must not know: policies, entities, the network. Pure and synchronous.

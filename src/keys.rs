@@ -1,4 +1,4 @@
-//! The issuers' key sets, in memory and refreshed in the background.
+//! The issuers' key sets, cached and refreshed in the background.
 //!
 //! Knows: where key sets are, when to fetch them again, and the last good ones. Must not know: what
 //! tokens say, or who is calling.

@@ -1,4 +1,4 @@
-//! Picket: the authorization server for Envoy and Istio meshes whose policies are Cedar.
+//! Picket: an authorization server for Envoy and Istio meshes, with Cedar policies.
 //!
 //! The map, one line per module; arrows point down only (see `docs/ARCHITECTURE.md`).
 

@@ -1,4 +1,4 @@
-//! From what the proxy told us to what we ask: call, identity and catalogue become a query.
+//! Maps a call, its identity and the catalogue to a query.
 //!
 //! Knows: calls, identities, the catalogue, the schema's shape. Must not know: policies, Cedar. It decides
 //! nothing and reads neither clock nor network.
@@ -118,5 +118,5 @@ pub fn audience(identity: &Identity, service: &Service) -> Result<(), Failure> {
     if metadata.audiences.is_empty() || !token.audiences.is_disjoint(&metadata.audiences) {
         return Ok(());
     }
-    Err(Failure::new(Code::TokenRejected, format!("`aud` names nothing that stands for service `{}`", service.id)))
+    Err(Failure::new(Code::TokenRejected, format!("`aud` has no audience of service `{}`", service.id)))
 }

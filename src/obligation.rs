@@ -1,4 +1,4 @@
-//! What must be carried out with a verdict: the catalogue of obligations and what becomes of them.
+//! Obligations: terms that must be carried out together with a verdict.
 //!
 //! Knows: annotations' grammar, templates, headers' and queries' rules. Must not know: the wire, Cedar.
 

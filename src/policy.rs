@@ -1,4 +1,4 @@
-//! The PRP: where policies come from, and which snapshot is in force.
+//! The PRP: fetches the policies, and holds the active snapshot.
 //!
 //! Knows: files and their units, when to read them again, the last good snapshot.
 //! Must not know: what a policy means; a [`Loader`] makes the snapshot, nobody here evaluates.
@@ -61,10 +61,10 @@ impl Settings {
     pub fn check(&self, file: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.directory.as_os_str().is_empty() {
-            problems.push(Problem::error(file, "`policy.directory` is empty").help("name the policy directory"));
+            problems.push(Problem::error(file, "`policies.dir` is empty").help("name the policy directory"));
         }
         if self.poll < Duration::from_millis(100) {
-            let message = format!("`policy.poll` is {}", humantime::format_duration(self.poll));
+            let message = format!("`policies.poll` is {}", humantime::format_duration(self.poll));
             problems.push(Problem::error(file, message).help("at least 100ms; the default is 5s"));
         }
         problems

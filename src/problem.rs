@@ -1,4 +1,4 @@
-//! What is wrong with a file an operator or a team wrote: where, what, and what would be right.
+//! A diagnostic of a file: its position, the problem, and a suggestion.
 //!
 //! A noun. Loaders collect all problems; the command line draws them with their source.
 

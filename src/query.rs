@@ -1,4 +1,4 @@
-//! What we ask the PDP: principal, action, resource and context as plain facts.
+//! The question to the PDP: principal, action, resource and context as plain facts.
 //!
 //! Must not know: HTTP, Cedar. A noun: built by `mapping`, completed by `entity`, read by `decision`.
 

@@ -1,4 +1,4 @@
-//! In whose language a refusal is put: what the caller expects to read.
+//! The response format of a denial: problem+json, gRPC, JSON-RPC (MCP, A2A), OpenAI or Anthropic error.
 //!
 //! A noun: known as soon as the called service and its message are. Must not know: why it is refused.
 

@@ -1,4 +1,4 @@
-//! Keys of memories, and which of them were asked for before, approximately.
+//! Cache keys, and an approximate filter that admits a key to the cache on its second request.
 //!
 //! Knows: hashes of keys. Must not know: what is remembered under a key.
 //!

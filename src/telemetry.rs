@@ -1,4 +1,4 @@
-//! What operators see: one [`Observed`] per call becomes metrics, a line in the decision log and a span.
+//! Telemetry: turns each [`Observed`] call into metrics, a decision log line and a span.
 //!
 //! Knows nouns, verdicts and judgements only; nobody pure knows it. What other modules count themselves is
 //! read through [`Metrics::add_source`], which the assembly wires.

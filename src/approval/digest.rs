@@ -1,4 +1,4 @@
-//! The digest of an action: what an approval is for, so exactly that nothing can be swapped. Pure.
+//! The digest of an action, which binds an approval to exactly that action. Pure.
 //!
 //! Knows: RFC 8785's spelling of texts and objects, SHA-256. Must not know: where an approval is kept.
 

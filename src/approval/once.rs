@@ -1,4 +1,4 @@
-//! That an approval was used, remembered so that it never is twice.
+//! Single-use redemption: records used approvals, so that none is used twice.
 //!
 //! Knows: keys, times, files. Must not know: what an approval is for, calls, policies.
 //!

@@ -1,4 +1,4 @@
-//! What a source says about one approval, and whether it is for this call. Pure.
+//! Parses an approval record, and checks that it matches this call. Pure.
 //!
 //! Knows: the answer's shape by the settings, the schema's `Approval`. Must not know: HTTP, whether it was used here.
 //!

@@ -1,4 +1,4 @@
-//! Where approvals come from, as an operator writes it.
+//! Settings of the approval sources and of the redemption store.
 //!
 //! Knows: keys, defaults, what contradicts what. Must not know: HTTP, calls.
 

@@ -93,7 +93,7 @@ pub fn read(call: &Call, json: Option<&Json>, rules: &A2a) -> Result<Reading, Fa
     if is_card(path, rules) {
         return match call.method.as_str() {
             "GET" | "HEAD" => Ok(Reading::Card),
-            _ => Err(not_allowed("the agent card is read by GET")),
+            _ => Err(not_allowed("the agent card must be read by GET")),
         };
     }
     let query = pairs(query.as_deref().unwrap_or_default())?;
@@ -106,7 +106,7 @@ pub fn read(call: &Call, json: Option<&Json>, rules: &A2a) -> Result<Reading, Fa
             .ok_or_else(|| Failure::new(Code::ProtocolMismatch, "the path is neither the endpoint nor below it"))?;
         bound(Binding::Rest, rules)?;
         if version == Version::V03 {
-            return Err(Failure::new(Code::VersionRefused, "REST is judged in version 1.0 only"));
+            return Err(Failure::new(Code::VersionRefused, "REST is supported in version 1.0 only"));
         }
         rest::read(call, &below, &query, json)?
     };

@@ -1,4 +1,4 @@
-//! What a body says it is.
+//! The check of a body's content type.
 //!
 //! Knows: `content-type`. Must not know: what the body holds.
 

@@ -1,4 +1,4 @@
-//! Calls and documents for the tests of the readers.
+//! Calls and documents for the readers' tests.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! gRPC: the one message of a unary call, and its fields under the names that its descriptor gives them.
+//! gRPC: the single message of a unary call, with its fields named by the descriptor.
 //!
 //! Knows: the frame around a message, how protobuf is written. Must not know: which fields anybody wants.
 //!
@@ -106,7 +106,7 @@ impl From<Refused> for Failure {
 fn framed<'a>(call: &Call, body: &'a [u8], rules: &BodyRules) -> Result<Cow<'a, [u8]>, Failure> {
     let (flag, message, others) = frame(body)?;
     if !others.is_empty() {
-        return Err(Failure::new(Code::MessageRefused, "the body goes on after its first message"));
+        return Err(Failure::new(Code::MessageRefused, "the body has data after its first message"));
     }
     plain(call, flag, message, rules)
 }

@@ -1,4 +1,4 @@
-//! Compressed bodies, where a service allows them: one stream, whole, and bounded before it is unpacked.
+//! Decompresses bodies where a service allows it: one complete stream, with a bounded output.
 
 use std::io::Read as _;
 
@@ -34,20 +34,24 @@ fn gzip(bytes: &[u8], max: usize) -> Result<Vec<u8>, String> {
     let mut inflated = Vec::new();
     // One byte more than is allowed tells a body that ends from one that was cut.
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    decoder.by_ref().take(limit).read_to_end(&mut inflated).map_err(|_| "the body is not whole gzip".to_owned())?;
+    decoder
+        .by_ref()
+        .take(limit)
+        .read_to_end(&mut inflated)
+        .map_err(|_| "the body is not complete, valid gzip".to_owned())?;
     if inflated.len() > max {
         return Err(too_large(max));
     }
     // A second member or anything else behind the first: some servers read on, some do not.
     if !decoder.into_inner().is_empty() {
-        return Err("the body goes on after its gzip member".to_owned());
+        return Err("the body has data after its gzip member".to_owned());
     }
     Ok(inflated)
 }
 
 /// HTTP's `deflate` is the zlib format; a raw stream under that name is refused.
 fn deflate(bytes: &[u8], max: usize) -> Result<Vec<u8>, String> {
-    let broken = || "the body is not whole zlib".to_owned();
+    let broken = || "the body is not complete, valid zlib".to_owned();
     let mut stream = Decompress::new(true);
     let mut inflated: Vec<u8> = Vec::new();
     loop {
@@ -68,7 +72,7 @@ fn deflate(bytes: &[u8], max: usize) -> Result<Vec<u8>, String> {
         return Err(too_large(max));
     }
     if stream.total_in() != u64::try_from(bytes.len()).unwrap_or(u64::MAX) {
-        return Err("the body goes on after its zlib stream".to_owned());
+        return Err("the body has data after its zlib stream".to_owned());
     }
     Ok(inflated)
 }

@@ -1,4 +1,4 @@
-//! JSON, read exactly: one document, one reading, or none.
+//! Strict JSON: a document has exactly one reading, or it is rejected.
 //!
 //! Knows: RFC 8259 with every freedom taken away. Must not know: protocols.
 //!

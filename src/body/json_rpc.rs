@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0: one message and nothing beside it.
+//! JSON-RPC 2.0: parses exactly one message.
 //!
 //! Knows: the members of requests, notifications and responses. Must not know: anybody's methods.
 
@@ -82,7 +82,7 @@ pub enum Envelope {
 /// `message_refused` for everything else: another version, members that JSON-RPC does not have, an id that is neither a
 /// text nor a whole number, parameters by position, a request that is also a response.
 pub fn envelope(message: Node<'_>) -> Result<Envelope, Failure> {
-    let members = message.as_object().ok_or_else(|| refused("a message is an object"))?;
+    let members = message.as_object().ok_or_else(|| refused("a message must be an object"))?;
     let (mut version, mut id, mut method, mut params) = (None, None, None, None);
     let mut answers = Vec::new();
     for (key, value) in members.iter() {
@@ -92,7 +92,7 @@ pub fn envelope(message: Node<'_>) -> Result<Envelope, Failure> {
             "method" => method = Some(value),
             "params" => params = Some(value),
             "result" | "error" => answers.push(key),
-            _ => return Err(refused(format!("a message has no member `{}`", shown(key)))),
+            _ => return Err(refused(format!("a message must not have the member `{}`", shown(key)))),
         }
     }
     if version.and_then(Node::as_text) != Some("2.0") {
@@ -112,9 +112,11 @@ pub fn envelope(message: Node<'_>) -> Result<Envelope, Failure> {
                 None => Envelope::Notification { method, params },
             })
         }
-        (None, [], _) => Err(refused("a message has a `method`, a `result` or an `error`")),
+        (None, [], _) => Err(refused("a message must have a `method`, a `result` or an `error`")),
         (None, [one], id) if params.is_none() && (id.is_some() || *one == "error") => Ok(Envelope::Response),
-        (_, [_, ..], _) => Err(refused("a response has an `id` and either a `result` or an `error`, and no more")),
+        (_, [_, ..], _) => {
+            Err(refused("a response must have an `id` and either a `result` or an `error`, and nothing else"))
+        }
     }
 }
 

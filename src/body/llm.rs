@@ -1,4 +1,4 @@
-//! Requests to models: what OpenAI's and Anthropic's APIs have in common for a policy.
+//! Requests to models: the facts that OpenAI's and Anthropic's APIs share.
 //!
 //! Knows: the facts a policy reads. Must not know: who calls, what is allowed. Prompts are looked through, never kept.
 //!
@@ -83,7 +83,7 @@ pub fn read(call: &Call, json: Option<&Json>, protocol: Protocol) -> Result<Requ
             Protocol::Openai | Protocol::Anthropic | Protocol::Http | Protocol::Grpc | Protocol::Mcp | Protocol::A2a,
             _,
         ) => {
-            let detail = "the path is no request to a model; plain paths belong under `http_paths`";
+            let detail = "the path is not a request to a model; list plain paths under `http_paths`";
             return Err(Failure::new(Code::ProtocolMismatch, detail));
         }
     };

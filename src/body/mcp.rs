@@ -1,4 +1,4 @@
-//! The Model Context Protocol over streamable HTTP, in its four versions.
+//! The Model Context Protocol over streamable HTTP, in four protocol versions.
 //!
 //! Knows: JSON-RPC, MCP's methods, mirrored headers. Must not know: who calls, what is allowed.
 //!

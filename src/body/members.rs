@@ -1,4 +1,4 @@
-//! The members of a JSON object, read by name and by type.
+//! A JSON object's members, read by name and type.
 //!
 //! Knows: JSON values. Must not know: any protocol. Every refusal is `message_refused` and never holds a value.
 //!
@@ -55,7 +55,7 @@ impl<'a> Members<'a> {
     /// `message_refused` with the first unknown name.
     pub fn only(&self, known: &[&str]) -> Result<(), Failure> {
         match self.names().find(|name| !known.contains(name)) {
-            Some(name) => Err(refused(format!("{} has the member `{}`, which it cannot have", self.what, shown(name)))),
+            Some(name) => Err(refused(format!("{} has the unknown member `{}`", self.what, shown(name)))),
             None => Ok(()),
         }
     }
@@ -67,7 +67,11 @@ impl<'a> Members<'a> {
     /// `message_refused` with the name.
     pub fn spelled(&self, known: &[&str]) -> Result<(), Failure> {
         match spelling::misspelt(self.names(), known) {
-            Some(name) => Err(refused(format!("{} has a known member misspelt as `{}`", self.what, shown(name)))),
+            Some(name) => Err(refused(format!(
+                "{} has the member `{}`, which differs only by case from a known one",
+                self.what,
+                shown(name)
+            ))),
             None => Ok(()),
         }
     }

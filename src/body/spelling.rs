@@ -1,4 +1,4 @@
-//! Keys that are one key to readers that do not mind case.
+//! Keys that differ only by case: case-insensitive readers confuse them.
 //!
 //! Knows: how such readers compare. Must not know: which keys matter to whom.
 //!

@@ -1,4 +1,4 @@
-//! URLs that a message asks others to call: one canonical spelling, or refusal.
+//! URLs that a message gives to others to call: canonicalized or rejected.
 //!
 //! Knows: RFC 3986. Must not know: who calls the URL, what is allowed.
 //!
@@ -32,12 +32,12 @@ impl Url {
         if !text.bytes().all(|b| b.is_ascii_graphic())
             || text.contains(['\\', '#', '"', '<', '>', '^', '`', '{', '|', '}'])
         {
-            return Err("the URL holds a character that must not stand in one, or a fragment".to_owned());
+            return Err("the URL has a character that is not allowed in a URL, or a fragment".to_owned());
         }
         let (scheme, rest) = text.split_once("://").ok_or("the URL is not `scheme://host/path`")?;
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
         if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.bytes().all(legal) {
-            return Err("the URL's scheme is not one".to_owned());
+            return Err("the URL's scheme is invalid".to_owned());
         }
         let scheme = scheme.to_ascii_lowercase();
         let rest = rest.split_once('?').map_or(rest, |(before, _)| before);

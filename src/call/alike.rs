@@ -1,4 +1,4 @@
-//! Characters and texts that some readers take for others.
+//! Characters and texts that some parsers confuse with others.
 //!
 //! Knows: Unicode's compatibility forms and case, what old code pages and decoders make of what they do not have. Must
 //! not know: where a text stands, or what becomes of it.

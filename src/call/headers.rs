@@ -1,4 +1,4 @@
-//! Headers as the proxy sent them: names in lower case, values as bytes, duplicates kept.
+//! Headers as the proxy sent them: lower-case names, byte values, duplicates kept.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The canonical authority: one spelling, or refusal.
+//! The canonical authority: one spelling, or rejection.
 
 use std::net::Ipv6Addr;
 

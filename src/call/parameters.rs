@@ -1,4 +1,4 @@
-//! The keys of a URL's query, as readers with different rules read them.
+//! The keys of a URL's query, under the different parsing rules of servers.
 //!
 //! Knows: how servers part a query, decode its keys and name what they find. Must not know: which keys matter, or why.
 //!

@@ -1,4 +1,4 @@
-//! The canonical path: one spelling, or refusal.
+//! The canonical path: one spelling, or rejection.
 //!
 //! What is decided on must be what the upstream understands. So nothing is repaired here: dot
 //! segments, empty segments, encoded separators and second encodings are refused, not resolved.

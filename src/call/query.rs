@@ -1,4 +1,4 @@
-//! The pairs of a query, and of a body that is written like one, as any server might read them.
+//! The name-value pairs of a query or a form body, under the parsing rules of any server.
 //!
 //! Knows: separators, escapes, and how servers fold keys. Must not know: which keys matter, and to whom.
 //!

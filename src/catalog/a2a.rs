@@ -1,4 +1,4 @@
-//! What the catalogue says about an A2A agent.
+//! A2A agents in the catalogue.
 
 use std::collections::BTreeSet;
 

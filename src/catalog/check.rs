@@ -1,4 +1,4 @@
-//! From the catalogue as written to the [`Catalog`]: every value checked, every problem kept.
+//! Validates a parsed catalogue file, builds the [`Catalog`], and reports every problem.
 //!
 //! Knows: the grammars of names, which keys fit which protocol. Must not know: YAML, policies.
 

@@ -1,4 +1,4 @@
-//! `catalog.yaml` as written: its keys and where each value stands.
+//! The syntax of `catalog.yaml`: its keys, with the position of each value.
 //!
 //! Knows: YAML, the keys. Must not know: which values make sense together (`check.rs`).
 

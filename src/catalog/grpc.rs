@@ -1,4 +1,4 @@
-//! What the catalogue says about a gRPC service: which of its methods are described, by which messages.
+//! gRPC services in the catalogue: the methods that a descriptor set describes, and their messages.
 //!
 //! Knows: descriptor sets as compilers of `.proto` files write them. Must not know: the bytes of a call.
 
@@ -61,7 +61,11 @@ impl Descriptors {
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         let files = FileDescriptorSet::decode(bytes).map_err(|error| error.to_string())?.file;
         if let Some(newer) = files.iter().find(|file| !matches!(file.syntax(), "" | "proto2" | "proto3")) {
-            return Err(format!("`{}` has the syntax `{}`; proto2 and proto3 are read", newer.name(), newer.syntax()));
+            return Err(format!(
+                "`{}` has the syntax `{}`; only proto2 and proto3 are supported",
+                newer.name(),
+                newer.syntax()
+            ));
         }
         // The library panics on some sets that no compiler writes; a reload must not.
         let pool = std::panic::catch_unwind(|| DescriptorPool::decode(bytes));
@@ -155,7 +159,7 @@ impl Sets {
             let bytes = STANDARD.decode(text).map_err(|error| error.to_string());
             let read = bytes.and_then(|bytes| Descriptors::decode(&bytes));
             if let Err(why) = &read {
-                let problem = Problem::error(path, format!("this is no descriptor set: {why}"));
+                let problem = Problem::error(path, format!("this is not a descriptor set: {why}"));
                 problems.push(problem.help("write it with `protoc --include_imports --descriptor_set_out=FILE`"));
             }
             sets.insert(name.to_owned(), read.ok().map(Arc::new));

@@ -1,4 +1,4 @@
-//! What the catalogue says about an MCP server and its tools.
+//! MCP servers and their tools in the catalogue.
 
 pub mod input;
 

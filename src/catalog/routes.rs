@@ -92,7 +92,7 @@ pub enum PatternProblem {
     #[error("holds the segment `{0}`, which is neither a literal nor `{{name}}` or `{{name...}}`")]
     Braces(String),
     /// `{name...}` before the end.
-    #[error("goes on after `{{{0}...}}`, which takes the rest of the path")]
+    #[error("continues after `{{{0}...}}`, which matches the rest of the path")]
     RestNotLast(String),
     /// One name for two captures.
     #[error("names two captures `{0}`")]

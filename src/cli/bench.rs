@@ -1,4 +1,4 @@
-//! `picket bench`: what one decision costs with these policies, on this machine.
+//! `picket bench`: measures the cost of a decision with these policies on this machine.
 //!
 //! Knows: the offline judge, the PDP, how figures are printed. Must not know: how a verdict comes about.
 //!
@@ -24,17 +24,17 @@ use crate::server::compose::clock;
 use crate::telemetry::metrics;
 use measure::{Figures, Mix};
 
-/// Most generated calls: every one of them is judged before the clock starts.
+/// Most generated calls: each one is evaluated once before the measurement.
 const CALLS_MAX: usize = 4096;
 
 /// Arguments of `picket bench`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// The policy directory; else `policies`.
+    /// The policy directory. Default: `policies`.
     #[arg(short, long, value_name = "DIR")]
     policies: Option<PathBuf>,
-    /// The calls: a YAML list of calls in the form of `picket explain`; else made from the catalogue.
+    /// The calls: a YAML list of call files as in `picket explain`. Default: generated from the catalogue.
     #[arg(long, value_name = "FILE")]
     calls: Option<PathBuf>,
     /// How long to measure, both rounds together.
@@ -48,8 +48,8 @@ Examples:
   picket bench --policies policies --seconds 10 -o json
   picket bench --calls calls.yaml
 
-Decides in this process, on one processor, and measures two rounds: one whose calls differ in every
-header that policies read, and one that repeats its calls, so that memory answers. Without --calls,
+Evaluates in this process, on one processor, in two rounds. The calls of the first differ in every
+header that policies read; the second repeats its calls, so that the cache answers. Without --calls,
 every workload and an unknown one call every route. Figures hold for this machine only.";
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -71,7 +71,7 @@ pub fn run(args: &Args, output: Output) -> Exit {
     })
 }
 
-/// What is measured.
+/// The calls to measure.
 struct Prepared {
     snapshot: std::sync::Arc<Snapshot>,
     queries: Vec<Query>,
@@ -106,7 +106,7 @@ async fn prepare(args: &Args) -> Result<Prepared, (Vec<Problem>, Files)> {
         }
     }
     if prepared.queries.is_empty() {
-        return Err(fault("no call comes as far as the policies; see `picket explain`".to_owned()));
+        return Err(fault("no call reaches the policies; see `picket explain`".to_owned()));
     }
     Ok(prepared)
 }
@@ -149,7 +149,7 @@ impl Report {
         }
     }
 
-    /// At the top stands the slower round, so that nobody takes memory's figures for the policies'.
+    /// The slower round comes first, so that no reader mistakes the cache's figures for the policies'.
     fn json(&self) -> Value {
         let latency = |of: &Figures| {
             json!({"p50": of.microseconds(0.5), "p90": of.microseconds(0.9), "p99": of.microseconds(0.99),
@@ -178,10 +178,10 @@ impl Report {
         let calls = count(self.calls, "call", "calls");
         let mut text = format!("{}, {calls}", count(self.policies, "policy", "policies"));
         if self.calls + self.refused < self.possible {
-            text += &format!(" of {} that the catalogue gives", self.possible);
+            text += &format!(" of {} from the catalogue", self.possible);
         }
         if self.refused > 0 {
-            text += &format!("; {} refused before any policy is asked", self.refused);
+            text += &format!("; {} rejected before any policy is evaluated", self.refused);
         }
         text += &format!(
             "\n\n{:<18}{:>10}{:>10}{:>10}{:>10}{:>16}\n",

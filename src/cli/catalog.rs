@@ -1,4 +1,4 @@
-//! `picket catalog`: help with writing `catalog.yaml`.
+//! `picket catalog`: helps to write `catalog.yaml`.
 //!
 //! Knows: a server's answer to `tools/list`, the catalogue's keys. Must not know: policies.
 //!
@@ -40,16 +40,16 @@ struct ImportMcp {
     /// The answer to `tools/list` as JSON: the whole message, its result, or the list alone; `-` reads standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The service in the catalogue whose tools these are; what it says of a tool is kept.
+    /// The service in the catalogue that owns the tools; its entries for known tools are kept.
     #[arg(long, value_name = "ID", requires = "policies")]
     service: Option<String>,
     /// The policy directory that holds the catalogue.
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
-    /// Takes effects from the server's annotations. Without it a new tool's effect is `unknown`.
+    /// Imports effects from the server's annotations. Without it a new tool's effect is `unknown`.
     #[arg(long)]
     trust_annotations: bool,
-    /// Takes the schemas of arguments: policies then read them as `context.input`, and what does not fit is refused.
+    /// Imports the schemas of arguments: policies can read `context.input`, and arguments that do not match are rejected.
     #[arg(long)]
     schemas: bool,
 }
@@ -66,16 +66,16 @@ Examples:
   picket catalog import-mcp tools.json --schemas
   picket catalog import-mcp - --service agents/deploy-mcp --policies policies
 
-Prints YAML to put under the service; nothing is written. What is new, and what the
-catalogue lists and the server does not, is said on standard error. A list may have 8 MiB.
-A known tool keeps its schema where the server has none that can be read.";
+Prints YAML for the service's entry; no file is changed. New tools, and tools that the catalogue
+lists and the server does not, are reported on standard error. A list may have 8 MiB.
+A known tool keeps its schema where the server has none that can be parsed.";
 
 /// Longest list that is read, in bytes.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A list is longer than a call's body: as many values for its length.
 const LIMITS: json::Limits = json::Limits { bytes_max: BYTES_MAX, depth_max: 64, values_max: 1 << 19 };
 
-/// Does what the command line says.
+/// Runs the command.
 #[must_use]
 pub fn run(args: &Args, output: Output) -> Exit {
     match &args.command {
@@ -118,7 +118,7 @@ fn import_mcp(args: &ImportMcp, output: Output) -> Result<(), String> {
     }
     known.keys().filter(|name| !tools.contains_key(*name)).for_each(|name| eprintln!("gone: {name}"));
     if document.get("nextCursor").is_some() || document.get("result").is_some_and(|r| r.get("nextCursor").is_some()) {
-        eprintln!("the list goes on at another cursor: import every page");
+        eprintln!("the list has another page: import every page");
     }
     match output {
         Output::Text | Output::Junit => print!("{}", written::yaml(&tools)),
@@ -154,7 +154,7 @@ fn known_tools(service: &str, dir: &std::path::Path) -> Result<BTreeMap<String, 
 fn list(document: Node<'_>) -> Result<List<'_>, String> {
     let result = document.get("result").unwrap_or(document);
     let list = result.get("tools").unwrap_or(result).as_list();
-    list.ok_or_else(|| "is no answer to `tools/list`: expected `{\"tools\": [...]}`".to_owned())
+    list.ok_or_else(|| "is not an answer to `tools/list`: expected `{\"tools\": [...]}`".to_owned())
 }
 
 /// The tools of a list, by name.
@@ -219,8 +219,8 @@ fn schemas(document: Node<'_>, tools: &mut BTreeMap<String, Tool>) -> Result<BTr
     Ok(unread)
 }
 
-/// A tool that both know. The operator's word stands; only what the server mirrors, and a schema that was read, is the
-/// server's to say.
+/// A tool that both know. The operator's entry is kept; only the mirrored headers, and a schema that was read, are the
+/// server's.
 fn kept(known: &Tool, listed: &Tool, unread: Option<&Unread>) -> Tool {
     let headers = match unread {
         // Without a schema the server says nothing of mirrors.
@@ -235,7 +235,7 @@ fn annotation(tool: Node<'_>, name: &str) -> Option<bool> {
     tool.get("annotations")?.get(name)?.as_bool()
 }
 
-/// By MCP's own defaults: a tool that says nothing may destroy.
+/// By MCP's own defaults: a tool without annotations may be destructive.
 fn effect(tool: Node<'_>) -> Effect {
     if annotation(tool, "readOnlyHint") == Some(true) {
         Effect::Read
@@ -246,7 +246,7 @@ fn effect(tool: Node<'_>) -> Effect {
     }
 }
 
-/// Arguments whose schema says that they are mirrored in a header.
+/// Arguments that the schema mirrors in a header.
 fn headers(tool: Node<'_>) -> BTreeMap<String, String> {
     let properties = tool.get("inputSchema").and_then(|schema| schema.get("properties")).and_then(Node::as_object);
     let mirrored = |(name, schema): (&str, Node<'_>)| {

@@ -1,4 +1,4 @@
-//! `picket demo`: a real Envoy, Picket and a sample shop on this machine, and some calls that show what they do.
+//! `picket demo`: a real Envoy, Picket and a sample shop on this machine, with example calls.
 //!
 //! Knows everything below assembly. The parts that drive Envoy are also the harness of the tests with the real Envoy.
 
@@ -36,7 +36,7 @@ pub struct Args {
     /// Envoy's binary. Without it: `ENVOY_PATH`, the search path, or a download of 40 MB, once.
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
-    /// Tells the story of agents instead of the shop's: tool calls, tasks, and logins that must be fresh.
+    /// Runs the agents' scenario instead of the shop's: tool calls, tasks, and logins that must be fresh.
     #[arg(long)]
     agents: bool,
     /// Keeps everything running after the calls, until Ctrl-C.
@@ -53,7 +53,7 @@ Examples:
 
 Ends with 0 if every verdict was the expected one, with 4 if one was not.";
 
-/// Shows Picket at work.
+/// Runs the demo.
 #[must_use]
 pub fn run(args: &Args, output: Output) -> Exit {
     let binary = match binary(args.envoy.as_deref()) {
@@ -130,7 +130,7 @@ async fn calls(stage: &mut Stage, story: Story, output: Output) -> std::io::Resu
 fn head(story: Story, place: &Place<'_>) -> String {
     let folder = place.folder.display();
     format!(
-        "{} through Envoy on port {}; Picket judges every call.\n\
+        "{} through Envoy on port {}; Picket checks every call.\n\
          Policies, certificates and the decision log are in {folder}\n\
          To repeat a call: start with --keep, cd there, and use its curl line.\n",
         story.about(),

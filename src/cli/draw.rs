@@ -1,4 +1,4 @@
-//! Problems as people and programs read them: with the lines of the file they are about, or as JSON.
+//! Renders problems for people, with the lines of their file, or as JSON.
 //!
 //! Knows: problems and the texts of their files. Must not know: where problems come from.
 

@@ -1,4 +1,4 @@
-//! `picket explain`: why one call is allowed or denied, offline or by a running server.
+//! `picket explain`: explains why one call is allowed or denied, offline or by a running server.
 //!
 //! Knows: the forms a call can be written in. Must not know: how a verdict comes about.
 
@@ -21,7 +21,7 @@ use crate::server::compose::clock;
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// The policy directory; else the configuration's, else `policies`.
+    /// The policy directory. Default: the configuration's, else `policies`.
     #[arg(short, long, value_name = "DIR")]
     policies: Option<PathBuf>,
     /// Reads the call by a profile of this configuration file.
@@ -30,13 +30,13 @@ pub struct Args {
     /// Name of the profile.
     #[arg(long, value_name = "NAME", default_value = "default")]
     profile: String,
-    /// The call: YAML or JSON in our form or as Envoy's CheckRequest (not with --tools); `-` reads standard input.
+    /// The call: a call file in YAML or JSON, or Envoy's CheckRequest (not with --tools); `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     call: PathBuf,
-    /// Asks a running server's admin port instead.
+    /// Queries a running server's admin port instead.
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["policies", "config"])]
     live: Option<String>,
-    /// Says which tools of this MCP server the caller could be allowed to call, whatever the arguments.
+    /// Lists the tools of this MCP server that the caller could be allowed to call with some arguments.
     #[arg(long, value_name = "SERVICE", conflicts_with = "live")]
     tools: Option<String>,
 }
@@ -49,19 +49,19 @@ Examples:
   echo '{request: {service: shop/orders, path: /v1/orders}}' | picket explain --call -
   picket explain --tools agents/deploy-mcp --call caller.yaml
 
-A call in our form:
+A call file:
   caller: {spiffe: spiffe://cluster.local/ns/web/sa/frontend, token: {sub: alice, scope: orders:read}}
   request: {service: shop/orders, method: GET, path: /v1/orders/7, headers: {accept: text/html}}
   # or  grpc: {service: shop/inventory, method: shop.inventory.v1.Stock/Get}
 
-Claims count as verified. Look-ups are not asked: write what they find under
+Claims count as verified. Look-ups are not made: give their results under
 `facts: {principal, resource, call}`. Without --config every issuer is known and the host may
-name the service. Ends with 0 for an allow, 5 for anything else, 3 where policies do not load.
+name the service. Exit codes: 0 for an allow, 5 for anything else, 3 if policies do not load.
 
-With --tools only the caller and the facts of --call count, in our form; the service is the named
-one, however a profile would find it. A line is `allowed`, `challenged` or
-`never`, a tool of the catalogue, and the permits that may hold or the forbids that always do.
-Ends with 0, or with 5 where the caller is refused before a policy is asked.";
+With --tools only the caller and the facts of the call file count; the service is the named one,
+however a profile would find it. A line has `allowed`, `challenged` or `never`, a tool of the
+catalogue, and the permits that may hold or the forbids that always do.
+Exit codes: 0, or 5 if the caller is rejected before any policy is evaluated.";
 
 /// Explains one call.
 #[must_use]
@@ -142,12 +142,12 @@ async fn offline(args: &Args, given: &Given, now: UnixMillis, output: Output) ->
     Ok(exit(explanation.decision()))
 }
 
-/// With a configuration its profile says which trust domain is home; a call that says another would be judged as none.
+/// A profile sets the home trust domain; a call with another one would be evaluated as no call of the proxy is.
 fn at_home(config: &Config, profile: &str, said: &str) -> Result<(), Box<Problem>> {
     let home = config.profiles.get(profile).map(|profile| profile.identity.home_trust_domain.as_str());
     let Some(home) = home.filter(|home| *home != said) else { return Ok(()) };
     let message = format!("the call has the `trust_domain` `{said}`, and profile `{profile}` is at home in `{home}`");
-    let help = "leave it out of the call: `identity.home_trust_domain` of the profile says it";
+    let help = "leave it out of the call: `identity.home_trust_domain` of the profile sets it";
     Err(Box::new(Problem::error("explain", message).help(help)))
 }
 

@@ -1,4 +1,4 @@
-//! Policies, profiles and calls without a server: what `validate`, `explain` and `test` have in common.
+//! The offline checker of `validate`, `explain` and `test`: policies, profiles and calls without a server.
 //!
 //! Knows: the server's own loader, checker and encoder, and how to feed them from files. Must not know: how a
 //! result is printed.
@@ -327,7 +327,7 @@ impl form::GivenFacts {
         }
         if let Some(json) = &self.call {
             let value = known.typed(FactsType::Call, json).map_err(|why| misfit("call", why))?;
-            let Value::Record(fields) = value else { return Err(misfit("call", "they are no record".to_owned())) };
+            let Value::Record(fields) = value else { return Err(misfit("call", "they are not a record".to_owned())) };
             facts.call = fields;
         }
         Ok(facts)

@@ -23,13 +23,13 @@ pub struct Args {
     /// Folder of the policies; the same as `--set policies.dir=DIR`.
     #[arg(short, long, value_name = "DIR")]
     policies: Option<String>,
-    /// Sets one setting; may be repeated, the last one wins.
+    /// Sets one setting. Can be repeated; the last one wins.
     #[arg(long, value_name = "SECTION.FIELD=VALUE")]
     set: Vec<String>,
     /// Verifies every Nth decision by plain Cedar, off the request path.
     #[arg(long, value_name = "1/N", value_parser = every)]
     verify_decisions: Option<u64>,
-    /// Prints the settings in force, with the origin of each, and ends.
+    /// Prints the effective settings, with the origin of each, and exits.
     #[arg(long)]
     print_config: bool,
 }
@@ -41,7 +41,7 @@ Examples:
   picket serve --set listeners.0.address=unix:/run/picket/authz.sock
   PICKET_SHUTDOWN__PRE_DRAIN=10s picket serve --config picket.yaml --print-config";
 
-/// Serves until a signal ends it.
+/// Serves until a signal.
 #[must_use]
 pub fn run(args: &Args, output: Output) -> Exit {
     let mut effective = match read(args) {

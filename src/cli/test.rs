@@ -1,4 +1,4 @@
-//! `picket test`: policies against what people claim about them.
+//! `picket test`: runs policy tests.
 //!
 //! Knows: where suites lie, in which order they run, what a run means to a script. Must not know: how a call is
 //! judged. Policies are loaded, calls read and answers written by the server's own code, on a frozen clock.
@@ -21,17 +21,17 @@ use coverage::Coverage;
 use report::{Outcome, Report, TestResult};
 use suite::Case;
 
-/// What a suite's file name ends with.
+/// The end of a suite's file name.
 const SUFFIX: &str = "_test.yaml";
 
 /// Arguments of `picket test`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// Suites, or folders to look for `*_test.yaml` in; else the policy directory.
+    /// Suites, or folders to search for `*_test.yaml`. Default: the policy directory.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// The policy directory; else the configuration's, else `policies`.
+    /// The policy directory. Default: the configuration's, else `policies`.
     #[arg(short, long, value_name = "DIR")]
     policies: Option<PathBuf>,
     /// Reads calls by a profile of this configuration file.
@@ -40,13 +40,13 @@ pub struct Args {
     /// Name of the profile.
     #[arg(long, value_name = "NAME", default_value = "default")]
     profile: String,
-    /// Runs only tests whose suite, name or cell of a matrix holds this text.
+    /// Runs only tests with this text in their suite, name or matrix cell.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Ends at the first test that fails.
+    /// Stops at the first failed test.
     #[arg(long)]
     fail_fast: bool,
-    /// Says which policies the tests reached.
+    /// Reports the policies that the tests reached.
     #[arg(long)]
     coverage: bool,
 }
@@ -72,7 +72,7 @@ pub fn run(args: &Args, output: Output) -> Exit {
         }
         let [passed, failed, _] = report.counts();
         if passed + failed == 0 {
-            eprintln!("no test was run; suites are files whose names end with `{SUFFIX}`");
+            eprintln!("no test was run; suites are files with names that end with `{SUFFIX}`");
         }
         if failed > 0 || passed == 0 { Exit::TestsFailed } else { Exit::Ok }
     })
@@ -180,7 +180,7 @@ fn cases(args: &Args, dir: &Path) -> Result<Vec<Case>, Problems> {
     if problems.is_empty() { Ok(cases) } else { Err((problems, files)) }
 }
 
-/// Adds a suite, or every suite below a folder; dot names are passed over.
+/// Adds a suite, or every suite below a folder; dot names are skipped.
 fn find(place: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     if !place.is_dir() {
         std::fs::metadata(place)?;

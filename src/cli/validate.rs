@@ -1,4 +1,4 @@
-//! `picket validate`: everything that is wrong with a policy directory, at once.
+//! `picket validate`: reports every problem of a policy directory at once.
 //!
 //! Knows: the loader, the configuration, how they meet. Must not know: what any check means.
 
@@ -19,13 +19,13 @@ use crate::problem::{Problem, Severity, nearest};
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// The policy directory; else the configuration's, else `policies`.
+    /// The policy directory. Default: the configuration's, else `policies`.
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Checks this configuration file as well, and what it says about the policies.
+    /// Checks this configuration file too, together with the policies.
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Takes warnings for errors.
+    /// Treats warnings as errors.
     #[arg(long)]
     deny_warnings: bool,
 }
@@ -108,7 +108,7 @@ impl Summary {
     }
 }
 
-/// What only shows where a configuration and a catalogue meet.
+/// Problems between a configuration and a catalogue.
 fn meet(file: &str, config: &Config, catalog: &Catalog) -> Vec<Problem> {
     let mut problems = Vec::new();
     for source in &config.approvals {
@@ -128,7 +128,7 @@ fn meet(file: &str, config: &Config, catalog: &Catalog) -> Vec<Problem> {
                 Source::DestinationAccount(settings) => {
                     for (account, services) in shared_accounts(catalog) {
                         let how = match settings.host_within_account {
-                            true => "the host tells them apart",
+                            true => "the host distinguishes them",
                             false => "its calls are `unmapped`; see `host_within_account`",
                         };
                         let message = format!("profile `{name}`: account `{account}` serves {services}; {how}");

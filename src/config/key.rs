@@ -1,4 +1,4 @@
-//! What a setting is called, what it defaults to and what it means.
+//! A setting's name, default and documentation.
 //!
 //! Knows: names and texts. Must not know: values that somebody set.
 //!

@@ -1,4 +1,4 @@
-//! Merges file, environment and flags, and reads the result; collects every problem.
+//! Merges file, environment and flags, deserializes the result, and collects every problem.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -115,7 +115,7 @@ impl Reader {
             let path = path.to_lowercase();
             self.set(&path.split("__").collect::<Vec<_>>(), value, &origin);
         } else if !is_service_link(path) {
-            let message = "is no setting; settings have `__` between section and field, as PICKET_POLICIES__DIR";
+            let message = "is not a setting; settings have `__` between section and field, as PICKET_POLICIES__DIR";
             self.problems
                 .push(Problem { severity: Severity::Warning, ..origin.problem(&self.file, message.to_owned()) });
         }

@@ -1,4 +1,4 @@
-//! Settings as text: what is in force and why, the reference, and a file that spells every key.
+//! Prints settings: the effective ones with their origins, the reference, and a file with every key.
 
 use std::fmt::Write as _;
 

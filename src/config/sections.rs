@@ -1,4 +1,4 @@
-//! The sections whose meaning other modules own, in one place: their types, keys, defaults and documentation.
+//! The sections of settings that other modules define: their types, keys, defaults and documentation.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -75,16 +75,17 @@ impl Elicitation {
         if bounds.contains(&self.state_ttl) {
             return Vec::new();
         }
-        vec![("state_ttl", "must be from 1m to 1h: people need time, and a note that leaks must end".to_owned())]
+        vec![("state_ttl", "must be from 1m to 1h: people need time, and a leaked state must expire".to_owned())]
     }
 }
 
 const POLICIES: &[Key] = &[
-    Key::new("dir", "policies", "Folder of the policies, relative to the working directory."),
+    Key::new("dir", "policies", "The policy directory, relative to the working directory."),
     Key::new(
         "poll",
         "5s",
-        "How often the folder is read, beside watching it; watches lose events on some file systems. At least 100ms.",
+        "How often the folder is read in addition to watching it; watches lose events on some file systems. At least \
+         100ms.",
     ),
 ];
 
@@ -92,63 +93,58 @@ const IDENTITY: &[Key] = &[
     Key::tree(
         "sources",
         "[peer]",
-        "Where a workload's identity may come from, in the order asked: `peer`, `xfcc: {hops, proxies}`, \
-         `jwt_svid: {issuer}`. A credential that is present and bad ends the search. Empty: every caller is \
-         unauthenticated.",
+        "Sources of a workload's identity, in order: `peer`, `xfcc: {hops, proxies}`, `jwt_svid: {issuer}`. A \
+         credential that is present and invalid ends the search. Empty: every caller is unauthenticated.",
     ),
     Key::new(
         "certificate",
         "checked",
-        "`checked`: the peer's certificate is checked where the proxy sends it. `required`: a principal without it is \
-         refused.",
+        "`checked`: the peer's certificate is checked where the proxy sends it. `required`: a principal without a \
+         certificate is rejected.",
     ),
     Key::tree(
         "tokens",
         "[]",
-        "Where tokens may come from, in the order asked: `metadata: {key, claims}` (Envoy's jwt_authn verified it) or \
-         `verified: {issuers}` (Picket verifies it against section `keys`). `metadata` may have `from: {headers, cookies, \
-         query}`: further places where the filter, or a service, finds a token. One token a call: what stands in \
-         `authorization`, in `access_token` or in those places is the judged token, or the call is refused. Empty: \
-         tokens are not looked at.",
+        "Sources of tokens, in order: `metadata: {key, claims}` (Envoy's jwt_authn verified it) or `verified: \
+         {issuers}` (Picket verifies it against section `keys`). `metadata` may have `from: {headers, cookies, \
+         query}`: further places where the filter, or a service, finds a token. One token a call: a credential in \
+         `authorization`, in `access_token` or in those places must be the verified token, or the call is denied. \
+         Empty: tokens are ignored.",
     ),
     Key::tree(
         "task",
         "{issuers: []}",
-        "Issuers of kind `transaction` whose task tokens in the header `txn-token` say what a call's task allows. A token \
-         that is present and not good is refused. Empty: the header is not looked at.",
+        "Issuers of kind `transaction` that sign task tokens in the header `txn-token`, which limit what a call's \
+         task allows. An invalid token is rejected. Empty: the header is ignored.",
     ),
-    Key::new(
-        "strict",
-        "false",
-        "Refuses an `authorization` header that is not a JWT Bearer instead of passing it over.",
-    ),
+    Key::new("strict", "false", "Rejects an `authorization` header that is not a JWT Bearer instead of ignoring it."),
     Key::new(
         "foreign_tokens",
         "rejected",
-        "What becomes of a token whose issuer is not configured: `rejected`, or `absent` where services check such \
+        "Handling of tokens from issuers that are not configured: `rejected`, or `absent` where services check such \
          tokens themselves.",
     ),
     Key::new(
         "other_credentials",
         "refused",
-        "What becomes of an `authorization` header beside the judged token that has another scheme, or an opaque Bearer, \
-         or a token that counts as absent: `refused`, or `passed` where services check it themselves.",
+        "Handling of an `authorization` header next to the verified token with another scheme, an opaque Bearer, or a \
+         token that counts as absent: `refused`, or `passed` where services check it themselves.",
     ),
     Key::new(
         "form_tokens",
         "judged",
-        "`judged`: `access_token` in a form body is a token, and a form that the proxy did not send whole is refused. \
-         `not_read`: no service behind the listener reads tokens from forms, so forms are not looked at. Without effect \
-         where tokens are not looked at.",
+        "`judged`: `access_token` in a form body is a token, and a form that the proxy did not send completely is \
+         rejected. `not_read`: no service behind the listener reads tokens from forms, so forms are ignored. Without \
+         effect where tokens are ignored.",
     ),
     Key::new(
         "bindings",
         "checked",
-        "What becomes of a token bound to a peer that cannot be compared: `checked` refuses it, `unchecked` lets it pass \
-         with that word in `token.binding`. A mismatch is always refused.",
+        "Handling of a token with a binding that cannot be compared: `checked` rejects it, `unchecked` accepts it and \
+         sets `token.binding` to that word. A mismatch is always rejected.",
     ),
-    Key::new("home_trust_domain", "cluster.local", "The trust domain whose workloads lie in plain namespaces."),
-    Key::tree("allowed_trust_domains", "[]", "Further trust domains whose workloads may call."),
+    Key::new("home_trust_domain", "cluster.local", "The trust domain of workloads in plain namespaces."),
+    Key::tree("allowed_trust_domains", "[]", "Further trust domains with workloads that may call."),
 ];
 
 const MAPPING: &[Key] = &[
@@ -159,69 +155,78 @@ const MAPPING: &[Key] = &[
          {host_within_account}`, `host`. A value that is present but unknown ends the search: `unmapped`. Use `host` \
          only where Envoy's virtual host pins it.",
     ),
-    Key::new("allow_connect", "false", "Whether CONNECT is judged, as action `connect`; else it is refused."),
-    Key::tree("allow_upgrades", "[]", "Protocols such as `websocket` whose upgrades are judged; others are refused."),
+    Key::new("allow_connect", "false", "Evaluates CONNECT as action `connect`; without it CONNECT is rejected."),
+    Key::tree(
+        "allow_upgrades",
+        "[]",
+        "Protocols such as `websocket` with upgrades that are evaluated; others are rejected.",
+    ),
 ];
 
 const KEYS: &[Key] = &[
-    Key::new("refresh", "10m", "How often each issuer's keys are fetched again."),
+    Key::new("refresh", "10m", "How often each issuer's keys are fetched."),
     Key::new(
         "min_interval",
         "30s",
-        "At most one fetch per issuer in this time, however many tokens name keys that are not known.",
+        "At most one fetch per issuer in this time, however many tokens name unknown keys.",
     ),
     Key::new("timeout", "5s", "How long one fetch may take; never part of a check's time."),
     Key::new(
         "ready_wait",
         "2m",
-        "How long Picket is not ready for want of an issuer's keys that it never had, so that a roll-out during an outage \
-         does not replace replicas that have keys. Afterwards it is ready without them, and refuses those tokens. `0s` waits \
-         for none; at most 1h.",
+        "How long Picket stays not ready while it has never had an issuer's keys, so that a roll-out during an outage \
+         does not replace replicas that have keys. Afterwards it is ready without them, and rejects those tokens. \
+         `0s`: no wait; at most 1h.",
     ),
     Key::tree(
         "issuers",
         "[]",
-        "Issuers whose tokens Picket verifies: `{name, jwks: {file: path} or {url: {address, ca_file}}, algorithms, \
-         allow_untyped, claims: {issuer, audiences, kind, users, leeway, trust_domain, lifetime_max, actors}}`. `kind` is \
-         `access`, `jwt_svid`, `kubernetes` or `transaction`; `lifetime_max` bounds `exp - iat` (`transaction`: 10m); \
-         `actors: {name: spiffe-id}` says which workload a name in `act.sub` means. `users: true` says that the issuer \
-         logs people in: only then is a subject a user, and do `acr`, `amr` and `auth_time` count.",
+        "Issuers of tokens that Picket verifies: `{name, jwks: {file: path} or {url: {address, ca_file}}, algorithms, \
+         allow_untyped, claims: {issuer, audiences, kind, users, leeway, trust_domain, lifetime_max, actors}}`. \
+         `kind` is `access`, `jwt_svid`, `kubernetes` or `transaction`; `lifetime_max` bounds `exp - iat` \
+         (`transaction`: 10m); `actors: {name: spiffe-id}` maps a name in `act.sub` to a workload. `users: true`: the \
+         issuer logs people in. Only then is a subject a user, and do `acr`, `amr` and `auth_time` count.",
     ),
 ];
 
 const ENTITY: &[Key] = &[Key::tree(
     "lookups",
     "[]",
-    "Facts that are looked up over HTTP: `{name, target, url, slashes, attributes or whole: true, missing, optional, timeout, \
-     headers, ca_file, cache: {ttl, max_stale, entries_max, in_flight_max}}`. `attributes` picks members of the answer, \
-     `whole: true` takes it as it is; each look-up has exactly one of the two.",
+    "Facts that are looked up over HTTP: `{name, target, url, slashes, attributes or whole: true, missing, \
+         optional, timeout, headers, ca_file, cache: {ttl, max_stale, entries_max, in_flight_max}}`. `attributes` \
+         selects members of the answer, `whole: true` uses the answer unchanged; each look-up has exactly one of the \
+         two.",
 )];
 
 const APPROVALS: &[Key] = &[
     Key::tree(
         "approvals",
         "[]",
-        "Change and ticket systems whose approvals policies see as `context.approval`, see docs/approvals.md: `{name, \
-         services, reference: {argument} or {header}, url, fields: {id, kind, state, requested_by, approved_by, \
-         not_before, not_after, used, one_use, digest}, slashes, match, system, ttl, timeout, headers, ca_file, in_flight_max}`.",
+        "Change and ticket systems with approvals that policies read as `context.approval`, see docs/approvals.md: \
+         `{name, services, reference: {argument} or {header}, url, fields: {id, kind, state, requested_by, \
+         approved_by, not_before, not_after, used, one_use, digest}, slashes, match, system, ttl, timeout, headers, \
+         ca_file, in_flight_max}`.",
     ),
     Key::tree(
         "approvals_store.file",
         "null",
-        "File in which it is remembered that an approval was used; one process has it. Without it uses are forgotten at \
-         a restart.",
+        "File that records used approvals; only one process may use it. Without it the records are lost at a restart.",
     )
     .example("/var/lib/picket/approvals"),
 ];
 
 const TELEMETRY: &[Key] = &[
-    Key::new("log.format", "text", "How lines of Picket's own log on standard error look: `text` or `json`."),
+    Key::new("log.format", "text", "Format of Picket's own log on standard error: `text` or `json`."),
     Key::new("log.level", "info", "A level, or directives for modules (`info,picket::policy=debug`)."),
     Key::new("log.color", "never", "`always` colours text lines."),
-    Key::tree("decision_log.sink", "stdout", "Where decisions go: `stdout`, `none` or `file: <path>`."),
-    Key::new("decision_log.queue_events_max", "10000", "Most records that wait; then they are dropped and counted."),
-    Key::new("decision_log.queue_bytes_max", "16777216", "Most bytes that wait."),
-    Key::new("decision_log.sample_allows", "1.0", "Share of allows that is logged, 0 to 1. Denies always are."),
+    Key::tree("decision_log.sink", "stdout", "Destination of the decision log: `stdout`, `none` or `file: <path>`."),
+    Key::new(
+        "decision_log.queue_events_max",
+        "10000",
+        "Most records in the queue; further ones are dropped and counted.",
+    ),
+    Key::new("decision_log.queue_bytes_max", "16777216", "Most bytes in the queue."),
+    Key::new("decision_log.sample_allows", "1.0", "Share of allows that is logged, 0 to 1. Denies are always logged."),
     Key::tree("decision_log.mask", "[]", "Further header names that are never logged."),
     Key::tree(
         "decision_log.full_headers",
@@ -236,26 +241,26 @@ const ELICITATION: &[Key] = &[
     Key::tree(
         "key_file",
         "null",
-        "File of the key that seals the state an MCP client brings back from an approval page: 32 to 1024 bytes, the \
-         same for all replicas. Read at start; a file that cannot be used ends the start. Without it each process makes \
-         its own key, and a client that comes back to another replica is refused.",
+        "File of the key that seals the state an MCP client returns from an approval page: 32 to 1024 bytes, the same \
+         for all replicas. Read at start; an unusable file ends the start. Without it each process generates a key, \
+         and a client that returns to another replica is rejected.",
     )
     .example("/etc/picket/elicitation.key"),
-    Key::new("state_ttl", "10m", "How long such a client may take to come back. From 1m to 1h."),
+    Key::new("state_ttl", "10m", "How long such a client may take to return. From 1m to 1h."),
 ];
 
 const CHECK: &[Key] = &[
     Key::new(
         "deadline",
         "150ms",
-        "How long one check may take; below Envoy's timeout (200ms by default, 600s under Istio), so that the answer is \
-         ours. A shorter `grpc-timeout`, less 10 ms, goes before it.",
+        "How long one check may take; below Envoy's timeout (200ms by default, 600s under Istio), so that the answer \
+         is ours. A shorter `grpc-timeout`, less 10 ms, has priority.",
     ),
     Key::new(
         "on_failure",
         "deny",
-        "`deny` answers our own trouble with 503. `defer_to_proxy` lets the filter's `failure_mode_allow` decide, which \
-         may ALLOW the call.",
+        "`deny` answers internal failures with 503. `defer_to_proxy` lets the filter's `failure_mode_allow` decide, \
+         which may ALLOW the call.",
     ),
     Key::new(
         "message_bytes_max",
@@ -266,8 +271,8 @@ const CHECK: &[Key] = &[
     Key::tree(
         "body_bytes_max",
         "null",
-        "The filter's `max_request_bytes`: a body of that size counts as cut off. Without it only `content-length` proves \
-         a body whole.",
+        "The filter's `max_request_bytes`: a body of that size counts as truncated. Without it only `content-length` \
+         proves that a body is complete.",
     )
     .example("65536"),
     Key::new(
@@ -283,13 +288,13 @@ const LIMITS: &[Key] = &[
     Key::new(
         "in_flight_max",
         "1024",
-        "Most checks judged at once in the whole process; more are denied with code `overload`.",
+        "Most checks in evaluation at once in the whole process; further ones are denied with code `overload`.",
     ),
     Key::new(
         "verify_every",
         "0",
-        "Every Nth decision is made again by plain Cedar, off the request path, and compared; \
-         `picket_decision_mismatches_total` must stay 0. 0 for none.",
+        "Plain Cedar evaluates every Nth decision again, off the request path, and compares; \
+         `picket_decision_mismatches_total` must stay 0. 0: off.",
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! What the configuration promises.
+//! Promises of the configuration.
 
 use super::key::Known;
 use super::*;

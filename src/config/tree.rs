@@ -1,4 +1,4 @@
-//! Settings as they were given: a tree whose every value knows where it came from.
+//! The settings as given: a tree with the origin of every value.
 //!
 //! Knows: YAML, environment variables and flags. Must not know: what any setting means.
 

@@ -1,4 +1,4 @@
-//! Remembers what a source answered, and asks it once however many calls wait.
+//! A cache of look-ups, with one request in flight for all callers of a key.
 //!
 //! Knows: ages, limits, requests in flight. Must not know: what is asked or how.
 //!
@@ -53,12 +53,12 @@ impl Settings {
         let mut problems = Vec::new();
         let day = Duration::from_secs(24 * 60 * 60);
         if self.ttl > day || self.max_stale > day {
-            let message = format!("look-up `{name}` remembers for more than a day");
+            let message = format!("look-up `{name}` caches for more than a day");
             problems.push(Problem::error(file, message).help("`ttl` and `max_stale` are at most 24h each"));
         }
         if self.entries_max == 0 || self.in_flight_max == 0 {
             let message = format!("look-up `{name}` has `entries_max` or `in_flight_max` 0");
-            problems.push(Problem::error(file, message).help("at least 1; to remember nothing, set `ttl: 0s`"));
+            problems.push(Problem::error(file, message).help("at least 1; to turn the cache off, set `ttl: 0s`"));
         }
         problems
     }
@@ -285,9 +285,9 @@ async fn landed<V>(mut landing: Landing<V>, deadline: Instant) -> Result<Found<V
     match tokio::time::timeout_at(deadline, landing.wait_for(Option::is_some)).await {
         Ok(Ok(answer)) => match &*answer {
             Some(answer) => answer.clone(),
-            None => Err(unavailable("asking the source was broken off")),
+            None => Err(unavailable("the request to the source was interrupted")),
         },
-        Ok(Err(_)) => Err(unavailable("asking the source was broken off")),
+        Ok(Err(_)) => Err(unavailable("the request to the source was interrupted")),
         Err(_) => Err(unavailable("the source did not answer in time")),
     }
 }

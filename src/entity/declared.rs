@@ -1,4 +1,4 @@
-//! What the catalogue and `entities.json` say: facts that are part of the snapshot. Pure.
+//! Facts declared in the catalogue and `entities.json`: part of the snapshot. Pure.
 //!
 //! Knows: the snapshot's [`Knowledge`]. Must not know: the network, policies.
 

@@ -1,4 +1,4 @@
-//! One `GET` of one JSON document.
+//! An HTTP client for one `GET` of one JSON document.
 //!
 //! Knows: HTTP, TLS, headers with secrets in files. Must not know: what is asked for, or what the document means.
 //!
@@ -41,7 +41,7 @@ pub fn check(file: &str, who: &str, timeout: Duration, headers: &BTreeMap<String
         wrong(format!("`timeout` of {who} is out of range"), "above 0s and at most 5s");
     }
     for header in headers.keys().filter(|header| HeaderName::from_bytes(header.as_bytes()).is_err()) {
-        wrong(format!("`{header}` of {who} is no header name"), "for example `authorization`");
+        wrong(format!("`{header}` of {who} is not a header name"), "for example `authorization`");
     }
     problems
 }
@@ -102,8 +102,8 @@ impl Http {
                 return Err(wrong("is empty or larger than 16 KiB"));
             }
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("has no header name"))?;
-            let mut value =
-                HeaderValue::from_str(&format!("{}{text}", source.prefix)).map_err(|_| wrong("is no header value"))?;
+            let mut value = HeaderValue::from_str(&format!("{}{text}", source.prefix))
+                .map_err(|_| wrong("is not a header value"))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -130,7 +130,7 @@ fn client(ca_file: Option<&Path>, url: &Template) -> Result<Client, String> {
         // Nothing to verify, and the system may have no certificates at all.
         builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|error| format!("no TLS client can be made: {error}"))
+    builder.build().map_err(|error| format!("could not create a TLS client: {error}"))
 }
 
 fn is_json(response: &Response) -> bool {
@@ -154,8 +154,8 @@ async fn body(mut response: Response) -> Result<Vec<u8>, String> {
 /// What went wrong on the wire. The error's own text would hold the URL.
 fn no_answer(error: &reqwest::Error) -> String {
     let what = match () {
-        () if error.is_connect() => "the source cannot be reached",
-        () if error.is_body() || error.is_decode() => "the answer broke off",
+        () if error.is_connect() => "could not connect to the source",
+        () if error.is_body() || error.is_decode() => "the answer was interrupted",
         () => "the source did not answer",
     };
     what.to_owned()

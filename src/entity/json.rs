@@ -1,4 +1,4 @@
-//! JSON without the readings that two parsers could differ on. Pure.
+//! Strict JSON for look-ups: rejects documents that two parsers could read differently. Pure.
 //!
 //! Knows: duplicate keys. Must not know: what the JSON means.
 
@@ -13,9 +13,9 @@ pub fn strict(bytes: &[u8]) -> Result<Value, String> {
     match serde_json::from_slice::<Strict>(bytes) {
         Ok(Strict(value)) => Ok(value),
         // Messages of the syntax quote nothing; others could quote a value.
-        Err(error) if error.is_syntax() || error.is_eof() => Err(format!("is no JSON: {error}")),
+        Err(error) if error.is_syntax() || error.is_eof() => Err(format!("is not JSON: {error}")),
         Err(error) => {
-            Err(format!("has a duplicate key or no readable value at line {} column {}", error.line(), error.column()))
+            Err(format!("has a duplicate key or an invalid value at line {} column {}", error.line(), error.column()))
         }
     }
 }

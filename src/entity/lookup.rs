@@ -1,4 +1,4 @@
-//! Asks an HTTP service for facts: `GET` a templated URL, map its JSON, check it by the schema.
+//! Looks facts up over HTTP: `GET` of a templated URL, JSON mapped to attributes and checked against the schema.
 //!
 //! Knows: JSON pointers, which policies' reads make a question necessary.
 //! Must not know: what the facts decide.
@@ -110,7 +110,7 @@ impl Settings {
         let mut wrong = |message: String, help: &str| problems.push(Problem::error(file, message).help(help));
         let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if !(1..=63).contains(&name.len()) || !name.bytes().all(label) {
-            wrong(format!("look-up name `{name}` is no DNS label"), "1 to 63 of a-z, 0-9 and `-`");
+            wrong(format!("look-up name `{name}` is not a DNS label"), "1 to 63 of a-z, 0-9 and `-`");
         }
         if let Err(message) = Template::parse(&self.url) {
             wrong(
@@ -123,7 +123,7 @@ impl Settings {
         }
         for (attribute, pointer) in &self.attributes {
             if !(pointer.is_empty() || pointer.starts_with('/')) {
-                let message = format!("`{pointer}` for `{attribute}` of look-up `{name}` is no JSON pointer");
+                let message = format!("`{pointer}` for `{attribute}` of look-up `{name}` is not a JSON pointer");
                 wrong(message, "begin it with `/`");
             }
         }
@@ -200,9 +200,9 @@ impl Lookup {
             Ok(url) => url,
             Err(Gap::Absent(_)) if self.settings.optional => return Ok(Facts::default()),
             Err(Gap::Absent(variable)) => {
-                return Err(unavailable(format!("`{name}` cannot be asked: the call has no `${{{variable}}}`")));
+                return Err(unavailable(format!("`{name}` cannot be queried: the call has no `${{{variable}}}`")));
             }
-            Err(Gap::Unusable(why)) => return Err(unavailable(format!("`{name}` cannot be asked: the call {why}"))),
+            Err(Gap::Unusable(why)) => return Err(unavailable(format!("`{name}` cannot be queried: the call {why}"))),
         };
         let key = Key { url: url.clone(), schema: known.schema_digest().to_owned() };
         let deadline = deadline.min(Instant::now() + self.settings.timeout);
@@ -277,7 +277,7 @@ async fn ask(settings: &Settings, http: &Http, url: String, known: &dyn Knowledg
         LookupTarget::Call { attribute } => {
             let record = Json::Object([(attribute.clone(), mapped)].into_iter().collect());
             let Value::Record(mut fields) = known.typed(FactsType::Call, &record).map_err(misfit)? else {
-                return Err(misfit("it is no record".to_owned()));
+                return Err(misfit("it is not a record".to_owned()));
             };
             fields.remove(attribute.as_str()).ok_or_else(|| misfit("it lacks the attribute".to_owned()))?
         }

@@ -1,4 +1,4 @@
-//! One set of facts out of several. Pure.
+//! Merges the facts of several sources. Pure.
 //!
 //! Knows: who gave what. Must not know: where a source has it from.
 //!
@@ -63,7 +63,7 @@ impl<'a> Merge<'a> {
             && let Some(ancestor) = ancestors.iter().find(moves)
         {
             return Err(unavailable(format!(
-                "`{source}` puts `{}` into `{ancestor}`, where it does not lie",
+                "`{source}` adds `{}` to `{ancestor}`, which is not its ancestor",
                 self.node.uid
             )));
         }

@@ -1,4 +1,4 @@
-//! URLs with variables, filled from a query. Pure.
+//! URL templates with variables, filled from a query. Pure.
 //!
 //! Knows: `${principal.id}` and its like, percent-encoding. Must not know: HTTP.
 //!
@@ -95,7 +95,7 @@ impl Template {
         let template = Self { parts: parts(text)?, slashes: Slashes::Refused };
         let sample = template.parts.iter().map(Part::sample).collect::<String>();
         if has_dot_segment(&sample) || reqwest::Url::parse(&sample).is_err() {
-            return Err(format!("`{text}` is no URL without dot segments"));
+            return Err(format!("`{text}` is not a URL without dot segments"));
         }
         Ok(template)
     }
@@ -125,7 +125,7 @@ impl Template {
                     let value = variable.value(query)?;
                     if !is_usable(&value, variable.place, variable.slashes(self.slashes)) {
                         return Err(Gap::Unusable(format!(
-                            "has a `${{{}}}` that could change what is asked for",
+                            "has a `${{{}}}` that could change the request",
                             variable.text
                         )));
                     }
@@ -134,11 +134,11 @@ impl Template {
             }
         }
         if url.len() > URL_BYTES_MAX {
-            return Err(Gap::Unusable(format!("makes a URL of more than {URL_BYTES_MAX} bytes")));
+            return Err(Gap::Unusable(format!("results in a URL of more than {URL_BYTES_MAX} bytes")));
         }
         // `..` as a value would climb to another collection: URL parsers resolve it before sending.
         if has_dot_segment(&url) {
-            return Err(Gap::Unusable("makes a dot segment".to_owned()));
+            return Err(Gap::Unusable("results in a dot segment".to_owned()));
         }
         Ok(url)
     }
@@ -207,7 +207,7 @@ impl Variable {
         let mut steps = Vec::new();
         while !rest.is_empty() {
             if let Some(inside) = rest.strip_prefix('[') {
-                let (key, after) = inside.split_once(']').ok_or_else(|| wrong("has an open bracket"))?;
+                let (key, after) = inside.split_once(']').ok_or_else(|| wrong("has an unclosed bracket"))?;
                 steps.push(Step::Tag(key.to_owned()));
                 rest = after;
             } else {
@@ -215,7 +215,7 @@ impl Variable {
                 let end = field.find(['.', '[']).unwrap_or(field.len());
                 let (name, after) = field.split_at(end);
                 if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-                    return Err(wrong("has a field that is no identifier"));
+                    return Err(wrong("has a field that is not an identifier"));
                 }
                 steps.push(Step::Field(name.to_owned()));
                 rest = after;

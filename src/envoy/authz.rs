@@ -263,7 +263,7 @@ impl Authz {
         };
         // A deadline that has passed already is not even tried: `timeout_at` would poll once.
         if deadline <= Instant::now() {
-            return (failed(Failure::new(Code::Deadline, "the check came with no time left")), Some(call));
+            return (failed(Failure::new(Code::Deadline, "the check arrived after its deadline")), Some(call));
         }
         let judgement = self.waited(&call, deadline).await;
         let (judgement, call) =
@@ -297,7 +297,7 @@ impl Authz {
         let judgement = match tokio::time::timeout_at(deadline, judging).await {
             Ok(Ok(judgement)) => judgement,
             Ok(Err(Broken::Panicked(panic))) => failed(self.panicked(panic.as_ref())),
-            Ok(Err(Broken::NoThread)) => failed(Failure::new(Code::Internal, "there is no thread for long work")),
+            Ok(Err(Broken::NoThread)) => failed(Failure::new(Code::Internal, "no thread is free for a slow check")),
             Err(_) => failed(late()),
         };
         (judgement, Arc::unwrap_or_clone(call))
@@ -321,7 +321,7 @@ fn failed(failure: Failure) -> Arc<Judgement> {
 }
 
 fn late() -> Failure {
-    Failure::new(Code::Deadline, "the check was not judged by its deadline")
+    Failure::new(Code::Deadline, "the check was not decided by its deadline")
 }
 
 /// The judgement, unless it allows and its deadline has passed, wherever it comes from: a thread may have been held up, and

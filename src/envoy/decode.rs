@@ -1,4 +1,4 @@
-//! From Envoy's `CheckRequest` to a [`Call`], or to the reason why there is none.
+//! Decodes Envoy's `CheckRequest` into a [`Call`], or fails with a reason.
 //!
 //! Knows: what each field of the check means and who may have written it. Must not know: policies,
 //! identities, what is allowed.

@@ -1,4 +1,4 @@
-//! From a [`Judgement`] to Envoy's `CheckResponse`: THE table of statuses.
+//! Encodes a [`Judgement`] as Envoy's `CheckResponse`: THE table of statuses.
 //!
 //! Knows: which HTTP status, headers and body each outcome becomes. Must not know: how it came about.
 //!

@@ -1,4 +1,4 @@
-//! Checks and answers as protobuf's JSON: what golden files and `picket explain` read and write.
+//! Checks and responses as protobuf JSON, for golden files and `picket explain`.
 //!
 //! Knows: protobuf's JSON spelling (camel case, snake case on input, bytes as base64). Must not know: what
 //! any of it means.

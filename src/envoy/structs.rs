@@ -1,4 +1,4 @@
-//! `google.protobuf.Struct` to JSON and back.
+//! Converts `google.protobuf.Struct` to JSON and back.
 //!
 //! A struct knows one kind of number, the double. Integers beyond 2^53 have already collapsed when
 //! they arrive here, so only those below it are given out as integers.

@@ -1,4 +1,4 @@
-//! The `authorization` header: whether it presents a token that has to be judged.
+//! The `authorization` header: detects whether it presents a token.
 //!
 //! A token that services could find in it is one, however it is presented.
 //!

@@ -1,4 +1,4 @@
-//! Whatever stands beside the token that was judged: it is the same token, or the call is refused.
+//! Rejects a call with a second credential that differs from the verified token.
 //!
 //! Knows: the judged token's claims, what `authorization` presents, credentials at other places. Must not know: where
 //! services look for tokens.
@@ -37,20 +37,21 @@ pub(super) fn check_bearer(
         (Bearer::Absent, _) | (Bearer::Other, None) => Ok(()),
         (Bearer::Other, Some(_)) => match settings.other_credentials {
             OtherCredentials::Refused => Err(rejected(
-                "`authorization` presents another credential beside the token that was judged; if services check it \
-                 themselves, set `other_credentials: passed`",
+                "`authorization` presents a credential other than the verified token; if services check it themselves, set `other_credentials: passed`",
             )),
             OtherCredentials::Passed => Ok(()),
         },
         (Bearer::ForProxy { .. } | Bearer::Verified { .. }, Some(_)) if is_judged(bearer, judged) => Ok(()),
-        (Bearer::ForProxy { .. }, _) => Err(rejected("a token came that the proxy should have verified, and did not")),
+        (Bearer::ForProxy { .. }, _) => {
+            Err(rejected("a token arrived that the proxy should have verified, and did not"))
+        }
         (Bearer::Verified { issuer, claims, .. }, _) => {
             let names = |peer: &&Proven| {
                 is_svid_issuer(issuer, settings)
                     && SpiffeId::parse(&claims.token.subject).is_ok_and(|id| id == peer.workload.id)
             };
             if peer.filter(names).is_none() {
-                return Err(rejected("`authorization` presents another token than the one that was judged"));
+                return Err(rejected("`authorization` presents a token other than the verified one"));
             }
             binding::compare_all(&claims.bound_to, peer, settings).map(drop)
         }
@@ -89,7 +90,7 @@ pub(super) fn check_others(
     if let Some(exclusive) = sent.iter().find(|sent| sent.place.is_exclusive())
         && !is_alone
     {
-        let detail = format!("{} stands beside another credential", exclusive.place.as_str());
+        let detail = format!("{} is a second credential", exclusive.place.as_str());
         return Err(Failure::new(Code::TokenRepeated, detail));
     }
     let mut first = match presented {
@@ -111,7 +112,7 @@ pub(super) fn check_others(
             ForeignTokens::Absent => judged.is_none() && jwt::is_foreign(&sent.text, settings, ring),
         };
         if !is_for_services {
-            let detail = format!("{} holds a credential that is not the judged token", sent.place.as_str());
+            let detail = format!("{} has a credential other than the verified token", sent.place.as_str());
             return Err(rejected(detail));
         }
     }

@@ -1,4 +1,4 @@
-//! Whether a token belongs to the peer that presents it.
+//! Checks that a token is bound to the peer that presents it.
 //!
 //! Knows: a proven workload, its certificate's hash, and what a token is bound to. Must not know:
 //! signatures, headers, policies.
@@ -59,7 +59,7 @@ fn compare(bound_to: &BoundTo, peer: Option<&Proven>, home: &str) -> Comparison 
         }
         (BoundTo::Actor(_), None) => Comparison::Impossible("the token names its actor, and no workload is proven"),
         (BoundTo::UnknownActor, _) => {
-            Comparison::Impossible("the token's actor is no SPIFFE id, and the issuer's `actors` do not name it")
+            Comparison::Impossible("the token's actor is not a SPIFFE id, and the issuer's `actors` do not name it")
         }
         (BoundTo::Account { namespace, account }, Some(peer)) => {
             let id = &peer.workload.id;

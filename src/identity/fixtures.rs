@@ -1,4 +1,4 @@
-//! What identity's tests are built from: calls, certificates, signers, tokens. Boring and denied by default.
+//! Test data for identity: calls, certificates, signers, tokens. Boring and denied by default.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

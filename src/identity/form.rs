@@ -1,4 +1,4 @@
-//! Forms: whether `access_token` stands in a body (RFC 6750, section 2.2).
+//! Finds `access_token` in form bodies (RFC 6750, section 2.2).
 //!
 //! Knows: how servers tell a form, and how it is written. Must not know: what a token says, protocols of services.
 //!

@@ -1,4 +1,4 @@
-//! Claims as JSON whose members have one reading.
+//! Claims as JSON without duplicate members.
 //!
 //! Knows: objects with a repeated member, and when two claims are the same. Must not know: what claims mean.
 //!
@@ -50,7 +50,7 @@ impl<'de> Visitor<'de> for Once {
     type Value = Value;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("JSON whose objects have every member once")
+        out.write_str("JSON without duplicate members")
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {

@@ -1,4 +1,4 @@
-//! Signed tokens that Picket verifies itself, against keys that are already in memory; and what the Bearer is.
+//! Verifies signed tokens against cached keys, and reads the Bearer.
 //!
 //! Knows: the JWS header, which issuer a token belongs to, signatures. Must not know: what claims mean
 //! (`token` reads them), peers, the network.
@@ -85,7 +85,7 @@ pub(super) fn judge(
         };
     }
     if !is_bearer {
-        return Err(rejected("a token stands in `authorization` otherwise than as a Bearer"));
+        return Err(rejected("`authorization` has a token that is not a Bearer"));
     }
     match verifier {
         Some(issuer) => {
@@ -184,7 +184,7 @@ impl<'a> Parts<'a> {
         let keys = issuer.keys.as_deref().ok_or_else(|| {
             Rejection::from(Failure::new(
                 Code::KeysUnavailable,
-                format!("the keys of issuer `{}` have never been had", rules.name),
+                format!("the keys of issuer `{}` have never been fetched", rules.name),
             ))
         })?;
         self.verify(rules, keys)?;
@@ -193,7 +193,7 @@ impl<'a> Parts<'a> {
 
     fn verify(&self, rules: &IssuerRules, keys: &KeySet) -> Result<(), Rejection> {
         if !self.header.crit.is_null() {
-            return Err(rejected("the token's header has `crit`, whose extensions are not known"));
+            return Err(rejected("the token's header has `crit` with unknown extensions"));
         }
         self.check_type(rules)?;
         let algorithm = self.algorithm(rules)?;

@@ -1,4 +1,4 @@
-//! The issuers' public keys, in memory.
+//! The cached public keys of the issuers.
 //!
 //! Knows: which keys of a JWK set may verify which signatures. Must not know: where key sets come from
 //! (`keys` fetches them) or what tokens say.

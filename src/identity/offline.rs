@@ -1,4 +1,4 @@
-//! Callers that are said, not proven: for policy tests and explanations, where no connection and no signature exists.
+//! Asserted callers for policy tests and explanations, which have no connection and no signature.
 //!
 //! Knows: what a profile makes of a workload and of verified claims. Must not know: calls, key material.
 //! Nothing here is reached from a proxy's call.

@@ -104,7 +104,7 @@ fn check_leaf(leaf: &X509Certificate<'_>) -> Result<(), Failure> {
         leaf.basic_constraints().map_err(|_| rejected("the certificate's basic constraints cannot be read"))?;
     match constraints {
         Some(constraints) if constraints.value.ca => {
-            Err(rejected("the certificate is an authority's, and an authority is no workload"))
+            Err(rejected("the certificate is an authority's, and an authority is not a workload"))
         }
         Some(_) | None => Ok(()),
     }

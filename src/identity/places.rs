@@ -1,4 +1,4 @@
-//! Credentials that stand elsewhere than in `authorization`: in headers, cookies and query keys that a source names,
+//! Credentials outside `authorization`: in the headers, cookies and query keys that a source names,
 //! and in `access_token` of the query or of a form (RFC 6750).
 //!
 //! Knows: where tokens are looked for, and every spelling of those places. Must not know: what a token says, issuers.

@@ -1,4 +1,4 @@
-//! Powers that a token grants beside its scopes.
+//! Grants of a token in addition to its scopes.
 //!
 //! Knows: `authorization_details` (RFC 9396) and `entitlements` (RFC 9068). Must not know: what a route needs,
 //! peers, policies.

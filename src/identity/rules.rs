@@ -1,4 +1,4 @@
-//! What a token must say and how it must be signed, issuer by issuer.
+//! Validation rules for tokens, by issuer: required claims and accepted signatures.
 //!
 //! Knows: claim rules and pinned algorithms. Must not know: calls, key material, the network.
 
@@ -120,10 +120,12 @@ impl ClaimRules {
         }
         match (self.kind, &self.trust_domain) {
             (Kind::JwtSvid, None) => {
-                found.push("kind `jwt_svid` needs `trust_domain`: whose ids this issuer may sign".to_owned());
+                found.push(
+                    "kind `jwt_svid` needs `trust_domain`, the domain that this issuer may sign ids for".to_owned(),
+                );
             }
             (Kind::JwtSvid, Some(domain)) if !is_trust_domain(domain) => {
-                found.push(format!("trust domain `{domain}` is not one (a-z, 0-9, `.`, `-`, `_`)"));
+                found.push(format!("`{domain}` is not a valid trust domain (a-z, 0-9, `.`, `-`, `_`)"));
             }
             (Kind::Access | Kind::Kubernetes | Kind::Transaction, Some(_)) => {
                 found.push("`trust_domain` is only for kind `jwt_svid`".to_owned());

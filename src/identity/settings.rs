@@ -1,4 +1,4 @@
-//! What a profile says about identity: which sources, in which order, and how strict.
+//! The identity settings of a profile: its sources, their order, and their strictness.
 //!
 //! Knows: the keys an operator writes, their defaults and what contradicts what.
 //! Must not know: calls, key material, the network.
@@ -141,10 +141,10 @@ impl Places {
         let mut found = Vec::new();
         let is_name = |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
         for name in self.headers.iter().chain(&self.cookies).chain(&self.query).filter(|name| !is_name(name)) {
-            found.push(format!("from: `{}` is no name of a header, a cookie or a query key", name.escape_debug()));
+            found.push(format!("from: `{}` is not the name of a header, a cookie or a query key", name.escape_debug()));
         }
         for name in self.headers.iter().filter(|name| matches!(folded(name).as_str(), "authorization" | "cookie")) {
-            found.push(format!("from: header `{name}` is looked at anyway; for a cookie name it under `cookies`"));
+            found.push(format!("from: header `{name}` is always read; name a cookie under `cookies`"));
         }
         found
     }
@@ -249,7 +249,7 @@ impl Settings {
         let mut found = Vec::new();
         for domain in std::iter::once(&self.home_trust_domain).chain(&self.allowed_trust_domains) {
             if !is_trust_domain(domain) {
-                found.push(format!("trust domain `{domain}` is not one (a-z, 0-9, `.`, `-`, `_`)"));
+                found.push(format!("`{domain}` is not a valid trust domain (a-z, 0-9, `.`, `-`, `_`)"));
             }
         }
         for (index, source) in self.sources.iter().enumerate() {

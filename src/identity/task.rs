@@ -1,4 +1,4 @@
-//! The task that a call works for: what its transaction token allows, and to which workload.
+//! The task of a call: what its transaction token allows, and which workload may present it.
 //!
 //! Knows: the header `txn-token`, `req_wl`, `tctx`. Must not know: the catalogue (`mapping` turns names into
 //! entities), policies, whether a task was cancelled (a look-up says).
@@ -77,7 +77,7 @@ pub(super) fn read(
 fn presented(call: &Call) -> Result<Option<&str>, Failure> {
     let alike = |name: &str| name != HEADER && folded(name) == HEADER;
     if call.headers.iter().any(|(name, _)| alike(name)) {
-        return Err(rejected("a header is spelt almost like `txn-token`"));
+        return Err(rejected("a header has a name that is confusable with `txn-token`"));
     }
     call.headers.single(HEADER).map_err(|problem| rejected(problem.to_string()))
 }

@@ -266,7 +266,7 @@ home_trust_domain: Cluster
     .unwrap();
     let found = bad.problems(&issuers).join("\n");
     for part in [
-        "trust domain `Cluster`",
+        "`Cluster` is not a valid trust domain",
         "repeats",
         "hops is 0",
         "more than one hop",
@@ -274,8 +274,8 @@ home_trust_domain: Cluster
         "`idp` is not of kind",
         "named `none`",
         "`key` is empty",
-        "header `Cookie` is looked at anyway",
-        "`x y` is no name",
+        "header `Cookie` is always read",
+        "`x y` is not the name",
         "`issuer` is empty",
         "`audiences`",
         "`leeway`",

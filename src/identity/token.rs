@@ -1,4 +1,4 @@
-//! From claims to a [`Token`], whoever verified their signature.
+//! Converts verified claims into a [`Token`].
 //!
 //! Knows: what each claim means, which are required, and time. Must not know: signatures, headers, peers.
 //!
@@ -111,7 +111,7 @@ pub(super) fn common(claims: &Reader<'_>, rules: &ClaimRules, now: UnixMillis) -
 
 fn check_lifetime(issued_at: Option<UnixMillis>, expires_at: UnixMillis, rules: &ClaimRules) -> Result<(), Failure> {
     let Some(longest) = rules.longest_life() else { return Ok(()) };
-    let issued_at = issued_at.ok_or_else(|| rejected("`iat` is missing, so nobody knows how long it lives"))?;
+    let issued_at = issued_at.ok_or_else(|| rejected("`iat` is missing, so its lifetime is unknown"))?;
     let life = expires_at.0.saturating_sub(issued_at.0);
     if i64::try_from(longest.as_millis()).is_ok_and(|longest| life > longest) {
         return Err(rejected(format!("it lives longer than {} s", longest.as_secs())));
@@ -133,7 +133,7 @@ fn check_time(claims: &Reader<'_>, rules: &ClaimRules, now: UnixMillis) -> Resul
     }
     for name in ["nbf", "iat"] {
         if claims.time(name)?.is_some_and(|start| now.0 < start.0.saturating_sub(leeway)) {
-            return Err(Failure::new(Code::TokenExpired, format!("`{name}` is still to come")));
+            return Err(Failure::new(Code::TokenExpired, format!("`{name}` is in the future")));
         }
     }
     Ok(expires_at)

@@ -1,4 +1,4 @@
-//! `x-forwarded-client-cert`: what trusted proxies say about the certificate they verified.
+//! `x-forwarded-client-cert`: the client certificate that trusted proxies verified.
 //!
 //! Knows: the header's text grammar, and the chain of `By` and `URI`. Must not know: tokens, policies.
 //!
@@ -223,13 +223,13 @@ fn check_last(last: &Link, call: &Call, source: &XfccSource, certificate: Certif
     let asking = call.peer.destination_principal.as_deref() == Some(last.by.as_str());
     let listed = source.proxies.contains(last.by.as_str());
     if !asking && !listed {
-        return Err(rejected(format!("`{}` is neither a listed proxy nor the proxy that asks", last.by)));
+        return Err(rejected(format!("`{}` is neither a listed proxy nor the calling proxy", last.by)));
     }
     match peer::read(call, certificate) {
         // A waypoint: TLS ended before it, so no peer is known; the operator vouches for the proxy by name.
         Outcome::NotPresented if listed => Ok(()),
         // The asking proxy writes about certificates only, and none came: it forwards what the client wrote.
-        Outcome::NotPresented => Err(rejected("the proxy that asks saw no certificate, so it wrote no element")),
+        Outcome::NotPresented => Err(rejected("the calling proxy saw no certificate, so it wrote no element")),
         Outcome::Accepted(peer) if peer.workload.id == last.uri => Ok(()),
         Outcome::Accepted(peer) => {
             Err(rejected(format!("the last element names `{}`, and the peer is `{}`", last.uri, peer.workload.id)))

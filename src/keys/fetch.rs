@@ -1,4 +1,4 @@
-//! Gets the bytes of one key set, bounded in size and time.
+//! Fetches one key set, bounded in size and time.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub(super) enum FetchProblem {
     TimedOut,
     #[error("the file cannot be read: {0}")]
     File(#[from] std::io::Error),
-    #[error("the server did not answer as it should: {0}")]
+    #[error("the server did not answer correctly: {0}")]
     Transport(String),
     #[error("the server answered with status {0}; redirects are not followed")]
     Status(u16),
@@ -84,7 +84,7 @@ impl Url {
                 builder = builder.add_root_certificate(authority);
             }
         }
-        let client = builder.build().map_err(|error| format!("no HTTP client can be made: {}", chain(&error)))?;
+        let client = builder.build().map_err(|error| format!("could not create an HTTP client: {}", chain(&error)))?;
         Ok(Self { client, address: source.address.clone() })
     }
 

@@ -1,4 +1,4 @@
-//! Which issuers there are, where their key sets lie, and how often to look.
+//! Settings of the issuers, their key sets and the refresh.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

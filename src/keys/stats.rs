@@ -1,4 +1,4 @@
-//! What became of the fetches of one key set, for the metrics.
+//! Counters of one key set's fetches, for the metrics.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! What is asked of a service: the action, and what it is asked about.
+//! The requested operation: the action, and its target.
 
 use crate::body::{Inside, a2a, grpc, json::Json, llm, mcp};
 use crate::call::{Call, CanonicalPath, Target};
@@ -173,7 +173,7 @@ pub fn asked(call: &Call, spoken: Spoken, inside: Inside) -> Result<Asked, Failu
         (Spoken::ByBody(protocol, path), _) => (protocol.as_str(), path),
         (Spoken::Known(Asked { path, .. }), _) => ("http", path),
     };
-    let detail = format!("what is inside `{path}` was not read as {protocol}");
+    let detail = format!("the body of `{path}` was not parsed as {protocol}");
     Err(Failure::new(Code::Internal, detail))
 }
 
@@ -184,7 +184,7 @@ fn exact(call: &Call, path: &CanonicalPath) -> Result<(), Failure> {
     if sent != path.as_str() || !sent.is_ascii() {
         return Err(Failure::new(
             Code::PathRefused,
-            "the service takes paths in plain ASCII and their canonical spelling only",
+            "the service accepts paths in plain ASCII and their canonical spelling only",
         ));
     }
     match percent_encoding::percent_decode_str(sent).decode_utf8() {
@@ -231,7 +231,7 @@ fn upgrade(
         return Err(Failure::new(Code::UpgradeRefused, format!("upgrades to `{protocol}` are off on this listener")));
     }
     if service.protocol != Protocol::Http {
-        let detail = format!("service `{}` speaks {}, which has no upgrades", service.id, service.protocol.as_str());
+        let detail = format!("service `{}` uses {}, which has no upgrades", service.id, service.protocol.as_str());
         return Err(Failure::new(Code::UpgradeRefused, detail));
     }
     Ok(Asked { path, what: What::Http { action: "upgrade", method: call.method.clone(), document: None } })
@@ -263,7 +263,7 @@ fn is_preflight(call: &Call) -> bool {
 fn grpc(call: &Call, path: CanonicalPath) -> Result<Asked, Failure> {
     let mismatch = |detail: &str| Failure::new(Code::ProtocolMismatch, detail);
     if call.method != "POST" {
-        return Err(mismatch("a gRPC call is a POST"));
+        return Err(mismatch("a gRPC call must be a POST"));
     }
     let content_type = call.headers.single("content-type").ok().flatten().unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! A URL or host that a task names: one canonical spelling, or none.
+//! A URL or host that a task names: canonicalized or rejected.
 //!
 //! Knows: hosts and canonical paths. Must not know: tasks, services.
 

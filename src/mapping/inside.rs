@@ -1,4 +1,4 @@
-//! What a call's body says, as facts of the context.
+//! The context that comes from a call's body.
 //!
 //! Only values that a policy judging the call can read are looked at; what they read has one exact value or the
 //! call is refused.

@@ -1,4 +1,4 @@
-//! The query's keys: those that policies read, and those that policies change.
+//! Query keys that policies read or change.
 //!
 //! Knows: how keys are spelt and read. Must not know: what policies make of them.
 
@@ -95,7 +95,7 @@ fn spelt_plainly(target: &Target) -> Result<(), Failure> {
             return Err(refused("a policy computes the query keys it reads, and a key is not in plain lower case"));
         }
         if seen.insert(Reading::of(text), text).is_some_and(|other| other != text) {
-            return Err(refused("a policy computes the query keys it reads, and two keys may be one"));
+            return Err(refused("a policy computes the query keys it reads, and two keys may be the same"));
         }
     }
     Ok(())
@@ -112,7 +112,7 @@ fn alone(key: SentKey<'_>, names: &[(&str, Reading)], is_own: impl Fn(&str) -> b
     for (name, named) in names {
         let is_like = readings.iter().any(|reading| reading.likeness(named).is_some());
         if is_like && !is_own(name) {
-            return Err(refused(format!("a query key is not spelt `{name}`, and servers may take it for that one")));
+            return Err(refused(format!("a query key is not spelt `{name}`, but servers may read it as that key")));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Who asks, as an entity.
+//! The caller as an entity.
 
 use smol_str::{SmolStr, format_smolstr};
 

@@ -1,4 +1,4 @@
-//! What is called, as an entity with everything it lies in.
+//! The called resource as an entity, with all its ancestors.
 
 use std::collections::BTreeSet;
 

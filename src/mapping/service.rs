@@ -1,4 +1,4 @@
-//! Which service is called.
+//! Finds the called service.
 
 use std::borrow::Cow;
 
@@ -79,10 +79,10 @@ fn by_account<'a>(
     home: &str,
 ) -> Result<Cow<'a, Service>, Failure> {
     let id = SpiffeId::parse(principal)
-        .map_err(|problem| unmapped(format!("the destination `{principal}` is no workload: {problem}")))?;
+        .map_err(|problem| unmapped(format!("the destination `{principal}` is not a workload: {problem}")))?;
     let account = id.account().filter(|_| id.trust_domain() == home);
     let Some((namespace, account)) = account else {
-        return Err(unmapped(format!("the destination `{id}` is no account of trust domain `{home}`")));
+        return Err(unmapped(format!("the destination `{id}` is not an account of trust domain `{home}`")));
     };
     let services: Vec<&Service> = catalog.services_of_account(namespace, account).collect();
     match services.as_slice() {

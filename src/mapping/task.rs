@@ -1,4 +1,4 @@
-//! What a task lists, as entities of the called service and of the catalogue.
+//! The lists of a task as entities of the called service and of the catalogue.
 //!
 //! Knows: verified tasks, the called service, the catalogue's hosts. Must not know: tokens, policies.
 //!

@@ -1,5 +1,4 @@
-//! A call of a tool whose arguments have types: it is asked about by the tool's own action, with the arguments as a
-//! record.
+//! A call of a tool with typed arguments: the action is the tool's own, and the context holds the arguments as a record.
 
 use smol_str::SmolStr;
 

@@ -1,4 +1,4 @@
-//! Challenges: how the caller can get a yes.
+//! Challenges: what the caller must do to be allowed.
 //!
 //! Knows: the challenges of RFC 6750, RFC 9470 and RFC 9728. Must not know: who is asking, Envoy, HTTP status codes.
 

@@ -1,4 +1,4 @@
-//! What the caller reads of a denial: as little as lets an operator find it in the log.
+//! The body of a denial: no more than an operator needs to find it in the log.
 //!
 //! Knows: RFC 9457, and the shapes that clients of each protocol read. Must not know: policies, why exactly the
 //! call was denied, HTTP status codes of forms that have their own.

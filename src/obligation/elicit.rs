@@ -1,4 +1,4 @@
-//! What an MCP client brings back from an approval page: a sealed note that says which call it was sent away for.
+//! The sealed state that an MCP client returns from an approval page: it names the call that it was issued for.
 //!
 //! Knows: the seal. Must not know: clocks, files, where the key comes from, whether anything was approved.
 //!
@@ -74,10 +74,10 @@ pub enum Maker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StateProblem {
     /// It is no note, or its seal is not that of this call.
-    #[error("`inputResponses` answers what was asked about another call")]
+    #[error("`inputResponses` belongs to the elicitation of another call")]
     Foreign,
     /// Its time is over.
-    #[error("`inputResponses` answers too late")]
+    #[error("the elicitation state in `inputResponses` has expired")]
     Expired,
 }
 

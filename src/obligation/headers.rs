@@ -1,4 +1,4 @@
-//! Which header names an obligation may touch.
+//! Header names that an obligation may change.
 
 use crate::call::headers::folded;
 

@@ -51,7 +51,7 @@ impl Directory {
         let root = self.root.clone();
         match tokio::task::spawn_blocking(move || read::units(&root, Limits::default())).await {
             Ok(result) => result,
-            Err(_) => Err(vec![Problem::error("", "reading the policy directory was broken off")]),
+            Err(_) => Err(vec![Problem::error("", "reading the policy directory was interrupted")]),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Which names may stand where in a policy tree, and which unit each belongs to. Pure.
+//! The layout of a policy tree: its file names, and the unit of each file. Pure.
 //!
 //! Knows: the layout of `policies/`. Must not know: contents, the file system.
 

@@ -1,4 +1,4 @@
-//! Which parts a tree must have, and what stands in for one that is missing or could not be read. Pure.
+//! The required parts of a tree, and the replacement of parts that are missing or unreadable. Pure.
 //!
 //! Knows: parts, units and `parts:` of the manifest. Must not know: Cedar, the file system, `modes:`.
 //!
@@ -200,17 +200,17 @@ fn platform_contradictions(parts: &Parts, tree: &Tree, in_force: Option<&Tree>) 
         let was = in_force.is_some_and(|tree| has(tree, name));
         match declared {
             Some(Presence::Present) if !here => problems.push(
-                Problem::error(name, format!("`{name}` is missing, and manifest.yaml says it is present"))
+                Problem::error(name, format!("`{name}` is missing, but manifest.yaml lists it as present"))
                     .help("restore it, or change `parts` in manifest.yaml"),
             ),
             Some(Presence::Absent) if here => problems.push(
-                Problem::error(name, format!("`{name}` is here, and manifest.yaml says it is absent"))
+                Problem::error(name, format!("`{name}` exists, but manifest.yaml lists it as absent"))
                     .help("remove it, or change `parts` in manifest.yaml"),
             ),
             None if was && !here => {
                 problems.push(Problem::error(name, format!("`{name}` has vanished")).help(match name {
                     MANIFEST => "restore it; one that says nothing is left empty",
-                    _ => "restore it, or say `absent` under `parts` in manifest.yaml",
+                    _ => "restore it, or list it as `absent` under `parts` in manifest.yaml",
                 }))
             }
             Some(Presence::Present | Presence::Absent) | None => {}

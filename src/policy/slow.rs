@@ -1,4 +1,4 @@
-//! Namespaces that take long to load, each on a thread of its own, so that nobody's edits wait for theirs.
+//! Loads slow namespaces on threads of their own, so that they do not delay the edits of others.
 //!
 //! Knows: when a namespace has taken long, and which are being loaded. Must not know: how.
 
@@ -69,7 +69,7 @@ impl Slow {
             let Some(job) = self.jobs.remove(&name) else { continue };
             match job.task.await {
                 Ok(loaded) => snapshots.extend(loaded.snapshot),
-                Err(error) => tracing::error!("loading namespace `{name}` was broken off: {error}"),
+                Err(error) => tracing::error!("loading namespace `{name}` was interrupted: {error}"),
             }
         }
         Some(snapshots)

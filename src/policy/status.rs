@@ -1,4 +1,4 @@
-//! What became of the readings so far, for the readiness text, the admin service and the metrics.
+//! The results of past reads, for the readiness text, the admin service and the metrics.
 //!
 //! A noun. Knows: units, problems, counts. Must not know: how anything is read or loaded.
 

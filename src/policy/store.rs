@@ -1,4 +1,4 @@
-//! The snapshot in force, and the loop that keeps it up to date.
+//! The active snapshot, and the loop that keeps it up to date.
 //!
 //! Knows: when to read, which reading is new, what stays when something is refused.
 //! Must not know: Cedar; the [`Loader`] does.
@@ -130,7 +130,7 @@ impl Store {
         };
         let Ok(loaded) = tokio::task::spawn_blocking(load).await else {
             // Our own defect. The digest is not remembered, so that it is tried, and told, again.
-            return self.unreadable(vec![Problem::error("", "loading the policies was broken off")], attempted_at);
+            return self.unreadable(vec![Problem::error("", "loading the policies was interrupted")], attempted_at);
         };
         memory.digest = Some(digest.clone());
         self.loaded(&mut memory, settled, loaded, Report { digest, attempted_at, loading: started.elapsed() })
@@ -204,7 +204,7 @@ impl Store {
         // Said once, not every second for as long as it lasts.
         if self.status.load().unreadable != problems {
             for problem in &problems {
-                tracing::error!("policies are not read: {problem}");
+                tracing::error!("could not read the policies: {problem}");
             }
         }
         self.publish(Outcome::Refused, attempted_at, |status| status.unreadable = problems);
@@ -240,7 +240,7 @@ struct Report {
 fn log(before: &Status, status: &Status, outcome: Outcome) {
     for problem in status.problems.iter().filter(|problem| !before.problems.contains(problem)) {
         match problem.severity {
-            Severity::Error => tracing::error!(policy.file = %problem.file, "policies refused: {problem}"),
+            Severity::Error => tracing::error!(policy.file = %problem.file, "policies rejected: {problem}"),
             Severity::Warning => tracing::warn!(policy.file = %problem.file, "policies: {problem}"),
             Severity::Note => tracing::info!(policy.file = %problem.file, "policies: {problem}"),
         }
@@ -248,17 +248,17 @@ fn log(before: &Status, status: &Status, outcome: Outcome) {
     let digest = status.digest.as_deref().unwrap_or_default();
     let millis = status.loading.as_millis();
     match outcome {
-        Outcome::Ok => tracing::info!(policy.digest = digest, "policies in force, loaded in {millis} ms"),
+        Outcome::Ok => tracing::info!(policy.digest = digest, "policies active, loaded in {millis} ms"),
         Outcome::Refused => {
             let units: Vec<String> =
                 status.refused.iter().map(|(unit, why)| format!("{unit} ({})", why.as_str())).collect();
             let units = units.join(", ");
             if before.refused == status.refused {
-                tracing::debug!(policy.digest = digest, "still refused: {units}");
+                tracing::debug!(policy.digest = digest, "still rejected: {units}");
             } else {
                 tracing::error!(
                     policy.digest = digest,
-                    "refused: {units}; what was in force stays, where it still fits"
+                    "rejected: {units}; their last good versions stay active where they still fit"
                 );
             }
         }

@@ -1,4 +1,4 @@
-//! What a YAML file is wrong about, in our words.
+//! Converts YAML parse errors into problems.
 
 use std::ops::Range;
 

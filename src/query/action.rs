@@ -1,4 +1,4 @@
-//! Names of actions that several parts must spell alike.
+//! Names of actions that several modules share.
 
 /// The action of calling a tool.
 pub const CALL_TOOL: &str = "mcp.tools.call";

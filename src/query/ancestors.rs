@@ -1,4 +1,4 @@
-//! What an entity lies in: the few names of its call, and many that are shared and not copied.
+//! The ancestors of an entity: a few of its own, and many that calls share without a copy.
 //!
 //! Knows: names. Must not know: where they come from.
 //!

@@ -1,4 +1,4 @@
-//! Families of actions: what is known of a call's action before its body is opened.
+//! Families of actions: known of a call before its body is parsed.
 //!
 //! What policies read is kept by family, since it is needed before the action is known. Every action that can be asked
 //! about lies in exactly one.

@@ -1,4 +1,4 @@
-//! Many names that entities have in common, made once at load: calls share them, and find one without a walk.
+//! An interned set of ancestors, built at load and shared by all calls.
 //!
 //! Knows: names. Must not know: whose they are.
 

@@ -1,4 +1,4 @@
-//! A hash for maps that policies, the schema or the operator's other files fill and calls only ask.
+//! A fast hash for maps with trusted keys: policies, the schema, the operator's files.
 //!
 //! The standard one defends a map whose keys an attacker chooses. Here whoever writes those files chooses them, and a
 //! call can at worst ask for a key that is not there. It was a fifth of a decision.

@@ -1,4 +1,4 @@
-//! Counts what operators look at, and writes it down for Prometheus.
+//! Counts calls, and formats the metrics for Prometheus.
 //!
 //! Knows: judgements, the names in [`table`]. Must not know: who scrapes; what other modules count is read
 //! through [`Metrics::add_source`], so that none of them needs to know telemetry.

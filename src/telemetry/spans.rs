@@ -1,4 +1,4 @@
-//! Our own log, and one span for each decision.
+//! Picket's own log, and one span for each decision.
 //!
 //! Knows: `tracing`'s subscriber, OpenTelemetry. Must not know: what is decided, or why. Baggage is neither
 //! read nor sent on: callers choose it.

@@ -1,4 +1,4 @@
-//! What must hold of telemetry as a whole, and the builder its other tests use.
+//! Properties of telemetry as a whole, and the builder for its other tests.
 
 use std::collections::BTreeMap;
 use std::path::Path;

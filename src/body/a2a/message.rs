@@ -1,4 +1,4 @@
-//! What the parameters of A2A's operations hold, whichever way they are carried.
+//! Parameters of A2A operations, for all bindings.
 //!
 //! Knows: the members of each operation in each version. Must not know: JSON-RPC, paths.
 

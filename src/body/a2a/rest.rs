@@ -33,7 +33,7 @@ pub fn read(call: &Call, below: &[&str], query: &[(String, String)], json: Optio
         }
         (Some(place), None) => (None, place),
         (None, Some((tenant, place))) => (Some(tenant), place),
-        (None, None) => return Err(Failure::new(Code::ProtocolMismatch, "the path is none of the protocol's")),
+        (None, None) => return Err(Failure::new(Code::ProtocolMismatch, "the path is not one of the protocol's")),
     };
     let operation = place.methods.iter().find(|(method, _)| *method == call.method);
     let Some((_, operation)) = operation else { return Err(not_allowed("the path does not have this HTTP method")) };
@@ -62,7 +62,7 @@ pub fn read(call: &Call, below: &[&str], query: &[(String, String)], json: Optio
             | Operation::DeletePush
             | Operation::ExtendedCard => return Err(refused("the call has no body")),
         },
-        (_, Some(_)) => return Err(refused("only a POST has a body")),
+        (_, Some(_)) => return Err(refused("only a POST may have a body")),
         (_, None) => {}
     }
     found.message(*operation, Version::V10)

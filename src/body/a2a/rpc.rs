@@ -18,7 +18,7 @@ use crate::failure::{Code, Failure};
 /// As [`super::read`].
 pub fn read(call: &Call, json: Option<&Json>, version: Version) -> Result<Message, Failure> {
     if call.method != "POST" {
-        return Err(not_allowed("the endpoint takes POST only"));
+        return Err(not_allowed("the endpoint accepts POST only"));
     }
     require_json(call)?;
     let envelope = Members::of(json.ok_or_else(|| refused("the call has no body"))?.node(), "the envelope")?;

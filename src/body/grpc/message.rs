@@ -1,4 +1,4 @@
-//! A message's fields by its descriptor.
+//! Decodes the fields of a message by its descriptor.
 //!
 //! Knows: field types, presence, maps. Must not know: frames, calls.
 
@@ -40,13 +40,13 @@ pub enum Refused {
     #[error("the message ends within a value")]
     Cut,
     /// A varint of more than 64 bits or not in its shortest form.
-    #[error("the message has a varint that is longer than it must be")]
+    #[error("the message has a varint that is not in its shortest form")]
     Varint,
     /// A tag that no field can have.
-    #[error("the message has a tag that is none")]
+    #[error("the message has an invalid tag")]
     Tag,
     /// A group, proto2's old way to nest.
-    #[error("the message has a group; groups are not read")]
+    #[error("the message has a group; groups are not supported")]
     Group,
     /// A field that its descriptor does not have.
     #[error("the descriptor of `{message}` has no field {number}")]
@@ -66,10 +66,10 @@ pub enum Refused {
     #[error("two members of the oneof `{0}` occur")]
     Oneof(String),
     /// A value that is not written as its field's type is.
-    #[error("field `{0}` is not written as its type is")]
+    #[error("field `{0}` has the wrong wire type or an invalid encoding")]
     Type(String),
     /// A value that its field's type does not have; servers cut it to size or take it as unknown.
-    #[error("field `{0}` has a value that its type does not have")]
+    #[error("field `{0}` has a value outside its type")]
     Value(String),
     /// A text that is not UTF-8.
     #[error("field `{0}` is not UTF-8")]
@@ -78,7 +78,7 @@ pub enum Refused {
     #[error("field `{0}` is missing")]
     Missing(String),
     /// Its fields make no document: their names and values are longer than one can be.
-    #[error("the message makes no document: {0}")]
+    #[error("the message cannot be converted to a document: {0}")]
     Document(json::Refused),
 }
 

@@ -1,4 +1,4 @@
-//! Protobuf's wire format: tags, and the bytes that follow them.
+//! Protobuf's wire format: tags and their payloads.
 //!
 //! Knows: tags, varints, lengths. Must not know: descriptors.
 

@@ -1,4 +1,4 @@
-//! The one spelling of a document, for digests (RFC 8785).
+//! The canonical form of a document, for digests (RFC 8785).
 //!
 //! Knows: how documents are written. Must not know: what is digested, and why.
 

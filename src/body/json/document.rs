@@ -1,4 +1,4 @@
-//! A document in memory: one text and one list of slots, whatever it holds.
+//! A parsed document: one text and one list of slots.
 //!
 //! Knows: where each value lies. Must not know: how documents are read, which part anybody wants.
 //!

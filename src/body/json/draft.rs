@@ -1,4 +1,4 @@
-//! A document that was not sent as JSON, on its way to be one.
+//! Builds a document from data that was not sent as JSON.
 //!
 //! Knows: how a document lies in memory. Must not know: what it is made from.
 

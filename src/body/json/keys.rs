@@ -1,4 +1,4 @@
-//! Keys that are one key.
+//! Detects duplicate keys by fingerprints.
 //!
 //! Knows: how to find two equal keys among many in little time, whoever chose them. Must not know: documents.
 

@@ -1,4 +1,4 @@
-//! A number as it was written, and the values it holds exactly.
+//! A JSON number: its text, and the integer or decimal that equals it exactly.
 //!
 //! Knows: decimal arithmetic on texts. Must not know: documents, policies.
 //!

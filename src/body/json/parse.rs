@@ -1,4 +1,4 @@
-//! From bytes to a document.
+//! Parses bytes into a document.
 //!
 //! Knows: how to read a document, and its limits. Must not know: what the document means.
 //!
@@ -45,7 +45,7 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Json, Refused> {
             let Reader { scanner, slots, is_mixed, .. } = reader;
             Ok(Json::new(Document { is_mixed, text: scanner.into_text(), slots }))
         }
-        Some(_) => Err(Refused::syntax(reader.scanner.at(), "the document goes on after its value")),
+        Some(_) => Err(Refused::syntax(reader.scanner.at(), "the document has data after its value")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The tokens of JSON, one after the other.
+//! The JSON tokenizer.
 //!
 //! Knows: RFC 8259's grammar of blanks, texts, numbers and words. Must not know: how tokens nest.
 
@@ -94,7 +94,7 @@ impl<'a> Scanner<'a> {
                 self.at += word.len();
                 Ok(())
             }
-            Some(_) | None => Err(self.syntax("a value is missing or not written as JSON writes it")),
+            Some(_) | None => Err(self.syntax("a value is missing or invalid")),
         }
     }
 
@@ -106,7 +106,7 @@ impl<'a> Scanner<'a> {
         at = self.digits(at)?;
         // A zero stands alone.
         if at > whole + 1 && self.byte(whole) == Some(b'0') {
-            return Err(Refused::syntax(whole, "a number begins with a needless zero"));
+            return Err(Refused::syntax(whole, "a number has a leading zero"));
         }
         if at > whole + DIGITS_MAX {
             return Err(Refused::syntax(whole, "a number has more than 4300 digits"));
@@ -159,7 +159,7 @@ impl<'a> Scanner<'a> {
                     self.decoded.push(character);
                 }
                 Some(_) => return Err(self.syntax("a text holds a control character")),
-                None => return Err(self.syntax("a text does not end")),
+                None => return Err(self.syntax("a text is not closed")),
             }
             from = self.at;
             plain = self.plain(from);
@@ -176,7 +176,7 @@ impl<'a> Scanner<'a> {
             Some(b'r') => '\r',
             Some(b't') => '\t',
             Some(b'u') => return self.unicode(),
-            Some(_) | None => return Err(self.syntax("an escape is none of JSON's")),
+            Some(_) | None => return Err(self.syntax("an escape is invalid")),
         };
         self.at += 2;
         Ok(character)
@@ -200,17 +200,17 @@ impl<'a> Scanner<'a> {
     fn unit(&mut self) -> Result<u16, Refused> {
         let digits = match self.text.as_bytes().get(self.at..self.at + 6) {
             Some([b'\\', b'u', digits @ ..]) => digits,
-            Some(_) | None => return Err(self.syntax("an escape is none of JSON's, or half of a surrogate pair")),
+            Some(_) | None => return Err(self.syntax("an escape is invalid, or half of a surrogate pair")),
         };
         let mut unit = 0;
         for digit in digits {
             let Some(digit) = char::from(*digit).to_digit(16) else {
-                return Err(self.syntax("an escape is none of JSON's"));
+                return Err(self.syntax("an escape is invalid"));
             };
             unit = unit * 16 + digit;
         }
         self.at += 6;
-        u16::try_from(unit).map_err(|_| self.syntax("an escape is none of JSON's"))
+        u16::try_from(unit).map_err(|_| self.syntax("an escape is invalid"))
     }
 
     /// The first byte from `from` on that is a quote, a backslash or a control; else the end.

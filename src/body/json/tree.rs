@@ -1,4 +1,4 @@
-//! Finding one's way in a document: members, pointers (RFC 6901), all its nodes.
+//! Navigation in a document: members, pointers (RFC 6901), iteration over all nodes.
 //!
 //! Knows: how documents nest. Must not know: which part anybody wants.
 

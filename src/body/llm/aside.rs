@@ -1,4 +1,4 @@
-//! What is said of the model beside the body: in the query and in headers.
+//! Model requests: facts outside the body, in the query and in headers.
 //!
 //! Knows: how gateways let a caller name a model there. Must not know: any gateway.
 //!

@@ -1,4 +1,4 @@
-//! Servers that the provider calls, documents that it fetches, and models that take part.
+//! Servers that the provider calls, documents that it fetches, and other models that take part.
 //!
 //! Knows: how a URL is told from a text. Must not know: at which places of a request they stand.
 

@@ -1,4 +1,4 @@
-//! What a member of a request means for a policy, by the place it stands at.
+//! The meaning of a request's members for policies, by their place.
 //!
 //! Knows: how such tables are written. Must not know: any API. What no table has is unknown, and counts as present.
 

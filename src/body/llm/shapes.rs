@@ -1,4 +1,4 @@
-//! The tables of what requests may hold, and what each member of them means.
+//! The tables of the members that requests may have, and the meaning of each.
 //!
 //! Knows: the three APIs' members. Must not know: how a request is read.
 //!

@@ -1,4 +1,4 @@
-//! Tools that a request offers to a model: the client's own, and those that the provider runs.
+//! Tools that a request offers to a model: the client's own, and those run by the provider.
 //!
 //! Knows: how the APIs declare tools. Must not know: what a tool does.
 

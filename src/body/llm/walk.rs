@@ -1,4 +1,4 @@
-//! Goes over a request by the tables of its API and takes down what has an effect.
+//! Walks a request by the tables of its API and collects every member with an effect.
 //!
 //! Knows: what members mean. Must not know: any API; texts of a conversation, which are never looked into.
 //!
@@ -88,7 +88,7 @@ impl Request {
             Means::Headers => {
                 let object = value.as_object().ok_or_else(|| wrong(name))?;
                 if object.iter().any(|(header, _)| names_a_host(header)) {
-                    return Err(refused("a server's headers name a host, which its URL does"));
+                    return Err(refused("a server's headers set a host, which only its URL may set"));
                 }
             }
             Means::Model => self.models(name, value)?,
@@ -162,7 +162,7 @@ impl Request {
     pub(super) fn strange(&mut self, name: String) -> Result<(), Failure> {
         let is_new = self.hosted_tools.insert(name);
         if is_new && self.hosted_tools.iter().filter(|name| !is_family(name)).count() > UNKNOWN_MAX {
-            return Err(refused(format!("the request has more than {UNKNOWN_MAX} names that are not known")));
+            return Err(refused(format!("the request has more than {UNKNOWN_MAX} unknown names")));
         }
         Ok(())
     }
@@ -172,7 +172,7 @@ impl Request {
         if !self.hosted_tools.contains(&reported) {
             // A reader that does not mind would take it for the member itself.
             if is_respelt(name, shape.rest) || is_respelt(name, &[("type", Means::Tool), ("name", Means::Tool)]) {
-                return Err(refused(format!("a known member is misspelt as `{}`", shown(name))));
+                return Err(refused(format!("`{}` differs only by case from a known member", shown(name))));
             }
             self.strange(reported)?;
         }
@@ -238,7 +238,7 @@ impl Request {
 
 /// The refusal of a member with an effect whose value cannot be read.
 pub(super) fn wrong(name: &str) -> Failure {
-    refused(format!("`{}` has a value of a type that it cannot have", shown(name)))
+    refused(format!("`{}` has a value of the wrong type", shown(name)))
 }
 
 /// What a member of this name means wherever it stands, in any spelling of it.

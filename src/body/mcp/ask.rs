@@ -1,4 +1,4 @@
-//! What a message asks for, from its method and parameters.
+//! The operation that an MCP message requests, from its method and parameters.
 //!
 //! Knows: the parameters of each method that are judged. Must not know: headers, revisions, what is allowed.
 

@@ -1,4 +1,4 @@
-//! A tool's arguments as its schema types them.
+//! A tool's arguments, typed by the tool's schema.
 //!
 //! Knows: JSON, the types of the catalogue. Must not know: who calls, what is allowed.
 //!

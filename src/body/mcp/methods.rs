@@ -1,4 +1,4 @@
-//! MCP's methods, and the revisions that have them.
+//! MCP's methods, and the protocol versions that define them.
 //!
 //! Knows: what clients send, by revision. Must not know: parameters' values.
 

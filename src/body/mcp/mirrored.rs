@@ -1,4 +1,4 @@
-//! Headers that repeat the body: a gateway may have routed by them, so they must say what the body says.
+//! MCP headers that mirror the body: a gateway may route by them, so they must equal the body.
 //!
 //! Knows: `Mcp-Method`, `Mcp-Name`, `Mcp-Param-*` and their base64 form. Must not know: what is allowed.
 //!
@@ -100,11 +100,11 @@ fn repeats(call: &Call, name: &str, said: Option<&str>, is_required: bool) -> Re
     match (header(call, name)?, said) {
         (None, Some(_)) if is_required => Err(mismatch(format!("header `{name}` is missing"))),
         (None, _) => Ok(()),
-        (Some(_), None) => Err(mismatch(format!("header `{name}` repeats nothing that the body says"))),
+        (Some(_), None) => Err(mismatch(format!("header `{name}` has no counterpart in the body"))),
         (Some(sent), Some(said)) => match decoded(sent) {
             Some(sent) if sent == said => Ok(()),
             Some(_) => Err(mismatch(format!("header `{name}` and the body differ"))),
-            None => Err(mismatch(format!("header `{name}` is neither plain text nor whole base64"))),
+            None => Err(mismatch(format!("header `{name}` is neither plain text nor complete base64"))),
         },
     }
 }

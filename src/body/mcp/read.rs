@@ -1,4 +1,4 @@
-//! From a call on an MCP service to its messages.
+//! Parses a call to an MCP service into its messages.
 //!
 //! Knows: the endpoint, revisions, batches, what each message must carry. Must not know: who calls, what is allowed.
 
@@ -48,7 +48,7 @@ pub fn read(
         "GET" | "DELETE" => reader.session().map(|message| vec![message]),
         _ => Err(Failure::new(
             Code::MethodNotAllowed,
-            "an MCP endpoint takes POST, and in older revisions GET and DELETE",
+            "an MCP endpoint accepts POST, and in older versions GET and DELETE",
         )),
     }
 }
@@ -81,7 +81,7 @@ impl Reader<'_> {
     fn session(&self) -> Result<Message, Failure> {
         let version = self.listed(self.declared()?.unwrap_or(ProtocolVersion::March2025))?;
         if version == ProtocolVersion::July2026 {
-            let detail = format!("revision {} takes POST only", version.as_str());
+            let detail = format!("version {} accepts POST only", version.as_str());
             return Err(Failure::new(Code::MethodNotAllowed, detail));
         }
         refuse_body(self.call)?;
@@ -95,7 +95,7 @@ impl Reader<'_> {
         let Some(items) = json.as_list() else { return self.message(envelope(json)?, declared) };
         let version = self.listed(declared.unwrap_or(ProtocolVersion::March2025))?;
         if version != ProtocolVersion::March2025 || self.rules.batches != Batches::Each {
-            return Err(refused("the service takes one message at a time"));
+            return Err(refused("the service does not accept batches"));
         }
         if items.is_empty() || items.len() > BATCH_MAX {
             return Err(refused(format!("a batch has 1 to {BATCH_MAX} messages")));
@@ -104,7 +104,7 @@ impl Reader<'_> {
         for item in items.iter() {
             let envelope = envelope(item)?;
             if matches!(&envelope, Envelope::Request { method, .. } if method == "initialize") {
-                return Err(refused("`initialize` is never part of a batch"));
+                return Err(refused("`initialize` is not allowed in a batch"));
             }
             messages.extend(self.message(envelope, Some(version))?);
         }
@@ -123,7 +123,7 @@ impl Reader<'_> {
         ask::check_spelling(params)?;
         let meta = meta(params, version)?;
         let Some(shape) = methods::shape(&method, version) else {
-            let detail = format!("revision {} has no method `{}`", version.as_str(), shown(&method));
+            let detail = format!("version {} has no method `{}`", version.as_str(), shown(&method));
             return Err(Failure::new(Code::RpcMethodUnknown, detail));
         };
         check_id(id.as_ref(), shape)?;
@@ -170,7 +170,7 @@ impl Reader<'_> {
     fn response(&self, declared: Option<ProtocolVersion>) -> Result<Message, Failure> {
         let version = self.listed(declared.unwrap_or(ProtocolVersion::March2025))?;
         if version == ProtocolVersion::July2026 {
-            return Err(refused(format!("clients send no responses in revision {}", version.as_str())));
+            return Err(refused(format!("clients must not send responses in version {}", version.as_str())));
         }
         let said = Said { version, method: None, name: Name::None, is_request: false, arguments: None };
         mirrored::check(self.call, &said)?;
@@ -236,9 +236,9 @@ fn capabilities(meta: Option<Node<'_>>) -> Result<bool, Failure> {
 
 fn check_id(id: Option<&RpcId>, shape: Shape) -> Result<(), Failure> {
     match (id, shape) {
-        (Some(_), Shape::Notification) => Err(refused("a notification has no `id`")),
+        (Some(_), Shape::Notification) => Err(refused("a notification must not have an `id`")),
         (None, Shape::Notification) => Ok(()),
-        (None, _) => Err(refused("a request has an `id`")),
+        (None, _) => Err(refused("a request must have an `id`")),
         (Some(_), _) => Ok(()),
     }
 }

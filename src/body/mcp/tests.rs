@@ -1,4 +1,4 @@
-//! Which calls are messages of which revision, and what they ask for.
+//! MCP messages by protocol version, and the operation that each requests.
 
 use std::collections::BTreeMap;
 

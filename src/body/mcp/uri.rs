@@ -1,4 +1,4 @@
-//! The one spelling of a resource's URI.
+//! Canonical URIs of MCP resources.
 //!
 //! Knows: RFC 3986. Must not know: what any scheme means to its server.
 //!

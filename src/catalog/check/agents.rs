@@ -1,4 +1,4 @@
-//! What a service says about the agents' protocols: MCP with its tools, A2A, models, bodies.
+//! Validates a service's agent protocols: MCP with its tools, A2A, models, bodies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;

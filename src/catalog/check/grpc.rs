@@ -1,4 +1,4 @@
-//! What a service says about its gRPC messages.
+//! Validates a service's gRPC descriptors.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The schemas of tools' arguments.
+//! Validates the schemas of tools' arguments.
 
 use std::sync::Arc;
 

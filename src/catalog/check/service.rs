@@ -1,4 +1,4 @@
-//! One service of the catalogue.
+//! Validates one service of the catalogue.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -293,7 +293,7 @@ fn a_token_that_tells_nobody_where_to_log_in_is_warned_about() {
         let catalog = good(&format!("services: [{{id: shop/a, token: {{{token}}}}}]"));
         catalog.warnings().iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()
     };
-    assert_eq!(warnings("realm: a"), ["challenges of this service point nowhere"]);
+    assert_eq!(warnings("realm: a"), ["challenges of this service name no login"]);
     assert_eq!(warnings("resource_metadata: 'https://a/b'"), [""; 0]);
     assert_eq!(warnings("serve_metadata: true, resource: 'https://a', authorization_servers: ['https://i']"), [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! The grammars of the catalogue's names; pure predicates.
+//! The grammars of names in the catalogue; pure predicates.
 
 use crate::call::CanonicalPath;
 

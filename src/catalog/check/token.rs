@@ -1,4 +1,4 @@
-//! What a service says about how to get a token for it.
+//! Validates a service's `token:`, which points clients to its login.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +22,8 @@ impl Checker<'_> {
             self.wrong(span_of(realm), message, "printable ASCII without `\"` and `\\`, 1 to 253 characters");
         }
         if token.resource_metadata.is_none() && !token.serve_metadata {
-            let problem = Problem::warning(self.file, "challenges of this service point nowhere").at(span.clone());
-            let help = "set `resource_metadata`, or `serve_metadata: true`: clients look there for where to log in";
+            let problem = Problem::warning(self.file, "challenges of this service name no login").at(span.clone());
+            let help = "set `resource_metadata`, or `serve_metadata: true`: clients find the login there";
             self.catalog.warnings.push(problem.help(help));
         }
         let (resource_metadata, realm) = (token.resource_metadata, token.realm);
@@ -90,7 +90,7 @@ impl Checker<'_> {
         }
         for scope in written.iter().filter(|scope| scope.value == "offline_access") {
             let help = "leave it out: whether a client gets a refresh token is between it and its issuer";
-            self.wrong(span_of(scope), "`offline_access` is no scope of a resource", help);
+            self.wrong(span_of(scope), "`offline_access` is not a scope of a resource", help);
         }
         written.into_iter().map(|scope| scope.value).collect()
     }

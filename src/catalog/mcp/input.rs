@@ -1,4 +1,4 @@
-//! The arguments of a tool as its JSON Schema types them, as far as policies can be given types.
+//! A tool's arguments as typed by its JSON Schema, where Cedar has a type for them.
 //!
 //! Knows: JSON Schema's words about types. Must not know: Cedar, calls.
 //!
@@ -93,7 +93,7 @@ impl Input {
         }
         let mut reader = Reader { root: written, named: 0, left_out: Vec::new(), references: Vec::new() };
         let refused = |stop| match stop {
-            Stop::LeftOut(why) => format!("types no object: {why}"),
+            Stop::LeftOut(why) => format!("is not the schema of an object: {why}"),
             Stop::Refused(why) => why,
         };
         let record = reader.arguments().map_err(refused)?;
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
     fn arguments(&mut self) -> Result<Record, Stop> {
         let schema = self.resolved(self.root)?;
         if schema.get("type").and_then(Value::as_str) != Some("object") {
-            return Err(Stop::LeftOut("it has not `type: object`"));
+            return Err(Stop::LeftOut("it does not have `type: object`"));
         }
         self.record(schema, "", 0)
     }
@@ -151,9 +151,9 @@ impl<'a> Reader<'a> {
             let Some(reference) = object.get("$ref") else { return Ok(object) };
             let reference = reference.as_str().unwrap_or_default();
             let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
-            let Some(target) = target else { return Err(Stop::LeftOut("its `$ref` leads out of the schema")) };
+            let Some(target) = target else { return Err(Stop::LeftOut("its `$ref` points outside the schema")) };
             if self.references.contains(&reference) {
-                return Err(Stop::LeftOut("its `$ref` leads to itself"));
+                return Err(Stop::LeftOut("its `$ref` points to itself"));
             }
             self.references.push(reference);
             schema = target;
@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
         let properties = match schema.get("properties") {
             None => None,
             Some(Value::Object(properties)) => Some(properties),
-            Some(_) => return Err(Stop::Refused(format!("has `properties` that are no mapping, at `{pointer}`"))),
+            Some(_) => return Err(Stop::Refused(format!("has `properties` that are not a mapping, at `{pointer}`"))),
         };
         let required = required(schema, pointer)?;
         // Before anything is copied: behind references the same names may stand hundreds of times.
@@ -209,7 +209,7 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self, schema: &'a Value, pointer: &str, depth: usize) -> Result<Type, Stop> {
         if depth > DEPTH_MAX {
-            return Err(Stop::LeftOut("it lies too deep"));
+            return Err(Stop::LeftOut("it is nested too deeply"));
         }
         let followed = self.references.len();
         let found = self.resolved(schema).and_then(|schema| self.typed_by(schema, pointer, depth));
@@ -225,27 +225,27 @@ impl<'a> Reader<'a> {
                 [Value::String(word)] => word.as_str(),
                 _ => return Err(Stop::LeftOut(SEVERAL)),
             },
-            Some(_) => return Err(Stop::Refused(format!("has a `type` that is no text, at `{pointer}`"))),
+            Some(_) => return Err(Stop::Refused(format!("has a `type` that is not a text, at `{pointer}`"))),
         };
         match word {
             "string" => Ok(Type::Text),
             "integer" => Ok(Type::Integer),
             "boolean" => Ok(Type::Boolean),
-            "number" => Err(Stop::LeftOut("a `number` is no 64-bit integer")),
-            "null" => Err(Stop::LeftOut("`null` is no value for policies")),
+            "number" => Err(Stop::LeftOut("a `number` is not a 64-bit integer")),
+            "null" => Err(Stop::LeftOut("policies have no value for `null`")),
             "array" => {
                 let Some(items) = schema.get("items").filter(|_| !schema.contains_key("prefixItems")) else {
-                    return Err(Stop::LeftOut("its items are of no one type"));
+                    return Err(Stop::LeftOut("its items have no single type"));
                 };
                 self.count(1)?;
                 let items = self.value(items, &format!("{pointer}/*"), depth + 1);
                 items.map(|items| Type::List(Box::new(items))).map_err(|stop| match stop {
-                    Stop::LeftOut(_) => Stop::LeftOut("its items are of no one type"),
+                    Stop::LeftOut(_) => Stop::LeftOut("its items have no single type"),
                     refused @ Stop::Refused(_) => refused,
                 })
             }
             "object" if schema.get("properties").and_then(Value::as_object).is_none_or(Map::is_empty) => {
-                Err(Stop::LeftOut("an object whose members are not named"))
+                Err(Stop::LeftOut("an object with unnamed members"))
             }
             "object" => self.record(schema, pointer, depth).map(Type::Object),
             _ => Err(Stop::Refused(format!("has the unknown type `{}`, at `{pointer}`", word.escape_debug()))),
@@ -253,7 +253,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-const NOTHING_SAID: &str = "nothing says its type";
+const NOTHING_SAID: &str = "it has no type";
 const SEVERAL: &str = "it may have several types";
 
 /// The type of values that a schema lists without naming their type.
@@ -277,7 +277,7 @@ fn listed(schema: &Map<String, Value>) -> Result<Type, Stop> {
 }
 
 fn required<'a>(schema: &'a Map<String, Value>, pointer: &str) -> Result<BTreeSet<&'a str>, Stop> {
-    let refused = || Stop::Refused(format!("has a `required` that is no list of names, at `{pointer}`"));
+    let refused = || Stop::Refused(format!("has a `required` that is not a list of names, at `{pointer}`"));
     match schema.get("required") {
         None => Ok(BTreeSet::new()),
         Some(Value::Array(names)) => names.iter().map(|name| name.as_str().ok_or_else(refused)).collect(),

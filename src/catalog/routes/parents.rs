@@ -1,4 +1,4 @@
-//! Routes that take what lies below a path and leave out the path itself.
+//! Finds routes that match everything below a path but not the path itself.
 //!
 //! `/admin/{rest...}` takes one segment or more, so `/admin` is another path. A forbid on such a route, or on a group of
 //! such routes, leaves open what is usually the page itself.

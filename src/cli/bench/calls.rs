@@ -1,4 +1,4 @@
-//! Calls made from a catalogue: who could call what.
+//! Generates calls from a catalogue: every caller with every service.
 //!
 //! Knows: the catalogue, the form of calls. Must not know: policies.
 

@@ -1,4 +1,4 @@
-//! Decisions under the clock.
+//! Measures decisions.
 //!
 //! Knows: the PDP, time. Must not know: where queries come from, how figures are printed.
 

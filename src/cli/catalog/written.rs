@@ -1,4 +1,4 @@
-//! Tools as `catalog.yaml` writes them.
+//! Formats tools in the syntax of `catalog.yaml`.
 //!
 //! Knows: the keys of a tool in the catalogue. Must not know: where a tool comes from.
 

@@ -57,7 +57,7 @@ pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request:
         read_to_close(&mut stream).await
     };
     let bytes = tokio::time::timeout(TIMEOUT, exchanged).await.map_err(|_| io::ErrorKind::TimedOut)??;
-    parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is no complete HTTP/1.1"))
+    parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not complete HTTP/1.1"))
 }
 
 /// Reads what is left. A close without TLS's goodbye counts as one: framing tells whether something is missing.

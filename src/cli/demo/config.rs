@@ -1,4 +1,4 @@
-//! The configuration that `picket demo` gives Envoy: `envoy.yaml` beside this file, filled in.
+//! The demo's Envoy configuration: the file `envoy.yaml` in this folder, filled in.
 
 const TEMPLATE: &str = include_str!("envoy.yaml");
 

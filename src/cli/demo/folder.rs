@@ -1,4 +1,4 @@
-//! A folder that lives as long as the value.
+//! A temporary folder, removed when its value is dropped.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! The tokens of a story, minted for this run.
+//! Access tokens for a scenario, minted for this run.
 
 use serde_json::{Value, json};
 

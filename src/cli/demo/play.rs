@@ -1,4 +1,4 @@
-//! Makes one call of the story and compares what came of it with what must.
+//! Runs one call of a scenario and compares the result with the expected one.
 
 use std::io;
 use std::time::Duration;
@@ -87,7 +87,7 @@ fn surprises(step: &Step, answer: &Answer, told: Option<&Told>, upstream: Option
         (End::Picket(code), Some((got, reason, _))) => *got == "error" && code == *reason,
     };
     if !is_right {
-        found.push(format!("Picket told {got:?} instead of {:?}", step.end));
+        found.push(format!("Picket reported {got:?} instead of {:?}", step.end));
     }
     if (step.status == 200) != upstream.is_some() {
         found.push(

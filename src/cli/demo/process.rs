@@ -1,4 +1,4 @@
-//! A running Envoy: started with one configuration, asked for its ports, stopped with the value.
+//! A running Envoy: started with one configuration, queried for its ports, stopped on drop.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -138,7 +138,7 @@ impl Status {
         let SocketAddress { address, port_value } = self.local_address.socket_address;
         match address.parse() {
             Ok(ip) => Ok((self.name, SocketAddr::new(ip, port_value))),
-            Err(_) => Err(EnvoyError::Admin(format!("`{address}` is no address"))),
+            Err(_) => Err(EnvoyError::Admin(format!("`{address}` is not an address"))),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Picket's settings in the demonstration.
+//! Picket's settings in the demo.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! How the demonstration looks: a call in two or three lines, short enough for a narrow terminal.
+//! The demo's output: two or three lines a call, for narrow terminals.
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -39,7 +39,7 @@ impl Colours {
 #[must_use]
 pub fn verdict(played: &Played) -> (&'static str, String) {
     match &played.told {
-        None if played.upstream.is_some() => ("ALLOW", "nobody was asked".to_owned()),
+        None if played.upstream.is_some() => ("ALLOW", "no check".to_owned()),
         None => ("REFUSED", "Envoy".to_owned()),
         Some(told) => {
             let word = match told.decision {

@@ -1,4 +1,4 @@
-//! Everything that runs: certificates, policies, upstream, Picket in this process, Envoy beside it.
+//! The demo's environment: certificates, policies, upstream, Picket in this process, and Envoy.
 
 use std::net::SocketAddr;
 use std::path::Path;

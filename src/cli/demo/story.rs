@@ -1,4 +1,4 @@
-//! What the demonstration does, call by call, and what must come of it.
+//! The demo's scenario: its calls, each with the expected result.
 
 mod agents;
 
@@ -209,7 +209,7 @@ const CALL: Step = Step {
 
 const STEPS: &[Step] = &[
     Step {
-        title: "the storefront reads an order; the shop is told who calls",
+        title: "the storefront reads an order; the shop gets the caller in a header",
         status: 200,
         end: End::Policy("allow", &["shop/storefront-reads"]),
         upstream: &[("x-caller", Some("spiffe://cluster.local/ns/web/sa/frontend")), ("x-team", Some("web"))],
@@ -229,12 +229,16 @@ const STEPS: &[Step] = &[
         ..CALL
     },
     Step {
-        title: "a forged certificate header makes nobody an operator",
+        title: "a forged certificate header does not make the caller an operator",
         path: "/admin/users",
         headers: &[("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/platform/sa/console")],
         ..CALL
     },
-    Step { title: "a path with dots is judged as the page it means", path: "/v1/orders/../../admin/users", ..CALL },
+    Step {
+        title: "a path with dots is evaluated as the page it resolves to",
+        path: "/v1/orders/../../admin/users",
+        ..CALL
+    },
     Step {
         title: "an escaped slash has two readings: Envoy refuses it",
         path: "/v1/orders%2F..%2F..%2Fadmin",

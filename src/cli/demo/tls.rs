@@ -1,4 +1,4 @@
-//! TLS as a workload of the mesh speaks it: its own certificate, the authority's trust.
+//! TLS settings of a workload: its own certificate, and the authority it trusts.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! A throw-away issuer of access tokens, so that a demonstration can log somebody in.
+//! A throw-away issuer of access tokens for the demo's logins.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

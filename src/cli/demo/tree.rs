@@ -1,4 +1,4 @@
-//! The sample policies, as they are in `policies/` of the repository this binary was built from.
+//! The sample policies, as they were in `policies/` when this binary was built.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! The upstream: answers every request with what it got, as JSON.
+//! The demo's upstream: echoes every request as JSON.
 
 use std::net::SocketAddr;
 

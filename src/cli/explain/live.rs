@@ -1,4 +1,4 @@
-//! `picket explain --live`: a running server is asked why.
+//! `picket explain --live`: sends the call to a running server's explain service.
 //!
 //! Knows: what a server finds out itself, and so takes from no call's file. Must not know: policies, configurations.
 
@@ -18,7 +18,7 @@ pub(super) async fn ask(
     output: Output,
 ) -> Result<Exit, String> {
     if let Some((key, why)) = offline_only(given, now) {
-        return Err(format!("`{key}` cannot be said with --live: {why}"));
+        return Err(format!("`{key}` cannot be given with --live: {why}"));
     }
     let call_json = match &given.sent {
         Sent::Check(text) => text.clone(),
@@ -26,7 +26,7 @@ pub(super) async fn ask(
             given.sent.check_json(given.caller.as_ref(), Catalogued::default())?
         }
     };
-    let unreachable = |error: &dyn std::error::Error| format!("could not ask `{address}`: {error}");
+    let unreachable = |error: &dyn std::error::Error| format!("could not query `{address}`: {error}");
     let client = proto::admin_client::AdminClient::connect(format!("http://{address}")).await;
     let mut client = client.map_err(|error| unreachable(&error))?;
     let request = proto::ExplainRequest { call_json, profile: profile.to_owned() };
@@ -59,16 +59,16 @@ fn offline_only(given: &Given, now: Option<UnixMillis>) -> Option<(&'static str,
         (
             "proof",
             caller.is_some_and(|caller| caller.proof.is_some()),
-            "a running server finds out itself what proves a workload; give it the whole check instead",
+            "a running server verifies workloads itself; give it the whole check instead",
         ),
         (
             "facts",
             facts.principal.is_some() || facts.resource.is_some() || facts.call.is_some(),
             "a running server looks facts up itself; leave them out",
         ),
-        ("approval", approval.is_some(), "a running server asks for approvals itself; leave it out"),
-        ("trust_domain", trust_domain.is_some(), "a running server's profile says it; leave it out"),
-        ("now", now.is_some(), "a running server judges by its own clock; leave it out"),
+        ("approval", approval.is_some(), "a running server looks approvals up itself; leave it out"),
+        ("trust_domain", trust_domain.is_some(), "a running server's profile sets it; leave it out"),
+        ("now", now.is_some(), "a running server uses its own clock; leave it out"),
         ("message", described, "only its bytes can be sent to a running server; give it the whole check instead"),
     ];
     rows.into_iter().find_map(|(key, is_said, why)| is_said.then_some((key, why)))

@@ -1,4 +1,4 @@
-//! `picket explain --tools`: what a caller could be allowed of an MCP server's tools.
+//! `picket explain --tools`: lists the tools of an MCP server that a caller could be allowed to call.
 //!
 //! Each tool is called once, without arguments, by the server's own code; what became of that call is left aside, and
 //! only who called what is asked about.
@@ -30,7 +30,7 @@ pub(super) async fn list(
     let found = snapshot.catalog().service(service);
     let found = found.ok_or_else(|| format!("the catalogue has no service `{service}`"))?;
     if found.protocol != Protocol::Mcp {
-        return Err(format!("`{service}` is no MCP server: its protocol is `{}`", found.protocol.as_str()));
+        return Err(format!("`{service}` is not an MCP server: its protocol is `{}`", found.protocol.as_str()));
     }
     let (bench, mut tools) = (bench.of_service(service), Vec::new());
     for name in found.tools.keys() {

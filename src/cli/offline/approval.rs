@@ -1,4 +1,4 @@
-//! An approval as people write it beside a call, in place of the system that would be asked.
+//! An approval in a call file, which replaces a look-up at an approval source.
 //!
 //! Knows: the keys of the form. Must not know: sources, policies.
 

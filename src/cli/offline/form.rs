@@ -1,4 +1,4 @@
-//! A call as people write it, and the check that a proxy would send for it.
+//! The call file: the syntax in which people write a call, and the check that a proxy would send for it.
 //!
 //! Knows: the keys of the form, and Envoy's check as protobuf JSON. Must not know: policies, verdicts.
 
@@ -172,8 +172,8 @@ pub fn read(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<P
 pub fn read_caller(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
     let value: Value = yaml::parse(file, text)?;
     if value.get("attributes").is_some() {
-        let help = "write `caller: {spiffe: ..., token: {...}}`; what the call sends does not count";
-        let message = "a list of tools needs the caller in our form, and this is a recorded check";
+        let help = "write `caller: {spiffe: ..., token: {...}}`; the rest of the call is ignored";
+        let message = "a list of tools needs a call file with a caller, and this is a recorded check";
         return Err(Box::new(Problem::error(file, message).help(help)));
     }
     let written: Written = yaml::parse(file, text)?;
@@ -212,7 +212,8 @@ fn given(file: &str, written: Written) -> Result<Given, Box<Problem>> {
     };
     let Written { caller, facts, approval, trust_domain, .. } = written;
     if let Some(domain) = trust_domain.as_ref().filter(|domain| !is_trust_domain(&domain.value)) {
-        let mut problem = fault(&format!("has the `trust_domain` `{}`, which is none", domain.value));
+        let mut problem =
+            fault(&format!("has the `trust_domain` `{}`, which is not a valid trust domain", domain.value));
         problem.span = crate::problem::yaml::range(&domain.referenced);
         problem.help = Some("a-z, 0-9, `.`, `-` and `_`, such as `prod.example`".to_owned());
         return Err(problem);
@@ -227,7 +228,7 @@ fn given(file: &str, written: Written) -> Result<Given, Box<Problem>> {
 /// A fragment that says what is right.
 pub fn instant(text: &str) -> Result<UnixMillis, String> {
     let parsed: Result<jiff::Timestamp, _> = text.parse();
-    let parsed = parsed.map_err(|_| format!("`{text}` is no time such as `2026-01-01T00:00:00Z`"))?;
+    let parsed = parsed.map_err(|_| format!("`{text}` is not a time such as `2026-01-01T00:00:00Z`"))?;
     Ok(UnixMillis(parsed.as_millisecond()))
 }
 

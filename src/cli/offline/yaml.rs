@@ -1,4 +1,4 @@
-//! YAML that people write for the offline commands: unknown keys are errors with their place and the nearest known one.
+//! YAML of the offline commands: an unknown key is an error with its position and the nearest known key.
 
 use serde::de::DeserializeOwned;
 

@@ -1,4 +1,4 @@
-//! Which policies the tests reached.
+//! Coverage: the policies that the tests reached.
 //!
 //! A policy is reached when its scope matched a call, and held when its conditions held as well. A policy that no
 //! test reaches may be wrong without anybody noticing.

@@ -1,4 +1,4 @@
-//! What must become of a call, and what differs from it.
+//! The expected result of a test, and its differences from the actual one.
 //!
 //! Pure. Knows: verdicts, failures and answers. Must not know: how a call is judged.
 

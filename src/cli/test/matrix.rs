@@ -1,4 +1,4 @@
-//! Many calls in few lines: every combination of a matrix, and which of them must pass.
+//! Test matrices: every combination of a few values, and the combinations that must be allowed.
 //!
 //! Pure. Knows: dimensions and picks. Must not know: calls, policies.
 

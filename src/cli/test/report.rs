@@ -1,4 +1,4 @@
-//! Results of tests as text, JSON and JUnit's XML.
+//! Test results as text, JSON and JUnit XML.
 //!
 //! Pure. Knows: results. Must not know: how they came about.
 

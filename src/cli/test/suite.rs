@@ -1,4 +1,4 @@
-//! A suite as written, and the cases it stands for.
+//! The syntax of a test suite, and its expansion into cases.
 //!
 //! Knows: the keys of `*_test.yaml` and what must fit what. Must not know: how a case is judged.
 
@@ -94,7 +94,7 @@ pub fn load(path: &Path, name: &str, text: &str) -> Result<Vec<Case>, Vec<Proble
         reader.caller_fits(caller, written);
     }
     if let Some(domain) = suite.trust_domain.as_ref().filter(|domain| !is_trust_domain(&domain.value)) {
-        reader.fault(Some(domain), format!("`{}` is no trust domain", domain.value), None);
+        reader.fault(Some(domain), format!("`{}` is not a trust domain", domain.value), None);
     }
     for test in &suite.tests {
         cases.extend(reader.cases(test));
@@ -202,7 +202,7 @@ impl Reader<'_> {
         case.expected = Expected::Exactly(Box::new(expect.value.clone()));
         match (&case.given.sent, &test.caller) {
             (Sent::Check(_), Some(caller)) => {
-                self.fault(Some(caller), "a recorded check says itself who calls".to_owned(), None);
+                self.fault(Some(caller), "a recorded check contains its own caller".to_owned(), None);
             }
             (Sent::Check(_), None) => {}
             (Sent::Http(_) | Sent::Grpc(_) | Sent::Mcp(_), caller) => {

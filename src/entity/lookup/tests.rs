@@ -143,11 +143,11 @@ async fn anything_but_a_good_answer_is_unavailable_and_says_neither_url_nor_valu
         ("redirect", redirect, "302"),
         ("not HTTP", b"SSH-2.0-x\r\n".to_vec(), "did not answer"),
         ("closed at once", Vec::new(), "did not answer"),
-        ("truncated", truncated, "broke off"),
+        ("truncated", truncated, "interrupted"),
         ("huge", json(&huge), "64 KiB"),
         ("HTML", html, "content-type"),
-        ("garbage", json("{garbage"), "no JSON"),
-        ("empty", json(""), "no JSON"),
+        ("garbage", json("{garbage"), "not JSON"),
+        ("empty", json(""), "not JSON"),
         ("duplicate keys", json(twice), "duplicate key"),
         ("does not fit the schema", json(r#"{"fields": {"status": "misfit"}}"#), "does not fit"),
     ];
@@ -169,7 +169,7 @@ async fn a_source_that_is_not_there_is_unavailable() {
     source.cancel.cancel();
     source.tasks.close();
     source.tasks.wait().await;
-    assert!(fetch(&lookup).await.unwrap_err().detail.contains("cannot be reached"));
+    assert!(fetch(&lookup).await.unwrap_err().detail.contains("could not connect"));
 }
 
 #[tokio::test]

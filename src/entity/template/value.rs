@@ -1,4 +1,4 @@
-//! What a value may hold, so that it changes what a request asks for and never which request it is.
+//! Checks of variable values: a value must not turn a URL into another request.
 //!
 //! Knows: the characters that separate parts of a URL, in every spelling that servers are known to read. Must not know:
 //! queries, templates.

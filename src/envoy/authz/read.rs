@@ -1,4 +1,4 @@
-//! One check, from the first byte of its message to the last.
+//! Reads one check from its first byte to its last.
 //!
 //! Knows: how gRPC frames a message. Must not know: what is in a check.
 //!
@@ -27,7 +27,7 @@ pub(super) async fn message<B>(body: B, bytes_max: usize, deadline: Instant) -> 
 where
     B: Body<Error: Into<StdError>>,
 {
-    let late = |_elapsed| Failure::new(Code::Deadline, "the check did not come whole by its deadline");
+    let late = |_elapsed| Failure::new(Code::Deadline, "the check did not arrive completely by its deadline");
     tokio::time::timeout_at(deadline, whole(body, bytes_max)).await.map_err(late)?
 }
 
@@ -44,7 +44,7 @@ where
             came.end(bytes_max)?;
         }
     }
-    let end = came.end(bytes_max)?.ok_or_else(|| malformed("holds no message"))?;
+    let end = came.end(bytes_max)?.ok_or_else(|| malformed("has no message"))?;
     let mut all = came.joined();
     if all.len() < end {
         return Err(malformed("ends within its message"));
@@ -93,7 +93,7 @@ impl Came {
             return Err(Failure::new(Code::TooLarge, detail));
         }
         if message.len() > length {
-            return Err(malformed("goes on after its message"));
+            return Err(malformed("has data after its message"));
         }
         Ok(Some(PREFIX_BYTES + length))
     }
@@ -107,6 +107,6 @@ fn broken(error: &(dyn std::error::Error + 'static)) -> Failure {
     match GivenUp::find(error) {
         Some(full @ GivenUp::Full) => Failure::new(Code::Overload, full.to_string()),
         Some(late @ GivenUp::Late) => Failure::new(Code::Deadline, late.to_string()),
-        None => malformed("broke off"),
+        None => malformed("was interrupted"),
     }
 }

@@ -1,4 +1,4 @@
-//! What is sent back for one check: an answer as a message, or as bytes that were written for an earlier call.
+//! The response to one check: a message, or bytes that were encoded for an earlier call.
 //!
 //! Knows: prepared answers. Must not know: how a call is judged, which status a verdict has.
 

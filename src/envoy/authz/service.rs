@@ -1,4 +1,4 @@
-//! The gRPC service as tonic serves it: checks are handed on as they came, replies are sent as they were written.
+//! The tonic service: passes checks and responses on as bytes.
 //!
 //! Knows: tonic's services and codecs. Must not know: what is in a check or a reply.
 

@@ -1,4 +1,4 @@
-//! What the service promises: an answer, in time, and a deny for every trouble.
+//! Promises of the service: an answer, in time, and a deny for every failure.
 
 mod wire;
 

@@ -1,4 +1,4 @@
-//! How long a check may take: ours, or what the proxy leaves us.
+//! The deadline of a check: our own timeout, or the shorter one of the proxy.
 
 use std::time::Duration;
 

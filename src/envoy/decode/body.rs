@@ -1,4 +1,4 @@
-//! The body of a check, as far as it is proven to be the whole one.
+//! The body of a check, and the proof that it is complete.
 //!
 //! Envoy cuts bodies, repairs text and, when its buffer is exactly full, still says "not partial". So a body is
 //! [`Body::Complete`] only if nothing at all speaks against it.
@@ -20,13 +20,13 @@ pub(super) enum Stream {
 pub(super) fn read(raw: &[u8], text: &str, read: &Read<'_>, limits: Limits, stream: Stream) -> Body {
     match read.partial_body {
         None if raw.is_empty() && text.is_empty() => return unattached(&read.headers, limits, stream),
-        None => return Body::Unproven("the proxy does not say whether the body is whole"),
+        None => return Body::Unproven("the proxy does not report whether the body is complete"),
         Some(b"false") => {}
-        Some(b"true") => return Body::Unproven("the proxy cut the body"),
-        Some(_) => return Body::Unproven("the proxy's word on the body is neither `true` nor `false`"),
+        Some(b"true") => return Body::Unproven("the proxy truncated the body"),
+        Some(_) => return Body::Unproven("the proxy's report on the body is neither `true` nor `false`"),
     }
     if raw.is_empty() && !text.is_empty() {
-        return Body::Unproven("the body came as repaired text, not as bytes");
+        return Body::Unproven("the body arrived as repaired text, not as bytes");
     }
     if raw.is_empty() {
         // Proxies ask before the end only when their buffer is full, so nothing in it means that nothing came.
@@ -74,7 +74,7 @@ fn encoding(headers: &Headers) -> Option<String> {
 /// What speaks against `length` bytes being the whole body.
 fn objection(headers: &Headers, length: usize, limits: Limits) -> Option<&'static str> {
     if limits.body_bytes_max.is_some_and(|max| length >= max) {
-        return Some("the body fills the proxy's buffer, so it may be cut");
+        return Some("the body fills the proxy's buffer, so it may be truncated");
     }
     let declared = match headers.single("content-length") {
         Ok(declared) => declared,

@@ -1,4 +1,4 @@
-//! Headers of a check: pseudo headers apart, names and values checked, doubtful repetitions refused.
+//! The headers of a check: pseudo headers separated, names and values validated, ambiguous repetitions rejected.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a check says, borrowed from wherever it stands: a message, or the bytes of one.
+//! A borrowed view of a check: over a message, or over the bytes of one.
 //!
 //! Knows: which fields of a check are looked at. Must not know: what they mean.
 

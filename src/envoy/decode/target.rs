@@ -1,4 +1,4 @@
-//! What the request line asks for: method, scheme, authority, path, upgrade.
+//! The target of a request: method, scheme, authority, path, upgrade.
 //!
 //! Envoy sends most of it twice, as fields and as pseudo headers. Both must agree.
 
@@ -55,7 +55,7 @@ fn agreed<'a>(read: &Read<'a>, name: &'static str, field: &'a str, code: Code) -
     let Some(bytes) = read.pseudo.get(name) else { return Ok(field) };
     let text = std::str::from_utf8(bytes).map_err(|_| Failure::new(code, format!("`{name}` is not UTF-8")))?;
     if !field.is_empty() && field != text {
-        return Err(malformed(format!("`{name}` and the field beside it disagree")));
+        return Err(malformed(format!("pseudo header `{name}` and the field of the check disagree")));
     }
     Ok(text)
 }

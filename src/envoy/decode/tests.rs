@@ -1,4 +1,4 @@
-//! Tables, one per pitfall: what a check may look like and what becomes of it.
+//! Tables, one per pitfall: checks, each with the expected result of decoding.
 
 mod bodies;
 mod outline;

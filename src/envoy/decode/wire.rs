@@ -1,4 +1,4 @@
-//! A check in protobuf's wire format, read where it stands.
+//! Decodes a check from protobuf's wire format without copying.
 //!
 //! Knows: numbers and types of the fields of a check. Must not know: what they mean.
 //!

@@ -1,4 +1,4 @@
-//! A refusal in the caller's words: its form, with the status and the headers of that form.
+//! The denied response: its format, with the status and headers of that format.
 //!
 //! Knows: which form goes with which status, and what of a refusal its headers show. Must not know: why the call
 //! was refused, how each form is written.

@@ -1,4 +1,4 @@
-//! Dynamic metadata of every answer: what access logs and later filters learn of the decision.
+//! Dynamic metadata of every response, for access logs and later filters.
 //!
 //! Envoy stores it as `envoy.filters.http.ext_authz`, for denials as well.
 

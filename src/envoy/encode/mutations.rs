@@ -1,4 +1,4 @@
-//! What an allow changes: headers and query parameters, set or stripped, never left.
+//! The mutations of an allow: headers and query parameters are set or stripped, never left.
 //!
 //! Everything is checked once more here, because Envoy by default (`validate_mutations: false`) forwards whatever
 //! it is told, line breaks included.

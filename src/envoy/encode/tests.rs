@@ -1,4 +1,4 @@
-//! What must hold for every answer; whole answers are in `goldens`.
+//! Properties of every response; whole responses are in `goldens`.
 
 mod forms;
 mod goldens;

@@ -1,4 +1,4 @@
-//! `CheckRequest` from JSON.
+//! Parses `CheckRequest` from JSON.
 //!
 //! Every key that Envoy can send is accepted, also those that `decode` ignores, so that a recorded check can be
 //! used as it is. Any other key is an error: a misspelt one would silently test something else.

@@ -1,4 +1,4 @@
-//! `CheckResponse` to JSON, with keys in a stable order.
+//! Formats `CheckResponse` as JSON, with keys in a stable order.
 
 use envoy_types::pb::envoy::config::core::v3::HeaderValueOption;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;

@@ -1,4 +1,4 @@
-//! Refusals as A2A clients read them over JSON-RPC, in both versions.
+//! Denials for A2A clients over JSON-RPC, in both versions.
 //!
 //! Knows: A2A's error codes and tasks. Must not know: HTTP status codes, why the call was denied.
 

@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 answers: errors and results around what a protocol puts in them.
+//! JSON-RPC 2.0 responses: errors and results with a protocol's own details.
 //!
 //! Knows: JSON-RPC's frame and its codes. Must not know: which protocol speaks it.
 

@@ -1,4 +1,4 @@
-//! Refusals as clients of model APIs read them.
+//! Denials for clients of model APIs.
 //!
 //! Knows: the error objects of OpenAI and Anthropic. Must not know: why the call was denied.
 

@@ -1,4 +1,4 @@
-//! Refusals as MCP clients read them, in each revision.
+//! Denials for MCP clients, in each protocol version.
 //!
 //! Knows: MCP's error codes and results. Must not know: HTTP status codes, why the call was denied.
 //!

@@ -1,4 +1,4 @@
-//! What a caller can and cannot read.
+//! Texts that a denied caller can and cannot read.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! How much a unit may hold, so that no namespace takes the room of another. Pure.
+//! Size limits of each unit, so that no namespace uses up another's share. Pure.
 //!
 //! Knows: the bounds and what was taken of them. Must not know: the file system.
 //!
@@ -135,7 +135,7 @@ impl Budget {
             return Overdrawn { unit: unit.to_owned(), what, help: "point Picket at the policy directory alone" };
         }
         self.entries = self.entries.saturating_sub(taken.entries);
-        Overdrawn { unit: unit.to_owned(), what, help: "take out what no policy needs" }
+        Overdrawn { unit: unit.to_owned(), what, help: "remove files that no policy needs" }
     }
 }
 

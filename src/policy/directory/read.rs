@@ -1,4 +1,4 @@
-//! One reading of a policy directory, unit by unit.
+//! One read of a policy directory, unit by unit.
 //!
 //! Knows: the file system and its traps. Must not know: Cedar, snapshots, other readings.
 //!
@@ -67,7 +67,7 @@ impl UnitReading {
     fn withhold(&mut self, problem: Problem) {
         match self.problems.len() {
             PROBLEMS_MAX => {
-                self.problems.push(Problem::error(problem.file, "and further problems, which are left out"))
+                self.problems.push(Problem::error(problem.file, "and further problems, which are not listed"))
             }
             fewer if fewer < PROBLEMS_MAX => self.problems.push(problem),
             _ => {}
@@ -257,13 +257,13 @@ impl Reader {
             ErrorKind::PermissionDenied => unreadable(&error),
             // ELOOP has no stable `ErrorKind`; 40 is its number on Linux.
             _ if error.raw_os_error() == Some(40) => {
-                Fault("is a link that leads back to itself".to_owned(), "remove the loop")
+                Fault("is a link that points back to itself".to_owned(), "remove the loop")
             }
             _ => unreadable(&error),
         })?;
         if !target.starts_with(&self.home) {
             return Err(Fault(
-                "leads outside the policy directory".to_owned(),
+                "points outside the policy directory".to_owned(),
                 "links may point only to files inside it",
             ));
         }

@@ -1,4 +1,4 @@
-//! Which names' values are never written.
+//! Names with values that are never logged.
 //!
 //! Must not know: what the values are.
 

@@ -1,4 +1,4 @@
-//! The bounded queue between decisions and the one that writes them down.
+//! The bounded queue between decisions and the log's writer.
 //!
 //! Knows: sizes and which records matter more. Must not know: what is in a record or where it goes.
 //!

@@ -1,4 +1,4 @@
-//! What must hold of the decision log from end to end.
+//! Properties of the decision log from end to end.
 
 use std::io::Read;
 use std::time::Duration;

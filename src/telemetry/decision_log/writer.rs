@@ -53,11 +53,11 @@ pub(super) fn run(queue: &Queue, target: Target) {
         match (wrote.error, failing) {
             (Some(error), false) => {
                 failing = true;
-                tracing::error!(error = %error, "could not write the decision log; records are lost until it works");
+                tracing::error!(error = %error, "could not write the decision log; records are lost until a write succeeds");
             }
             (None, true) => {
                 failing = false;
-                tracing::info!("the decision log is written again");
+                tracing::info!("writing the decision log works again");
             }
             (Some(_), true) | (None, false) => {}
         }

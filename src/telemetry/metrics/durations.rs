@@ -1,4 +1,4 @@
-//! How long calls took, counted without a lock that all of them would meet at.
+//! Durations of calls, counted without a shared lock.
 //!
 //! Knows: bounds and counters. Must not know: the exposition format.
 

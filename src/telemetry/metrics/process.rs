@@ -1,4 +1,4 @@
-//! The process as Linux describes it in `/proc/self`; elsewhere there are no samples.
+//! Process metrics from Linux's `/proc/self`; no samples on other systems.
 //!
 //! Must not know: anything about calls.
 

@@ -1,4 +1,4 @@
-//! Series that exist because a unit or a policy is loaded, and vanish with it.
+//! Series of loaded units and policies, removed when they are unloaded.
 //!
 //! Knows: counters by unit and by policy. Must not know: the exposition format.
 //!

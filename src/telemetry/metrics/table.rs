@@ -51,19 +51,19 @@ macro_rules! specs {
 
 specs! { OWN: "Metrics that telemetry counts itself; always present.";
     DECISIONS = "picket_decisions_total" Counter ["protocol", "mode", "decision", "reason", "policy_namespace"]
-        "Calls answered, by verdict reason or failure code; mode `shadow` counts what shadow policies would have said; a namespace that is not loaded is `_other`, an unknown one `_none`";
+        "Calls answered, by verdict reason or failure code; mode `shadow` counts the would-be verdicts of shadow policies; a namespace that is not loaded is `_other`, an unknown one `_none`";
     DECISION_DURATION = "picket_decision_duration_seconds" Histogram []
         "Time from a call's arrival to its answer";
     DETERMINING_POLICY = "picket_determining_policy_total" Counter ["policy_namespace", "policy_id"]
-        "Enforced decisions that a policy determined; loaded policies only, so 0 means it never did";
+        "Enforced decisions with this determining policy; loaded policies only, so 0 means that it never determined one";
     POLICY_ERRORS = "picket_policy_errors_total" Counter ["policy_id"]
-        "Evaluations that failed, by policy; a failed forbid denies, a failed permit grants nothing; absent until the first";
+        "Evaluations that failed, by policy; a failed forbid denies, a failed permit grants nothing; absent until the first failure";
     SHADOW_DIVERGENCE = "picket_shadow_divergence_total" Counter ["from", "to"]
-        "Decisions (from) that would have been another (to) with shadow policies enforced";
+        "Decisions (`from`) that would differ (`to`) if the shadow policies were enforced";
     POLICY_SNAPSHOT = "picket_policy_snapshot_info" Gauge ["policy_namespace", "digest"]
-        "Always 1; the digest of each unit in force";
+        "Always 1; the digest of each active unit";
     POLICIES = "picket_policies" Gauge ["policy_namespace"]
-        "Policies in force, by unit (`mesh` or a namespace)";
+        "Active policies, by unit (`mesh` or a namespace)";
     LOG_WRITTEN = "picket_decision_log_written_total" Counter []
         "Decision log records written to the sink";
     LOG_DROPPED = "picket_decision_log_dropped_total" Counter ["reason"]
@@ -82,7 +82,7 @@ specs! { OWN: "Metrics that telemetry counts itself; always present.";
 
 specs! { SOURCES: "Metrics that other modules count; read at each scrape where `Metrics::add_source` was given a reader.";
     INFLIGHT = "picket_inflight" Gauge []
-        "Calls being judged now";
+        "Calls in evaluation now";
     SHED = "picket_shed_total" Counter []
         "Calls denied with code `overload` because too many were in flight";
     PANICS = "picket_panics_total" Counter []
@@ -90,41 +90,41 @@ specs! { SOURCES: "Metrics that other modules count; read at each scrape where `
     POLICY_RELOAD = "picket_policy_reload_total" Counter ["result"]
         "Attempts to load the policies: `ok`, `refused` (at least one unit keeps its last version) or `unchanged`";
     POLICY_LAST_SUCCESS = "picket_policy_last_success_timestamp_seconds" Gauge []
-        "Unix time at which everything last loaded without a refusal";
+        "Unix time of the last load in which no unit was rejected";
     POLICY_REJECTED = "picket_policy_rejected" Gauge ["policy_namespace"]
-        "1 while a unit runs on its last good version because the newest was refused, else 0";
+        "1 while a unit stays on its last good version because the newest was rejected, else 0";
     POLICY_WITHHELD = "picket_policy_withheld" Gauge ["policy_namespace", "reason"]
-        "1 for each unit whose newest version is not in force, by reason: `unreadable`, `changing`, `missing`, `invalid` or `loading`";
+        "1 for each unit with a newest version that is not active, by reason: `unreadable`, `changing`, `missing`, `invalid` or `loading`";
     RELOAD_DURATION = "picket_reload_duration_seconds" Gauge []
-        "How long the last load took";
+        "Duration of the last load";
     ENTITY_REQUESTS = "picket_entity_requests_total" Counter ["source", "result"]
         "Look-ups of facts: `hit`, `stale`, `miss`, `negative` or `error`";
     ENTITY_CACHE_ENTRIES = "picket_entity_cache_entries" Gauge ["source"]
-        "Records in the cache of look-ups";
+        "Cached results of look-ups";
     ENTITY_CACHE_EVICTIONS = "picket_entity_cache_evictions_total" Counter ["source"]
-        "Records the cache dropped for want of room";
+        "Results evicted from the cache of look-ups because it was full";
     KEYS_LAST_SUCCESS = "picket_keys_last_success_timestamp_seconds" Gauge ["issuer"]
-        "Unix time at which an issuer's keys were last read";
+        "Unix time of the last successful fetch of an issuer's keys";
     KEYS_REFRESH = "picket_keys_refresh_total" Counter ["issuer", "result"]
-        "Attempts to read an issuer's keys: `ok` or `error`";
+        "Attempts to fetch an issuer's keys: `ok` or `error`";
     CANDIDATES = "picket_candidate_policies" Histogram []
-        "Policies that a decision had to look at, because their scope names the call; those in shadow count";
+        "Candidate policies of a decision: those with a scope that matches the call, shadow policies included";
     DECISION_CACHE = "picket_decision_cache_total" Counter ["result"]
-        "Decisions answered from memory (`hit`), evaluated and remembered (`miss`), or evaluated because they read the clock or failed (`skip`)";
+        "Decisions answered from the cache (`hit`), evaluated and cached (`miss`), or not cacheable because they read the clock or failed (`skip`)";
     DECISION_CACHE_ENTRIES = "picket_decision_cache_entries" Gauge []
-        "Decisions remembered";
+        "Cached decisions";
     CALL_MEMORY = "picket_call_memory_total" Counter ["result"]
-        "Whole calls answered from memory (`hit`), judged and remembered now or when they come again (`miss`), or judged because a token, a certificate, a look-up, a body, the time or a failure had a say (`skip`)";
+        "Calls answered from the cache (`hit`), evaluated and cached now or on their second request (`miss`), or not cacheable because the result depends on a token, certificate, look-up, body, the clock or a failure (`skip`)";
     CALL_MEMORY_ENTRIES = "picket_call_memory_entries" Gauge []
-        "Judgements of whole calls remembered";
+        "Cached results of calls";
     POLICY_SETS = "picket_policy_sets_total" Counter ["result"]
         "Prepared sets of candidate policies found (`hit`) or built (`miss`)";
     POLICY_SETS_ENTRIES = "picket_policy_sets_entries" Gauge []
-        "Prepared sets kept";
+        "Prepared sets in the cache";
     DECISIONS_VERIFIED = "picket_decisions_verified_total" Counter []
-        "Decisions that were made again by plain Cedar and compared";
+        "Decisions that plain Cedar evaluated again for comparison";
     DECISION_MISMATCHES = "picket_decision_mismatches_total" Counter []
-        "Decisions on which the engine and plain Cedar, or the memory of calls and the engine, disagree; each is a defect";
+        "Decisions on which the engine and plain Cedar, or the cache of calls and the engine, disagree; each is a defect";
     CONNECTIONS = "picket_connections" Gauge []
         "Open connections of all listeners";
     CONNECTION_CLOSED = "picket_connection_closed_total" Counter ["reason"]
@@ -132,9 +132,9 @@ specs! { SOURCES: "Metrics that other modules count; read at each scrape where `
     ACCEPT_ERRORS = "picket_accept_errors_total" Counter []
         "Connections that could not be accepted";
     TLS_RENEWALS = "picket_tls_renewals_total" Counter ["listener", "result"]
-        "Renewed certificates of a listener taken into use (`ok`) or refused while the old ones stay (`refused`); files that stay as they are count once";
+        "Renewed certificates of a listener, accepted (`ok`) or rejected while the old ones stay (`refused`); unchanged files count once";
     TLS_EXPIRY = "picket_tls_certificate_expiry_timestamp_seconds" Gauge ["listener"]
-        "Unix time at which the certificate that a listener uses expires";
+        "Unix time at which the current certificate of a listener expires";
 }
 
 /// Every metric: [`OWN`], then [`SOURCES`].

@@ -1,4 +1,4 @@
-//! What the numbers must mean.
+//! Meaning of the numbers.
 
 use super::*;
 use crate::decision::verdict::Reason;

@@ -1,4 +1,4 @@
-//! What must hold of spans.
+//! Properties of spans.
 
 use std::sync::Mutex;
 

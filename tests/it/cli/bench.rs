@@ -36,11 +36,11 @@ fn calls_come_from_a_file_where_one_is_named() {
     ]);
     let bench = |calls| picket_in(own.path(), &["bench", "--policies", "p", "--seconds", "0.02", "--calls", calls], "");
     let run = bench("calls.yaml").ends_with(0);
-    assert!(run.stdout.starts_with("1 policy, 2 calls; 1 refused before any policy is asked\n"), "{}", run.stdout);
+    assert!(run.stdout.starts_with("1 policy, 2 calls; 1 rejected before any policy is evaluated\n"), "{}", run.stdout);
     assert!(run.stdout.contains("this machine only"), "{}", run.stdout);
     let run = bench("bad.yaml").ends_with(3);
     assert!(run.stderr.contains("did you mean `method`?"), "{}", run.stderr);
-    assert!(bench("none.yaml").ends_with(3).stderr.contains("no call comes as far as the policies"));
+    assert!(bench("none.yaml").ends_with(3).stderr.contains("no call reaches the policies"));
     assert!(bench("missing.yaml").ends_with(3).stderr.contains("could not read"));
 }
 

@@ -12,7 +12,10 @@ fn schemas_are_imported_where_they_are_asked_for_and_are_typed_then() {
     let plain = picket_in(&root(), &["catalog", "import-mcp", "-"], LIST).ends_with(0);
     assert!(!plain.stdout.contains("input_schema"), "{}", plain.stdout);
     let run = picket_in(&root(), &["catalog", "import-mcp", "-", "--schemas"], LIST).ends_with(0);
-    assert_eq!(run.stderr, "left out: the schema of broken types no object: it has not `type: object`\n");
+    assert_eq!(
+        run.stderr,
+        "left out: the schema of broken is not the schema of an object: it does not have `type: object`\n"
+    );
     let tools = run.stdout.replace('\n', "\n    ");
     let catalog = format!("services:\n  - id: desk/money\n    protocol: mcp\n    {tools}\n");
     let policy = r#"permit (principal, action == Action::"mcp.tools.call/desk/money/refund", resource)
@@ -92,7 +95,7 @@ fn what_the_catalogue_knows_outlives_a_server_that_says_less() {
     let run = picket_in(&root(), &known, list).ends_with(0);
     assert_eq!(
         run.stderr,
-        "kept: the schema that the catalogue has of broken; the server's types no object: it has not `type: object`\n\
+        "kept: the schema that the catalogue has of broken; the server's is not the schema of an object: it does not have `type: object`\n\
          kept: the schema that the catalogue has of refund; the server's is missing\n"
     );
     assert!(run.stdout.contains("groups: [needs-a-person], labels: [money]"), "{}", run.stdout);

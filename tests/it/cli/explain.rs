@@ -142,7 +142,7 @@ request: {service: pay/billing, path: /v1/refunds/7}
 fn a_server_that_cannot_be_asked_is_a_failure_of_its_own() {
     // Port 0 is nobody's.
     let run = picket_in(&root(), &["explain", "--live", "127.0.0.1:0", "--call", "-"], "{request: {}}").ends_with(1);
-    assert!(run.stderr.contains("could not ask `127.0.0.1:0`"), "{}", run.stderr);
+    assert!(run.stderr.contains("could not query `127.0.0.1:0`"), "{}", run.stderr);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn what_would_not_reach_a_running_server_is_refused_by_its_name() {
     ];
     for (key, call) in rows {
         let run = picket_in(&root(), &["explain", "--live", "127.0.0.1:0", "--call", "-"], call).ends_with(1);
-        assert!(run.stderr.starts_with(&format!("`{key}` cannot be said with --live: ")), "{}", run.stderr);
+        assert!(run.stderr.starts_with(&format!("`{key}` cannot be given with --live: ")), "{}", run.stderr);
     }
 }
 
@@ -167,7 +167,11 @@ fn what_would_not_reach_a_running_server_is_refused_by_its_name() {
 fn a_trust_domain_that_is_none_or_not_the_profiles_is_refused_for_what_it_is() {
     let call = "trust_domain: Not A Domain\nrequest: {service: shop/orders}\n";
     let run = explain(call, &[]).ends_with(3);
-    assert!(run.stderr.contains("has the `trust_domain` `Not A Domain`, which is none"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("has the `trust_domain` `Not A Domain`, which is not a valid trust domain"),
+        "{}",
+        run.stderr
+    );
     assert!(run.stderr.contains("such as `prod.example`") && run.stderr.contains(":1:15"), "{}", run.stderr);
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("picket.yaml");

@@ -92,10 +92,10 @@ const UNREADABLE: &[(&str, &str)] = &[
     ("  - {request: {}, expect: {decision: deny}}\n", "a test has no `name`"),
     ("  - {name: a, check_request: none.json, expect: {decision: deny}}\n", "could not read"),
     ("  - {matrix: {path: [/a]}, expect_allow: [{path: /b}]}\n", "no cell of the matrix has the path `/b`"),
-    ("  - {name: a, now: noon, request: {}, expect: {decision: deny}}\n", "`noon` is no time"),
+    ("  - {name: a, now: noon, request: {}, expect: {decision: deny}}\n", "`noon` is not a time"),
     ("  - {name: a, request: {}, matrix: {arguments: ['{}']}}\n", "an HTTP request has no `arguments`"),
     ("  - {name: a, grpc: {method: a.B/C}, matrix: {tool: [t]}}\n", "a gRPC call has no `tool`"),
-    ("  - {name: a, request: {}, expect: {decision: deny}}\ntrust_domain: 'A b'\n", "`A b` is no trust domain"),
+    ("  - {name: a, request: {}, expect: {decision: deny}}\ntrust_domain: 'A b'\n", "`A b` is not a trust domain"),
 ];
 
 #[test]
@@ -279,8 +279,11 @@ when { context has fields && context has numbers && context.fields.hasTag("/orde
     run(&grpc("shop/refunds", ""), "deny").ends_with(0);
     for (call, message) in [
         (grpc("shop/refunds", ", message: {order: o-1}"), "`shop.v1.RefundRequest` has no field `order`"),
-        (grpc("shop/refunds", ", message: {amount: {units: 1.5}}"), "`1.5` is no value of field `shop.v1.Money.units`"),
-        (grpc("shop/refunds", ", message: {reason: SOON}"), "is no value of field `shop.v1.RefundRequest.reason`"),
+        (
+            grpc("shop/refunds", ", message: {amount: {units: 1.5}}"),
+            "`1.5` is not a value of field `shop.v1.Money.units`",
+        ),
+        (grpc("shop/refunds", ", message: {reason: SOON}"), "is not a value of field `shop.v1.RefundRequest.reason`"),
         (grpc("shop/plain", ", message: {}"), "`message` needs a descriptor set"),
     ] {
         let run = run(&call, "deny");

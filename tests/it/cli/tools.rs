@@ -66,13 +66,13 @@ fn a_caller_who_is_refused_gets_no_list() {
 
 #[test]
 fn what_is_no_mcp_server_of_the_catalogue_is_an_error() {
-    for (service, why) in [("agents/nowhere", "has no service"), ("billing/api", "is no MCP server")] {
+    for (service, why) in [("agents/nowhere", "has no service"), ("billing/api", "is not an MCP server")] {
         let run = tools(service, AGENT, &[]).ends_with(3);
         assert!(run.stderr.contains(why), "{}", run.stderr);
     }
     let check = r#"{"attributes": {"request": {"http": {"method": "GET"}}}}"#;
     let run = tools("agents/tickets-mcp", check, &[]).ends_with(3);
-    assert!(run.stderr.contains("needs the caller in our form, and this is a recorded check"), "{}", run.stderr);
+    assert!(run.stderr.contains("needs a call file with a caller, and this is a recorded check"), "{}", run.stderr);
     assert!(run.stderr.contains("write `caller: "), "{}", run.stderr);
     tools("agents/tickets-mcp", AGENT, &["--live", "127.0.0.1:0"]).ends_with(2);
 }

@@ -28,5 +28,5 @@ fn every_call_of_the_agents_story_ends_as_it_says() {
 fn a_wrong_envoy_is_told_apart_from_a_wrong_verdict() {
     let demo = Command::new(env!("CARGO_BIN_EXE_picket")).args(["demo", "--envoy", "/absent/envoy"]).output().unwrap();
     assert_eq!(demo.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&demo.stderr).contains("`/absent/envoy` is no file"));
+    assert!(String::from_utf8_lossy(&demo.stderr).contains("`/absent/envoy` is not a file"));
 }

@@ -101,7 +101,7 @@ fn a_set_that_is_missing_broken_or_unnamed_is_told_with_its_place() {
         let files = [("catalog.yaml", CATALOG), ("descriptors/orders.binpb", broken)];
         let loaded = Snapshot::load(&tree(&files), None);
         let text = problems(&loaded);
-        assert!(text.contains("descriptors/orders.binpb: this is no descriptor set"), "{broken}: {text}");
+        assert!(text.contains("descriptors/orders.binpb: this is not a descriptor set"), "{broken}: {text}");
         assert!(!text.contains("there is no descriptor set"), "{text}");
         assert_eq!(loaded.refused, ["mesh"], "{text}");
     }

@@ -134,7 +134,7 @@ fn a_schema_that_loses_what_a_policy_in_force_reads_denies_its_namespace() {
 fn what_has_no_type_is_noted_with_the_reason() {
     let loaded = loaded(CATALOG, "namespaces/agents/a.cedar", "");
     let problem = only(&loaded, Severity::Note);
-    assert_eq!(problem.message, "`context.input` of tool `t` leaves out `/rate` (a `number` is no 64-bit integer)");
+    assert_eq!(problem.message, "`context.input` of tool `t` leaves out `/rate` (a `number` is not a 64-bit integer)");
     assert_eq!(problem.file, "catalog.yaml");
     let at = problem.span.clone().unwrap();
     assert!(CATALOG[at.start..].starts_with("type: object"), "{at:?}: {}", &CATALOG[at.start..]);
@@ -146,7 +146,10 @@ fn a_schema_that_is_none_and_too_many_of_them_are_refused_with_their_place() {
     let service = |tools: &str| format!("services: [{{id: agents/tools, protocol: mcp, tools: {{{tools}}}}}]");
     let refused = loaded(&service("t: {input_schema: {type: string}}"), "mesh/a.cedar", "");
     let problem = only(&refused, Severity::Error);
-    assert_eq!(problem.message, "the `input_schema` of tool `t` types no object: it has not `type: object`");
+    assert_eq!(
+        problem.message,
+        "the `input_schema` of tool `t` is not the schema of an object: it does not have `type: object`"
+    );
     assert!(problem.span.is_some() && problem.help.as_ref().unwrap().contains("tools/list"), "{problem:?}");
     let many = |count: usize| -> String {
         (0..count).map(|number| format!("t{number}: {{input_schema: {{type: object}}}}, ")).collect()

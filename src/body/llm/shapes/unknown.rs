@@ -1,4 +1,4 @@
-//! Members with an effect that are known by name, wherever they stand: for what no other table has.
+//! Members with an effect that are recognized by name anywhere in a request.
 
 use super::super::shape::{Callee, Means, Shape};
 use super::SETTINGS;

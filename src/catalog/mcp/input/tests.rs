@@ -74,31 +74,28 @@ fn a_schema_types_what_has_one_type() {
 #[test]
 fn what_has_no_one_type_is_left_out_and_said() {
     for (schema, why) in [
-        (json!({"type": "number"}), "a `number` is no 64-bit integer"),
-        (json!({"type": "null"}), "`null` is no value for policies"),
+        (json!({"type": "number"}), "a `number` is not a 64-bit integer"),
+        (json!({"type": "null"}), "policies have no value for `null`"),
         (json!({"type": ["string", "null"]}), "it may have several types"),
         (json!({"anyOf": [{"type": "string"}, {"type": "null"}]}), "it may have several types"),
         (json!({"oneOf": [{"type": "string"}]}), "it may have several types"),
         (json!({"enum": ["a", 1]}), "it may have several types"),
         (json!({"enum": []}), "it may have several types"),
         (json!({"const": 1.5}), "it may have several types"),
-        (json!({}), "nothing says its type"),
-        (json!(true), "nothing says its type"),
-        (json!({"type": "array"}), "its items are of no one type"),
-        (json!({"type": "array", "items": {"type": "number"}}), "its items are of no one type"),
-        (json!({"type": "array", "items": [{"type": "string"}]}), "its items are of no one type"),
+        (json!({}), "it has no type"),
+        (json!(true), "it has no type"),
+        (json!({"type": "array"}), "its items have no single type"),
+        (json!({"type": "array", "items": {"type": "number"}}), "its items have no single type"),
+        (json!({"type": "array", "items": [{"type": "string"}]}), "its items have no single type"),
         (
             json!({"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "string"}}),
-            "its items are of no one type",
+            "its items have no single type",
         ),
-        (json!({"type": "object"}), "an object whose members are not named"),
-        (
-            json!({"type": "object", "additionalProperties": {"type": "string"}}),
-            "an object whose members are not named",
-        ),
-        (json!({"$ref": "https://schemas.example/x"}), "its `$ref` leads out of the schema"),
-        (json!({"$ref": "#/nowhere"}), "its `$ref` leads out of the schema"),
-        (json!({"$ref": "#/properties/a"}), "its `$ref` leads to itself"),
+        (json!({"type": "object"}), "an object with unnamed members"),
+        (json!({"type": "object", "additionalProperties": {"type": "string"}}), "an object with unnamed members"),
+        (json!({"$ref": "https://schemas.example/x"}), "its `$ref` points outside the schema"),
+        (json!({"$ref": "#/nowhere"}), "its `$ref` points outside the schema"),
+        (json!({"$ref": "#/properties/a"}), "its `$ref` points to itself"),
     ] {
         assert_eq!(shown(of(json!({"a": schema}))), format!("{{}}; /a: {why}"), "{schema}");
     }
@@ -107,7 +104,7 @@ fn what_has_no_one_type_is_left_out_and_said() {
         assert_eq!((input.record.fields.len(), input.record.untyped.len()), (0, 1), "{name}");
     }
     let nested = of(json!({"a": {"type": "object", "properties": {"b/~": {"type": "number"}}}}));
-    assert_eq!(shown(nested), "{a?: {}}; /a/b~1~0: a `number` is no 64-bit integer");
+    assert_eq!(shown(nested), "{a?: {}}; /a/b~1~0: a `number` is not a 64-bit integer");
 }
 
 #[test]
@@ -117,7 +114,7 @@ fn a_schema_that_names_itself_ends() {
     let schema = json!({"type": "object", "properties": {"first": {"$ref": "#/$defs/node"}}, "$defs": {"node": node}});
     assert_eq!(
         shown(schema),
-        "{first?: {n?: integer}}; /first/next: its `$ref` leads to itself; /first/all: its items are of no one type"
+        "{first?: {n?: integer}}; /first/next: its `$ref` points to itself; /first/all: its items have no single type"
     );
 }
 
@@ -145,17 +142,17 @@ fn what_is_no_schema_of_arguments_is_refused() {
     let long = "l".repeat(NAME_BYTES_MAX + 1);
     let longer = format!("names `{}…`, longer than 256 bytes", "l".repeat(32));
     for (schema, why) in [
-        (json!({"type": "string"}), "types no object: it has not `type: object`"),
-        (json!({}), "types no object: it has not `type: object`"),
-        (json!([]), "types no object: nothing says its type"),
-        (json!({"type": "object", "properties": []}), "has `properties` that are no mapping, at ``"),
-        (json!({"type": "object", "required": "a"}), "has a `required` that is no list of names, at ``"),
+        (json!({"type": "string"}), "is not the schema of an object: it does not have `type: object`"),
+        (json!({}), "is not the schema of an object: it does not have `type: object`"),
+        (json!([]), "is not the schema of an object: it has no type"),
+        (json!({"type": "object", "properties": []}), "has `properties` that are not a mapping, at ``"),
+        (json!({"type": "object", "required": "a"}), "has a `required` that is not a list of names, at ``"),
         (
             of(json!({"a": {"type": "object", "properties": {"b": {}}, "required": [1]}})),
-            "has a `required` that is no list of names, at `/a`",
+            "has a `required` that is not a list of names, at `/a`",
         ),
         (of(json!({"a": {"type": "strnig"}})), "has the unknown type `strnig`, at `/a`"),
-        (of(json!({"a": {"type": 1}})), "has a `type` that is no text, at `/a`"),
+        (of(json!({"a": {"type": 1}})), "has a `type` that is not a text, at `/a`"),
         (of(Value::Object(many)), "names more than 256 members and items"),
         (doubling, "names more than 256 members and items"),
         (requiring, "names more than 256 members and items"),
@@ -176,5 +173,5 @@ fn what_lies_too_deep_is_left_out() {
     let whole = read(deep).unwrap();
     assert!(whole.left_out.is_empty(), "{:?}", whole.left_out);
     let cut = read(deeper).unwrap();
-    assert_eq!(cut.left_out, [LeftOut { pointer: "/x".repeat(DEPTH_MAX + 1), why: "it lies too deep" }]);
+    assert_eq!(cut.left_out, [LeftOut { pointer: "/x".repeat(DEPTH_MAX + 1), why: "it is nested too deeply" }]);
 }

@@ -1,4 +1,4 @@
-//! The agents' calls: an agent that writes code, an agent bound to a task, and a person who proves to be there.
+//! The agents' scenario: a coding agent, an agent bound to a task, and a person with a fresh login.
 
 use super::{Caller, End, Login, Step};
 
@@ -84,7 +84,7 @@ pub const STEPS: &[Step] = &[
         ..TOOL
     },
     Step {
-        title: "it reads somebody else's ticket: outside its task",
+        title: "it reads another customer's ticket: outside its task",
         body: tool!("tickets.get", r#"{"ticket_id":"4712"}"#),
         end: End::Policy("deny", &["mesh/task-ticket"]),
         ..TOOL
@@ -101,7 +101,7 @@ pub const STEPS: &[Step] = &[
         ..TOOL
     },
     Step {
-        title: "a body that can be read in two ways is not judged at all",
+        title: "a body with two readings is rejected before any policy",
         body: Some(
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"tickets.get","name":"crm.export"}}"#,
         ),

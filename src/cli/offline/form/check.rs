@@ -1,4 +1,4 @@
-//! From the parts of a call to a proxy's check.
+//! Builds a proxy's check from a call file.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A message to an MCP server as people write it: the tool and its arguments, not the envelope.
+//! MCP messages in a call file: the tool and its arguments, without the envelope.
 
 use std::collections::BTreeMap;
 

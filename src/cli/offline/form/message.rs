@@ -1,4 +1,4 @@
-//! A gRPC message as people write it: an object by the names of the `.proto` file, as policies see it.
+//! gRPC messages in a call file: an object with the names of the `.proto` file, as policies see it.
 //!
 //! Knows: field types. Must not know: calls.
 
@@ -39,7 +39,7 @@ fn message(written: &Value, descriptor: &MessageDescriptor) -> Result<DynamicMes
 }
 
 fn field_of(field: &FieldDescriptor, written: &Value) -> Result<Field, String> {
-    let misfit = || format!("`{written}` is no value of field `{}`", field.full_name());
+    let misfit = || format!("`{written}` is not a value of field `{}`", field.full_name());
     match (field.kind(), written) {
         (Kind::Message(entry), Value::Object(members)) if field.is_map() => {
             let [key, value] = [entry.map_entry_key_field(), entry.map_entry_value_field()];

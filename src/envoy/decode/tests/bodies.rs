@@ -1,4 +1,4 @@
-//! Which bodies are proven whole, and of which calls it is proven that they have none.
+//! Proofs that a body is complete, and that a call has none.
 
 use super::*;
 

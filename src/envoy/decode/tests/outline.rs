@@ -1,4 +1,4 @@
-//! What is known of a check before it is decoded.
+//! Facts of a check that are known before it is decoded.
 
 use super::*;
 

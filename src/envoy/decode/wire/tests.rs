@@ -1,4 +1,4 @@
-//! What is read from bytes, beside what the generated message reads from them.
+//! The decoder of bytes, compared with the generated message.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Which units hold still, and what becomes of those that do not.
+//! Units that do not change during a read, and units that do.
 
 use super::super::read::UnitReading;
 use super::*;

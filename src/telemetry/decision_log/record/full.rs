@@ -1,4 +1,4 @@
-//! What a record holds beside the ordinary where a policy says `@log("full")`.
+//! Additional fields of a record where a policy has `@log("full")`.
 //!
 //! Knows: nouns and masks. Must not know: the rest of the record.
 

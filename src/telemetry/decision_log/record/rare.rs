@@ -1,4 +1,4 @@
-//! What most records have nothing of: errors, remedies, obligations, what would have been decided.
+//! Optional fields of a record: errors, remedies, obligations, the would-be verdict.
 //!
 //! Knows: verdicts. Must not know: the rest of the record.
 

@@ -1,4 +1,4 @@
-//! What a record must hold and must never hold.
+//! Fields that a record must have and must never have.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Texts with a bound, since callers choose many of them.
+//! Truncated texts, since callers choose many of them.
 //!
 //! Pure. Must not know: what a text is about.
 
