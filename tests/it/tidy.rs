@@ -5,6 +5,7 @@
 mod arrows;
 mod docs;
 mod owasp;
+mod prose;
 mod sizes;
 mod words;
 
