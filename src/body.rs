@@ -24,12 +24,12 @@ use crate::call::{Body, Call};
 use crate::catalog::BodyRules;
 use crate::failure::{Code, Failure};
 
-/// What a call's body asks for.
+/// The content of a call's body.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Inside {
-    /// Nothing that is judged: the service's protocol has no bodies to read, or the call carries no message.
+    /// No content to evaluate: the protocol has no bodies to read, or the call has no message.
     Nothing,
-    /// A document of a plain HTTP service whose catalogue says `body: json`.
+    /// A document of a plain HTTP service with `body: json` in the catalogue.
     Json(json::Json),
     /// A message of the Model Context Protocol.
     Mcp(mcp::Message),
@@ -37,7 +37,7 @@ pub enum Inside {
     A2a(a2a::Message),
     /// A request to a model.
     Llm(Box<llm::Request>),
-    /// The message of a gRPC call whose service has a descriptor set.
+    /// The message of a gRPC call to a service with a descriptor set.
     Grpc(grpc::Message),
 }
 

@@ -36,7 +36,7 @@ impl UnixMillis {
 /// One HTTP or gRPC call as the proxy described it.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// What the proxy says about the two ends of the connection.
+    /// The two ends of the connection, as the proxy reports them.
     pub peer: Peer,
     /// The method as sent, a valid HTTP token (`GET`, `PROPFIND`).
     pub method: String,
@@ -44,11 +44,11 @@ pub struct Call {
     pub scheme: String,
     /// The canonical authority.
     pub host: Host,
-    /// What the call asks for.
+    /// The target of the request.
     pub target: Target,
     /// `:path` as sent, for the decision log only; never decide on it.
     pub path_sent: String,
-    /// The name in `upgrade` or `:protocol` (`websocket`), lower case, where the call asks for one.
+    /// The name in `upgrade` or `:protocol` (`websocket`), lower case, of a call that requests an upgrade.
     pub upgrade: Option<String>,
     /// All headers without pseudo headers, names in lower case.
     pub headers: Headers,
@@ -58,7 +58,7 @@ pub struct Call {
     pub extensions: BTreeMap<String, String>,
     /// Payloads that Envoy's jwt_authn filter verified, by the key of its `payload_in_metadata`.
     pub verified_tokens: BTreeMap<String, serde_json::Value>,
-    /// When we began to judge the call.
+    /// When the evaluation of the call began.
     pub received_at: UnixMillis,
 }
 
@@ -113,7 +113,7 @@ pub struct Peer {
     pub sni: Option<String>,
 }
 
-/// What the request line asks for.
+/// The target of the request line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// An ordinary request: the canonical path, and the query as sent (without `?`).
@@ -130,9 +130,9 @@ pub enum Target {
 /// The body, as far as its completeness is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// The proxy attached no body, and nothing proves that there is none: it may be on the wire.
+    /// The proxy attached no body, and nothing proves that the call has none: it may be on the wire.
     NotSent,
-    /// The whole body, in identity encoding. Empty where there provably is none.
+    /// The complete body, in identity encoding. Empty if the call provably has none.
     Complete(Vec<u8>),
     /// The whole body, in a content encoding.
     Encoded {

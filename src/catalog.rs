@@ -37,7 +37,7 @@ pub struct Catalog {
     warnings: Vec<Problem>,
 }
 
-/// What a service speaks: the catalogue's word, never content-type's.
+/// The protocol of a service, from the catalogue and never from a content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
@@ -83,7 +83,7 @@ pub struct Service {
     pub hosts: Vec<String>,
     /// Kubernetes service accounts of the workloads that serve it.
     pub service_accounts: Vec<String>,
-    /// What it speaks.
+    /// Its protocol.
     pub protocol: Protocol,
     /// Groups it belongs to.
     pub groups: BTreeSet<String>,
@@ -91,7 +91,7 @@ pub struct Service {
     pub labels: BTreeSet<String>,
     /// Facts repeated on every resource inside it; shape `ServiceFacts`, as JSON.
     pub facts: Option<serde_json::Value>,
-    /// Paths judged as plain HTTP although the protocol is another (`/healthz`).
+    /// Paths evaluated as plain HTTP although the protocol is another (`/healthz`).
     pub http_paths: Vec<CanonicalPath>,
     /// Whether a path must come in plain ASCII and its canonical spelling; any other is refused, though it means the same.
     pub exact_paths: bool,
@@ -99,17 +99,17 @@ pub struct Service {
     pub routes: Vec<routes::Route>,
     /// Scopes and labels of gRPC methods by `package.Service/Method` or `package.Service`.
     pub methods: BTreeMap<String, routes::Scopes>,
-    /// Where callers learn how to get a token for it.
+    /// Where callers find out how to get a token for it.
     pub token: Option<TokenMetadata>,
     /// How its gRPC messages are read; `None`: nothing describes them, and policies see none of their fields.
     pub grpc: Option<grpc::Grpc>,
-    /// How it speaks MCP; set for every service of that protocol.
+    /// Its MCP settings; set for every service of that protocol.
     pub mcp: Option<mcp::Mcp>,
-    /// What is known of its tools, by name.
+    /// Its known tools, by name.
     pub tools: BTreeMap<String, mcp::Tool>,
-    /// How it speaks A2A; set for every service of that protocol.
+    /// Its A2A settings; set for every service of that protocol.
     pub a2a: Option<a2a::A2a>,
-    /// What is known of its models, by name.
+    /// Its known models, by name.
     pub models: BTreeMap<String, Model>,
     /// A gateway to models that offers OpenAI's API and Anthropic's, on their own paths.
     pub both_apis: bool,
@@ -117,7 +117,7 @@ pub struct Service {
     pub body: BodyRules,
 }
 
-/// What is known of one model.
+/// A known model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Model {
     /// Groups it belongs to.
@@ -135,7 +135,7 @@ pub struct BodyRules {
     pub inflate_max_bytes: Option<usize>,
 }
 
-/// What a client is told about tokens of a service (RFC 9728).
+/// The token metadata of a service for its clients (RFC 9728).
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenMetadata {
@@ -143,7 +143,7 @@ pub struct TokenMetadata {
     pub resource_metadata: Option<String>,
     /// `realm` of the challenges.
     pub realm: Option<String>,
-    /// Audiences of which a token for this service must name one; empty: whatever the profile accepts.
+    /// Audiences: a token for this service must name one of them; empty: any that the profile accepts.
     #[serde(default)]
     pub audiences: BTreeSet<String>,
     /// The document that Picket serves for the service, which has none of its own.
@@ -158,7 +158,7 @@ pub struct ServedMetadata {
     pub resource: String,
     /// Issuers that give tokens for it; at least one.
     pub authorization_servers: Vec<String>,
-    /// Scopes that clients may ask for; none: not told.
+    /// Scopes that clients may request; none: not reported.
     pub scopes_supported: BTreeSet<String>,
 }
 
@@ -173,7 +173,7 @@ pub struct Workload {
     pub facts: Option<serde_json::Value>,
 }
 
-/// The namespace part of a service's id, which is short and asked for often.
+/// The namespace part of a service's id, which is short and needed often.
 #[must_use]
 pub fn namespace_of(service: &str) -> Option<&str> {
     service.get(..service.bytes().position(|byte| byte == b'/')?)
@@ -266,7 +266,7 @@ impl Catalog {
         &self.groups
     }
 
-    /// What is probably not meant as it is written, or worth knowing; nothing is refused for it.
+    /// Warnings and notes; no call is rejected because of them.
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings

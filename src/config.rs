@@ -32,15 +32,15 @@ pub struct Config {
     pub keys: sections::Keys,
     /// Where facts come from.
     pub entity: sections::Entity,
-    /// Asking MCP clients for approvals.
+    /// Elicitation of approvals from MCP clients.
     pub elicitation: sections::Elicitation,
     /// Where approvals come from.
     pub approvals: Vec<sections::Approvals>,
-    /// Where it is remembered that they were used.
+    /// The store of used approvals.
     pub approvals_store: sections::ApprovalsStore,
     /// The ports for operators.
     pub admin: settings::Admin,
-    /// What connections and checks may cost.
+    /// Limits of connections and checks.
     pub limits: Limits,
     /// Metrics, traces, decision log.
     pub telemetry: sections::Telemetry,
@@ -48,21 +48,21 @@ pub struct Config {
     pub shutdown: settings::Shutdown,
 }
 
-/// What connections and checks may cost; section `limits`.
+/// Limits of connections and checks; section `limits`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Each connection.
     pub connection: limits::Settings,
     /// Each check.
     pub check: sections::CheckLimits,
-    /// Most checks judged at once.
+    /// Most checks in evaluation at once.
     pub in_flight_max: usize,
     /// Every Nth decision is verified; 0 for none.
     pub verify_every: u64,
 }
 
 impl Limits {
-    /// What connections may cost. The largest check must fit into the part of one connection, a quarter.
+    /// Limits of connections. The largest check must fit into the part of one connection, a quarter.
     #[must_use]
     pub fn of_connections(&self) -> limits::Settings {
         let least = self.check.message_bytes_max.saturating_mul(4);

@@ -30,7 +30,7 @@ use crate::problem::Problem;
 use crate::query::{Facts, Node, Query, Reads, Uid, Value};
 use lookup::{Lookup, LookupTarget};
 
-/// Which sources are asked, beside the catalogue and `entities.json`.
+/// The sources of facts in addition to the catalogue and `entities.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -40,7 +40,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What is wrong with these settings, as written in `file`.
+    /// Problems of these settings, as written in `file`.
     #[must_use]
     pub fn check(&self, file: &str) -> Vec<Problem> {
         let mut problems: Vec<Problem> = self.lookups.iter().flat_map(|lookup| lookup.check(file)).collect();
@@ -64,7 +64,7 @@ impl Settings {
     }
 }
 
-/// What sources may ask of the snapshot; a trait so that tests bring a small one.
+/// The part of the snapshot that sources may query; a trait so that tests bring a small one.
 pub trait Knowledge: Send + Sync {
     /// The catalogue's groups of a workload; `None` where it has none.
     fn workload_groups(&self, spiffe_id: &str) -> Option<&Groups>;
@@ -178,19 +178,19 @@ impl Entities {
         if problems.is_empty() { Ok(entities) } else { Err(problems) }
     }
 
-    /// Any sources, beside the catalogue and `entities.json`.
+    /// Any sources, in addition to the catalogue and `entities.json`.
     #[must_use]
     pub fn over(sources: Vec<Arc<dyn EntitySource>>) -> Self {
         Self { sources, caches: Vec::new() }
     }
 
-    /// The same sources for whoever only looks: what they are asked changes nothing that calls find.
+    /// The same sources for explanations: their requests change nothing that calls find.
     #[must_use]
     pub fn looking(&self) -> Self {
         Self::over(self.sources.iter().map(|source| source.looking().unwrap_or_else(|| Arc::clone(source))).collect())
     }
 
-    /// What must be known of a call: what the policies read, and what look-ups ask with for them.
+    /// The inputs that a call must provide: for the policies, and for the requests of look-ups.
     /// The query has to be built by this, or a look-up finds its variable absent.
     #[must_use]
     pub fn needs<'a>(&self, reads: &'a Reads) -> Cow<'a, Reads> {
@@ -223,7 +223,7 @@ impl Entities {
         self.gather(&known, query, reads, deadline).await
     }
 
-    /// What the catalogue and `entities.json` add to a query: everything, where no source [is asked](Self::are_asked).
+    /// The declared facts for a query: all facts, if no source [is queried](Self::are_asked).
     ///
     /// # Errors
     /// [`Code::EntitiesUnavailable`]: both give the same attribute.

@@ -2,12 +2,12 @@
 //!
 //! Must not know: HTTP status codes (they are `envoy/encode.rs`'s one table).
 
-/// Whose fault it is that a call ended without a verdict.
+/// The party at fault for a call without a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Blame {
-    /// The caller sent something that cannot be judged.
+    /// The caller sent something that cannot be evaluated.
     Caller,
-    /// What the operator or a team wrote does not cover the call.
+    /// The files of the operator or a team do not cover the call.
     Policy,
     /// A source of facts or keys did not answer.
     Source,
@@ -22,7 +22,7 @@ pub enum Blame {
 pub enum Code {
     /// The check lacks a part that every check has, or a text is not UTF-8.
     MalformedRequest,
-    /// The check is for a TCP connection; Picket judges HTTP and gRPC.
+    /// The check is for a TCP connection; Picket supports HTTP and gRPC.
     TcpUnsupported,
     /// The path has no single canonical reading.
     PathRefused,
@@ -44,7 +44,7 @@ pub enum Code {
     BodyEncoded,
     /// The body is not one exact document of its format.
     BodyRefused,
-    /// The body is no message of its service's protocol.
+    /// The body is not a message of its service's protocol.
     MessageRefused,
     /// A header that mirrors the body says something else than the body, or is missing.
     HeaderMismatch,
@@ -84,7 +84,7 @@ pub enum Code {
     TaskNotBound,
     /// No catalogued service is meant by the call.
     Unmapped,
-    /// The call does not speak what its service speaks.
+    /// The call does not use its service's protocol.
     ProtocolMismatch,
     /// The approval was good for one call, and another call has used it or its time is over.
     ApprovalUsed,
@@ -202,7 +202,7 @@ impl Code {
         }
     }
 
-    /// Whose fault it is.
+    /// The party at fault.
     #[must_use]
     pub fn blame(self) -> Blame {
         match self {
@@ -254,7 +254,7 @@ impl Code {
 pub struct Failure {
     /// The stable code.
     pub code: Code,
-    /// What exactly was wrong, as a lower-case fragment.
+    /// The detail, as a lower-case fragment.
     pub detail: String,
 }
 

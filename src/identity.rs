@@ -45,7 +45,7 @@ pub use spiffe_id::SpiffeId;
 pub use task::Task;
 use token::Claims;
 
-/// What one source of identity says.
+/// The result of one source of identity.
 #[derive(Debug, Clone)]
 pub enum Outcome<T> {
     /// No credential of this kind came with the call.
@@ -56,7 +56,7 @@ pub enum Outcome<T> {
     Rejected(Failure),
 }
 
-/// Why nobody is identified.
+/// Why no caller is identified.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{failure}")]
 pub struct Rejection {
@@ -203,12 +203,12 @@ fn judged<'a>(call: &'a Call, settings: &Settings, bearer: &'a Bearer) -> Result
     Ok(first)
 }
 
-/// Who is calling.
+/// The caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The workload, where one is proven.
     pub workload: Option<Workload>,
-    /// The token beside it, where one was presented and is good.
+    /// The verified token, if one was presented.
     pub token: Option<Box<Token>>,
     /// The task it works for, where a task token was presented and is good.
     pub task: Option<Box<Task>>,
@@ -247,7 +247,7 @@ impl Proof {
     }
 }
 
-/// What a verified token says; fields as the type `Token` of the schema.
+/// The claims of a verified token; fields as the type `Token` of the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// `iss`.
@@ -288,7 +288,7 @@ pub struct Token {
     pub actor_depth: u32,
 }
 
-/// What a token is for.
+/// The purpose of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenKind {
     /// An OAuth access token.

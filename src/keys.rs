@@ -89,7 +89,7 @@ impl Keys {
         Self::with_sources(&Settings::default(), Vec::new())
     }
 
-    /// The same keys for whoever only looks: there is no issuer that a token could have asked again.
+    /// The same keys for explanations: no token can trigger a fetch.
     #[must_use]
     pub fn looking(&self) -> Self {
         Self { ring: Arc::clone(&self.ring), issuers: Vec::new(), timeout: self.timeout }
@@ -131,12 +131,12 @@ impl Keys {
         }
     }
 
-    /// Issuers whose keys were never had: their tokens are refused, whoever sent them.
+    /// Issuers with keys that were never fetched: their tokens are rejected.
     pub fn never_had(&self) -> impl Iterator<Item = &str> {
         self.stats().filter(|(_, stats)| stats.fetches_succeeded() == 0).map(|(name, _)| name)
     }
 
-    /// What became of the fetches, by the issuers' names.
+    /// The results of the fetches, by the issuers' names.
     pub fn stats(&self) -> impl Iterator<Item = (&str, &Stats)> {
         self.issuers.iter().map(|issuer| (issuer.settings.name.as_str(), &issuer.stats))
     }

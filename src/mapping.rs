@@ -25,7 +25,7 @@ use crate::query::{Query, Reads};
 
 pub use action::{Asked, What};
 
-/// What a profile says about mapping.
+/// The mapping settings of a profile.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -34,7 +34,7 @@ pub struct Settings {
     pub service: Vec<service::Source>,
     /// Whether CONNECT is judged (as action `connect`) or refused. Default false.
     pub allow_connect: bool,
-    /// Protocols (`websocket`, `h2c`) whose upgrades are judged (as action `upgrade`); others are refused.
+    /// Protocols (`websocket`, `h2c`) with upgrades that are evaluated (as action `upgrade`); others are rejected.
     /// Default none.
     pub allow_upgrades: Vec<String>,
 }
@@ -45,14 +45,14 @@ impl Default for Settings {
     }
 }
 
-/// Where a listener stands in the mesh.
+/// The place of a listener in the mesh.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// Name of the listener, `context.env.listener`.
     pub listener: &'a str,
     /// The home trust domain: only its workloads lie in plain namespaces.
     pub home: &'a str,
-    /// What exists, by the snapshot that judges the call.
+    /// The catalogue of the snapshot that evaluates the call.
     pub catalog: &'a Catalog,
 }
 

@@ -56,7 +56,7 @@ impl Settings {
         Self { directory: directory.into(), poll: poll_default() }
     }
 
-    /// What is wrong with these settings, as written in `file`.
+    /// Problems of these settings, as written in `file`.
     #[must_use]
     pub fn check(&self, file: &str) -> Vec<Problem> {
         let mut problems = Vec::new();

@@ -26,9 +26,9 @@ pub struct Problem {
     pub file: String,
     /// Byte range in that file, where known.
     pub span: Option<Range<usize>>,
-    /// What is wrong, as a lower-case fragment with the input in backticks.
+    /// The problem, as a lower-case fragment with the input in backticks.
     pub message: String,
-    /// What would be right.
+    /// A suggestion.
     pub help: Option<String>,
 }
 

@@ -23,7 +23,7 @@ pub use memberships::Memberships;
 /// into one, never inserted name by name.
 pub type Record = litemap::LiteMap<SmolStr, Value>;
 
-/// A record whose names stand in the program.
+/// A record with names from the program text.
 #[must_use]
 pub fn record<const N: usize>(fields: [(&'static str, Value); N]) -> Record {
     fields.into_iter().map(|(name, value)| (SmolStr::new_static(name), value)).collect()
@@ -140,21 +140,21 @@ impl Node {
 /// One question to the PDP.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// Who asks: a `Workload` or `Unauthenticated`.
+    /// The caller: a `Workload` or `Unauthenticated`.
     pub principal: Node,
-    /// What is to be done: the id of an `Action`, such as `GET`; see [`action::bare`] for its name elsewhere.
+    /// The action: the id of an `Action`, such as `GET`; see [`action::bare`] for its name elsewhere.
     pub action: SmolStr,
-    /// What it is done to, always inside a `Service`.
+    /// The resource, always inside a `Service`.
     pub resource: Node,
     /// Facts of the call, shaped as the schema says for this action.
     pub context: Record,
     /// Entities the context names (bags).
     pub bags: Vec<Node>,
-    /// The called service's namespace: whose policies judge this call, beside the mesh's.
+    /// The called service's namespace: its policies evaluate this call, together with the mesh's.
     pub namespace: SmolStr,
 }
 
-/// Which keys of a dynamic map (headers, query) the policies that judge a call can read.
+/// The keys of a dynamic map (headers, query) that the policies of a call can read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Keys {
     /// Any: some policy computes the key it reads.
@@ -189,7 +189,7 @@ impl Keys {
     }
 }
 
-/// Begins the key of a member that is read wherever it stands: `**/ticket_id`. No JSON pointer begins so.
+/// Begins the key of a member that is read anywhere in the body: `**/ticket_id`. No JSON pointer begins so.
 pub const ANYWHERE: &str = "**/";
 
 /// What the policies that judge a call can read of it. Computed from the policies' syntax at load;
@@ -198,7 +198,7 @@ pub const ANYWHERE: &str = "**/";
 pub struct Reads {
     /// Header names, lower case.
     pub headers: Keys,
-    /// Header names whose value is compared as a whole (`==`, `contains`), lower case.
+    /// Header names with values that are compared as a whole (`==`, `contains`), lower case.
     pub headers_compared: Keys,
     /// Query keys.
     pub query: Keys,
@@ -212,7 +212,7 @@ pub struct Reads {
     pub call_facts: Keys,
     /// Values of the body, by JSON pointer: arguments of a tool, a prompt or a JSON body.
     pub args: Keys,
-    /// Names that are read wherever they stand in the body: the key [`ANYWHERE`] with the name behind it.
+    /// Names that are read anywhere in the body: the key [`ANYWHERE`] with the name behind it.
     pub names: BTreeSet<String>,
     /// Fields of a gRPC message, by JSON pointer.
     pub fields: Keys,
@@ -291,7 +291,7 @@ impl Reads {
     }
 }
 
-/// What sources of facts add to one entity.
+/// The facts that sources add to one entity.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Additions {
     /// Attributes, by name.
@@ -311,7 +311,7 @@ impl Additions {
     }
 }
 
-/// What sources of facts add to a query.
+/// The facts that sources add to a query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// About the principal.

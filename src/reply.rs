@@ -21,33 +21,33 @@ pub enum Reply {
     Anthropic,
 }
 
-/// Which message is answered.
+/// The message that the response answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Echo {
     /// The request with this id, JSON as sent (`7`, `"a"`).
     Id(String),
-    /// A message whose id was not read, or a batch: the answer's id is null.
+    /// A message with an unread id, or a batch: the response's id is null.
     Unread,
-    /// One that nobody waits to see answered: a notification, a response, GET or DELETE. No body.
+    /// A message without a response: a notification, a response, GET or DELETE. No body.
     Nothing,
 }
 
-/// What a refusal to an MCP client depends on.
+/// The inputs of a denial to an MCP client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct McpReply {
     /// The form the service wants.
     pub form: DenialForm,
     /// The message's revision; `None` where it was not read.
     pub version: Option<ProtocolVersion>,
-    /// Which message is answered.
+    /// The message that the response answers.
     pub id: Echo,
-    /// What is asked for.
+    /// The requested target.
     pub asked: Asked,
-    /// The revision the client named, as sent; told back where it is refused.
+    /// The version that the client requested, as sent; reported back if it is rejected.
     pub requested: Option<String>,
     /// Where the client can be sent for an approval: the service opted in, and the client can.
     pub elicitation: Option<Elicitation>,
-    /// What the client brings back from there (`obligation::elicit`); `None`: it is not sent.
+    /// The sealed state for the client (`obligation::elicit`); `None`: the client is not sent to a page.
     pub note: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl McpReply {
     }
 }
 
-/// What an MCP message asks for, by the name the client sent.
+/// The target of an MCP message, by the name that the client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
     /// A tool.
@@ -81,16 +81,16 @@ pub enum Asked {
     Server,
 }
 
-/// What a refusal to an A2A client depends on.
+/// The inputs of a denial to an A2A client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct A2aReply {
     /// The message's version; `None` where it was not read.
     pub version: Option<Version>,
-    /// Which message is answered.
+    /// The message that the response answers.
     pub id: Echo,
     /// How the answer is awaited.
     pub awaits: Awaits,
-    /// The version the client named, as sent; told back where it is refused.
+    /// The version that the client requested, as sent; reported back if it is rejected.
     pub requested: Option<String>,
     /// `contextId`, as sent.
     pub context_id: Option<String>,
@@ -98,7 +98,7 @@ pub struct A2aReply {
     pub task_id: Option<String>,
 }
 
-/// What an A2A client awaits.
+/// The response that an A2A client awaits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Awaits {
     /// A task or a message: it sent one.

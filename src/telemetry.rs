@@ -18,7 +18,7 @@ use decision_log::DecisionLog;
 pub use metrics::Metrics;
 use spans::Spans;
 
-/// What operators see.
+/// The settings of telemetry.
 #[derive(Debug, Clone, Default, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -122,12 +122,12 @@ impl Telemetry {
     }
 }
 
-/// One judged call, as the edge saw it.
+/// One answered call, as the edge saw it.
 #[derive(Debug)]
 pub struct Observed<'a> {
     /// Id of the decision: a UUID of version 7.
     pub decision_id: uuid::Uuid,
-    /// What became of it.
+    /// The result.
     pub judgement: &'a Judgement,
     /// The call, where it could be decoded.
     pub call: Option<&'a Call>,

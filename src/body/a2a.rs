@@ -21,23 +21,23 @@ const CARDS: [&str; 2] = ["/.well-known/agent-card.json", "/.well-known/agent.js
 /// The header, and the key of the query, that name the version.
 const VERSION: &str = "a2a-version";
 
-/// What a call to an agent is.
+/// The kind of a call to an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
     /// A message of the protocol.
     Message(Message),
-    /// GET or HEAD of the public agent card: to be judged as plain HTTP on its path.
+    /// GET or HEAD of the public agent card: evaluated as plain HTTP on its path.
     Card,
 }
 
 /// One A2A call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Which version's rules it was read by.
+    /// The version that it was parsed by.
     pub version: Version,
     /// The JSON-RPC id; `None` over REST.
     pub id: Option<RpcId>,
-    /// What it asks for.
+    /// The requested operation.
     pub ask: Ask,
     /// The task it is about: `taskId`, `id`, or the id in the path.
     pub task_id: Option<String>,
@@ -47,7 +47,7 @@ pub struct Message {
     pub push_host: Option<String>,
 }
 
-/// What an A2A call asks for; the schema's actions.
+/// An A2A operation; each has an action of the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
     /// A message to the agent, streamed or not, also one that configures push notifications; the extended card.

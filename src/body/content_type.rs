@@ -5,7 +5,7 @@
 use crate::call::Call;
 use crate::failure::{Code, Failure};
 
-/// Refuses a call whose body is not said to be one of `types` in UTF-8: its server may read it as something else.
+/// Rejects a call with a content type other than one of `types` in UTF-8: its server may parse it as something else.
 ///
 /// # Errors
 /// `message_refused` where the header is missing, repeated or says something else.

@@ -35,7 +35,7 @@ pub fn json(text: &str) -> Json {
     super::json::parse(text.as_bytes(), super::json::Limits::default()).unwrap()
 }
 
-/// Documents of any shape whose names and texts are often the protocols' own.
+/// Documents of any shape, often with the protocols' own names and texts.
 pub fn document() -> impl proptest::strategy::Strategy<Value = Json> {
     use proptest::prelude::*;
     let words = "jsonrpc|2\\.0|id|method|params|message|parts|role|taskId|url|tools|type|mcp|model|messages|[a-z]{0,3}";

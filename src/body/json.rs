@@ -89,7 +89,7 @@ pub enum Refused {
     Syntax {
         /// Where.
         at: usize,
-        /// What is wrong.
+        /// The fault.
         what: &'static str,
     },
 }

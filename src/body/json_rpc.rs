@@ -56,7 +56,7 @@ impl RpcId {
 /// One JSON-RPC message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Envelope {
-    /// It asks for an answer.
+    /// A request, which expects a response.
     Request {
         /// Its id.
         id: RpcId,
@@ -65,7 +65,7 @@ pub enum Envelope {
         /// Its parameters: always an object, empty where none were sent.
         params: Json,
     },
-    /// It asks for none.
+    /// A notification, which expects no response.
     Notification {
         /// Its method.
         method: String,

@@ -39,9 +39,9 @@ pub struct Request {
     pub api: &'static str,
     /// The model's name, as sent.
     pub model: String,
-    /// Models that may answer in its place or for a part of it: each is judged as `model` is.
+    /// Models that may answer in its place or for a part of it: each is evaluated like `model`.
     pub other_models: BTreeSet<String>,
-    /// Models that look at the exchange and answer nothing, or have answered earlier.
+    /// Models that read the exchange without answering, or have answered earlier.
     pub checkers: BTreeSet<String>,
     /// Whether the answer is streamed.
     pub stream: bool,
@@ -55,7 +55,7 @@ pub struct Request {
     /// URLs of servers that the provider calls or fetches from, without query; `connector:<id>` for those it knows
     /// itself, `tunnel:<id>`, and `domain:<name>` for domains that its containers may reach.
     pub hosted_servers: BTreeSet<String>,
-    /// The same as `scheme://host[:port]`; what has no URL stands here too.
+    /// The same as `scheme://host[:port]`; servers without a URL are listed here too.
     pub hosted_origins: BTreeSet<String>,
     /// Domains that containers of the provider's may reach, and those that its searches are narrowed to.
     pub hosted_domains: BTreeSet<String>,

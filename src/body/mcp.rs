@@ -20,21 +20,21 @@ pub use read::{presumed, read};
 /// One JSON-RPC message of MCP.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// Which revision's rules it was read by.
+    /// The protocol version that it was parsed by.
     pub version: ProtocolVersion,
     /// The request's id; `None` for a notification, a response, and GET or DELETE on the endpoint.
     pub id: Option<RpcId>,
-    /// What it asks for.
+    /// The requested operation.
     pub ask: Ask,
     /// Whether the client can be sent to a page and come back (`elicitation.url`).
     pub can_elicit_url: bool,
-    /// The keys of `params.inputResponses`: what the client says it was asked, where it comes back with answers.
+    /// The keys of `params.inputResponses`: the elicitations that the client answers.
     pub answers: Vec<String>,
     /// All of `params`; an empty object where none were sent.
     pub params: Json,
 }
 
-/// What a message asks for.
+/// The operation that a message requests.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
     /// `tools/call`.

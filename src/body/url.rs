@@ -12,7 +12,7 @@ use crate::call::{CanonicalPath, Host};
 /// Longest URL in bytes.
 const BYTES_MAX: usize = 8192;
 
-/// An absolute URL with a host, without query: a query is no part of who is called, and may hold a secret.
+/// An absolute URL with a host, without query: a query does not identify the target, and may hold a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
     scheme: String,

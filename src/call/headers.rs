@@ -44,13 +44,13 @@ impl Headers {
         headers
     }
 
-    /// Headers whose duplicates the proxy joined with `,`: two headers and one with a comma look alike.
+    /// Headers with duplicates that the proxy joined with `,`: two headers and one with a comma are the same text.
     #[must_use]
     pub fn joined<N: AsRef<str>, V: AsRef<[u8]>>(entries: impl IntoIterator<Item = (N, V)>) -> Self {
         Self { joined: true, ..Self::raw(entries) }
     }
 
-    /// The same without room for more, to be kept: room is no part of what they are taken to weigh.
+    /// The same without spare capacity, for a cache: its weigher does not count spare capacity.
     #[must_use]
     pub fn without_room(mut self) -> Self {
         self.names.shrink_to_fit();

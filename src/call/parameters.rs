@@ -16,16 +16,16 @@ const PARTING: [char; 3] = [';', '?', '#'];
 pub struct SentKey<'a> {
     /// As sent.
     pub text: &'a str,
-    /// Who reads it as a key.
+    /// The readers that parse it as a key.
     pub seen: Seen,
 }
 
-/// Which readers see a key.
+/// The readers that see a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
-    /// All: it stands at the front or behind `&`.
+    /// All: it is at the front or after `&`.
     ByAll,
-    /// Some: it stands behind `;`, a second `?`, or an escaped `?` of the path.
+    /// Some: it is after `;`, a second `?`, or an escaped `?` of the path.
     BySome,
 }
 

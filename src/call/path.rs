@@ -48,13 +48,13 @@ pub enum PathProblem {
     /// `%` without two hexadecimal digits.
     #[error("the path has a broken escape at byte {0}")]
     BrokenEscape(usize),
-    /// What is left after decoding would be decoded again: `%252e`, in whatever way its characters are escaped.
+    /// An escape that remains after decoding: `%252e`, however its characters are escaped.
     #[error("the path is escaped twice at byte {0}")]
     DoubleEscape(usize),
-    /// A blank, which cannot stand in a request line.
+    /// A blank, which a request line cannot have.
     #[error("the path has a blank at byte {0}")]
     Blank(usize),
-    /// Bytes that are no UTF-8, and that lenient decoders read as a shorter character: `%C0%AE`.
+    /// Bytes that are not UTF-8, and that lenient decoders read as a shorter character: `%C0%AE`.
     #[error("the path has a longer form than UTF-8 has of a character at byte {0}")]
     Overlong(usize),
 }
@@ -104,7 +104,7 @@ impl CanonicalPath {
         &self.0
     }
 
-    /// The same path in ASCII, as it stands in a URL.
+    /// The same path in ASCII, as in a URL.
     #[must_use]
     pub fn ascii(&self) -> Cow<'_, str> {
         const NONE: AsciiSet = AsciiSet::EMPTY;

@@ -23,18 +23,18 @@ pub const ENDING: &str = ".binpb";
 pub struct Grpc {
     /// The described methods.
     pub descriptors: Arc<Descriptors>,
-    /// What becomes of a message with a field that its descriptor does not have.
+    /// Handling of a message with a field that its descriptor does not have.
     pub unknown_fields: UnknownFields,
 }
 
-/// What becomes of a message with a field that its descriptor does not have: no policy can see such a field.
+/// Handling of a message with a field that its descriptor does not have: no policy can see such a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownFields {
     /// It is refused.
     #[default]
     Refused,
-    /// It is judged by the fields that are known.
+    /// The known fields are evaluated.
     Allowed,
 }
 

@@ -67,14 +67,14 @@ pub enum DenialForm {
     Hidden,
 }
 
-/// What becomes of a batch (revision 2025-03-26 only).
+/// Handling of batches (version 2025-03-26 only).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Batches {
     /// It is refused.
     #[default]
     Refused,
-    /// Every message is judged; one denial denies all.
+    /// Every message is evaluated; one denial denies all.
     Each,
 }
 
@@ -85,23 +85,23 @@ pub struct Mcp {
     pub endpoint: CanonicalPath,
     /// Versions that are accepted.
     pub versions: BTreeSet<ProtocolVersion>,
-    /// How denials are put.
+    /// The response format of denials.
     pub denial: DenialForm,
     /// Forms that differ by revision.
     pub denial_by_version: BTreeMap<ProtocolVersion, DenialForm>,
-    /// What becomes of batches.
+    /// Handling of batches.
     pub batches: Batches,
     /// The page a client that can is sent to where an approval is missing; opt-in.
     pub elicitation: Option<Elicitation>,
 }
 
-/// Asking for an approval inside the protocol.
+/// Elicitation of an approval inside the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Elicitation {
     /// URL of the page; `{decision_id}` in it is replaced.
     pub url: String,
-    /// What the person reads.
+    /// The text that the person reads.
     pub message: String,
 }
 
@@ -121,11 +121,11 @@ pub struct Tool {
     /// Arguments that revision 2026-07-28 mirrors in a header: argument name to header suffix
     /// (`ticket_id` to `Ticket` for `Mcp-Param-Ticket`).
     pub headers: BTreeMap<String, String>,
-    /// Its arguments' types, where its schema is known: then calls of it are asked about by an action of its own.
+    /// Its arguments' types, if its schema is known: then its calls have an action of their own.
     pub input: Option<Arc<Input>>,
 }
 
-/// What a tool does to the world.
+/// A tool's effect on the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
@@ -135,7 +135,7 @@ pub enum Effect {
     Write,
     /// It can destroy something.
     Destructive,
-    /// Nobody said.
+    /// Not known.
     #[default]
     Unknown,
 }

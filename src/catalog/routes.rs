@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::call::CanonicalPath;
 use crate::call::path::SEGMENTS_MAX;
 
-/// Which scopes a route asks of a token.
+/// The scopes of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scopes {
     /// Scopes the call needs, all of them.
     pub required: Option<BTreeSet<String>>,
-    /// Scopes that a token may have beside the required ones.
+    /// Scopes that a token may have in addition to the required ones.
     pub acceptable: Option<BTreeSet<String>>,
 }
 
@@ -59,7 +59,7 @@ pub enum Segment {
     Rest(String),
 }
 
-/// What the routes of a service say about one path.
+/// The match of a service's routes with one path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RouteMatch<'a> {
     /// Names of all matching routes, most specific first.

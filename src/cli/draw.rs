@@ -25,7 +25,7 @@ pub enum Paint {
 }
 
 impl Paint {
-    /// What standard output can show, and `NO_COLOR` allows.
+    /// The style that standard output supports and `NO_COLOR` allows.
     #[must_use]
     pub fn of_stdout() -> Self {
         let allowed = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

@@ -52,7 +52,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A policy directory as the server would load it.
 #[derive(Debug)]
 pub struct Policies {
-    /// The files, for whoever draws problems.
+    /// The files, for the rendering of problems.
     pub tree: Tree,
     /// Everything the loader found, errors first.
     pub problems: Vec<Problem>,
@@ -127,7 +127,7 @@ impl Configuration {
     }
 }
 
-/// Judges calls from files by one profile.
+/// Evaluates calls from files by one profile.
 #[derive(Debug, Clone)]
 pub struct Bench {
     store: Arc<Store>,
@@ -138,10 +138,10 @@ pub struct Bench {
     listener: String,
 }
 
-/// What became of one call.
+/// The result of one call.
 #[derive(Debug)]
 pub struct Judged {
-    /// The judgement as it was answered.
+    /// The judgement as answered.
     pub answer: Answer,
     /// The answer to the proxy as protobuf JSON.
     pub response: serde_json::Value,
@@ -150,7 +150,7 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Why it became of it.
+    /// The explanation of the result.
     #[must_use]
     pub fn explanation(&self) -> Explanation<'_> {
         match &self.call {
@@ -212,7 +212,7 @@ impl Bench {
         self.keys.load().await;
     }
 
-    /// Judges one call as the server would, and writes the answer as the server would.
+    /// Evaluates one call as the server would, and encodes the response as the server would.
     ///
     /// # Errors
     /// The call cannot be put into the proxy's words: a defect of the file, not of the call.

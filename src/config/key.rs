@@ -14,13 +14,13 @@ pub struct Key {
     pub default: Option<&'static str>,
     /// A value to show where the default shows nothing.
     pub example: &'static str,
-    /// What it means: unit, extremes, and what it protects.
+    /// Its documentation: meaning, unit, extremes, and what it protects.
     pub doc: &'static str,
     /// Whether keys below it are checked here.
     pub shape: Shape,
 }
 
-/// What a key holds.
+/// The shape of a key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// A scalar or a list of scalars.
@@ -60,7 +60,7 @@ impl Key {
 /// a list or `profiles.<name>` for the entries of a map; empty for the top level.
 #[derive(Debug, Clone, Copy)]
 pub struct Section {
-    /// Where the section stands.
+    /// The place of the section.
     pub prefix: &'static str,
     /// Its keys.
     pub keys: &'static [Key],
@@ -73,7 +73,7 @@ pub enum Known {
     Leaf(Key),
     /// A section with these names.
     Map(Vec<(&'static str, Known)>),
-    /// A map whose names the operator chooses.
+    /// A map with names that the operator chooses.
     Each(Box<Known>),
     /// A list.
     List(Box<Known>),

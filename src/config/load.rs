@@ -18,7 +18,7 @@ pub(super) const VARIABLE_PREFIX: &str = "PICKET_";
 /// Listener and profile that exist where nobody names any.
 const DEFAULTS: &str = "listeners: [{name: ext_authz, address: \"127.0.0.1:9191\"}]\nprofiles: {default: {}}\n";
 
-/// What settings are read from.
+/// The sources of settings.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// Name and text of the file, where one is given.
@@ -34,9 +34,9 @@ pub struct Sources {
 pub struct Effective {
     /// The settings.
     pub config: Config,
-    /// What was given, with its origins.
+    /// The settings as given, with their origins.
     pub tree: Node,
-    /// What is worth a warning.
+    /// Warnings.
     pub warnings: Vec<Problem>,
 }
 

@@ -8,7 +8,7 @@ use super::all_sections;
 use super::key::{Key, Known};
 use super::tree::{Content, Node};
 
-/// The settings in force as YAML; each value's origin is a comment beside it.
+/// The effective settings as YAML; a comment after each value names its origin.
 #[must_use]
 pub fn effective(tree: &Node) -> String {
     let mut text = String::new();

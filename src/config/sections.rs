@@ -15,14 +15,14 @@ pub type Keys = crate::keys::Settings;
 pub type Entity = crate::entity::Settings;
 /// A source of approvals: an element of `approvals`.
 pub type Approvals = crate::approval::Settings;
-/// Where used approvals are remembered: section `approvals_store`.
+/// The store of used approvals: section `approvals_store`.
 pub type ApprovalsStore = crate::approval::Store;
 /// Metrics, traces and the decision log: section `telemetry`.
 pub type Telemetry = crate::telemetry::Settings;
-/// What one check may cost: section `limits.check`.
+/// Limits of one check: section `limits.check`.
 pub type CheckLimits = crate::envoy::authz::AuthzSettings;
 
-/// Most checks judged at once in the whole process, by default.
+/// Most checks in evaluation at once in the whole process, by default.
 pub const IN_FLIGHT_MAX: usize = 1024;
 
 /// Where policies come from: section `policies`.
@@ -31,7 +31,7 @@ pub const IN_FLIGHT_MAX: usize = 1024;
 pub struct Policies {
     /// The folder.
     pub dir: PathBuf,
-    /// How often it is looked at, beside watching it.
+    /// How often it is read in addition to watching it.
     #[serde(with = "humantime_serde")]
     pub poll: Duration,
 }
@@ -50,7 +50,7 @@ impl Policies {
     }
 }
 
-/// Asking MCP clients for approvals: section `elicitation`.
+/// Elicitation of approvals from MCP clients: section `elicitation`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Elicitation {
@@ -68,7 +68,7 @@ impl Default for Elicitation {
 }
 
 impl Elicitation {
-    /// What is wrong with the values, by key.
+    /// Problems of the values, by key.
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let bounds = Duration::from_secs(60)..=Duration::from_secs(3600);

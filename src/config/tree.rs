@@ -13,7 +13,7 @@ use crate::problem::Problem;
 /// Where a value came from; later ones win.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody gave it.
+    /// Not given.
     Default,
     /// The file, with line, column and byte offset of its key.
     File(Place),
@@ -68,10 +68,10 @@ pub struct Node {
     pub origin: Origin,
 }
 
-/// A value whose parts know where they came from.
+/// A value that knows the origin of its parts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
-    /// A text, number or truth value; `null` stands for "not given".
+    /// A text, number or truth value; `null` means "not given".
     Scalar(Value),
     /// A list.
     List(Vec<Node>),

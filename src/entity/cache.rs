@@ -22,7 +22,7 @@ use crate::query::Value;
 /// Longest that one request to a source may take, whether or not a call still waits for it.
 pub const FLIGHT_MAX: Duration = Duration::from_secs(5);
 
-/// How long answers are remembered.
+/// How long answers are cached.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -34,7 +34,7 @@ pub struct Settings {
     /// 0s, the safe value: a source that is down makes its facts unavailable as soon as `ttl` ends.
     #[serde(with = "humantime_serde")]
     pub max_stale: Duration,
-    /// Most records remembered. Default 10000; a record is at most 64 KiB of JSON.
+    /// Most cached records. Default 10000; a record is at most 64 KiB of JSON.
     pub entries_max: u64,
     /// Most requests to the source at one time; beyond it, new questions are unavailable. Default 256.
     pub in_flight_max: usize,
@@ -47,7 +47,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What is wrong with these settings of the look-up `name`, as written in `file`.
+    /// Problems of these settings of the look-up `name`, as written in `file`.
     #[must_use]
     pub fn check(&self, file: &str, name: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -64,7 +64,7 @@ impl Settings {
     }
 }
 
-/// What a question is about. The source is not part of it: each has a cache of its own.
+/// The key of an answer. The source is not part of it: each has a cache of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     /// The rendered question.
@@ -73,7 +73,7 @@ pub struct Key {
     pub schema: String,
 }
 
-/// What a source found: `None` where it says that there is nothing.
+/// The result of a source: `None` if the source has no record.
 pub type Found<V = Value> = Option<Arc<V>>;
 
 /// Counts since the start; each call adds to exactly one of the first five.
@@ -81,11 +81,11 @@ pub type Found<V = Value> = Option<Arc<V>>;
 pub struct Stats {
     /// Answered from a fresh record.
     pub hits: AtomicU64,
-    /// Answered from a fresh "there is none".
+    /// Answered from a fresh negative record.
     pub negatives: AtomicU64,
-    /// Answered from a record past its time, while a new one is asked for.
+    /// Answered from an expired record during its refresh.
     pub stale: AtomicU64,
-    /// Answered by asking the source.
+    /// Answered by a request to the source.
     pub misses: AtomicU64,
     /// Not answered: the source failed, was too slow, or too much was in flight.
     pub errors: AtomicU64,
@@ -108,7 +108,7 @@ pub struct Cache<V: Send + Sync + 'static = Value> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keeps {
     Answers,
-    /// Whoever only looks leaves what calls will find as it was.
+    /// Explanations leave the cache unchanged for calls.
     Nothing,
 }
 
@@ -136,7 +136,7 @@ enum Freshness {
 }
 
 impl<V: Send + Sync + 'static> Cache<V> {
-    /// An empty cache whose requests run in `tasks`.
+    /// An empty cache that runs its requests in `tasks`.
     #[must_use]
     pub fn new(settings: Settings, tasks: &TaskTracker) -> Arc<Self> {
         let stats = Arc::new(Stats::default());
@@ -175,13 +175,13 @@ impl<V: Send + Sync + 'static> Cache<V> {
         &self.stats
     }
 
-    /// How many records are remembered, about.
+    /// Number of cached records, approximately.
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.records.entry_count()
     }
 
-    /// The answer to a question: remembered, or from `ask`, or from whoever is asking it already.
+    /// The answer for a key: cached, or from `ask`, or from a request that is already in flight.
     ///
     /// A request in flight goes on when its caller gives up, and its answer is remembered.
     ///

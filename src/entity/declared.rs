@@ -11,7 +11,7 @@ pub const CATALOG: &str = "catalog.yaml";
 /// `entities.json`, as a source of facts.
 pub const ENTITIES: &str = "entities.json";
 
-/// What is declared about a query's principal and resource, by the sources that say anything of them.
+/// The declared facts of a query's principal and resource, by source.
 ///
 /// Mostly nothing is said, which takes no memory.
 #[must_use]

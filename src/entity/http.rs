@@ -32,7 +32,7 @@ pub struct HeaderFile {
     pub prefix: String,
 }
 
-/// What is wrong with how `who` asks, as written in `file`.
+/// Problems of the request settings of `who`, as written in `file`.
 #[must_use]
 pub fn check(file: &str, who: &str, timeout: Duration, headers: &BTreeMap<String, HeaderFile>) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -46,16 +46,16 @@ pub fn check(file: &str, who: &str, timeout: Duration, headers: &BTreeMap<String
     problems
 }
 
-/// What a source answered.
+/// The answer of a source.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// 200 with this document.
     Document(Json),
-    /// 404: there is none.
+    /// 404: no record.
     NotFound,
 }
 
-/// Asks one source.
+/// The client of one source.
 #[derive(Debug)]
 pub struct Http {
     client: Client,
@@ -71,7 +71,7 @@ impl Http {
         Ok(Self { client: client(ca_file, url)?, headers: headers.clone() })
     }
 
-    /// Asks once.
+    /// Sends one request.
     ///
     /// # Errors
     /// A fragment that says what was wrong, without the URL.

@@ -32,7 +32,7 @@ use crate::query::{Facts, Query, Reads, Value};
 pub struct Settings {
     /// Name of the source, for failures and metrics: a DNS label. No default.
     pub name: String,
-    /// Where the answer is put: `principal`, `resource`, or `call: {attribute: …}`. No default.
+    /// The place of the answer: `principal`, `resource`, or `call: {attribute: …}`. No default.
     pub target: LookupTarget,
     /// What to `GET`, with variables such as `${principal.id}`, `${resource.id}` or
     /// `${context.args[/change]}`; values are percent-encoded. Scheme (`http`, `https`) and host are
@@ -54,7 +54,7 @@ pub struct Settings {
     /// value: such a call is denied, `entities_unavailable`.
     #[serde(default)]
     pub optional: bool,
-    /// What an answer of 404 means. Default `fail`, the safe value.
+    /// The meaning of a 404. Default `fail`, the safe value.
     #[serde(default)]
     pub missing: Missing,
     /// How long a call waits for an answer, within its own deadline. Default 50ms; above 0s.
@@ -66,7 +66,7 @@ pub struct Settings {
     /// PEM file of the only certificate authorities that are trusted. Default: the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// How long answers are remembered.
+    /// The cache of the answers.
     #[serde(default)]
     pub cache: cache::Settings,
 }
@@ -75,11 +75,11 @@ fn timeout_default() -> Duration {
     Duration::from_millis(50)
 }
 
-/// Where the answer of a look-up is put.
+/// The place of a look-up's answer.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LookupTarget {
-    /// `principal.facts`, type `WorkloadFacts`. Unauthenticated callers have none and are not asked about.
+    /// `principal.facts`, type `WorkloadFacts`. Unauthenticated callers have none, so no request is sent for them.
     Principal,
     /// `resource.facts`, type `ServiceFacts`.
     Resource,
@@ -90,7 +90,7 @@ pub enum LookupTarget {
     },
 }
 
-/// What an answer of 404 means.
+/// The meaning of a 404.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
@@ -102,7 +102,7 @@ pub enum Missing {
 }
 
 impl Settings {
-    /// What is wrong with these settings, as written in `file`.
+    /// Problems of these settings, as written in `file`.
     #[must_use]
     pub fn check(&self, file: &str) -> Vec<Problem> {
         let name = &self.name;
@@ -135,7 +135,7 @@ impl Settings {
     }
 }
 
-/// A source that is asked over HTTP.
+/// A source that is queried over HTTP.
 #[derive(Debug)]
 pub struct Lookup {
     settings: Arc<Settings>,
@@ -164,7 +164,7 @@ impl Lookup {
         Self { settings, url: url.clone(), http, cache: cache.looking() }
     }
 
-    /// What it remembers.
+    /// Its cache.
     #[must_use]
     pub fn cache(&self) -> &Arc<Cache> {
         &self.cache

@@ -67,7 +67,7 @@ enum Step {
 pub enum Gap {
     /// The call does not have this variable, or has it empty.
     Absent(String),
-    /// The call has it, but it cannot stand in a URL.
+    /// The call has a value, but a URL cannot hold it.
     Unusable(String),
 }
 

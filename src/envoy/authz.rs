@@ -42,7 +42,7 @@ pub use service::CheckServer;
 
 /// The wall clock, as far as decisions see it.
 pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
-/// Told of every answered call, once; must not block.
+/// Receives every answered call, once; must not block.
 pub type Observer = Arc<dyn Fn(&Observed<'_>) + Send + Sync>;
 
 /// Settings of the ext_authz service; one set for all listeners.
@@ -70,7 +70,7 @@ pub struct AuthzSettings {
 }
 
 impl AuthzSettings {
-    /// What decoding needs to know of the filter.
+    /// Properties of the filter that decoding needs.
     #[must_use]
     pub fn limits(&self) -> Limits {
         let unattached = if self.every_body_attached { Unattached::Absent } else { Unattached::Unknown };
@@ -90,7 +90,7 @@ impl Default for AuthzSettings {
     }
 }
 
-/// What becomes of a check that fails for Picket's or a source's trouble.
+/// Handling of a check that fails for internal reasons or because of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
@@ -101,7 +101,7 @@ pub enum OnFailure {
     DeferToProxy,
 }
 
-/// What the service counts by itself; read at every scrape.
+/// The service's own counters; read at every scrape.
 #[derive(Debug, Default)]
 pub struct Stats {
     panics: AtomicU64,
@@ -122,7 +122,7 @@ impl Stats {
         self.sheds.load(Ordering::Relaxed)
     }
 
-    /// Checks whose proxy hung up before the answer; nothing observed them.
+    /// Checks that the proxy abandoned before the answer; they are not observed.
     #[must_use]
     pub fn abandoned(&self) -> u64 {
         self.abandoned.load(Ordering::Relaxed)

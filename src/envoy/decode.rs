@@ -33,17 +33,17 @@ const GRPC: &str = "application/grpc";
 /// Where Envoy's jwt_authn filter leaves what it verified.
 const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";
 
-/// What the proxy's own settings say about the checks it sends.
+/// Properties of checks that follow from the proxy's settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The filter's `max_request_bytes`. Bodies of that size or more count as cut off, because Envoy says
     /// "not partial" when its buffer is exactly full. Without it only `content-length` can prove a body whole.
     pub body_bytes_max: Option<usize>,
-    /// What it says that a check comes without a body.
+    /// Meaning of a check without a body.
     pub unattached: Unattached,
 }
 
-/// What it says that a check comes without a body.
+/// Meaning of a check without a body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Unattached {
     /// Nothing: the proxy attaches none on this route, or the call has none.
@@ -53,7 +53,7 @@ pub enum Unattached {
     Absent,
 }
 
-/// Whose language the answer is written in.
+/// The response format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Caller {
     /// Plain HTTP.
@@ -74,10 +74,10 @@ impl Caller {
     }
 }
 
-/// What the answer and the log need of a check even if it cannot be decoded. Nothing is decided on it.
+/// The parts of a check for the response and the log, available even if decoding fails. No decision depends on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outline<'a> {
-    /// Whose language the answer is written in.
+    /// The response format.
     pub caller: Caller,
     /// `x-request-id`, where it is short and printable.
     pub request_id: Option<&'a str>,
@@ -85,7 +85,7 @@ pub struct Outline<'a> {
     pub trace_parent: Option<&'a str>,
 }
 
-/// Looks up what the answer needs, without judging any of it.
+/// Reads the parts for the response without validating them.
 #[must_use]
 pub fn outline<'a>(sent: &Sent<'a>) -> Outline<'a> {
     let Some(http) = &sent.http else { return Outline::default() };

@@ -48,16 +48,16 @@ const ANSWER_BYTES: usize = 768;
 pub struct Answer {
     /// Id of the decision.
     pub decision_id: Uuid,
-    /// What really became of the call: an allow that Envoy could not carry out is a denial here.
+    /// The actual result of the call: an allow that Envoy could not carry out is a denial here.
     pub judgement: Arc<Judgement>,
-    /// What goes back to Envoy: the bytes of a `CheckResponse`.
+    /// The response to Envoy: the bytes of a `CheckResponse`.
     pub bytes: Vec<u8>,
     /// HTTP status the caller gets; 200 for an allow, and for refusals in a form that has it.
     pub status: u16,
 }
 
 impl Answer {
-    /// What goes back to Envoy, as a message.
+    /// The response to Envoy, as a message.
     ///
     /// # Errors
     /// Where the bytes are none, which is a defect.

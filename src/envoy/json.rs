@@ -12,12 +12,12 @@ pub use response::check_response;
 /// Why a text is not a check.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
-    /// It is no JSON, or not of a check's shape; the source says what was found where.
+    /// It is not JSON, or does not have a check's shape; the source names the place.
     #[error("the check is not readable at `{path}`")]
     Shape {
         /// Where, as keys joined by `.`.
         path: String,
-        /// What was found.
+        /// The parse error.
         #[source]
         source: serde_json::Error,
     },

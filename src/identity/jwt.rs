@@ -32,18 +32,18 @@ pub(super) enum Bearer {
     /// There is one that presents no token that counts: another scheme, an opaque Bearer, a foreign token where
     /// such tokens count as absent.
     Other,
-    /// A good token of an issuer whose tokens Picket verifies.
+    /// A valid token of an issuer that Picket verifies.
     Verified {
         /// The issuer's name in the settings.
         issuer: String,
-        /// What it says.
+        /// Its claims.
         claims: Box<Claims>,
         /// The same as its issuer wrote it.
         payload: Value,
     },
-    /// A token of an issuer whose tokens the proxy verifies: worth nothing by itself.
+    /// A token of an issuer that the proxy verifies: worth nothing by itself.
     ForProxy {
-        /// What it says, verified by nobody here.
+        /// Its claims, which Picket did not verify.
         payload: Value,
     },
 }

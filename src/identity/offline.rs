@@ -17,21 +17,21 @@ use crate::failure::{Code, Failure};
 /// How long a token without `exp` is good for, in seconds.
 const LIFETIME_SECONDS: i64 = 300;
 
-/// By whose rules a said token is read.
+/// The rules for an asserted token.
 #[derive(Debug, Clone, Copy)]
 pub enum TokenRules<'a> {
-    /// The issuers of the profile's token sources; the profile decides what becomes of others.
+    /// The issuers of the profile's token sources; the profile decides about others.
     Profile(&'a [IssuerRules]),
-    /// Any issuer and audience that the claims name; the tokens are of this kind and may stand for persons.
+    /// Any issuer and audience in the claims; the tokens are of this kind and may represent persons.
     AnyIssuer(Kind),
 }
 
-/// What is said of a caller.
+/// The asserted facts of a caller.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Said<'a> {
     /// SPIFFE id of the workload.
     pub spiffe: Option<&'a str>,
-    /// What proves it; the connection's certificate where it is not said.
+    /// The proof of the workload. Default: the connection's certificate.
     pub proof: Option<Proof>,
     /// Claims of its token.
     pub token: Option<&'a Map<String, Value>>,

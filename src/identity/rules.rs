@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spiffe_id::{SpiffeId, is_trust_domain};
 
-/// What the claims of one issuer's tokens must say.
+/// The rules for the claims of one issuer's tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimRules {
@@ -18,7 +18,7 @@ pub struct ClaimRules {
     /// A token must name at least one of these in `aud`. No default; must not be empty, since a token
     /// for somebody else is no token for us. For `transaction`: the mesh's trust domain.
     pub audiences: BTreeSet<String>,
-    /// What the tokens are: `access` (default), `jwt_svid`, `kubernetes` or `transaction`.
+    /// The kind of the tokens: `access` (default), `jwt_svid`, `kubernetes` or `transaction`.
     #[serde(default)]
     pub kind: Kind,
     /// Whether tokens may stand for persons: `isUser` is true where `client_id` or `azp` is present and
@@ -30,7 +30,7 @@ pub struct ClaimRules {
     /// `0s`: not at all. Units: `ms`, `s`, `m`.
     #[serde(default = "default_leeway", with = "humantime_serde")]
     pub leeway: Duration,
-    /// For `jwt_svid`, where it is required: the one trust domain whose ids this issuer may sign.
+    /// For `jwt_svid`, where it is required: the one trust domain that this issuer may sign ids of.
     #[serde(default)]
     pub trust_domain: Option<String>,
     /// Longest time from `iat` to `exp`; a token that lives longer is refused, and so is one without `iat`.
@@ -53,7 +53,7 @@ const LIFETIME_MAX: Duration = Duration::from_secs(86_400);
 /// Longest life of a transaction token, where nothing else is set: drafts of the standard speak of minutes.
 const TASK_LIFETIME: Duration = Duration::from_secs(600);
 
-/// What an issuer's tokens are.
+/// The kind of an issuer's tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -141,11 +141,11 @@ impl ClaimRules {
 pub struct IssuerRules {
     /// The name that profiles use.
     pub name: String,
-    /// The only algorithms accepted, whatever a token's header says.
+    /// The only accepted algorithms, regardless of a token's header.
     pub algorithms: BTreeSet<SignatureAlgorithm>,
     /// Whether access tokens with `typ` `JWT` or none are accepted.
     pub allow_untyped: bool,
-    /// What the claims must say.
+    /// The rules for the claims.
     pub claims: ClaimRules,
 }
 

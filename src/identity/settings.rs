@@ -44,9 +44,9 @@ pub struct Settings {
     /// What becomes of a token bound to a peer that cannot be compared. `checked` (default): refused.
     /// `unchecked`: passed with binding `unchecked`; a mismatch is refused all the same.
     pub bindings: Bindings,
-    /// The trust domain whose workloads are at home. Default `cluster.local`.
+    /// The home trust domain. Default `cluster.local`.
     pub home_trust_domain: String,
-    /// Further trust domains whose workloads may call. Default `[]`: only the home one.
+    /// Further trust domains with workloads that may call. Default `[]`: only the home one.
     pub allowed_trust_domains: BTreeSet<String>,
 }
 
@@ -80,19 +80,19 @@ pub enum Source {
     JwtSvid(JwtSvidSource),
 }
 
-/// Which elements of `x-forwarded-client-cert` were written by proxies that are trusted.
+/// The elements of `x-forwarded-client-cert` that trusted proxies wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct XfccSource {
-    /// How many proxies, counted from the one that asks, added an element. 1 to 8; no default.
+    /// Number of proxies, counted from the calling one, that added an element. 1 to 8; no default.
     /// Too high a number lets the client write the identity, so count what is deployed.
     pub hops: u8,
-    /// SPIFFE ids of those proxies. Default `[]`: only the asking proxy itself, by `destination.principal`.
+    /// SPIFFE ids of those proxies. Default `[]`: only the calling proxy itself, by `destination.principal`.
     #[serde(default)]
     pub proxies: BTreeSet<String>,
 }
 
-/// Which issuer's JWT-SVIDs are an identity.
+/// An issuer of JWT-SVIDs that are accepted as an identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JwtSvidSource {
@@ -116,7 +116,7 @@ pub enum TokenSource {
 pub struct MetadataSource {
     /// The filter's `payload_in_metadata`.
     pub key: String,
-    /// What the claims must say.
+    /// The rules for the claims.
     pub claims: ClaimRules,
     /// Where else than in `authorization` and `access_token` the filter takes the token from. What
     /// stands there is then judged in every call. Default `{}`.
@@ -150,7 +150,7 @@ impl Places {
     }
 }
 
-/// Issuers whose tokens Picket verifies.
+/// Issuers of tokens that Picket verifies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerifiedSource {
@@ -158,7 +158,7 @@ pub struct VerifiedSource {
     pub issuers: BTreeSet<String>,
 }
 
-/// Issuers whose transaction tokens say what a task allows.
+/// Issuers of transaction tokens, which limit a task.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TaskSource {
@@ -176,7 +176,7 @@ pub enum Certificate {
     Required,
 }
 
-/// What becomes of a token whose issuer is not configured.
+/// Handling of a token from an issuer that is not configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ForeignTokens {
@@ -186,13 +186,13 @@ pub enum ForeignTokens {
     Absent,
 }
 
-/// What becomes of an `authorization` header beside the judged token that is none of a configured issuer's.
+/// Handling of an `authorization` header next to the verified token that is not from a configured issuer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OtherCredentials {
     /// The call is refused.
     Refused,
-    /// The call goes on: the service checks it itself.
+    /// The call continues: the service checks it itself.
     Passed,
 }
 
@@ -206,7 +206,7 @@ pub enum FormTokens {
     NotRead,
 }
 
-/// What becomes of a binding that cannot be compared.
+/// Handling of a binding that cannot be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bindings {

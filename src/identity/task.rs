@@ -24,11 +24,11 @@ pub(super) const HEADER: &str = "txn-token";
 /// A task, as a verified token names it. Names are as the issuer wrote them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// `tctx.task_id`, or `txn` where there is none.
+    /// `tctx.task_id`, or `txn` without one.
     pub id: String,
     /// `iss`.
     pub issuer: String,
-    /// `sub`: on whose behalf.
+    /// `sub`: the person or workload that the task serves.
     pub subject: String,
     /// `iat`.
     pub issued_at: UnixMillis,

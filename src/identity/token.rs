@@ -19,9 +19,9 @@ const ACTORS_MAX: u32 = 8;
 /// A good token, and what it is bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claims {
-    /// The token, with binding [`Binding::Unbound`] until somebody compares it.
+    /// The token, with binding [`Binding::Unbound`] until it is compared.
     pub token: Token,
-    /// What has to be compared with the peer.
+    /// The bindings to compare with the peer.
     pub bound_to: Vec<BoundTo>,
 }
 
@@ -32,7 +32,7 @@ pub(super) enum BoundTo {
     Certificate([u8; 32]),
     /// The workload that acts (`act.sub`).
     Actor(SpiffeId),
-    /// An actor of whom nobody said which workload it is.
+    /// An actor without a known workload.
     UnknownActor,
     /// A Kubernetes service account of the home trust domain.
     Account {

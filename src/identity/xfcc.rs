@@ -77,7 +77,7 @@ impl Element {
 pub struct Malformed {
     /// Offset in bytes.
     pub at: usize,
-    /// What was wrong there.
+    /// The fault.
     pub what: &'static str,
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::rules::{ClaimRules, IssuerRules, SignatureAlgorithm};
 
-/// The issuers whose tokens Picket verifies itself.
+/// The issuers of tokens that Picket verifies itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -59,7 +59,7 @@ pub struct IssuerSettings {
     /// client's id.
     #[serde(default)]
     pub allow_untyped: bool,
-    /// What the claims must say.
+    /// The rules for the claims.
     pub claims: ClaimRules,
 }
 

@@ -9,16 +9,16 @@ use crate::query::action::CALL_TOOL;
 
 use super::Settings;
 
-/// What a call asks for, in terms of its service's protocol.
+/// The operation that a call requests, in terms of its service's protocol.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
     /// The canonical path.
     pub path: CanonicalPath,
-    /// What is asked.
+    /// The operation.
     pub what: What,
 }
 
-/// One thing that can be asked; each is judged by its own action of the schema.
+/// The kinds of operations; each has its own action of the schema.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
     /// A request for the path.
@@ -48,7 +48,7 @@ pub enum What {
 }
 
 impl Asked {
-    /// The id of the schema's action; a tool whose arguments have types has one of its own below it.
+    /// The id of the schema's action; a tool with typed arguments has one of its own below it.
     #[must_use]
     pub fn action(&self) -> &'static str {
         match &self.what {
@@ -88,11 +88,11 @@ impl Asked {
 pub enum Spoken {
     /// Read without its body.
     Known(Asked),
-    /// Its body says what is asked, in this protocol.
+    /// The body contains the operation, in this protocol.
     ByBody(Protocol, CanonicalPath),
 }
 
-/// The family of the action that a call will be asked about: known before its body is opened.
+/// The family of a call's action: known before its body is parsed.
 #[must_use]
 pub fn family(call: &Call, service: &Service) -> Family {
     let path = match &call.target {
@@ -148,7 +148,7 @@ pub fn spoken(call: &Call, service: &Service, settings: &Settings) -> Result<Spo
     }
 }
 
-/// What is asked, with what was found inside.
+/// The operation, with the parsed body.
 ///
 /// # Errors
 /// `internal` where what is inside is not of the protocol that the call is read as: a defect of the caller's.
@@ -198,7 +198,7 @@ fn http(call: &Call, path: CanonicalPath, document: Option<Json>) -> Asked {
     Asked { path, what: What::Http { action, method: call.method.clone(), document } }
 }
 
-/// The headers that [`asked`] looks at for a call of this method to a service of this protocol.
+/// The headers that [`asked`] reads for a call of this method to a service of this protocol.
 #[must_use]
 pub fn headers(method: &str, protocol: Protocol) -> &'static [&'static str] {
     const OPTIONS: [&str; 6] =

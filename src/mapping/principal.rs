@@ -7,7 +7,7 @@ use crate::catalog::{Catalog, Service};
 use crate::identity::{Identity, Token, Workload};
 use crate::query::{Node, Uid, Value, record};
 
-/// The principal of a query. What its task lists is said in terms of the called service and of the catalogue.
+/// The principal of a query. Its task's lists are resolved against the called service and the catalogue.
 #[must_use]
 pub fn principal(identity: &Identity, home: &str, service: &Service, catalog: &Catalog) -> Node {
     let mut node = match &identity.workload {

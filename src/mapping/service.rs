@@ -30,7 +30,7 @@ pub struct DestinationAccount {
     pub host_within_account: bool,
 }
 
-/// Asks the sources in order; each either is silent, or its answer is final.
+/// Tries the sources in order; a source without a value passes, any other result is final.
 ///
 /// # Errors
 /// `unmapped` where no source speaks, or one names a service that the catalogue does not know.
@@ -102,7 +102,7 @@ fn by_account<'a>(
     }
 }
 
-/// What each source says about a call, one line each: for whoever wants to know why a call is `unmapped`.
+/// The result of each source for a call, one line each: explains why a call is `unmapped`.
 #[must_use]
 pub fn tried(call: &Call, sources: &[Source], catalog: &Catalog, home: &str) -> Vec<String> {
     let line = |source: &Source| {

@@ -36,12 +36,12 @@ pub enum Challenge {
     },
     /// Get an approval.
     Approve {
-        /// Which kind, where the policy names one.
+        /// The kind, if the policy names one.
         kind: Option<String>,
     },
 }
 
-/// What a token-related refusal says; RFC 6750, section 3.1, and RFC 9470, section 3.
+/// The fault of a token in a denial; RFC 6750, section 3.1, and RFC 9470, section 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenFault {
     /// The token cannot be accepted.

@@ -19,7 +19,7 @@ use super::challenge::{self, Challenge};
 /// Longest reason code that is passed on, in bytes.
 const REASON_BYTES_MAX: usize = 64;
 
-/// What the caller may know of a denial.
+/// The parts of a denial that the caller may know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Notice<'a> {
     /// Id of the decision.
@@ -127,12 +127,12 @@ impl<'a> Notice<'a> {
     }
 }
 
-/// Versions, told to a client whose own is refused.
+/// Supported versions, for a client with an unsupported one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Versions<'a> {
     /// Those that are accepted.
     pub supported: &'a [&'a str],
-    /// The one that was asked for, as sent.
+    /// The requested one, as sent.
     pub requested: Option<&'a str>,
 }
 

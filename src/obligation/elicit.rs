@@ -42,14 +42,14 @@ impl StateKey {
     }
 }
 
-/// What a note is bound to: presented with any other call, it is nobody's.
+/// The call that a state is bound to: it is invalid with any other call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BoundTo<'a> {
     /// Type and id of the principal (`Workload::"spiffe://…"`).
     pub principal: &'a str,
-    /// Who issued the token; empty where there is none.
+    /// The issuer of the token; empty without one.
     pub issuer: &'a str,
-    /// Who stands behind the token; empty where nobody does.
+    /// The subject of the token; empty without one.
     pub subject: &'a str,
     /// Id of the called service.
     pub service: &'a str,
@@ -61,19 +61,19 @@ pub struct BoundTo<'a> {
     pub arguments: &'a [u8],
 }
 
-/// Whose note it is.
+/// The maker of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Maker {
     /// Ours: seal and time are good.
     Picket,
-    /// Another's: the called server's to judge.
+    /// The called server, which validates it itself.
     Server,
 }
 
 /// Why a note of ours is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StateProblem {
-    /// It is no note, or its seal is not that of this call.
+    /// It is not a state, or its seal is not that of this call.
     #[error("`inputResponses` belongs to the elicitation of another call")]
     Foreign,
     /// Its time is over.

@@ -7,7 +7,7 @@ use super::{Changeable, Mutations, headers};
 use crate::call::headers::folded;
 use crate::query::Query;
 
-/// Everything one permit asks for.
+/// All obligations of one permit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Obligations {
     set_headers: Vec<(String, Template)>,
@@ -68,7 +68,7 @@ impl Obligations {
             .map(|(_, template)| template)
     }
 
-    /// What it can change of a call.
+    /// The parts of a call that it can change.
     #[must_use]
     pub fn changeable(&self) -> Changeable {
         let set = |items: &[(String, Template)]| items.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();

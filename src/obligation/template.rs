@@ -20,7 +20,7 @@ enum Part {
     Variable(Variable),
 }
 
-/// What a variable begins at.
+/// The root of a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Root {
     /// `principal`

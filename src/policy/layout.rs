@@ -5,7 +5,7 @@
 use super::PLATFORM;
 use crate::catalog::grpc;
 
-/// Files that may stand at the top of a policy tree.
+/// Files that are allowed at the top of a policy tree.
 pub const TOP_FILES: [&str; 5] =
     ["manifest.yaml", "schema.cedarschema", "facts.cedarschema", "catalog.yaml", "entities.json"];
 
@@ -24,7 +24,7 @@ pub enum Folder {
     Descriptors,
 }
 
-/// What a directory entry is, links followed.
+/// The kind of a directory entry, links followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
@@ -35,10 +35,10 @@ pub enum Kind {
     Other,
 }
 
-/// What is to be done with an entry.
+/// The handling of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// Not part of the tree: passed over.
+    /// Not part of the tree: skipped.
     PassedOver,
     /// A file to read.
     File,
@@ -97,7 +97,7 @@ impl Folder {
         name.starts_with('.') || name.ends_with('~') || name == "README.md" || name.ends_with("_test.yaml")
     }
 
-    /// What an entry of this folder is.
+    /// The handling of an entry of this folder.
     #[must_use]
     pub fn place(&self, name: &str, kind: Kind) -> Place {
         if self.passes_over(name) {
@@ -149,7 +149,7 @@ impl Folder {
     }
 }
 
-/// The namespace whose folder holds `path`, if one does.
+/// The namespace with the folder that holds `path`, if any.
 #[must_use]
 pub fn namespace_of(path: &str) -> Option<&str> {
     let inside = path.strip_prefix("namespaces/")?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::call::UnixMillis;
 use crate::problem::Problem;
 
-/// What one attempt to load came to.
+/// The result of one attempt to load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Everything read is in force.
@@ -42,7 +42,7 @@ pub enum Why {
     Missing,
     /// Its policies are wrong, or no longer fit the catalogue, schema and facts.
     Invalid,
-    /// It takes long to load, which goes on.
+    /// It loads slowly and is not ready yet.
     Loading,
 }
 
@@ -78,11 +78,11 @@ pub struct Status {
     pub ready: bool,
     /// Digest of the last reading that was tried, in force or not (hex SHA-256).
     pub digest: Option<String>,
-    /// When the source was last read, whatever came of it.
+    /// When the source was last read, regardless of the result.
     pub attempted_at: Option<UnixMillis>,
     /// When a reading last agreed whole with what is in force.
     pub succeeded_at: Option<UnixMillis>,
-    /// Units whose version on disk is not in force, and why: `mesh` or a namespace's name.
+    /// Units with a version on disk that is not active, with the reason: `mesh` or a namespace's name.
     pub refused: BTreeMap<String, Why>,
     /// Everything found in the last reading that was tried: refused files, warnings, notes.
     pub problems: Vec<Problem>,

@@ -34,7 +34,7 @@ pub struct Store {
     status: ArcSwap<Status>,
     /// Held while loading.
     memory: tokio::sync::Mutex<Memory>,
-    /// Told when a namespace that took long is loaded.
+    /// Notified when a slow namespace is loaded.
     ended: Arc<Notify>,
 }
 
@@ -82,7 +82,7 @@ impl Store {
         self.current.load_full()
     }
 
-    /// What became of the last attempt.
+    /// The result of the last attempt.
     #[must_use]
     pub fn status(&self) -> Arc<Status> {
         self.status.load_full()

@@ -35,9 +35,9 @@ struct Inner {
     root: PathBuf,
     signal: Arc<Signal>,
     watcher: Mutex<Option<RecommendedWatcher>>,
-    /// The last attempt to watch failed and that was said.
+    /// The last attempt to watch failed, and a log line reported it.
     failing: AtomicBool,
-    /// Some namespace's folder cannot be watched and that was said.
+    /// Some namespace's folder cannot be watched, and a log line reported it.
     partly: AtomicBool,
 }
 

@@ -5,13 +5,13 @@ pub const CALL_TOOL: &str = "mcp.tools.call";
 /// Begins the actions of single tools; they lie in [`CALL_TOOL`].
 const OF_TOOLS: &str = "mcp.tools.call/";
 
-/// The action of calling one tool whose arguments have types: `mcp.tools.call/<namespace>/<service>/<tool>`.
+/// The action of calling one tool with typed arguments: `mcp.tools.call/<namespace>/<service>/<tool>`.
 #[must_use]
 pub fn of_tool(service: &str, tool: &str) -> String {
     format!("{OF_TOOLS}{service}/{tool}")
 }
 
-/// The tool whose own action this is, as `<namespace>/<service>/<tool>`.
+/// The tool with this action, as `<namespace>/<service>/<tool>`.
 #[must_use]
 pub fn tool(action: &str) -> Option<&str> {
     action.strip_prefix(OF_TOOLS)

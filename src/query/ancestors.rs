@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 
 use super::{Memberships, Uid};
 
-/// Everything that an entity lies in, listed flat: the union of all parts, whatever is in several of them.
+/// All ancestors of an entity, listed flat: the union of all parts, duplicates included.
 #[derive(Clone, Default)]
 pub struct Ancestors {
     /// Ascending, each once; a call has three to ten.

@@ -20,7 +20,7 @@ pub enum Family {
     Patch,
     /// `DELETE`.
     Delete,
-    /// `other`: every method beside these.
+    /// `other`: every other method.
     Other,
     /// `connect`.
     Connect,
@@ -28,9 +28,9 @@ pub enum Family {
     Upgrade,
     /// `grpc.call`.
     Grpc,
-    /// Everything that an MCP server is asked for, the actions of single tools among it.
+    /// All actions of an MCP server, those of single tools included.
     Mcp,
-    /// Everything that an A2A agent is asked for.
+    /// All actions of an A2A agent.
     A2a,
     /// `llm.generate`.
     Llm,
@@ -57,7 +57,7 @@ impl Family {
         Self::Llm,
     ];
 
-    /// The family of an action, by its id; `None` for groups of several families and for what no call asks.
+    /// The family of an action, by its id; `None` for groups of several families and for actions that no call requests.
     #[must_use]
     pub fn of(action: &str) -> Option<Self> {
         Some(match action {

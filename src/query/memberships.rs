@@ -26,7 +26,7 @@ pub struct Memberships {
 struct Slot {
     /// Half of the name's hash; the other half says where the search begins.
     tag: u32,
-    /// Which name it is, from one.
+    /// The number of the name, from one.
     number: NonZeroU32,
 }
 

@@ -6,10 +6,10 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A map that calls only ask.
+/// A map that calls only read.
 pub type Map<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
 
-/// A set that calls only ask.
+/// A set that calls only read.
 pub type Set<K> = HashSet<K, BuildHasherDefault<Quick>>;
 
 /// Multiplies word by word.

@@ -79,7 +79,7 @@ impl Operation {
     }
 }
 
-/// What is found out about a call, mention by mention; every mention of a thing must be the same.
+/// The ids collected from a call; all mentions of one thing must agree.
 #[derive(Debug, Default)]
 pub struct Found {
     task_id: Option<String>,

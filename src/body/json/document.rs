@@ -24,12 +24,12 @@ pub(super) enum Slot {
     Bool(bool),
     Number(Span),
     Text(Span),
-    /// `count` items, whose slots end before `end`.
+    /// `count` items; their slots end before `end`.
     List {
         count: u32,
         end: u32,
     },
-    /// `count` members, each a key and a value, whose slots end before `end`.
+    /// `count` members, each a key and a value; their slots end before `end`.
     Object {
         count: u32,
         end: u32,
@@ -89,7 +89,7 @@ pub struct Node<'a> {
     at: usize,
 }
 
-/// What a node is.
+/// The value of a node.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
     /// `null`.
@@ -147,7 +147,7 @@ impl<'a> Node<'a> {
         Json { document: Arc::clone(self.document), at: self.at }
     }
 
-    /// What it is.
+    /// Its value.
     #[must_use]
     pub fn value(self) -> Value<'a> {
         let first = Node { at: self.at + 1, ..self };

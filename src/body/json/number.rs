@@ -7,7 +7,7 @@
 /// Largest exponent, of the number as written and of its canonical spelling.
 const EXPONENT_MAX: u64 = 999_999_999_999_999_999;
 
-/// A number as it was written, a valid JSON number whose exponent has at most 18 digits.
+/// A number as it was written: a valid JSON number with an exponent of at most 18 digits.
 ///
 /// Two numbers are equal here if they are written alike; [`Number::canonical`] compares by value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use super::{List, Node, Number, Object, Value};
 
-/// A document has more nodes than somebody is willing to list.
+/// A document has more nodes than the caller wants listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the document has more than {0} nodes")]
 pub struct TooManyNodes(pub usize);
@@ -100,7 +100,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// What it is, in JSON Schema's words: `null`, `boolean`, `number`, `string`, `array`, `object`.
+    /// Its type in JSON Schema's words: `null`, `boolean`, `number`, `string`, `array`, `object`.
     #[must_use]
     pub fn kind(self) -> &'static str {
         match self.value() {

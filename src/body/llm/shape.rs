@@ -9,7 +9,7 @@ use super::super::members::same_but_for_spelling;
 pub(super) struct Shape {
     /// Scalars and lists of them: nothing is run, called, fetched, held or used by what they say.
     pub plain: &'static [&'static str],
-    /// Any value, never looked into: arguments, labels, what a tool said.
+    /// Any value, never inspected: arguments, labels, results of tools.
     pub free: &'static [&'static str],
     /// Everything else.
     pub rest: &'static [(&'static str, Means)],
@@ -18,13 +18,13 @@ pub(super) struct Shape {
 /// What a member means.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Means {
-    /// Objects of this shape, one or a list. A text is taken for one that nobody knows.
+    /// Objects of this shape, one or a list. A text counts as an unknown object.
     Below(&'static Shape),
     /// Objects of this shape, one or a list, and nothing else.
     Object(&'static Shape),
     /// An object with free names, each of which means the same.
     Map(&'static Means),
-    /// Objects that their `type` tells apart, one or a list.
+    /// Objects distinguished by their `type`, one or a list.
     Either(&'static Union),
     /// A JSON Schema, which may refer to another document.
     Schema,
@@ -32,7 +32,7 @@ pub(super) enum Means {
     Fetch,
     /// Content, or a URL in its place.
     Data,
-    /// What the provider calls.
+    /// A target that the provider calls.
     Calls(Callee),
     /// Headers that the provider sends to a server.
     Headers,
@@ -42,13 +42,13 @@ pub(super) enum Means {
     Held(&'static Union),
     /// Models that may answer in place of the request's own, or for a part of it.
     Model,
-    /// A model that looks at the exchange and answers nothing.
+    /// A model that reads the exchange without answering.
     Checker,
     /// Declarations of tools.
     Tools,
     /// The declaration of one tool.
     Tool,
-    /// Which declared tools are to be used.
+    /// The declared tools to use.
     Choice,
     /// Names of declared tools.
     ChosenTools,
@@ -76,9 +76,9 @@ pub(super) enum Callee {
 pub(super) struct Union {
     /// Each known type.
     pub variants: &'static [Variant],
-    /// What an object without a type is.
+    /// The meaning of an object without a type.
     pub untyped: Untyped,
-    /// What a text in place of an object is.
+    /// The meaning of a text in place of an object.
     pub text: Text,
 }
 
@@ -89,7 +89,7 @@ pub(super) struct Variant {
     pub types: &'static [&'static str],
     /// Its members.
     pub shape: &'static Shape,
-    /// What it is as a whole.
+    /// Its meaning as a whole.
     pub is: Is,
 }
 
@@ -98,17 +98,17 @@ pub(super) struct Variant {
 pub(super) enum Is {
     /// No more than its members.
     Plain,
-    /// What the provider runs or has run, by its family.
+    /// A tool that the provider runs or has run, by its family.
     Hosted(&'static str),
     /// The same, unless it says that the client runs it.
     HostedUnlessClient(&'static str),
-    /// What the provider runs; its `name` says which.
+    /// A tool that the provider runs, identified by its `name`.
     HostedByName,
     /// Something that the provider holds.
     Stored,
     /// Something that the provider holds, unless one of these members brings it along.
     StoredWithout(&'static [&'static str]),
-    /// What the provider runs, and holds unless this member brings it along.
+    /// A tool that the provider runs and stores, unless the request has this member.
     HostedAndStoredWithout(&'static str, &'static str),
 }
 
@@ -157,7 +157,7 @@ impl Shape {
 pub(super) enum Member {
     /// A scalar without effect.
     Plain,
-    /// Whatever it is, it has no effect.
+    /// Any value, without an effect.
     Free,
     /// It has an effect, or something below it may have one.
     Means(Means),

@@ -15,7 +15,7 @@ use crate::catalog::mcp::input::{Record, Type};
 use crate::failure::{Code, Failure};
 use crate::query::{self, Value};
 
-/// Most values that one call's typed arguments may have, members and items counted alike.
+/// Most values that one call's typed arguments may have, members and items counted equally.
 pub const VALUES_MAX: usize = 4096;
 
 /// Most names of the schema that a call's members are compared with, one object after the other.

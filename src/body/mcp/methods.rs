@@ -17,11 +17,11 @@ pub(super) enum Shape {
     GetPrompt,
     /// A task.
     Task,
-    /// What to hear about, resources among it.
+    /// A subscription, to resources among others.
     Listen,
     /// Nothing but the method itself.
     Server,
-    /// Nothing, and no answer is asked for.
+    /// A notification without an operation.
     Notification,
 }
 

@@ -20,7 +20,7 @@ const BATCH_MAX: usize = 32;
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
-/// Reads the messages of a call: at least one, each to be judged.
+/// Parses the messages of a call: at least one, each to be evaluated.
 ///
 /// # Errors
 /// `protocol_mismatch` off the endpoint, `method_not_allowed`, `version_refused`, `header_mismatch`, `rpc_method_unknown`,

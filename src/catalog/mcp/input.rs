@@ -29,11 +29,11 @@ pub struct Input {
     pub written: Value,
     /// The arguments.
     pub record: Record,
-    /// What has no type here, in the order of the schema.
+    /// Members without a type here, in the order of the schema.
     pub left_out: Vec<LeftOut>,
 }
 
-/// An object whose members have types.
+/// An object with typed members.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
     /// The typed members.
@@ -64,7 +64,7 @@ pub enum Type {
 /// A value that has no type here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Where it stands in the arguments, as a JSON pointer.
+    /// Its place in the arguments, as a JSON pointer.
     pub pointer: String,
     /// Why.
     pub why: &'static str,

@@ -17,7 +17,7 @@ use crate::query::{Facts, Family, Keys, Query, Value};
 pub(super) enum Mix {
     /// The calls again and again: memory answers.
     Repeated,
-    /// Every header that policies read is another in each call: nothing that reads one is remembered.
+    /// Each call has different values in all headers that policies read, so that no decision is cached.
     Varying,
 }
 

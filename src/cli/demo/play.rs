@@ -17,14 +17,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long to wait for what Picket tells; it tells before the answer is back, but on another thread.
 const TOLD: Duration = Duration::from_secs(1);
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Debug)]
 pub struct Played {
     /// The answer that the caller got.
     pub answer: Answer,
-    /// What Picket made of it, if it was asked.
+    /// Picket's result, if it got a check.
     pub told: Option<Told>,
-    /// What the upstream got, if the call got there.
+    /// The request at the upstream, if it arrived there.
     pub upstream: Option<Echo>,
     /// How long a change of the policies took to show.
     pub effect: Option<Duration>,

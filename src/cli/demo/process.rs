@@ -69,7 +69,7 @@ impl EnvoyProcess {
         self.admin
     }
 
-    /// What Envoy has logged so far.
+    /// Envoy's log so far.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

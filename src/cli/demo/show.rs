@@ -104,7 +104,7 @@ pub struct Place<'a> {
     pub colours: Colours,
 }
 
-/// The call as a line for a shell whose working directory is the folder.
+/// The call as a shell command, to be run in the folder.
 #[must_use]
 pub fn curl(step: &Step, place: &Place<'_>) -> String {
     let mut line = format!("curl -K {}.curl", step.caller.name());

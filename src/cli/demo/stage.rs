@@ -31,7 +31,7 @@ const STOP: Duration = Duration::from_secs(5);
 /// Why the stage could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// The file system or the network said no.
+    /// The file system or the network failed.
     #[error("could not set up the demonstration")]
     Io(#[from] std::io::Error),
     /// No certificate.
@@ -51,7 +51,7 @@ pub enum StageError {
     Start(#[from] StartProblem),
 }
 
-/// What Picket made of one call.
+/// Picket's result for one call.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Told {
     /// Id of the decision.
@@ -86,7 +86,7 @@ pub struct Stage {
     envoy: EnvoyProcess,
     /// Where Envoy listens for the mesh.
     pub mesh: SocketAddr,
-    /// What Picket tells of each call.
+    /// Picket's reports, one for each call.
     pub told: UnboundedReceiver<Told>,
     authority: Authority,
     leaves: Vec<(Caller, Leaf)>,
@@ -151,7 +151,7 @@ impl Stage {
         tls::Caller::new(self.authority.certificate(), leaf.ok_or(std::io::ErrorKind::NotFound)?)
     }
 
-    /// The header lines of a login, if somebody is logged in.
+    /// The header lines of a login, if the call has one.
     #[must_use]
     pub fn login(&self, login: Login) -> Option<&Vec<String>> {
         self.logins.iter().find(|(known, _)| *known == login).map(|(_, lines)| lines)

@@ -2,7 +2,7 @@
 
 mod agents;
 
-/// A story that is told.
+/// A scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Story {
     /// The shop of `policies/`.
@@ -30,7 +30,7 @@ impl Story {
         }
     }
 
-    /// Hosts and the services they stand for.
+    /// Hosts, each with its service.
     #[must_use]
     pub fn services(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -39,7 +39,7 @@ impl Story {
         }
     }
 
-    /// Who calls.
+    /// The caller.
     #[must_use]
     pub fn callers(self) -> &'static [Caller] {
         match self {
@@ -48,7 +48,7 @@ impl Story {
         }
     }
 
-    /// What it is about, for its first line.
+    /// Its title.
     #[must_use]
     pub fn about(self) -> &'static str {
         match self {
@@ -118,7 +118,7 @@ pub enum Login {
     NoTask,
     /// The same with a task that names a ticket and tools.
     Task,
-    /// A worker's whose scopes are too few.
+    /// A worker's login with too few scopes.
     Narrow,
 }
 
@@ -138,14 +138,14 @@ impl Login {
     }
 }
 
-/// Who ends a call, and by what.
+/// The component that ends a call, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// Picket's policies: the decision and the deciding policies; no policy decides where none permits.
     Policy(&'static str, &'static [&'static str]),
     /// Picket before any policy: the code of the failure.
     Picket(&'static str),
-    /// Envoy alone; Picket is not asked.
+    /// Envoy alone; Picket gets no check.
     Envoy,
 }
 
@@ -154,20 +154,20 @@ pub enum End {
 pub struct Edit {
     /// The file.
     pub file: &'static str,
-    /// What is added to it.
+    /// The added headers.
     pub text: &'static str,
 }
 
 /// One call.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
-    /// What it shows.
+    /// Its meaning.
     pub title: &'static str,
     /// Done before the call, which is then repeated until the change shows.
     pub edit: Option<Edit>,
-    /// Who calls.
+    /// The caller.
     pub caller: Caller,
-    /// Who is logged in.
+    /// The person who is logged in.
     pub login: Login,
     /// Method.
     pub method: &'static str,
@@ -181,7 +181,7 @@ pub struct Step {
     pub body: Option<&'static str>,
     /// Status that must come back.
     pub status: u16,
-    /// Who must have ended it.
+    /// The component that must have ended it.
     pub end: End,
     /// Headers the upstream must get, `None` for those it must not get.
     pub upstream: &'static [(&'static str, Option<&'static str>)],

@@ -52,7 +52,7 @@ impl Issuer {
         json!({"keys": [key]}).to_string()
     }
 
-    /// A token with these claims beside the usual times, good for ten minutes; `kind` is its `typ`.
+    /// A token with these claims in addition to the usual times, valid for ten minutes; `kind` is its `typ`.
     ///
     /// # Errors
     /// [`TokenError::Sign`].

@@ -10,14 +10,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// What the upstream saw of a request.
+/// A request as the upstream saw it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Echo {
     /// Method.
     pub method: String,
     /// Path and query as they arrived.
     pub path: String,
-    /// Headers in order of arrival, names in lower case; bytes that are no text become `\u{fffd}`.
+    /// Headers in order of arrival, names in lower case; bytes that are not text appear as `\u{fffd}`.
     pub headers: Vec<(String, String)>,
     /// The body as text.
     pub body: String,

@@ -9,21 +9,21 @@ use crate::approval;
 use crate::approval::record::{Matches, Record};
 use crate::call::UnixMillis;
 
-/// An approval. What is not said is what permits nothing.
+/// An approval. An omitted field has the value that permits nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GivenApproval {
-    /// Its id; `approval` where it is not said.
+    /// Its id. Default `approval`.
     pub id: Option<String>,
     /// Its kind.
     pub kind: String,
     /// Its state.
     pub state: String,
-    /// Who asked for it.
+    /// The requester.
     pub requested_by: String,
-    /// Who approved it.
+    /// The approvers.
     pub approved_by: Vec<String>,
-    /// From when it is good, as `now`, `-1h` or RFC 3339; never, where it is not said.
+    /// Start of its validity, as `now`, `-1h` or RFC 3339. Default: never valid.
     pub not_before: Option<String>,
     /// Until when.
     pub not_after: Option<String>,
@@ -34,7 +34,7 @@ pub struct GivenApproval {
 }
 
 impl Given {
-    /// The approval that is said to be found.
+    /// The given approval.
     ///
     /// # Errors
     /// A time that is none.

@@ -24,22 +24,22 @@ use crate::identity::spiffe_id::is_trust_domain;
 use crate::problem::Problem;
 use check::{Attached, Parts, attached, headers};
 
-/// One call with everything that is said about it.
+/// One call file.
 #[derive(Debug, Clone)]
 pub struct Given {
-    /// Who calls; `None` where the check itself says it, as the proxy would.
+    /// The caller; `None` if the check contains it, as one from the proxy does.
     pub caller: Option<Caller>,
     /// The trust domain that is home, where no configuration says it.
     pub trust_domain: Option<String>,
-    /// What is sent.
+    /// The request.
     pub sent: Sent,
-    /// What look-ups would find.
+    /// The results of look-ups.
     pub facts: GivenFacts,
-    /// What a source of approvals would find.
+    /// The result of the approval source.
     pub approval: Option<GivenApproval>,
 }
 
-/// What is sent.
+/// The request.
 #[derive(Debug, Clone)]
 pub enum Sent {
     /// An HTTP request.
@@ -52,19 +52,19 @@ pub enum Sent {
     Check(String),
 }
 
-/// Who calls.
+/// The caller.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Caller {
     /// SPIFFE id of the workload.
     pub spiffe: Option<String>,
-    /// What proves that: `mtls` where it is not said, `xfcc` or `jwt_svid`.
+    /// The proof of the caller: `mtls` (default), `xfcc` or `jwt_svid`.
     pub proof: Option<Proof>,
     /// Claims of its token; they count as verified. Times may be written as `now`, `+5m`, `-1h` or RFC 3339.
     pub token: Option<Map<String, Value>>,
     /// Claims of its task token, as those of its token.
     pub task: Option<Map<String, Value>>,
-    /// What the token is, where no configuration says it.
+    /// The kind of the token, if no configuration sets it.
     pub token_kind: Kind,
     /// Says that there is no workload on purpose.
     pub unauthenticated: bool,
@@ -74,11 +74,11 @@ pub struct Caller {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Request {
-    /// Method; GET where it is not said.
+    /// Method. Default GET.
     pub method: Option<String>,
     /// Authority.
     pub host: Option<String>,
-    /// Path with query; `/` where it is not said.
+    /// Path with query. Default `/`.
     pub path: Option<String>,
     /// Headers: one value or a list of values each.
     pub headers: BTreeMap<String, Value>,
@@ -117,7 +117,7 @@ pub struct Grpc {
     pub source_ip: Option<String>,
 }
 
-/// What the catalogue knows of a call that does not say it.
+/// Defaults of a call from the catalogue.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogued {
     /// Authority of the called service.
@@ -126,7 +126,7 @@ pub struct Catalogued {
     pub method: Option<Method>,
 }
 
-/// What look-ups would find; it has the types of `facts.cedarschema`.
+/// The results of look-ups, with the types of `facts.cedarschema`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GivenFacts {

@@ -13,7 +13,7 @@ use crate::decision::Snapshot;
 use crate::decision::explain::Match;
 use crate::query::action;
 
-/// How often each policy was reached and held, and which actions were asked for.
+/// Counts of how often each policy was reached and held, and the tested actions.
 #[derive(Debug, Clone, Default)]
 pub struct Coverage {
     policies: BTreeMap<String, Count>,

@@ -14,10 +14,10 @@ use crate::decision::verdict::{Decision, Reason};
 use crate::failure::Code;
 use crate::problem::nearest;
 
-/// What must become of a call.
+/// The expected result of a call.
 #[derive(Debug, Clone)]
 pub enum Expected {
-    /// Everything that is said.
+    /// All expectations.
     Exactly(Box<Expect>),
     /// It is allowed.
     Allowed,
@@ -26,7 +26,7 @@ pub enum Expected {
     Denied,
 }
 
-/// What a test says; what is absent may be anything.
+/// The expectations of a test; an absent one accepts any value.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::coverage::Coverage;
 use crate::cli::draw::count;
 
-/// What became of one test.
+/// The result of one test.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The suite's name.
@@ -19,20 +19,20 @@ pub struct Outcome {
     pub file: String,
     /// The test's name.
     pub name: String,
-    /// Which cell of a matrix it was.
+    /// Its cell of a matrix.
     pub cell: Option<String>,
-    /// What became of it.
+    /// Its result.
     pub result: TestResult,
 }
 
-/// What became of one test.
+/// The result of one test.
 #[derive(Debug, Clone)]
 pub enum TestResult {
     /// Everything was as expected.
     Passed,
     /// Something was not.
     Failed {
-        /// What differs, a line each.
+        /// The differences, a line each.
         differences: Vec<String>,
         /// Why the call was answered as it was.
         explanation: String,
@@ -56,7 +56,7 @@ impl Outcome {
 pub struct Report {
     /// In the order they were run.
     pub outcomes: Vec<Outcome>,
-    /// What the tests reached, where it was asked for.
+    /// The coverage, if requested.
     pub coverage: Option<Coverage>,
 }
 

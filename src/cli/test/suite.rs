@@ -30,15 +30,15 @@ pub struct Case {
     pub suite: String,
     /// The suite's file.
     pub file: String,
-    /// What is claimed.
+    /// The claim.
     pub name: String,
-    /// Which cell of a matrix it is.
+    /// Its cell of a matrix.
     pub cell: Option<String>,
     /// The call.
     pub given: Given,
-    /// When it is judged.
+    /// The time of the evaluation.
     pub now: UnixMillis,
-    /// What must become of it.
+    /// The expected result.
     pub expected: Expected,
     /// Why it is not run.
     pub skip: Option<String>,

@@ -60,7 +60,7 @@ pub(super) fn is_usable(value: &str, place: Place, slashes: Slashes) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Escapes {
     Refused,
-    /// What they stand for is looked at.
+    /// The decoded value is checked.
     Decoded,
 }
 

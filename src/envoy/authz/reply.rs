@@ -17,7 +17,7 @@ use crate::check::memory::Written;
 use crate::envoy::decode::Caller;
 use crate::envoy::encode::{self, Answer};
 
-/// What to send for one check.
+/// The response to one check.
 #[derive(Debug)]
 pub struct Reply(Content);
 
@@ -25,15 +25,15 @@ pub struct Reply(Content);
 enum Content {
     /// Written for this call.
     Own(Vec<u8>),
-    /// Written once for every call with this judgement; only the id is this call's.
+    /// Encoded once for all calls with this judgement; only the id is this call's.
     Prepared { judgement: Arc<Judgement>, caller: Caller, decision_id: Uuid },
 }
 
 /// A reply, and what it says.
 pub(super) struct Sent {
-    /// What goes back.
+    /// The response.
     pub reply: Reply,
-    /// What really became of the call.
+    /// The actual result of the call.
     pub judgement: Arc<Judgement>,
     /// HTTP status that the caller gets; 200 for an allow.
     pub status: u16,

@@ -10,9 +10,9 @@ use crate::call::{Body, Headers};
 /// What the caller may send once the call is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stream {
-    /// What is left of the request.
+    /// The kind of the request, as far as bodies are concerned.
     Ends,
-    /// Anything: the call asks for a tunnel or an upgrade, of which the proxy attaches nothing.
+    /// Any: the call opens a tunnel or an upgrade, and the proxy attaches no part of it.
     GoesOn,
 }
 

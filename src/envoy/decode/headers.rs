@@ -35,7 +35,7 @@ pub(super) struct Read<'a> {
     pub headers: Headers,
     /// Pseudo headers, each at most once.
     pub pseudo: Pseudo<'a>,
-    /// What Envoy says about the body's completeness.
+    /// Envoy's report on the body's completeness.
     pub partial_body: Option<&'a [u8]>,
 }
 

@@ -10,7 +10,7 @@ use envoy_types::pb::envoy::service::auth::v3::attribute_context::{self, HttpReq
 
 use crate::failure::{Code, Failure};
 
-/// The fields of a check that are looked at. What the proxy left out is empty.
+/// The fields of a check that Picket reads. A field that the proxy omitted is empty.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sent<'a> {
     /// Whether there are attributes at all.
@@ -42,7 +42,7 @@ pub(super) struct Http<'a> {
     pub scheme: &'a str,
     pub query: &'a str,
     pub fragment: &'a str,
-    /// Headers whose repetitions the proxy joined. A later pair replaces an earlier one of the same name.
+    /// Headers with repetitions that the proxy joined. A later pair replaces an earlier one of the same name.
     pub joined: Vec<(&'a str, &'a str)>,
     /// Headers as they came.
     pub raw: Vec<Header<'a>>,
@@ -59,7 +59,7 @@ pub(super) struct Header<'a> {
 }
 
 impl<'a> Sent<'a> {
-    /// What a message says.
+    /// A view of a message.
     #[must_use]
     pub fn of(request: &'a CheckRequest) -> Self {
         let Some(attributes) = &request.attributes else { return Self::default() };
@@ -74,7 +74,7 @@ impl<'a> Sent<'a> {
         }
     }
 
-    /// What a message in protobuf's wire format says.
+    /// A view of a message in protobuf's wire format.
     ///
     /// # Errors
     /// [`Code::MalformedRequest`] where the bytes are no such message.

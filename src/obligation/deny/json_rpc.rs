@@ -8,9 +8,9 @@ use super::{Details, json};
 use crate::failure::Code;
 use crate::reply::Echo;
 
-/// The body is no JSON.
+/// The body is not JSON.
 pub const PARSE_ERROR: i64 = -32700;
-/// The body is no message of the protocol.
+/// The body is not a message of the protocol.
 pub const INVALID_REQUEST: i64 = -32600;
 /// There is no such method.
 pub const METHOD_NOT_FOUND: i64 = -32601;

@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::{Details, Notice, json};
 
-/// What kind of refusal it is, in the words both providers have.
+/// The class of a denial, in the words both providers have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// The request cannot be judged as it is.
+    /// The request cannot be evaluated as it is.
     Invalid,
     /// It is too large.
     TooLarge,
-    /// Who the caller is was not proven well enough.
+    /// The identity of the caller is not proven well enough.
     Unauthenticated,
     /// The caller may not.
     Forbidden,

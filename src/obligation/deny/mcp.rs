@@ -97,7 +97,7 @@ pub fn tool_error(reply: &McpReply, notice: &Notice<'_>) -> String {
     json_rpc::result(&reply.id, &result)
 }
 
-/// What the client would read if there were no such thing on the server; without an id, a reason or a remedy.
+/// The response of a server without such a tool, resource or prompt: no id, reason or remedy.
 #[must_use]
 pub fn hidden(reply: &McpReply) -> String {
     #[derive(Serialize)]
@@ -116,7 +116,7 @@ pub fn hidden(reply: &McpReply) -> String {
     json_rpc::error(&reply.id, &Error { code, message: &message, data })
 }
 
-/// Asks the client to send its user to a page, and to come back (revision 2026-07-28, multi round-trip requests).
+/// Sends the client's user to a page and lets the client return (version 2026-07-28, multi round-trip requests).
 ///
 /// `note` is the key by which the client answers. That the user went there is not the approval: the retry is judged like any call, and the approval is looked up.
 #[must_use]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::super::PLATFORM;
 
-/// Most directory entries that are looked at: of the platform's folders, and of all namespaces together.
+/// Most directory entries that are read: in the platform's folders, and in all namespaces together.
 pub const ENTRIES_MAX: usize = 20_000;
 /// Most entries of one namespace's folder, passed-over ones included.
 pub const NAMESPACE_ENTRIES_MAX: usize = 2_000;

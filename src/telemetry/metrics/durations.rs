@@ -39,7 +39,7 @@ const BOUNDS: [Duration; 15] = {
 pub(super) struct Durations {
     /// By bucket, not cumulative; what is beyond all bounds comes last.
     counts: [AtomicU64; BOUNDS.len() + 1],
-    /// Of all calls, in nanoseconds; 584 years of them before it begins anew.
+    /// Of all calls, in nanoseconds; the sum wraps after 584 years.
     nanos: AtomicU64,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Knows: names. Must not know: values, or who counts.
 
-/// What kind of number a metric is.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Only grows; its name ends in `_total`.

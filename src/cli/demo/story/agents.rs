@@ -2,7 +2,7 @@
 
 use super::{Caller, End, Login, Step};
 
-/// Hosts and the services they stand for.
+/// Hosts, each with its service.
 pub const SERVICES: &[(&str, &str)] =
     &[(DEPLOY, "agents/deploy-mcp"), (TICKETS, "agents/tickets-mcp"), (BILLING, "billing/api")];
 

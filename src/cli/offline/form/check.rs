@@ -24,9 +24,9 @@ pub(super) struct Parts<'a> {
 pub(super) enum Attached {
     /// All of it.
     Bytes(Vec<u8>),
-    /// That there is none.
+    /// No body.
     Nothing,
-    /// Nothing at all: nobody can say what the body is.
+    /// Unknown: nothing proves whether there is a body.
     Unknown,
 }
 

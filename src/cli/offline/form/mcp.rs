@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::check::{Attached, Parts, headers};
 use crate::catalog::mcp::ProtocolVersion;
 
-/// A message to an MCP server. One of `tool`, `resource`, `prompt` and `method` says what is asked.
+/// A message to an MCP server, with one of `tool`, `resource`, `prompt` and `method`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mcp {
@@ -26,13 +26,13 @@ pub struct Mcp {
     pub method: Option<String>,
     /// Arguments of the tool or prompt: a text as it is, anything else as JSON.
     pub arguments: Value,
-    /// Whatever else stands in `params`.
+    /// Further members of `params`.
     pub params: Map<String, Value>,
-    /// The protocol's revision; the newest where it is not said.
+    /// The protocol version. Default: the newest.
     pub version: ProtocolVersion,
-    /// Headers beside those of the protocol: one value or a list of values each.
+    /// Headers in addition to those of the protocol: one value or a list of values each.
     pub headers: BTreeMap<String, Value>,
-    /// The endpoint; `/mcp` where it is not said.
+    /// The endpoint. Default `/mcp`.
     pub path: Option<String>,
     /// Authority.
     pub host: Option<String>,
