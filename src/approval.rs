@@ -8,8 +8,8 @@
 //! it, before the answer leaves: of two calls that race, one is denied.
 
 pub mod digest;
-pub mod once;
 pub mod record;
+pub mod redemption;
 pub mod settings;
 
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use crate::entity::template::Template;
 use crate::failure::{Code, Failure};
 use crate::problem::{Problem, Severity};
 use crate::query::{Keys, Query, Reads, Value, action};
-use once::{Embedded, OneUse, Uses};
 use record::{Kind, Matches, Record, Used};
+use redemption::{Embedded, RedemptionStore, Uses};
 pub use settings::{Settings, Store};
 
 /// How long a use is remembered after its approval's end: clocks differ, and ends are moved a little.
@@ -46,7 +46,7 @@ enum Access {
     /// Whoever only looks learns what was used, and has no way to use anything up.
     Look(Arc<dyn Uses>),
     /// A call uses up what it rests on.
-    Use(Arc<dyn OneUse>),
+    Use(Arc<dyn RedemptionStore>),
 }
 
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ pub struct Found {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Once {
-    key: once::Key,
+    key: redemption::Key,
     used: Used,
     not_after: i64,
     now: i64,
@@ -141,7 +141,7 @@ impl Approvals {
         }
     }
 
-    fn over(sources: Vec<Source>, once: Arc<dyn OneUse>) -> Self {
+    fn over(sources: Vec<Source>, once: Arc<dyn RedemptionStore>) -> Self {
         Self { sources: Sources::Asked(sources), store: Access::Use(once) }
     }
 
@@ -155,7 +155,7 @@ impl Approvals {
         let store = match &self.store {
             Access::Nothing => Access::Nothing,
             Access::Look(uses) => Access::Look(Arc::clone(uses)),
-            Access::Use(store) => Access::Look(Arc::<dyn OneUse>::clone(store)),
+            Access::Use(store) => Access::Look(Arc::<dyn RedemptionStore>::clone(store)),
         };
         Self { sources, store }
     }
@@ -213,7 +213,7 @@ impl Approvals {
     pub async fn consume(&self, found: &Found, deadline: Instant) -> Result<(), Failure> {
         let Some(once) = &found.once else { return Ok(()) };
         let denied = |why: &str| {
-            let once::Key { system, id } = &once.key;
+            let redemption::Key { system, id } = &once.key;
             Failure::new(Code::ApprovalUsed, format!("approval `{}` of `{system}` {why}", id.escape_debug()))
         };
         if once.used == Used::Yes {
@@ -268,7 +268,7 @@ impl Approvals {
         let mut used = if record.used { Used::Yes } else { Used::No };
         let mut once = None;
         if record.one_use {
-            let key = once::Key { system: source.settings.system().to_owned(), id: record.id.clone() };
+            let key = redemption::Key { system: source.settings.system().to_owned(), id: record.id.clone() };
             if self.is_used(&key, deadline).await? {
                 used = Used::Yes;
             }
@@ -278,7 +278,7 @@ impl Approvals {
         Ok(Found { value: record.value(matches, used), once })
     }
 
-    async fn is_used(&self, key: &once::Key, deadline: Instant) -> Result<bool, Failure> {
+    async fn is_used(&self, key: &redemption::Key, deadline: Instant) -> Result<bool, Failure> {
         let store: &dyn Uses = match &self.store {
             Access::Nothing => return Err(unavailable("there is no store of uses")),
             Access::Look(uses) => &**uses,

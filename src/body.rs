@@ -4,6 +4,7 @@
 //! Pure. What cannot be read whole and exactly is refused; nothing is repaired.
 
 pub mod a2a;
+pub mod case_variants;
 mod content_type;
 pub mod grpc;
 mod inflate;
@@ -12,7 +13,6 @@ pub mod json_rpc;
 pub mod llm;
 pub mod mcp;
 mod members;
-pub mod spelling;
 pub mod url;
 
 #[cfg(test)]
@@ -53,7 +53,7 @@ pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<
         Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) => is_json(call)?,
     }
     let document = json::parse(&bytes(call, rules)?, limits)?;
-    match spelling::doubled(document.node()) {
+    match case_variants::doubled(document.node()) {
         Some(key) => {
             let detail = format!("`{}` and another member differ only by case", shown(key));
             Err(Failure::new(Code::BodyRefused, detail))

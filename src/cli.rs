@@ -5,9 +5,9 @@
 pub mod bench;
 pub mod catalog;
 pub mod demo;
-pub mod draw;
 pub mod explain;
 pub mod offline;
+pub mod render;
 pub mod serve;
 pub mod test;
 pub mod validate;

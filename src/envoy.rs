@@ -15,6 +15,6 @@ pub mod authz;
 pub mod decode;
 pub mod encode;
 pub mod json;
-mod structs;
+mod protobuf_struct;
 
 pub use authz::{Authz, AuthzSettings, OnFailure, Stats};

@@ -7,17 +7,17 @@
 //! a credential that is present and bad ends the search, so that a broken certificate can
 //! never fall back to a weaker header. One token a call: what stands beside it is the same one, or refused.
 
+pub mod asserted;
 mod authorization;
 mod beside;
 mod binding;
 mod form;
+mod grants;
 mod json;
 mod jwt;
 pub mod key_ring;
-pub mod offline;
 mod peer;
 mod places;
-mod powers;
 pub mod rules;
 pub mod settings;
 pub mod spiffe_id;

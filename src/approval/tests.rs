@@ -338,8 +338,8 @@ enum Broken {
     Hangs,
 }
 
-impl OneUse for Broken {
-    fn consume(&self, _: once::Key, _: UnixMillis, _: UnixMillis) -> BoxFuture<'_, Result<bool, String>> {
+impl RedemptionStore for Broken {
+    fn consume(&self, _: redemption::Key, _: UnixMillis, _: UnixMillis) -> BoxFuture<'_, Result<bool, String>> {
         match self {
             Self::Fails => std::future::ready(Err("the disk is full".to_owned())).boxed(),
             Self::Hangs => std::future::pending().boxed(),
@@ -347,8 +347,8 @@ impl OneUse for Broken {
     }
 }
 
-impl once::Uses for Broken {
-    fn is_used(&self, _: once::Key) -> BoxFuture<'_, Result<bool, String>> {
+impl redemption::Uses for Broken {
+    fn is_used(&self, _: redemption::Key) -> BoxFuture<'_, Result<bool, String>> {
         std::future::ready(Ok(false)).boxed()
     }
 }
@@ -357,7 +357,7 @@ impl once::Uses for Broken {
 async fn a_use_that_cannot_be_written_allows_nothing() {
     for store in [Broken::Fails, Broken::Hangs] {
         let approvals = Approvals::over(Vec::new(), Arc::new(store));
-        let key = once::Key { system: "changes".to_owned(), id: "CHG1".to_owned() };
+        let key = redemption::Key { system: "changes".to_owned(), id: "CHG1".to_owned() };
         let once = Some(Once { key, used: Used::No, not_after: NOW, now: NOW });
         let ended = approvals.consume(&Found { value: Value::Bool(true), once }, soon()).await;
         assert_eq!(code(ended), Err(Code::EntitiesUnavailable));

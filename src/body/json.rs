@@ -6,10 +6,10 @@
 //! that occurs twice, a surrogate without its other half, a byte-order mark and everything beyond the limits are
 //! refused, and a number stays what was written until somebody asks for a value that holds it exactly.
 
+pub(super) mod builder;
 mod canonical;
 mod document;
-pub(super) mod draft;
-pub(super) mod keys;
+pub(super) mod key_fingerprints;
 mod number;
 mod parse;
 mod scan;

@@ -5,7 +5,7 @@
 //! An optional member that is `null` counts as absent: every reader of these protocols takes the two alike.
 
 use super::json::{List, Node, Number, Object, Value};
-use super::{shown, spelling};
+use super::{case_variants, shown};
 use crate::failure::{Code, Failure};
 
 /// An object of a message, with what it is called in a refusal.
@@ -66,7 +66,7 @@ impl<'a> Members<'a> {
     /// # Errors
     /// `message_refused` with the name.
     pub fn spelled(&self, known: &[&str]) -> Result<(), Failure> {
-        match spelling::misspelt(self.names(), known) {
+        match case_variants::misspelt(self.names(), known) {
             Some(name) => Err(refused(format!(
                 "{} has the member `{}`, which differs only by case from a known one",
                 self.what,

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::draw::{Files, count};
 use super::offline::form::{self, Given};
-use super::offline::{Bench, Policies, block_on, conclude, directory_of};
+use super::offline::{OfflineChecker, Policies, block_on, conclude, directory_of};
+use super::render::{Files, count};
 use super::{Exit, Output};
 use crate::decision::Snapshot;
 use crate::problem::Problem;
@@ -96,10 +96,10 @@ async fn prepare(args: &Args) -> Result<Prepared, (Vec<Problem>, Files)> {
         }
         None => calls::generated(snapshot.catalog(), CALLS_MAX),
     };
-    let (bench, now) = (Bench::plain(&policies), clock()());
+    let (checker, now) = (OfflineChecker::plain(&policies), clock()());
     let mut prepared = Prepared { snapshot, queries: Vec::with_capacity(given.len()), refused: 0, possible };
     for call in &given {
-        let judged = bench.judge(call, now).await.map_err(fault)?;
+        let judged = checker.judge(call, now).await.map_err(fault)?;
         match judged.answer.judgement.query.clone() {
             Some(query) => prepared.queries.push(query),
             None => prepared.refused += 1,

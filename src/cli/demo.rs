@@ -5,15 +5,15 @@
 pub mod certs;
 pub mod client;
 pub mod config;
+mod environment;
 pub mod envoy;
 pub mod folder;
 mod logins;
-mod play;
 pub mod process;
+mod runner;
+mod scenario;
 mod settings;
 mod show;
-mod stage;
-mod story;
 pub mod tls;
 mod tokens;
 mod tree;
@@ -24,10 +24,10 @@ use std::path::{Path, PathBuf};
 use super::{Exit, Output};
 use crate::decision::unit::STACK_BYTES;
 use crate::server::chain;
+use environment::Environment;
 use envoy::{Places, cache_folder, find};
+use scenario::Scenario;
 use show::{Colours, Place};
-use stage::Stage;
-use story::Story;
 
 /// Arguments of `picket demo`.
 #[derive(Debug, clap::Args)]
@@ -85,55 +85,55 @@ fn binary(named: Option<&Path>) -> Result<PathBuf, envoy::EnvoyError> {
 }
 
 async fn perform(binary: &Path, args: &Args, output: Output) -> Exit {
-    let story = if args.agents { Story::Agents } else { Story::Shop };
-    let mut stage = match Stage::start(binary, story).await {
-        Ok(stage) => stage,
+    let scenario = if args.agents { Scenario::Agents } else { Scenario::Shop };
+    let mut environment = match Environment::start(binary, scenario).await {
+        Ok(environment) => environment,
         Err(error) => return failed(&error),
     };
-    let exit = match calls(&mut stage, story, output).await {
+    let exit = match calls(&mut environment, scenario, output).await {
         Ok(exit) => exit,
         Err(error) => failed(&error),
     };
     if args.keep {
-        eprintln!("Still running; Ctrl-C ends it. Envoy's admin: http://{}", stage.admin());
+        eprintln!("Still running; Ctrl-C ends it. Envoy's admin: http://{}", environment.admin());
         // If no handler can be installed the demonstration just ends.
         drop(tokio::signal::ctrl_c().await);
     }
-    stage.stop().await;
+    environment.stop().await;
     exit
 }
 
 /// Makes the calls and shows each as it ends.
-async fn calls(stage: &mut Stage, story: Story, output: Output) -> std::io::Result<Exit> {
-    let (folder, port) = (stage.folder().path().to_owned(), stage.mesh.port());
+async fn calls(environment: &mut Environment, scenario: Scenario, output: Output) -> std::io::Result<Exit> {
+    let (folder, port) = (environment.folder().path().to_owned(), environment.mesh.port());
     let place = Place { folder: &folder, port, colours: Colours::wanted() };
     if output == Output::Text {
-        println!("{}", head(story, &place));
+        println!("{}", head(scenario, &place));
     }
     let (mut good, mut all) = (0, Vec::new());
-    for (number, step) in story.steps().iter().enumerate() {
-        let played = play::play(stage, step).await?;
+    for (number, step) in scenario.steps().iter().enumerate() {
+        let played = runner::run(environment, step).await?;
         good += usize::from(played.surprises.is_empty());
         match output {
             Output::Text | Output::Junit => println!("{}", show::call(number + 1, step, &played, &place)),
             Output::Json => all.push(show::json(step, &played, &place)),
         }
     }
-    let as_expected = good == story.steps().len();
+    let as_expected = good == scenario.steps().len();
     match output {
-        Output::Text | Output::Junit => println!("{good} of {} calls ended as expected.", story.steps().len()),
+        Output::Text | Output::Junit => println!("{good} of {} calls ended as expected.", scenario.steps().len()),
         Output::Json => println!("{}", serde_json::json!({"v": 1, "calls": all, "as_expected": as_expected})),
     }
     Ok(if as_expected { Exit::Ok } else { Exit::TestsFailed })
 }
 
-fn head(story: Story, place: &Place<'_>) -> String {
+fn head(scenario: Scenario, place: &Place<'_>) -> String {
     let folder = place.folder.display();
     format!(
         "{} through Envoy on port {}; Picket checks every call.\n\
          Policies, certificates and the decision log are in {folder}\n\
          To repeat a call: start with --keep, cd there, and use its curl line.\n",
-        story.about(),
+        scenario.about(),
         place.port
     )
 }

@@ -8,9 +8,9 @@ mod tools;
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use super::draw::Files;
 use super::offline::form::{self, Given};
-use super::offline::{Bench, Configuration, Policies, Problems, block_on, conclude, directory_of};
+use super::offline::{Configuration, OfflineChecker, Policies, Problems, block_on, conclude, directory_of};
+use super::render::Files;
 use super::{Exit, Output};
 use crate::call::UnixMillis;
 use crate::config::Config;
@@ -116,19 +116,19 @@ async fn offline(args: &Args, given: &Given, now: UnixMillis, output: Output) ->
     if policies.snapshot.is_none() {
         return Err((policies.problems, files));
     }
-    let bench = match &config {
-        Some(config) => Bench::configured(&policies, config, &args.profile).map_err(fault)?,
+    let checker = match &config {
+        Some(config) => OfflineChecker::configured(&policies, config, &args.profile).map_err(fault)?,
         None if args.profile != "default" => return Err(fault("a profile is named, but no --config that has it")),
-        None => Bench::plain(&policies),
+        None => OfflineChecker::plain(&policies),
     };
     if given.caller.is_none() {
-        bench.fetch_keys().await;
+        checker.fetch_keys().await;
     }
     if let (Some(service), Some(snapshot)) = (&args.tools, &policies.snapshot) {
-        let list = tools::list(&bench, snapshot, service, (given, now)).await.map_err(fault)?;
+        let list = tools::list(&checker, snapshot, service, (given, now)).await.map_err(fault)?;
         return Ok(tools::print(service, &list, output));
     }
-    let judged = bench.judge(given, now).await.map_err(fault)?;
+    let judged = checker.judge(given, now).await.map_err(fault)?;
     let explanation = judged.explanation();
     match output {
         Output::Text | Output::Junit => {

@@ -19,7 +19,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::draw::{self, Files, Paint};
+use super::render::{self, Files, Paint};
 use super::{Exit, Output};
 use crate::approval::Approvals;
 use crate::call::{Call, Host, UnixMillis};
@@ -35,7 +35,7 @@ use crate::entity::{Entities, EntitySource, Knowledge};
 use crate::envoy::encode::Answer;
 use crate::envoy::{decode, encode, json};
 use crate::failure::{Code, Failure};
-use crate::identity::offline::{Said, TokenRules, offline};
+use crate::identity::asserted::{AssertedCaller, TokenRules, identify_asserted};
 use crate::identity::rules::IssuerRules;
 use crate::keys::Keys;
 use crate::mapping::service::Source;
@@ -129,7 +129,7 @@ impl Configuration {
 
 /// Evaluates calls from files by one profile.
 #[derive(Debug, Clone)]
-pub struct Bench {
+pub struct OfflineChecker {
     store: Arc<Store>,
     keys: Arc<Keys>,
     profile: Profile,
@@ -160,7 +160,7 @@ impl Judged {
     }
 }
 
-impl Bench {
+impl OfflineChecker {
     /// Without a configuration: callers and tokens are taken at their word, a service is named by its id or its host.
     #[must_use]
     pub fn plain(policies: &Policies) -> Self {
@@ -202,9 +202,9 @@ impl Bench {
     /// The same for calls of one service, however the profile would find it.
     #[must_use]
     pub fn of_service(&self, id: &str) -> Self {
-        let mut bench = self.clone();
-        bench.profile.mapping.service = vec![Source::Fixed(id.to_owned())];
-        bench
+        let mut checker = self.clone();
+        checker.profile.mapping.service = vec![Source::Fixed(id.to_owned())];
+        checker
     }
 
     /// Fetches the issuers' keys, which only a recorded check with a token in it needs.
@@ -219,7 +219,7 @@ impl Bench {
     pub async fn judge(&self, given: &Given, now: UnixMillis) -> Result<Judged, String> {
         let text = given.sent.check_json(given.caller.as_ref(), self.catalogued(&given.sent))?;
         let request = json::check_request(&text).map_err(|error| chain(&error))?;
-        let sent = decode::Sent::of(&request);
+        let sent = decode::CheckView::of(&request);
         let outline = decode::outline(&sent);
         let (judgement, call) = match decode::call(&sent, self.limits, now) {
             Err(failure) => (Arc::new(Judgement::failed(failure)), None),
@@ -269,13 +269,17 @@ impl Bench {
         now: UnixMillis,
     ) -> Result<Result<crate::identity::Identity, Failure>, String> {
         let (token, task) = (caller.token(now)?, caller.task(now)?);
-        let said =
-            Said { spiffe: caller.spiffe.as_deref(), proof: caller.proof, token: token.as_ref(), task: task.as_ref() };
+        let said = AssertedCaller {
+            spiffe: caller.spiffe.as_deref(),
+            proof: caller.proof,
+            token: token.as_ref(),
+            task: task.as_ref(),
+        };
         let rules = match &self.issuers {
             Some(issuers) => TokenRules::Profile(issuers),
             None => TokenRules::AnyIssuer(caller.token_kind),
         };
-        Ok(offline(said, rules, &profile.identity, now))
+        Ok(identify_asserted(said, rules, &profile.identity, now))
     }
 
     /// What the catalogue knows of a call to a service by its id, or a gRPC service by its host.
@@ -353,9 +357,9 @@ pub fn conclude<T>(result: std::io::Result<Result<T, Problems>>, output: Output,
         Ok(Ok(result)) => good(result),
         Ok(Err((problems, files))) => {
             match output {
-                Output::Text | Output::Junit => eprint!("{}", draw::text(&problems, &files, Paint::Plain)),
+                Output::Text | Output::Junit => eprint!("{}", render::text(&problems, &files, Paint::Plain)),
                 Output::Json => {
-                    println!("{}", serde_json::json!({"v": 1, "problems": draw::json(&problems, &files)}));
+                    println!("{}", serde_json::json!({"v": 1, "problems": render::json(&problems, &files)}));
                 }
             }
             Exit::Invalid

@@ -12,8 +12,8 @@ pub mod suite;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::draw::Files;
-use super::offline::{Bench, Configuration, Policies, Problems, block_on, conclude, directory_of};
+use super::offline::{Configuration, OfflineChecker, Policies, Problems, block_on, conclude, directory_of};
+use super::render::Files;
 use super::{Exit, Output};
 use crate::config::Config;
 use crate::problem::{Problem, Severity};
@@ -95,18 +95,18 @@ async fn report(args: &Args) -> Result<Report, Problems> {
         }
     };
     let cases = cases(args, &dir)?;
-    let bench = match &config {
-        Some(config) => Bench::configured(&policies, config, &args.profile).map_err(fault)?,
+    let checker = match &config {
+        Some(config) => OfflineChecker::configured(&policies, config, &args.profile).map_err(fault)?,
         None if args.profile != "default" => return Err(fault("a profile is named, but no --config that has it")),
-        None => Bench::plain(&policies),
+        None => OfflineChecker::plain(&policies),
     };
     if cases.iter().any(|case| case.given.caller.is_none()) {
-        bench.fetch_keys().await;
+        checker.fetch_keys().await;
     }
     let known: BTreeSet<String> = snapshot.policy_ids().into_values().flatten().collect();
     let mut report = Report { outcomes: Vec::new(), coverage: args.coverage.then(|| Coverage::of(snapshot)) };
     for case in cases {
-        let result = judged(&bench, &case, &known, report.coverage.as_mut()).await;
+        let result = judged(&checker, &case, &known, report.coverage.as_mut()).await;
         let failed = matches!(result, TestResult::Failed { .. });
         report.outcomes.push(Outcome { suite: case.suite, file: case.file, name: case.name, cell: case.cell, result });
         if failed && args.fail_fast {
@@ -116,11 +116,16 @@ async fn report(args: &Args) -> Result<Report, Problems> {
     Ok(report)
 }
 
-async fn judged(bench: &Bench, case: &Case, known: &BTreeSet<String>, coverage: Option<&mut Coverage>) -> TestResult {
+async fn judged(
+    checker: &OfflineChecker,
+    case: &Case,
+    known: &BTreeSet<String>,
+    coverage: Option<&mut Coverage>,
+) -> TestResult {
     if let Some(reason) = &case.skip {
         return TestResult::Skipped(reason.clone());
     }
-    match bench.judge(&case.given, case.now).await {
+    match checker.judge(&case.given, case.now).await {
         Err(message) => TestResult::Failed { differences: vec![message], explanation: String::new() },
         Ok(judged) => {
             if let Some(coverage) = coverage {

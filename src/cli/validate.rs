@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::draw::{self, Files, Paint, count};
 use super::offline::{Configuration, Policies, block_on, directory_of};
+use super::render::{self, Files, Paint, count};
 use super::{Exit, Output};
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -65,13 +65,13 @@ pub fn run(args: &Args, output: Output) -> Exit {
     let summary = Summary::of(&policies, &problems);
     match output {
         Output::Text | Output::Junit => {
-            print!("{}", draw::text(&problems, &files, Paint::of_stdout()));
+            print!("{}", render::text(&problems, &files, Paint::of_stdout()));
             println!("{}", summary.text());
         }
         Output::Json => println!(
             "{}",
             json!({"v": 1, "units": summary.units, "policies": summary.policies, "errors": summary.errors,
-                   "warnings": summary.warnings, "problems": draw::json(&problems, &files)})
+                   "warnings": summary.warnings, "problems": render::json(&problems, &files)})
         ),
     }
     if summary.errors > 0 || (args.deny_warnings && summary.warnings > 0) { Exit::Invalid } else { Exit::Ok }

@@ -36,8 +36,8 @@ use crate::courtesy::leave_turn;
 use crate::decision::verdict::Decision;
 use crate::failure::{Code, Failure};
 use crate::telemetry::Observed;
+use reply::Answered;
 pub use reply::Reply;
-use reply::Sent;
 pub use service::CheckServer;
 
 /// The wall clock, as far as decisions see it.
@@ -194,7 +194,7 @@ impl Authz {
         let sent = AssertUnwindSafe(self.answered(started, check, metadata)).catch_unwind().await;
         let sent = sent.unwrap_or_else(|panic| {
             let judgement = Arc::new(Judgement::failed(self.panicked(panic.as_ref())));
-            Sent::of(encode::answer(judgement, Uuid::now_v7(), None, Caller::default()))
+            Answered::of(encode::answer(judgement, Uuid::now_v7(), None, Caller::default()))
         });
         match (self.settings.on_failure, encode::deferrable(&sent.judgement)) {
             (OnFailure::DeferToProxy, Some(code)) => Err(Status::unavailable(code.as_str())),
@@ -207,23 +207,23 @@ impl Authz {
         started + timeout::of(self.settings.deadline, metadata)
     }
 
-    async fn answered(&self, started: Instant, check: Result<&[u8], Failure>, metadata: &MetadataMap) -> Sent {
+    async fn answered(&self, started: Instant, check: Result<&[u8], Failure>, metadata: &MetadataMap) -> Answered {
         let received_at = (self.clock)();
         let deadline = self.deadline(started, metadata);
         let mut abandoned = Abandoned { stats: Some(&self.stats) };
         if check.as_ref().is_err_and(|failure| failure.code == Code::Overload) {
             self.stats.sheds.fetch_add(1, Ordering::Relaxed);
         }
-        let check = check.and_then(|check| self.caught(|| decode::Sent::read(check))?);
+        let check = check.and_then(|check| self.caught(|| decode::CheckView::read(check))?);
         let outline = check.as_ref().map(decode::outline).unwrap_or_default();
         let (judgement, call) = self.judged(check, received_at, deadline).await;
         abandoned.stats = None;
         let decision_id = decision_id(received_at);
-        let encoded = self.caught(|| Sent::new(judgement, decision_id, call.as_ref(), outline.caller));
+        let encoded = self.caught(|| Answered::new(judgement, decision_id, call.as_ref(), outline.caller));
         // A failure's answer has no input but its code: it cannot meet whatever made the first one panic.
         let sent = encoded.unwrap_or_else(|failure| {
             let judgement = Arc::new(Judgement::failed(failure));
-            Sent::of(encode::answer(judgement, decision_id, None, outline.caller))
+            Answered::of(encode::answer(judgement, decision_id, None, outline.caller))
         });
         let own = metadata.get("traceparent").and_then(|value| value.to_str().ok());
         let observed = Observed {
@@ -246,7 +246,7 @@ impl Authz {
     /// The judgement, and the call as far as it was decoded.
     async fn judged(
         &self,
-        check: Result<decode::Sent<'_>, Failure>,
+        check: Result<decode::CheckView<'_>, Failure>,
         received_at: UnixMillis,
         deadline: Instant,
     ) -> (Arc<Judgement>, Option<Call>) {

@@ -7,8 +7,8 @@
 //! `size` are never read, because a client can steer them or because they say nothing about the call.
 
 mod body;
+mod check_view;
 mod headers;
-mod sent;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -19,10 +19,10 @@ use std::net::IpAddr;
 
 use envoy_types::pb::envoy::config::core::v3::{Metadata, address};
 
-use super::structs;
+use super::protobuf_struct;
 use crate::call::{Call, Peer, Target, UnixMillis};
 use crate::failure::{Code, Failure};
-pub use sent::Sent;
+pub use check_view::CheckView;
 
 /// Most bytes of header names and values, pseudo headers included.
 pub const HEADER_BYTES_MAX: usize = 96 * 1024;
@@ -87,7 +87,7 @@ pub struct Outline<'a> {
 
 /// Reads the parts for the response without validating them.
 #[must_use]
-pub fn outline<'a>(sent: &Sent<'a>) -> Outline<'a> {
+pub fn outline<'a>(sent: &CheckView<'a>) -> Outline<'a> {
     let Some(http) = &sent.http else { return Outline::default() };
     let peeked = |name: &str| headers::peek(http, name).filter(|text| printable(text));
     let is_grpc = |kind: &str| kind.get(..GRPC.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(GRPC));
@@ -109,7 +109,7 @@ fn printable(text: &str) -> bool {
 ///
 /// # Errors
 /// A [`Failure`] for whatever has no single canonical reading, exceeds the limits, or is not HTTP.
-pub fn call(sent: &Sent<'_>, limits: Limits, received_at: UnixMillis) -> Result<Call, Failure> {
+pub fn call(sent: &CheckView<'_>, limits: Limits, received_at: UnixMillis) -> Result<Call, Failure> {
     if !sent.has_attributes {
         return Err(Failure::new(Code::MalformedRequest, "the check has no attributes"));
     }
@@ -141,7 +141,7 @@ pub fn call(sent: &Sent<'_>, limits: Limits, received_at: UnixMillis) -> Result<
     })
 }
 
-fn peer(sent: &Sent<'_>) -> Peer {
+fn peer(sent: &CheckView<'_>) -> Peer {
     let present = |text: &str| Some(text).filter(|text| !text.is_empty()).map(str::to_owned);
     Peer {
         address: sent.source.address.as_ref().and_then(|outer| outer.address.as_ref()).and_then(ip),
@@ -169,7 +169,7 @@ fn verified_tokens(metadata: Option<&Metadata>) -> Result<BTreeMap<String, serde
     };
     let mut tokens = BTreeMap::new();
     for (key, value) in &verified.fields {
-        let json = structs::value_to_json(value).ok_or_else(|| {
+        let json = protobuf_struct::value_to_json(value).ok_or_else(|| {
             Failure::new(Code::MalformedRequest, format!("metadata of `{JWT_AUTHN}` holds a number that is not finite"))
         })?;
         tokens.insert(key.clone(), json);

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::rules::{ClaimRules, Kind};
-use super::{Binding, SpiffeId, Token, TokenKind, powers};
+use super::{Binding, SpiffeId, Token, TokenKind, grants};
 use crate::call::UnixMillis;
 use crate::failure::{Code, Failure};
 
@@ -66,7 +66,7 @@ pub(super) fn read(payload: &Value, rules: &ClaimRules, now: UnixMillis) -> Resu
         kind: kind(&subject, rules)?,
         subject,
         audiences,
-        scopes_claimed: scopes.iter().flatten().flatten().cloned().chain(powers::granted(&claims)?).collect(),
+        scopes_claimed: scopes.iter().flatten().flatten().cloned().chain(grants::granted(&claims)?).collect(),
         scopes_proven: scopes.into_iter().flatten().reduce(|a, b| &a & &b).unwrap_or_default(),
         roles: claims.list("roles")?.unwrap_or_default(),
         binding: Binding::Unbound,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 use crate::body::json::{Node, Number, Value as Inner};
-use crate::body::{a2a, llm, mcp, shown, spelling};
+use crate::body::{a2a, case_variants, llm, mcp, shown};
 use crate::failure::{Code, Failure};
 use crate::query::{ANYWHERE, Keys, Reads, Value};
 
@@ -118,7 +118,7 @@ impl Values {
             Keys::Some(pointers) => {
                 for pointer in pointers {
                     // Many a server would take it for the key that the policy reads.
-                    if let Some(key) = spelling::beside(document, pointer) {
+                    if let Some(key) = case_variants::beside(document, pointer) {
                         return Err(in_another_case(key));
                     }
                     if let Some(value) = document.pointer(pointer) {
@@ -127,7 +127,7 @@ impl Values {
                 }
             }
             Keys::All => {
-                if let Some(key) = spelling::doubled(document) {
+                if let Some(key) = case_variants::doubled(document) {
                     return Err(in_another_case(key));
                 }
                 let all = document.nodes(VALUES_MAX).map_err(|_| {
@@ -198,7 +198,7 @@ fn named<'a>(name: &str, json: Node<'a>, found: &mut Vec<Node<'a>>) {
         Inner::List(items) => items.iter().for_each(|item| named(name, item, found)),
         Inner::Object(members) => {
             for (key, value) in members.iter() {
-                if spelling::is_caseless(key, name) {
+                if case_variants::is_caseless(key, name) {
                     found.push(value);
                 }
                 named(name, value, found);

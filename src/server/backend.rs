@@ -56,7 +56,7 @@ impl Backend {
             .cloned()
             .ok_or_else(|| format!("there is no profile `{profile}` (known: {})", known()))?;
         let request = json::check_request(call_json).map_err(|error| error.to_string())?;
-        let call = decode::call(&decode::Sent::of(&request), decode::Limits::default(), clock()())
+        let call = decode::call(&decode::CheckView::of(&request), decode::Limits::default(), clock()())
             .map_err(|failure| format!("the call is denied before it is judged: {failure}"))?;
         let deadline = Instant::now() + EXPLAIN_TIMEOUT;
         // Every policy is looked at again, piece by piece: no call should wait behind that.

@@ -71,7 +71,7 @@ fn trail(seen: &Seen) -> String {
 }
 
 /// All that is made of what a check says.
-fn told(sent: &decode::Sent<'_>) -> String {
+fn told(sent: &decode::CheckView<'_>) -> String {
     format!("{:?} {:?}", decode::outline(sent), decode::call(sent, decode::Limits::default(), NOW))
 }
 
@@ -92,10 +92,14 @@ impl Fuzzer {
     /// Tries an input, and keeps it if its answers are new. Panics where a promise is broken.
     fn try_input(&mut self, input: Vec<u8>) -> bool {
         let decoded = CheckRequest::decode(input.as_slice());
-        let read = decode::Sent::read(&input);
+        let read = decode::CheckView::read(&input);
         assert_eq!(decoded.is_ok(), read.is_ok(), "only one reads it: {decoded:?}, {read:?}");
         let (Ok(request), Ok(read)) = (decoded, read) else { return false };
-        assert_eq!(told(&read), told(&decode::Sent::of(&request)), "the bytes and the message say different things");
+        assert_eq!(
+            told(&read),
+            told(&decode::CheckView::of(&request)),
+            "the bytes and the message say different things"
+        );
         let seen = ask_all(&self.runtime, &self.listeners, &request);
         let trail: String = seen.iter().map(|seen| format!("{}\n", trail(seen))).collect();
         let is_new = self.trails.insert(trail);

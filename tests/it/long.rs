@@ -116,7 +116,7 @@ async fn checker(evil: &str) -> Checker {
 
 fn call(check: &Check) -> picket::call::Call {
     let limits = decode::Limits { body_bytes_max: Some(2_000_000), ..decode::Limits::default() };
-    decode::call(&decode::Sent::of(&check.0), limits, NOW).unwrap()
+    decode::call(&decode::CheckView::of(&check.0), limits, NOW).unwrap()
 }
 
 #[tokio::test]

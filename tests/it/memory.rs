@@ -350,7 +350,7 @@ fn a_judgement_of_the_moment_is_never_remembered() {
 }
 
 fn decoded(check: &Check) -> Call {
-    decode::call(&decode::Sent::of(&check.0), decode::Limits::default(), NOW).unwrap()
+    decode::call(&decode::CheckView::of(&check.0), decode::Limits::default(), NOW).unwrap()
 }
 
 #[test]

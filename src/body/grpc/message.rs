@@ -11,7 +11,7 @@ use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Sy
 
 use super::Message;
 use super::wire::{Cursor, Part, Wire};
-use crate::body::json::draft::Draft;
+use crate::body::json::builder::Builder;
 use crate::body::json::{self, Limits, Number};
 use crate::catalog::grpc::UnknownFields;
 
@@ -93,7 +93,7 @@ pub(super) fn read(
         return Err(Refused::TooLong { bytes: bytes.len(), max: limits.bytes_max });
     }
     let mut reader = Reader { unknown, limits, values: 0, fields: 0, is_whole: true };
-    let fields = Draft::Object(reader.message(bytes, descriptor, 0)?);
+    let fields = Builder::Object(reader.message(bytes, descriptor, 0)?);
     let fields = fields.document().map_err(Refused::Document)?;
     Ok(Message { fields, is_whole: reader.is_whole })
 }
@@ -109,12 +109,12 @@ struct Reader {
 }
 
 /// The fields of a message by name.
-type Members = Vec<(String, Draft)>;
+type Members = Vec<(String, Builder)>;
 
 /// What was found in one message so far, by field number.
 #[derive(Default)]
 struct Found {
-    values: BTreeMap<u32, Draft>,
+    values: BTreeMap<u32, Builder>,
     keys: BTreeSet<(u32, String)>,
     oneofs: BTreeSet<String>,
 }
@@ -165,17 +165,17 @@ impl Reader {
             if !found.keys.insert((number, key.clone())) {
                 return Err(Refused::RepeatedKey(field.full_name().to_owned()));
             }
-            match found.values.entry(number).or_insert_with(|| Draft::Object(Vec::new())) {
-                Draft::Object(members) => members.push((key, value)),
-                Draft::Bool(_) | Draft::Number(_) | Draft::Text(_) | Draft::List(_) => {}
+            match found.values.entry(number).or_insert_with(|| Builder::Object(Vec::new())) {
+                Builder::Object(members) => members.push((key, value)),
+                Builder::Bool(_) | Builder::Number(_) | Builder::Text(_) | Builder::List(_) => {}
             }
             return Ok(());
         }
         if field.is_list() {
             for item in self.items(field, part, depth)? {
-                match found.values.entry(number).or_insert_with(|| Draft::List(Vec::new())) {
-                    Draft::List(items) => items.push(item),
-                    Draft::Bool(_) | Draft::Number(_) | Draft::Text(_) | Draft::Object(_) => {}
+                match found.values.entry(number).or_insert_with(|| Builder::List(Vec::new())) {
+                    Builder::List(items) => items.push(item),
+                    Builder::Bool(_) | Builder::Number(_) | Builder::Text(_) | Builder::Object(_) => {}
                 }
             }
             return Ok(());
@@ -194,7 +194,7 @@ impl Reader {
     }
 
     /// Items of a list: one, or as many as are packed. Every server reads both, whatever the `.proto` file says.
-    fn items(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<Vec<Draft>, Refused> {
+    fn items(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<Vec<Builder>, Refused> {
         let (Part::Bytes(bytes), Some(wire)) = (part, packed(&field.kind())) else {
             return Ok(vec![self.value(field, part, depth)?]);
         };
@@ -208,7 +208,7 @@ impl Reader {
     }
 
     /// An entry of a map: a message of key and value, each with its default where it is left out.
-    fn entry(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<(String, Draft), Refused> {
+    fn entry(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<(String, Builder), Refused> {
         let (Part::Bytes(bytes), Kind::Message(entry)) = (part, field.kind()) else {
             return Err(Refused::Type(field.full_name().to_owned()));
         };
@@ -218,9 +218,9 @@ impl Reader {
             at.map(|at| read.swap_remove(at).1).map_or_else(|| self.default(&field, depth), Ok)
         });
         let key = match key? {
-            Draft::Bool(truth) => truth.to_string(),
-            Draft::Number(text) | Draft::Text(text) => text,
-            Draft::List(_) | Draft::Object(_) => return Err(Refused::Type(field.full_name().to_owned())),
+            Builder::Bool(truth) => truth.to_string(),
+            Builder::Number(text) | Builder::Text(text) => text,
+            Builder::List(_) | Builder::Object(_) => return Err(Refused::Type(field.full_name().to_owned())),
         };
         Ok((key, value?))
     }
@@ -241,7 +241,7 @@ impl Reader {
         Ok(members)
     }
 
-    fn default(&mut self, field: &FieldDescriptor, depth: usize) -> Result<Draft, Refused> {
+    fn default(&mut self, field: &FieldDescriptor, depth: usize) -> Result<Builder, Refused> {
         let part = match field.kind() {
             // An empty message has the defaults of its own fields.
             Kind::String | Kind::Bytes | Kind::Message(_) => Part::Bytes(&[]),
@@ -255,7 +255,7 @@ impl Reader {
         self.value(field, part, depth)
     }
 
-    fn value(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<Draft, Refused> {
+    fn value(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<Builder, Refused> {
         self.values += 1;
         if self.values > self.limits.values_max {
             return Err(Refused::TooMany(self.limits.values_max));
@@ -263,13 +263,13 @@ impl Reader {
         let name = || field.full_name().to_owned();
         match (field.kind(), part) {
             (Kind::Message(descriptor), Part::Bytes(bytes)) if !field.is_group() => {
-                self.message(bytes, &descriptor, depth + 1).map(Draft::Object)
+                self.message(bytes, &descriptor, depth + 1).map(Builder::Object)
             }
             (Kind::String, Part::Bytes(bytes)) => {
                 let text = std::str::from_utf8(bytes).map_err(|_| Refused::NotUtf8(name()))?;
-                Ok(Draft::Text(text.into()))
+                Ok(Builder::Text(text.into()))
             }
-            (Kind::Bytes, Part::Bytes(bytes)) => Ok(Draft::Text(STANDARD.encode(bytes))),
+            (Kind::Bytes, Part::Bytes(bytes)) => Ok(Builder::Text(STANDARD.encode(bytes))),
             (Kind::Enum(kind), Part::Varint(bits)) => {
                 let number = i32::try_from(bits.cast_signed()).map_err(|_| Refused::Value(name()))?;
                 self.enumerated(&kind, number).ok_or_else(|| Refused::Value(name()))
@@ -285,7 +285,7 @@ impl Reader {
     /// An enumeration's name; of several names of one number the first in the `.proto` file. A number without a
     /// name is a value of a newer file, and is treated as a field of one is. Where the file is proto2, servers differ:
     /// to some the field is then not there.
-    fn enumerated(&mut self, kind: &EnumDescriptor, number: i32) -> Option<Draft> {
+    fn enumerated(&mut self, kind: &EnumDescriptor, number: i32) -> Option<Builder> {
         let value = kind.get_value(number);
         match (value, self.unknown, kind.parent_file().syntax()) {
             (Some(value), _, _) => {
@@ -293,11 +293,11 @@ impl Reader {
                 let is_alone = !declared.options.as_ref().is_some_and(|options| options.allow_alias());
                 let first = declared.value.iter().find(|one| is_alone || one.number() == number);
                 let name = first.filter(|_| !is_alone).map_or(value.name(), |first| first.name());
-                Some(Draft::Text(name.into()))
+                Some(Builder::Text(name.into()))
             }
             (None, UnknownFields::Allowed, Syntax::Proto3) => {
                 self.is_whole = false;
-                Some(Draft::Number(number.to_string()))
+                Some(Builder::Number(number.to_string()))
             }
             (None, UnknownFields::Allowed | UnknownFields::Refused, Syntax::Proto2 | Syntax::Proto3) => None,
         }
@@ -317,9 +317,9 @@ fn packed(kind: &Kind) -> Option<Wire> {
 
 /// A number or truth value: `None` where it is not written as its type is, an inner `None` where its type does not
 /// have it. What is no number (NaN, the infinities) no policy could compare.
-fn scalar(kind: &Kind, part: Part<'_>) -> Option<Option<Draft>> {
-    let signed = |value: i64| Draft::Number(value.to_string());
-    let unsigned = |value: u64| Draft::Number(value.to_string());
+fn scalar(kind: &Kind, part: Part<'_>) -> Option<Option<Builder>> {
+    let signed = |value: i64| Builder::Number(value.to_string());
+    let unsigned = |value: u64| Builder::Number(value.to_string());
     Some(match (kind, part) {
         (Kind::Double, Part::Fixed64(bytes)) => float(&format!("{:e}", f64::from_le_bytes(bytes))),
         (Kind::Float, Part::Fixed32(bytes)) => float(&format!("{:e}", f32::from_le_bytes(bytes))),
@@ -335,7 +335,7 @@ fn scalar(kind: &Kind, part: Part<'_>) -> Option<Option<Draft>> {
         (Kind::Fixed64, Part::Fixed64(bytes)) => Some(unsigned(u64::from_le_bytes(bytes))),
         (Kind::Sfixed32, Part::Fixed32(bytes)) => Some(signed(i32::from_le_bytes(bytes).into())),
         (Kind::Sfixed64, Part::Fixed64(bytes)) => Some(signed(i64::from_le_bytes(bytes))),
-        (Kind::Bool, Part::Varint(bits @ (0 | 1))) => Some(Draft::Bool(bits == 1)),
+        (Kind::Bool, Part::Varint(bits @ (0 | 1))) => Some(Builder::Bool(bits == 1)),
         (Kind::Bool, Part::Varint(_)) => None,
         _ => return None,
     })
@@ -348,8 +348,8 @@ fn fit<T>(value: Result<T, TryFromIntError>) -> Option<T> {
 }
 
 /// The shortest decimal that is this binary fraction, which is how JSON writes it.
-fn float(shortest: &str) -> Option<Draft> {
-    Number::parse(shortest).map(|number| Draft::Number(number.as_str().to_owned()))
+fn float(shortest: &str) -> Option<Builder> {
+    Number::parse(shortest).map(|number| Builder::Number(number.as_str().to_owned()))
 }
 
 fn zigzag(bits: u64) -> i64 {

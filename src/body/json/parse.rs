@@ -5,7 +5,7 @@
 //! One pass fills one list of slots (`docs/decisions/0008-json.md`); what is refused is refused where it stands.
 
 use super::document::{Case, Document, Slot, Span, close, open};
-use super::keys::{self, Alike};
+use super::key_fingerprints::{self, Alike};
 use super::scan::Scanner;
 use super::{Json, Limits, Number, Refused};
 use crate::body::shown;
@@ -131,7 +131,7 @@ impl Reader<'_> {
         }
         let scanner = &self.scanner;
         let own = self.keys.get_mut(outer..).unwrap_or_default();
-        match keys::alike(own, |span| scanner.part(span)) {
+        match key_fingerprints::alike(own, |span| scanner.part(span)) {
             Alike::No => {}
             Alike::ByCase => case = Case::Mixed,
             Alike::Repeated(key) => {
@@ -150,7 +150,7 @@ impl Reader<'_> {
             return Err(Refused::syntax(self.scanner.at(), "a key is missing or not quoted"));
         }
         let key = self.scanner.text()?;
-        self.keys.push((keys::caseless_print(self.scanner.part(key)), key));
+        self.keys.push((key_fingerprints::caseless_print(self.scanner.part(key)), key));
         self.slots.push(Slot::Text(key));
         if self.scanner.takes(b':') {
             return Ok(self.scanner.part(key));

@@ -5,7 +5,7 @@
 use super::methods::Shape;
 use super::{Ask, uri};
 use crate::body::json::{Json, Node};
-use crate::body::{shown, spelling};
+use crate::body::{case_variants, shown};
 use crate::failure::{Code, Failure};
 
 /// Longest name of a prompt and id of a task, in bytes.
@@ -33,7 +33,7 @@ const KNOWN: &[&str] = &[
 
 /// Checks what all parameters have in common: no member in disguise.
 pub(super) fn check_spelling(params: Node<'_>) -> Result<(), Failure> {
-    match spelling::disguised(params, KNOWN) {
+    match case_variants::disguised(params, KNOWN) {
         Some(key) => Err(refused(format!("`{}` differs only by case from a parameter's name", shown(key)))),
         None => Ok(()),
     }
@@ -85,7 +85,7 @@ fn arguments(params: Node<'_>) -> Result<Json, Failure> {
     if arguments.as_object().is_none() {
         return Err(refused("`arguments` is not an object"));
     }
-    match spelling::doubled(arguments) {
+    match case_variants::doubled(arguments) {
         Some(key) => Err(refused(format!("`{}` and another argument differ only by case", shown(key)))),
         None => Ok(arguments.to_json()),
     }
@@ -97,7 +97,7 @@ fn listened(params: Node<'_>) -> Result<Vec<Ask>, Failure> {
     if notifications.as_object().is_none() {
         return Err(refused("`notifications` is not an object"));
     }
-    if let Some(key) = spelling::disguised(notifications, &["resourceSubscriptions"]) {
+    if let Some(key) = case_variants::disguised(notifications, &["resourceSubscriptions"]) {
         return Err(refused(format!("`{}` differs only by case from `resourceSubscriptions`", shown(key))));
     }
     let Some(uris) = notifications.get("resourceSubscriptions") else { return Ok(Vec::new()) };

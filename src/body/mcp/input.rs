@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use smol_str::SmolStr;
 
 use crate::body::json::{Node, Object, Value as Inner};
-use crate::body::{shown, spelling};
+use crate::body::{case_variants, shown};
 use crate::catalog::mcp::input::{Record, Type};
 use crate::failure::{Code, Failure};
 use crate::query::{self, Value};
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
             let detail = "too many objects of the arguments have members that the tool's schema does not name";
             return Err(Failure::new(Code::BodyRefused, detail));
         }
-        match spelling::disguised(node, &known) {
+        match case_variants::disguised(node, &known) {
             None => Ok(()),
             Some(key) => {
                 let detail = format!("the argument `{}` differs only by case from one of the tool's", shown(key));

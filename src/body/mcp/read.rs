@@ -9,7 +9,7 @@ use super::mirrored::{self, Name, Said};
 use super::{Ask, Message, ask};
 use crate::body::json::{self, Json, Limits, Node, Value};
 use crate::body::json_rpc::{Envelope, RpcId, envelope};
-use crate::body::{bytes, header, is_json, refuse as refuse_body, shown, spelling};
+use crate::body::{bytes, case_variants, header, is_json, refuse as refuse_body, shown};
 use crate::call::{Call, Target};
 use crate::catalog::BodyRules;
 use crate::catalog::mcp::{Batches, Mcp, ProtocolVersion, Tool};
@@ -210,7 +210,7 @@ fn meta(params: Node<'_>, version: ProtocolVersion) -> Result<Option<Node<'_>>, 
     if meta.as_object().is_none() {
         return Err(refused("`_meta` is not an object"));
     }
-    if let Some(key) = spelling::disguised(meta, &[VERSION, CAPABILITIES]) {
+    if let Some(key) = case_variants::disguised(meta, &[VERSION, CAPABILITIES]) {
         return Err(refused(format!("`{}` differs only by case from a key of `_meta`", shown(key))));
     }
     match meta.get(VERSION).map(Node::value) {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::environment::EnvironmentError;
 use super::folder::Folder;
-use super::stage::StageError;
-use super::story::{Caller, Login, Story};
+use super::scenario::{Caller, Login, Scenario};
 use super::tokens::{Issuer, TASK_ISSUER, TokenError};
 
 /// `aud` of the shop's tokens.
@@ -20,12 +20,12 @@ pub type Lines = (Login, Vec<String>);
 ///
 /// # Errors
 /// If a token cannot be made or a file cannot be written.
-pub fn write(story: Story, folder: &Folder) -> Result<Vec<Lines>, StageError> {
+pub fn write(scenario: Scenario, folder: &Folder) -> Result<Vec<Lines>, EnvironmentError> {
     let issuer = Issuer::new()?;
     folder.write("jwks.json", &issuer.jwks())?;
-    let logins = match story {
-        Story::Shop => shop(&issuer)?,
-        Story::Agents => agents(&issuer)?,
+    let logins = match scenario {
+        Scenario::Shop => shop(&issuer)?,
+        Scenario::Agents => agents(&issuer)?,
     };
     for (login, lines) in &logins {
         if let Some(file) = login.file() {
@@ -57,7 +57,7 @@ fn agents(issuer: &Issuer) -> Result<Vec<Lines>, TokenError> {
     logins.push((Login::Coding, vec![bearer(issuer, coding)?]));
     let triage = bearer(issuer, agent(Caller::TriageAgent, tickets, "tickets:read kb:read"))?;
     let task = json!({
-        "iss": TASK_ISSUER, "aud": Story::Agents.trust_domain(), "txn": "txn-7781", "sub": "ana@prod.example",
+        "iss": TASK_ISSUER, "aud": Scenario::Agents.trust_domain(), "txn": "txn-7781", "sub": "ana@prod.example",
         "scope": "task.triage", "req_wl": Caller::TriageAgent.id(), "exp": now() + 300,
         "tctx": {"task_id": "TASK-7781", "tools": ["tickets.get", "kb.search"], "ticket_id": "4711"},
     });

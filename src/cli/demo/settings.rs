@@ -6,22 +6,22 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::logins::{AGENT_AUDIENCES, SHOP_AUDIENCE};
-use super::story::Story;
+use super::scenario::Scenario;
 use super::tokens::{ISSUER, TASK_ISSUER};
 
 /// The settings, as JSON, which is YAML and quotes paths for us. `tasks` serves the records of tasks.
 #[must_use]
-pub fn of(story: Story, folder: &Path, tasks: SocketAddr) -> Value {
+pub fn of(scenario: Scenario, folder: &Path, tasks: SocketAddr) -> Value {
     let path = |name: &str| folder.join(name).display().to_string();
     let issuer = |name: &str, claims: Value| json!({"name": name, "jwks": {"file": path("jwks.json")}, "algorithms": ["ES256"], "claims": claims});
-    let (issuers, task, lookups) = match story {
-        Story::Shop => {
+    let (issuers, task, lookups) = match scenario {
+        Scenario::Shop => {
             let people = json!({"issuer": ISSUER, "audiences": [SHOP_AUDIENCE], "users": true});
             (vec![issuer("demo", people)], json!([]), json!([]))
         }
-        Story::Agents => {
+        Scenario::Agents => {
             let people = json!({"issuer": ISSUER, "audiences": AGENT_AUDIENCES, "users": true});
-            let running = json!({"issuer": TASK_ISSUER, "audiences": [story.trust_domain()], "kind": "transaction"});
+            let running = json!({"issuer": TASK_ISSUER, "audiences": [scenario.trust_domain()], "kind": "transaction"});
             let lookup = json!({
                 "name": "tasks", "target": {"call": {"attribute": "task"}}, "optional": true, "missing": "absent",
                 // Below the deadline, with room for a busy machine.
@@ -36,11 +36,11 @@ pub fn of(story: Story, folder: &Path, tasks: SocketAddr) -> Value {
         "policies": {"dir": path("policies"), "poll": "200ms"},
         "profiles": {"default": {"identity": {
             "sources": ["peer"], "certificate": "required", "tokens": [{"verified": {"issuers": ["demo"]}}],
-            "task": {"issuers": task}, "home_trust_domain": story.trust_domain(),
+            "task": {"issuers": task}, "home_trust_domain": scenario.trust_domain(),
         }}},
         "keys": {"issuers": issuers},
         "entity": {"lookups": lookups},
-        // The story speaks for itself; what fails is still told.
+        // The scenario speaks for itself; what fails is still told.
         "telemetry": {"log": {"level": "error"}, "decision_log": {"sink": {"file": path("decisions.jsonl")}}},
         // Below Envoy's timeout of 2 s; both are generous, because a demonstration runs on busy machines.
         "limits": {"check": {"deadline": "1500ms"}},

@@ -3,8 +3,8 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 
-use super::play::Played;
-use super::story::{End, Step};
+use super::runner::Played;
+use super::scenario::{End, Step};
 
 /// Whether words are coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,11 +56,11 @@ pub fn verdict(played: &Played) -> (&'static str, String) {
 
 /// One call as text.
 #[must_use]
-pub fn call(number: usize, step: &Step, played: &Played, stage: &Place<'_>) -> String {
+pub fn call(number: usize, step: &Step, played: &Played, environment: &Place<'_>) -> String {
     let (word, by) = verdict(played);
     let mark = if played.surprises.is_empty() { ' ' } else { '!' };
     let mut text = format!("{mark}{number:>2}  {}\n", step.title);
-    text.push_str(&format!("     {} {}  {by}\n", stage.colours.paint(word), played.answer.status));
+    text.push_str(&format!("     {} {}  {by}\n", environment.colours.paint(word), played.answer.status));
     if let Some(edit) = &step.edit {
         let took = played.effect.unwrap_or_default().as_millis();
         text.push_str(&format!("     edited    {}, in force after {took} ms\n", edit.file));
@@ -79,7 +79,7 @@ pub fn call(number: usize, step: &Step, played: &Played, stage: &Place<'_>) -> S
     for surprise in &played.surprises {
         text.push_str(&format!("     SURPRISE  {surprise}\n"));
     }
-    text.push_str(&format!("     {}\n", curl(step, stage)));
+    text.push_str(&format!("     {}\n", curl(step, environment)));
     text
 }
 
@@ -143,20 +143,20 @@ pub fn json(step: &Step, played: &Played, place: &Place<'_>) -> serde_json::Valu
 mod tests {
     use std::path::Path;
 
-    use super::super::story::Story;
+    use super::super::scenario::Scenario;
     use super::{Colours, Place, curl};
 
     #[test]
     fn a_curl_line_repeats_the_call_as_it_was() {
         let place = Place { folder: Path::new("/tmp/x"), port: 1234, colours: Colours::Off };
-        let refund = Story::Shop.steps().iter().find(|step| step.login.file() == Some("login-old.header")).unwrap();
+        let refund = Scenario::Shop.steps().iter().find(|step| step.login.file() == Some("login-old.header")).unwrap();
         assert_eq!(
             curl(refund, &place),
             "curl -K backoffice.curl -X POST -H 'host: billing.pay.svc.cluster.local' -H @login-old.header \
              'https://localhost:1234/v1/refunds'"
         );
         // A quote in a title's call would break the shell line.
-        assert!(Story::Shop.steps().iter().chain(Story::Agents.steps()).all(|step| {
+        assert!(Scenario::Shop.steps().iter().chain(Scenario::Agents.steps()).all(|step| {
             !step.path.contains('\'')
                 && !step.body.unwrap_or_default().contains('\'')
                 && step.headers.iter().all(|(_, v)| !v.contains('\''))

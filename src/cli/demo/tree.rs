@@ -3,7 +3,7 @@
 use std::io;
 
 use super::folder::Folder;
-use super::story::Story;
+use super::scenario::Scenario;
 
 const FILES: &[(&str, &str)] = &[
     ("catalog.yaml", include_str!("../../../policies/catalog.yaml")),
@@ -46,10 +46,10 @@ const AGENTS: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// What the system says if a file cannot be written.
-pub fn write(story: Story, folder: &Folder) -> io::Result<()> {
-    let files = match story {
-        Story::Shop => FILES,
-        Story::Agents => AGENTS,
+pub fn write(scenario: Scenario, folder: &Folder) -> io::Result<()> {
+    let files = match scenario {
+        Scenario::Shop => FILES,
+        Scenario::Agents => AGENTS,
     };
     files.iter().try_for_each(|(name, text)| folder.write(&format!("policies/{name}"), text).map(drop))
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Exit, Output};
 use crate::call::UnixMillis;
 use crate::catalog::{Protocol, Service, mcp};
-use crate::cli::offline::Bench;
+use crate::cli::offline::OfflineChecker;
 use crate::cli::offline::form::{Given, Mcp, Sent};
 use crate::decision::Snapshot;
 use crate::decision::could::{Best, could};
@@ -22,7 +22,7 @@ pub(super) type List = Result<Vec<(String, Best)>, Failure>;
 /// # Errors
 /// There is no such MCP server, or the caller cannot be read.
 pub(super) async fn list(
-    bench: &Bench,
+    checker: &OfflineChecker,
     snapshot: &Snapshot,
     service: &str,
     (given, now): (&Given, UnixMillis),
@@ -32,10 +32,10 @@ pub(super) async fn list(
     if found.protocol != Protocol::Mcp {
         return Err(format!("`{service}` is not an MCP server: its protocol is `{}`", found.protocol.as_str()));
     }
-    let (bench, mut tools) = (bench.of_service(service), Vec::new());
+    let (checker, mut tools) = (checker.of_service(service), Vec::new());
     for name in found.tools.keys() {
         let given = Given { sent: Sent::Mcp(call(found, name)), ..given.clone() };
-        let judged = bench.judge(&given, now).await?;
+        let judged = checker.judge(&given, now).await?;
         let judgement = &judged.answer.judgement;
         let best = match (&judgement.result, &judgement.query) {
             (Err(failure), _) => return Ok(Err(failure.clone())),

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::coverage::Coverage;
-use crate::cli::draw::count;
+use crate::cli::render::count;
 
 /// The result of one test.
 #[derive(Debug, Clone)]

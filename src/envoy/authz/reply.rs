@@ -29,8 +29,8 @@ enum Content {
     Prepared { judgement: Arc<Judgement>, caller: Caller, decision_id: Uuid },
 }
 
-/// A reply, and what it says.
-pub(super) struct Sent {
+/// A reply with the result that it was made from.
+pub(super) struct Answered {
     /// The response.
     pub reply: Reply,
     /// The actual result of the call.
@@ -39,7 +39,7 @@ pub(super) struct Sent {
     pub status: u16,
 }
 
-impl Sent {
+impl Answered {
     /// Writes the reply to a call, or takes the one that is prepared.
     pub fn new(judgement: Arc<Judgement>, decision_id: Uuid, call: Option<&Call>, caller: Caller) -> Self {
         if let Some(written) = caller.pick(&judgement.prepared.answers).get() {

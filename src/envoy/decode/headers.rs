@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::sent::{Header, Http};
+use super::check_view::{Header, Http};
 use super::{HEADER_BYTES_MAX, HEADERS_MAX, shown};
 use crate::call::Headers;
 use crate::call::headers::fold;

@@ -2,8 +2,8 @@
 //!
 //! Envoy sends most of it twice, as fields and as pseudo headers. Both must agree.
 
+use super::check_view::Http;
 use super::headers::{Read, is_token};
-use super::sent::Http;
 use super::shown;
 use crate::call::path::PathProblem;
 use crate::call::{CanonicalPath, Host, Target};

@@ -54,8 +54,8 @@ fn http(request: &mut CheckRequest) -> &mut HttpRequest {
 /// As it is read from the message, and from its bytes.
 fn read(request: &CheckRequest, limits: Limits) -> Result<Call, Failure> {
     let bytes = request.encode_to_vec();
-    let read = call(&Sent::of(request), limits, UnixMillis(1));
-    let from_bytes = Sent::read(&bytes).and_then(|sent| call(&sent, limits, UnixMillis(1)));
+    let read = call(&CheckView::of(request), limits, UnixMillis(1));
+    let from_bytes = CheckView::read(&bytes).and_then(|sent| call(&sent, limits, UnixMillis(1)));
     assert_eq!(format!("{from_bytes:?}"), format!("{read:?}"), "the bytes say something else");
     read
 }
@@ -288,7 +288,7 @@ fn p16_connects_and_upgrades_are_seen() {
 fn p21_only_jwt_authns_metadata_holds_tokens() {
     let with = |namespace: &str, value: serde_json::Value| {
         let mut request = check("GET", "/", &[]);
-        let fields = structs::from_json(value.as_object().unwrap());
+        let fields = protobuf_struct::from_json(value.as_object().unwrap());
         let filter_metadata = [(namespace.to_owned(), fields)].into();
         let metadata = Metadata { filter_metadata, ..Metadata::default() };
         request.attributes.as_mut().unwrap().metadata_context = Some(metadata);

@@ -12,7 +12,7 @@ use envoy_types::pb::google::protobuf::Timestamp;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost::{DecodeError, Message};
 
-use super::sent::{Header, Http, Peer, Sent};
+use super::check_view::{CheckView, Header, Http, Peer};
 
 /// A message's fields that are still to be read.
 struct Fields<'a>(&'a [u8]);
@@ -88,8 +88,8 @@ impl<'a> Field<'_, 'a> {
 }
 
 /// Reads a `CheckRequest`.
-pub(super) fn check(bytes: &[u8]) -> Read<Sent<'_>> {
-    let mut sent = Sent::default();
+pub(super) fn check(bytes: &[u8]) -> Read<CheckView<'_>> {
+    let mut sent = CheckView::default();
     let mut fields = Fields(bytes);
     while let Some(field) = fields.next()? {
         match field.number {
@@ -103,7 +103,7 @@ pub(super) fn check(bytes: &[u8]) -> Read<Sent<'_>> {
     Ok(sent)
 }
 
-fn attributes<'a>(mut fields: Fields<'a>, sent: &mut Sent<'a>) -> Read<()> {
+fn attributes<'a>(mut fields: Fields<'a>, sent: &mut CheckView<'a>) -> Read<()> {
     while let Some(field) = fields.next()? {
         match field.number {
             1 => peer(field.fields()?, &mut sent.source)?,
@@ -133,7 +133,7 @@ fn peer<'a>(mut fields: Fields<'a>, peer: &mut Peer<'a>) -> Read<()> {
     Ok(())
 }
 
-fn session<'a>(mut fields: Fields<'a>, sent: &mut Sent<'a>) -> Read<()> {
+fn session<'a>(mut fields: Fields<'a>, sent: &mut CheckView<'a>) -> Read<()> {
     while let Some(field) = fields.next()? {
         match field.number {
             1 => sent.sni = field.text()?,
@@ -143,7 +143,7 @@ fn session<'a>(mut fields: Fields<'a>, sent: &mut Sent<'a>) -> Read<()> {
     Ok(())
 }
 
-fn request<'a>(mut fields: Fields<'a>, sent: &mut Sent<'a>) -> Read<()> {
+fn request<'a>(mut fields: Fields<'a>, sent: &mut CheckView<'a>) -> Read<()> {
     while let Some(field) = fields.next()? {
         match field.number {
             1 => field.message::<Timestamp>(&mut None)?,

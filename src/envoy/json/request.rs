@@ -13,7 +13,7 @@ use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
 use super::JsonError;
-use crate::envoy::structs;
+use crate::envoy::protobuf_struct;
 
 /// Reads a check from protobuf's JSON.
 ///
@@ -259,8 +259,11 @@ impl Http {
 
 impl Metadata {
     fn into_proto(self) -> core::Metadata {
-        let filter_metadata =
-            self.filter_metadata.into_iter().map(|(name, object)| (name, structs::from_json(&object))).collect();
+        let filter_metadata = self
+            .filter_metadata
+            .into_iter()
+            .map(|(name, object)| (name, protobuf_struct::from_json(&object)))
+            .collect();
         core::Metadata { filter_metadata, typed_filter_metadata: HashMap::new() }
     }
 }

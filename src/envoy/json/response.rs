@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
 use serde_json::{Map, Value, json};
 
-use crate::envoy::structs;
+use crate::envoy::protobuf_struct;
 
 /// An answer as protobuf's JSON, empty parts left out, keys sorted.
 ///
@@ -15,7 +15,7 @@ use crate::envoy::structs;
 pub fn check_response(response: &CheckResponse) -> Value {
     let mut object = Map::new();
     if let Some(metadata) = &response.dynamic_metadata {
-        object.insert("dynamicMetadata".to_owned(), structs::to_json(metadata).unwrap_or(Value::Null));
+        object.insert("dynamicMetadata".to_owned(), protobuf_struct::to_json(metadata).unwrap_or(Value::Null));
     }
     match &response.http_response {
         Some(HttpResponse::DeniedResponse(denied)) => object.insert("deniedResponse".to_owned(), denied_json(denied)),

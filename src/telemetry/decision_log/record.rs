@@ -7,7 +7,7 @@
 //! where a policy asks for the full record.
 
 mod full;
-mod rare;
+mod optional_fields;
 mod text;
 
 use serde::Serialize;
@@ -21,7 +21,7 @@ use crate::telemetry::Observed;
 use crate::telemetry::metrics::namespace;
 use crate::telemetry::spans::traceparent;
 use full::{Full, full};
-use rare::Rare;
+use optional_fields::OptionalFields;
 pub(super) use text::Text;
 use text::{ID_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, name, names, push_time, without_query};
 
@@ -162,7 +162,7 @@ struct Subject<'a> {
     resource: Option<Entity<'a>>,
     service: Option<Text<'a>>,
     determining: Vec<Text<'a>>,
-    rare: Rare<'a>,
+    optional: OptionalFields<'a>,
     digests: Option<Digests<'a>>,
 }
 
@@ -214,14 +214,14 @@ impl<'a> Subject<'a> {
             resource: query.map(|query| entity(&query.resource.uid)),
             service: judgement.service.as_deref().map(name),
             determining: verdict.map(|verdict| names(&verdict.determining)).unwrap_or_default(),
-            rare: Rare::of(verdict),
+            optional: OptionalFields::of(verdict),
             digests: digests(judgement),
         }
     }
 
     /// Appends its members, in the order in which people read them.
     fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        let Self { protocol, principal, action, resource, service, determining, rare, digests } = self;
+        let Self { protocol, principal, action, resource, service, determining, optional, digests } = self;
         let put = |name: &str, text: Option<&Text<'_>>, out: &mut Vec<u8>| match text {
             Some(Text(text, bytes_max)) => json::text(name, text, *bytes_max, out),
             None => Ok(()),
@@ -234,8 +234,8 @@ impl<'a> Subject<'a> {
         write_entity(member!("resource"), resource.as_ref(), out)?;
         put(member!("service"), service.as_ref(), out)?;
         json::texts(member!("determining"), determining, out)?;
-        if !rare.is_absent() {
-            json::members(rare, out)?;
+        if !optional.is_absent() {
+            json::members(optional, out)?;
         }
         let Some(Digests { schema, mesh, namespace }) = digests else { return Ok(()) };
         let members = [
@@ -247,7 +247,7 @@ impl<'a> Subject<'a> {
     }
 
     fn shorten(&mut self) {
-        self.rare.shorten();
+        self.optional.shorten();
         self.determining.truncate(4);
     }
 }

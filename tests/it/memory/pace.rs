@@ -14,7 +14,7 @@ use crate::support::{NOW, tree};
 
 /// How a call is judged, as far as waiting for it goes.
 fn pace(runtime: &Runtime, checker: &Checker, check: &Check) -> &'static str {
-    let call = decode::call(&decode::Sent::of(&check.0), decode::Limits::default(), NOW).unwrap();
+    let call = decode::call(&decode::CheckView::of(&check.0), decode::Limits::default(), NOW).unwrap();
     let judging = checker.judge(&call, tokio::time::Instant::now() + Duration::from_secs(30));
     let pace = match &judging {
         Judging::Known(_) => "known",

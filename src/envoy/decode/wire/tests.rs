@@ -63,7 +63,7 @@ fn sorted<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     pairs.iter().copied().collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
-fn in_order(mut sent: Sent<'_>) -> Sent<'_> {
+fn in_order(mut sent: CheckView<'_>) -> CheckView<'_> {
     sent.extensions = sorted(&sent.extensions);
     if let Some(http) = &mut sent.http {
         http.joined = sorted(&http.joined);
@@ -76,7 +76,7 @@ fn in_order(mut sent: Sent<'_>) -> Sent<'_> {
 fn agree(bytes: &[u8]) -> bool {
     match (CheckRequest::decode(bytes), check(bytes)) {
         (Ok(message), Ok(sent)) => {
-            assert_eq!(in_order(sent), in_order(Sent::of(&message)), "{bytes:?}");
+            assert_eq!(in_order(sent), in_order(CheckView::of(&message)), "{bytes:?}");
             true
         }
         (Err(_), Err(_)) => false,

@@ -11,7 +11,7 @@ use picket::catalog::mcp::{Mcp, ProtocolVersion, Tool};
 use picket::catalog::{BodyRules, Catalog, Protocol};
 use picket::failure::Failure;
 use picket::identity;
-use picket::identity::offline::{Said, TokenRules, offline};
+use picket::identity::asserted::{AssertedCaller, TokenRules, identify_asserted};
 use picket::identity::rules::Kind;
 
 use crate::support::{CallBuilder, NOW, call as nobody};
@@ -103,8 +103,8 @@ impl Doors {
             |problem: serde_json::Error| Failure::new(picket::failure::Code::TokenRejected, problem.to_string());
         let claims = serde_json::from_slice(bytes).map_err(refused)?;
         let (token, task) = if is_task { (None, Some(&claims)) } else { (Some(&claims), None) };
-        let said = Said { spiffe: Some("spiffe://cluster.local/ns/a/sa/b"), proof: None, token, task };
-        offline(said, TokenRules::AnyIssuer(kind), &self.identity, NOW).map(drop)
+        let said = AssertedCaller { spiffe: Some("spiffe://cluster.local/ns/a/sa/b"), proof: None, token, task };
+        identify_asserted(said, TokenRules::AnyIssuer(kind), &self.identity, NOW).map(drop)
     }
 }
 

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use super::json::{Node, Object, keys};
+use super::json::{Node, Object, key_fingerprints};
 use super::members::same_but_for_spelling;
 
 /// Up to this many names are compared with every known one.
@@ -17,10 +17,10 @@ const FEW: usize = 4;
 /// A key of `object` that is one of `known`, which are ASCII, but for its case.
 pub(super) fn disguised<'a>(object: Node<'a>, known: &[&str]) -> Option<&'a str> {
     let longest = known.iter().map(|known| known.len()).max().unwrap_or(0);
-    let mut prints: Vec<u64> = known.iter().map(|known| keys::caseless_print(known)).collect();
+    let mut prints: Vec<u64> = known.iter().map(|known| key_fingerprints::caseless_print(known)).collect();
     prints.sort_unstable();
     let is_known = |key: &str| {
-        prints.binary_search(&keys::caseless_print(key)).is_ok()
+        prints.binary_search(&key_fingerprints::caseless_print(key)).is_ok()
             && known.iter().any(|known| known.eq_ignore_ascii_case(key))
     };
     let mut keys = object.as_object().into_iter().flat_map(Object::iter).map(|(key, _)| key);
@@ -67,13 +67,13 @@ pub fn doubled(json: Node<'_>) -> Option<&str> {
     json.mixed_objects().find_map(|object| {
         own.clear();
         own.extend(object.iter().map(|(key, _)| (print(key.chars()), key)));
-        keys::repeated(&mut own, |key| folded(key).to_ascii_lowercase())
+        key_fingerprints::repeated(&mut own, |key| folded(key).to_ascii_lowercase())
     })
 }
 
 /// A number that keys share which are one in one case.
 fn print(key: impl Iterator<Item = char>) -> u64 {
-    let mut print = keys::Print::new();
+    let mut print = key_fingerprints::Print::new();
     key.for_each(|character| fold(character, |folded| print.add(folded)));
     print.finish()
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::client::{self, Answer};
-use super::stage::{Stage, Told};
-use super::story::{End, Step};
+use super::environment::{Environment, Told};
+use super::scenario::{End, Step};
 use super::upstream::Echo;
 
 /// How long a change of the policies may take to show.
@@ -36,12 +36,12 @@ pub struct Played {
 ///
 /// # Errors
 /// If the file cannot be edited or the call cannot be made.
-pub async fn play(stage: &mut Stage, step: &Step) -> io::Result<Played> {
-    let Some(edit) = &step.edit else { return call(stage, step).await };
-    stage.folder().write(&format!("policies/{}", edit.file), edit.text)?;
+pub async fn run(environment: &mut Environment, step: &Step) -> io::Result<Played> {
+    let Some(edit) = &step.edit else { return call(environment, step).await };
+    environment.folder().write(&format!("policies/{}", edit.file), edit.text)?;
     let begin = Instant::now();
     loop {
-        let mut played = call(stage, step).await?;
+        let mut played = call(environment, step).await?;
         if played.surprises.is_empty() || begin.elapsed() > EFFECT {
             played.effect = Some(begin.elapsed());
             return Ok(played);
@@ -50,29 +50,29 @@ pub async fn play(stage: &mut Stage, step: &Step) -> io::Result<Played> {
     }
 }
 
-async fn call(stage: &mut Stage, step: &Step) -> io::Result<Played> {
+async fn call(environment: &mut Environment, step: &Step) -> io::Result<Played> {
     // What an earlier call left behind must not speak for this one.
-    while stage.told.try_recv().is_ok() {}
+    while environment.told.try_recv().is_ok() {}
     let mut lines = vec![format!("{} {} HTTP/1.1", step.method, step.path), format!("host: {}", step.host)];
     lines.extend(step.headers.iter().map(|(name, value)| format!("{name}: {value}")));
-    lines.extend(stage.login(step.login).into_iter().flatten().cloned());
+    lines.extend(environment.login(step.login).into_iter().flatten().cloned());
     let body = step.body.unwrap_or_default();
     if step.method != "GET" {
         lines.push(format!("content-length: {}", body.len()));
     }
     let request = format!("{}\r\nconnection: close\r\n\r\n{body}", lines.join("\r\n"));
-    let stream = stage.caller(step.caller)?.connect(stage.mesh).await?;
+    let stream = environment.caller(step.caller)?.connect(environment.mesh).await?;
     let answer = client::exchange(stream, request.as_bytes()).await?;
     let told = match step.end {
-        End::Envoy => stage.told.try_recv().ok(),
-        End::Policy(..) | End::Picket(_) => tokio::time::timeout(TOLD, stage.told.recv()).await.ok().flatten(),
+        End::Envoy => environment.told.try_recv().ok(),
+        End::Policy(..) | End::Picket(_) => tokio::time::timeout(TOLD, environment.told.recv()).await.ok().flatten(),
     };
     let upstream = if answer.status == 200 { serde_json::from_slice(&answer.body).ok() } else { None };
     let surprises = surprises(step, &answer, told.as_ref(), upstream.as_ref());
     Ok(Played { answer, told, upstream, effect: None, surprises })
 }
 
-/// Compares; nothing is a surprise if all is as the story says.
+/// Compares; nothing is a surprise if all is as the scenario says.
 fn surprises(step: &Step, answer: &Answer, told: Option<&Told>, upstream: Option<&Echo>) -> Vec<String> {
     let mut found = Vec::new();
     if answer.status != step.status {
@@ -107,8 +107,8 @@ fn surprises(step: &Step, answer: &Answer, told: Option<&Told>, upstream: Option
 #[cfg(test)]
 mod tests {
     use super::super::client::Answer;
-    use super::super::stage::Told;
-    use super::super::story::{End, Step, Story};
+    use super::super::environment::Told;
+    use super::super::scenario::{End, Scenario, Step};
     use super::super::upstream::Echo;
     use super::surprises;
 
@@ -128,7 +128,7 @@ mod tests {
             status: 200,
             end: End::Policy("allow", &["a/b"]),
             upstream: &[("x-a", Some("1")), ("x-b", None)],
-            ..Story::Shop.steps()[0]
+            ..Scenario::Shop.steps()[0]
         };
         let answer = |status| Answer { status, headers: vec![], body: vec![] };
         let good = echo(&[("x-a", "1")]);

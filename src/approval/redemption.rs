@@ -3,7 +3,7 @@
 //! Knows: keys, times, files. Must not know: what an approval is for, calls, policies.
 //!
 //! One process per file: the file is locked, so a second one cannot even start with it. Replicas with a file each
-//! would each allow one use; they need a store that they share, which is another implementation of [`OneUse`].
+//! would each allow one use; they need a store that they share, which is another implementation of [`RedemptionStore`].
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -56,7 +56,7 @@ pub trait Uses: Send + Sync + std::fmt::Debug {
 }
 
 /// Remembers uses. Whoever only looks has [`Uses`], which cannot use anything up.
-pub trait OneUse: Uses {
+pub trait RedemptionStore: Uses {
     /// Uses an approval: true for the first, and for ever after false. Durable once it is answered. `until` is
     /// when the use may be forgotten, `now` forgets what is over.
     ///
@@ -126,7 +126,7 @@ impl Uses for Embedded {
     }
 }
 
-impl OneUse for Embedded {
+impl RedemptionStore for Embedded {
     fn consume(&self, key: Key, until: UnixMillis, now: UnixMillis) -> BoxFuture<'_, Result<bool, String>> {
         let max = self.uses_max;
         async move {

@@ -14,7 +14,7 @@ use super::config::{Mesh, yaml};
 use super::envoy::EnvoyError;
 use super::folder::Folder;
 use super::process::EnvoyProcess;
-use super::story::{Caller, Login, Story};
+use super::scenario::{Caller, Login, Scenario};
 use super::tls;
 use super::tokens::TokenError;
 use super::{logins, settings, tree, upstream};
@@ -28,9 +28,9 @@ use crate::telemetry::Observed;
 /// How long the parts may take to stop.
 const STOP: Duration = Duration::from_secs(5);
 
-/// Why the stage could not be set up.
+/// Why the environment could not be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum StageError {
+pub enum EnvironmentError {
     /// The file system or the network failed.
     #[error("could not set up the demonstration")]
     Io(#[from] std::io::Error),
@@ -82,7 +82,7 @@ impl Told {
 }
 
 /// The running parts.
-pub struct Stage {
+pub struct Environment {
     envoy: EnvoyProcess,
     /// Where Envoy listens for the mesh.
     pub mesh: SocketAddr,
@@ -98,32 +98,32 @@ pub struct Stage {
     folder: Folder,
 }
 
-impl Stage {
+impl Environment {
     /// Starts everything; returns when a call can be made.
     ///
     /// # Errors
     /// What failed first.
-    pub async fn start(envoy: &Path, story: Story) -> Result<Self, StageError> {
+    pub async fn start(envoy: &Path, scenario: Scenario) -> Result<Self, EnvironmentError> {
         let folder = Folder::new()?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let authority = Authority::new(story.trust_domain())?;
-        let gateway = format!("spiffe://{}/ns/edge/sa/gateway", story.trust_domain());
+        let authority = Authority::new(scenario.trust_domain())?;
+        let gateway = format!("spiffe://{}/ns/edge/sa/gateway", scenario.trust_domain());
         let gateway = authority.issue(&[&gateway], &["localhost"])?;
         folder.write("certs/ca.crt", authority.certificate())?;
         folder.write("certs/gateway.crt", &gateway.certificate)?;
         folder.write("certs/gateway.key", &gateway.key)?;
-        let leaves = callers(story, &folder, &authority)?;
-        let logins = logins::write(story, &folder)?;
-        tree::write(story, &folder)?;
+        let leaves = callers(scenario, &folder, &authority)?;
+        let logins = logins::write(scenario, &folder)?;
+        tree::write(scenario, &folder)?;
         let upstream = upstream::serve(&tasks, stop.clone()).await?;
         let records = upstream::serve_tasks(&tasks, stop.clone()).await?;
-        let settings = settings::of(story, folder.path(), records);
+        let settings = settings::of(scenario, folder.path(), records);
         let (picket_port, told, shutdown) = picket(&folder, &settings, &tasks).await?;
         let mesh = Mesh {
-            trust_domain: story.trust_domain(),
+            trust_domain: scenario.trust_domain(),
             picket_port,
             upstream_port: upstream.port(),
-            services: story.services(),
+            services: scenario.services(),
         };
         let envoy = EnvoyProcess::start(envoy, folder.path(), &yaml(&mesh)).await?;
         let address = envoy.listener("mesh").ok_or_else(|| EnvoyError::Admin("no listener `mesh`".to_owned()))?;
@@ -169,9 +169,13 @@ impl Stage {
 }
 
 /// Certificates of the callers, and for each a file of options that makes curl one of them.
-fn callers(story: Story, folder: &Folder, authority: &Authority) -> Result<Vec<(Caller, Leaf)>, StageError> {
+fn callers(
+    scenario: Scenario,
+    folder: &Folder,
+    authority: &Authority,
+) -> Result<Vec<(Caller, Leaf)>, EnvironmentError> {
     let mut leaves = Vec::new();
-    for &caller in story.callers() {
+    for &caller in scenario.callers() {
         let (leaf, name) = (authority.issue(&[caller.id()], &[])?, caller.name());
         folder.write(&format!("certs/{name}.crt"), &leaf.certificate)?;
         folder.write(&format!("certs/{name}.key"), &leaf.key)?;
@@ -193,9 +197,9 @@ async fn picket(
     folder: &Folder,
     settings: &serde_json::Value,
     tasks: &TaskTracker,
-) -> Result<(u16, UnboundedReceiver<Told>, Shutdown), StageError> {
+) -> Result<(u16, UnboundedReceiver<Told>, Shutdown), EnvironmentError> {
     let problems = |problems: Vec<Problem>| {
-        StageError::Settings(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        EnvironmentError::Settings(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     };
     let text = settings.to_string();
     folder.write("picket.yaml", &text)?;
@@ -210,7 +214,7 @@ async fn picket(
         Address::Tcp(address) if name == "ext_authz" => Some(address.port()),
         Address::Tcp(_) | Address::Unix(_) => None,
     });
-    let port = port.ok_or_else(|| StageError::Settings("no listener `ext_authz`".to_owned()))?;
+    let port = port.ok_or_else(|| EnvironmentError::Settings("no listener `ext_authz`".to_owned()))?;
     let shutdown = Shutdown::default();
     tasks.spawn(server.run(shutdown.clone()));
     Ok((port, told, shutdown))

@@ -3,14 +3,14 @@
 //! Knows: how a document lies in memory. Must not know: what it is made from.
 
 use super::document::{Case, Document, Slot, Span, close, offset, open};
-use super::keys::{self, Alike};
+use super::key_fingerprints::{self, Alike};
 use super::parse::BYTES_MAX;
 use super::{Json, Refused};
 use crate::body::shown;
 
 /// A value that can still grow; whoever makes it bounds its depth.
 #[derive(Debug, PartialEq)]
-pub(in crate::body) enum Draft {
+pub(in crate::body) enum Builder {
     Bool(bool),
     /// A number as JSON writes it, see [`Number::parse`](super::Number::parse).
     Number(String),
@@ -19,7 +19,7 @@ pub(in crate::body) enum Draft {
     Object(Vec<(String, Self)>),
 }
 
-impl Draft {
+impl Builder {
     /// The document.
     ///
     /// # Errors
@@ -38,30 +38,30 @@ struct Writer {
 
 impl Writer {
     // As deep as the draft.
-    fn value(&mut self, draft: &Draft) -> Result<(), Refused> {
+    fn value(&mut self, draft: &Builder) -> Result<(), Refused> {
         let slot = match draft {
-            Draft::Bool(truth) => Slot::Bool(*truth),
-            Draft::Number(number) => Slot::Number(self.text(number)?),
-            Draft::Text(text) => Slot::Text(self.text(text)?),
-            Draft::List(items) => return self.list(items),
-            Draft::Object(members) => return self.object(members),
+            Builder::Bool(truth) => Slot::Bool(*truth),
+            Builder::Number(number) => Slot::Number(self.text(number)?),
+            Builder::Text(text) => Slot::Text(self.text(text)?),
+            Builder::List(items) => return self.list(items),
+            Builder::Object(members) => return self.object(members),
         };
         self.document.slots.push(slot);
         Ok(())
     }
 
-    fn list(&mut self, items: &[Draft]) -> Result<(), Refused> {
+    fn list(&mut self, items: &[Builder]) -> Result<(), Refused> {
         let at = open(&mut self.document.slots);
         items.iter().try_for_each(|item| self.value(item))?;
         close(&mut self.document.slots, at, |end| Slot::List { count: offset(items.len()), end });
         Ok(())
     }
 
-    fn object(&mut self, members: &[(String, Draft)]) -> Result<(), Refused> {
+    fn object(&mut self, members: &[(String, Builder)]) -> Result<(), Refused> {
         let at = open(&mut self.document.slots);
         let mut own: Vec<(u64, &str)> =
-            members.iter().map(|(key, _)| (keys::caseless_print(key), key.as_str())).collect();
-        let case = match keys::alike(&mut own, |key| key) {
+            members.iter().map(|(key, _)| (key_fingerprints::caseless_print(key), key.as_str())).collect();
+        let case = match key_fingerprints::alike(&mut own, |key| key) {
             Alike::No if own.iter().all(|(_, key)| key.is_ascii()) => Case::Plain,
             Alike::No | Alike::ByCase => Case::Mixed,
             Alike::Repeated(key) => {
@@ -95,15 +95,15 @@ mod tests {
     use super::*;
     use crate::body::json::{Limits, Node, Value, parse};
 
-    fn draft(node: Node<'_>) -> Draft {
+    fn draft(node: Node<'_>) -> Builder {
         match node.value() {
-            Value::Null => Draft::Text("null".to_owned()),
-            Value::Bool(truth) => Draft::Bool(truth),
-            Value::Number(number) => Draft::Number(number.as_str().to_owned()),
-            Value::Text(text) => Draft::Text(text.to_owned()),
-            Value::List(items) => Draft::List(items.iter().map(draft).collect()),
+            Value::Null => Builder::Text("null".to_owned()),
+            Value::Bool(truth) => Builder::Bool(truth),
+            Value::Number(number) => Builder::Number(number.as_str().to_owned()),
+            Value::Text(text) => Builder::Text(text.to_owned()),
+            Value::List(items) => Builder::List(items.iter().map(draft).collect()),
             Value::Object(members) => {
-                Draft::Object(members.iter().map(|(key, value)| (key.to_owned(), draft(value))).collect())
+                Builder::Object(members.iter().map(|(key, value)| (key.to_owned(), draft(value))).collect())
             }
         }
     }
@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn a_draft_with_a_key_twice_is_no_document() {
-        let members = |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), Draft::Bool(true))).collect();
-        let of = |keys: &[&str]| Draft::List(vec![Draft::Object(members(keys))]).document();
+        let members = |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), Builder::Bool(true))).collect();
+        let of = |keys: &[&str]| Builder::List(vec![Builder::Object(members(keys))]).document();
         assert!(of(&["a", "A"]).is_ok());
         assert!(matches!(of(&["a", "b", "a"]), Err(Refused::RepeatedKey { .. })));
     }

@@ -12,7 +12,7 @@ use crate::failure::{Code, Failure};
 
 /// The fields of a check that Picket reads. A field that the proxy omitted is empty.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Sent<'a> {
+pub struct CheckView<'a> {
     /// Whether there are attributes at all.
     pub(super) has_attributes: bool,
     pub(super) source: Peer<'a>,
@@ -58,7 +58,7 @@ pub(super) struct Header<'a> {
     pub bytes: &'a [u8],
 }
 
-impl<'a> Sent<'a> {
+impl<'a> CheckView<'a> {
     /// A view of a message.
     #[must_use]
     pub fn of(request: &'a CheckRequest) -> Self {

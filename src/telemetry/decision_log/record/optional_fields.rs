@@ -10,7 +10,7 @@ use crate::obligation::challenge::Challenge;
 
 /// What a verdict has beside its reason.
 #[derive(Serialize)]
-pub(super) struct Rare<'a> {
+pub(super) struct OptionalFields<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Failed<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,7 +64,7 @@ struct Obligations<'a> {
     metadata: Vec<Text<'a>>,
 }
 
-impl<'a> Rare<'a> {
+impl<'a> OptionalFields<'a> {
     /// All of it that there is.
     pub(super) fn of(verdict: Option<&'a Verdict>) -> Self {
         Self {

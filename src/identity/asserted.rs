@@ -28,7 +28,7 @@ pub enum TokenRules<'a> {
 
 /// The asserted facts of a caller.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Said<'a> {
+pub struct AssertedCaller<'a> {
     /// SPIFFE id of the workload.
     pub spiffe: Option<&'a str>,
     /// The proof of the workload. Default: the connection's certificate.
@@ -47,8 +47,8 @@ pub struct Said<'a> {
 /// # Errors
 /// What a proxy's call with this caller would be refused for: `peer_rejected`, `trust_domain_refused`,
 /// `token_rejected`, `token_expired`, `token_not_bound`, `task_rejected`, `task_expired`, `task_not_bound`.
-pub fn offline(
-    said: Said<'_>,
+pub fn identify_asserted(
+    said: AssertedCaller<'_>,
     rules: TokenRules<'_>,
     settings: &Settings,
     now: UnixMillis,
@@ -193,8 +193,8 @@ mod tests {
 
     fn with(spiffe: Option<&str>, claims: Value, rules: TokenRules<'_>, settings: &Settings) -> Result<Identity, Code> {
         let claims = claims.as_object().filter(|claims| !claims.is_empty());
-        let said = Said { spiffe, token: claims, ..Said::default() };
-        offline(said, rules, settings, NOW).map_err(|failure| failure.code)
+        let said = AssertedCaller { spiffe, token: claims, ..AssertedCaller::default() };
+        identify_asserted(said, rules, settings, NOW).map_err(|failure| failure.code)
     }
 
     #[test]
@@ -203,8 +203,8 @@ mod tests {
         let alice = json!({"sub": "alice"});
         let any = TokenRules::AnyIssuer(Kind::Access);
         let said = |spiffe, task: Value, rules, settings: &Settings| {
-            let said = Said { spiffe, proof: None, token: alice.as_object(), task: task.as_object() };
-            offline(said, rules, settings, NOW).map(|identity| identity.task).map_err(|failure| failure.code)
+            let said = AssertedCaller { spiffe, proof: None, token: alice.as_object(), task: task.as_object() };
+            identify_asserted(said, rules, settings, NOW).map(|identity| identity.task).map_err(|failure| failure.code)
         };
         let task = || json!({"tctx": {"task_id": "T", "tools": ["x"]}});
         let none = Settings::default();
@@ -237,8 +237,9 @@ mod tests {
         let at_home = any(Some("spiffe://cluster.local/ns/a/sa/b"), json!({})).unwrap();
         assert_eq!(at_home.workload.unwrap().proof, Proof::Mtls);
         let spiffe = Some("spiffe://cluster.local/ns/a/sa/b");
-        let forwarded = Said { spiffe, proof: Some(Proof::Xfcc), ..Said::default() };
-        let forwarded = offline(forwarded, TokenRules::AnyIssuer(Kind::Access), &Settings::default(), NOW).unwrap();
+        let forwarded = AssertedCaller { spiffe, proof: Some(Proof::Xfcc), ..AssertedCaller::default() };
+        let forwarded =
+            identify_asserted(forwarded, TokenRules::AnyIssuer(Kind::Access), &Settings::default(), NOW).unwrap();
         assert_eq!(forwarded.workload.unwrap().proof, Proof::Xfcc);
         assert_eq!(any(Some("spiffe://other.example/ns/a/sa/b"), json!({})), Err(Code::TrustDomainRefused));
         assert_eq!(any(Some("web/frontend"), json!({})), Err(Code::PeerRejected));

@@ -4,14 +4,14 @@ mod agents;
 
 /// A scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Story {
+pub enum Scenario {
     /// The shop of `policies/`.
     Shop,
     /// The agents of `policies/library/agents`.
     Agents,
 }
 
-impl Story {
+impl Scenario {
     /// Trust domain of its workloads.
     #[must_use]
     pub fn trust_domain(self) -> &'static str {
