@@ -89,10 +89,10 @@ pub struct Malformed {
 ///
 /// # Example
 /// ```
-/// use picket::identity::xfcc::{Key, elements};
+/// use picket::identity::xfcc::{ElementKey, elements};
 ///
 /// let found = elements(r#"By=spiffe://a/b;Subject="CN=x,O=y";URI=spiffe://a/c"#)?;
-/// assert_eq!(found[0].only(Key::Uri), Some("spiffe://a/c"));
+/// assert_eq!(found[0].only(ElementKey::Uri), Some("spiffe://a/c"));
 /// # Ok::<(), picket::identity::xfcc::Malformed>(())
 /// ```
 pub fn elements(text: &str) -> Result<Vec<Element>, Malformed> {
