@@ -24,7 +24,7 @@ use crate::entity::template::Template;
 use crate::failure::{Code, Failure};
 use crate::problem::{Problem, Severity};
 use crate::query::{Keys, Query, Reads, Value, action};
-use record::{Kind, Matches, Record, Used};
+use record::{FieldKind, Matches, Record, Used};
 use redemption::{Embedded, RedemptionStore, Uses};
 pub use settings::{Settings, Store};
 
@@ -76,7 +76,7 @@ pub struct Found {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Once {
-    key: redemption::Key,
+    key: redemption::RedemptionKey,
     used: Used,
     not_after: i64,
     now: i64,
@@ -213,7 +213,7 @@ impl Approvals {
     pub async fn consume(&self, found: &Found, deadline: Instant) -> Result<(), Failure> {
         let Some(once) = &found.once else { return Ok(()) };
         let denied = |why: &str| {
-            let redemption::Key { system, id } = &once.key;
+            let redemption::RedemptionKey { system, id } = &once.key;
             Failure::new(Code::ApprovalUsed, format!("approval `{}` of `{system}` {why}", id.escape_debug()))
         };
         if once.used == Used::Yes {
@@ -268,7 +268,7 @@ impl Approvals {
         let mut used = if record.used { Used::Yes } else { Used::No };
         let mut once = None;
         if record.one_use {
-            let key = redemption::Key { system: source.settings.system().to_owned(), id: record.id.clone() };
+            let key = redemption::RedemptionKey { system: source.settings.system().to_owned(), id: record.id.clone() };
             if self.is_used(&key, deadline).await? {
                 used = Used::Yes;
             }
@@ -278,7 +278,7 @@ impl Approvals {
         Ok(Found { value: record.value(matches, used), once })
     }
 
-    async fn is_used(&self, key: &redemption::Key, deadline: Instant) -> Result<bool, Failure> {
+    async fn is_used(&self, key: &redemption::RedemptionKey, deadline: Instant) -> Result<bool, Failure> {
         let store: &dyn Uses = match &self.store {
             Access::Nothing => return Err(unavailable("there is no store of uses")),
             Access::Look(uses) => &**uses,
@@ -311,7 +311,7 @@ impl Source {
     async fn find(&self, query: &Query, deadline: Instant) -> Result<Option<Arc<Record>>, Failure> {
         let is_named = match &self.settings.reference {
             settings::Reference::Argument(pointer) => {
-                record::argument(query, pointer).is_some_and(|argument| argument.kind == Kind::Text)
+                record::argument(query, pointer).is_some_and(|argument| argument.kind == FieldKind::Text)
             }
             settings::Reference::Header(_) => true,
         };
@@ -319,7 +319,7 @@ impl Source {
         let (true, Ok(url)) = (is_named, self.url.render(query)) else { return Ok(None) };
         let deadline = deadline.min(Instant::now() + self.settings.timeout);
         // Records are read by the settings alone, so no schema is part of the question.
-        let key = cache::Key { url: url.clone(), schema: String::new() };
+        let key = cache::CacheKey { url: url.clone(), schema: String::new() };
         let ask = || {
             let (settings, http) = (Arc::clone(&self.settings), Arc::clone(&self.http));
             async move {

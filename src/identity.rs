@@ -3,7 +3,7 @@
 //! Knows: peer certificates' SPIFFE ids, `x-forwarded-client-cert`, verified JWT claims, task tokens, key sets in memory.
 //! Must not know: policies, entities, the network. Pure and synchronous.
 //!
-//! Sources are asked in the configured order. Only [`Outcome::NotPresented`] passes the turn:
+//! Sources are asked in the configured order. Only [`SourceResult::NotPresented`] passes the turn:
 //! a credential that is present and bad ends the search, so that a broken certificate can
 //! never fall back to a weaker header. One token a call: what stands beside it is the same one, or refused.
 
@@ -47,7 +47,7 @@ use token::Claims;
 
 /// The result of one source of identity.
 #[derive(Debug, Clone)]
-pub enum Outcome<T> {
+pub enum SourceResult<T> {
     /// No credential of this kind came with the call.
     NotPresented,
     /// A credential came and is good.
@@ -147,10 +147,10 @@ fn workload<'a>(
             Source::JwtSvid(svid) => svid_holder(bearer()?, &svid.issuer, settings)?,
         };
         match outcome {
-            Outcome::NotPresented => {}
-            Outcome::Rejected(failure) => return Err(failure.into()),
-            Outcome::Accepted(peer) if settings.trusts(peer.workload.id.trust_domain()) => return Ok(Some(peer)),
-            Outcome::Accepted(peer) => {
+            SourceResult::NotPresented => {}
+            SourceResult::Rejected(failure) => return Err(failure.into()),
+            SourceResult::Accepted(peer) if settings.trusts(peer.workload.id.trust_domain()) => return Ok(Some(peer)),
+            SourceResult::Accepted(peer) => {
                 let detail = format!("trust domain `{}` is not allowed", peer.workload.id.trust_domain());
                 return Err(Failure::new(Code::TrustDomainRefused, detail).into());
             }
@@ -159,16 +159,18 @@ fn workload<'a>(
     Ok(None)
 }
 
-fn svid_holder(bearer: &Bearer, issuer: &str, settings: &Settings) -> Result<Outcome<Proven>, Failure> {
+fn svid_holder(bearer: &Bearer, issuer: &str, settings: &Settings) -> Result<SourceResult<Proven>, Failure> {
     match bearer {
         Bearer::Verified { issuer: by, claims, .. } if by == issuer && claims.token.kind == TokenKind::JwtSvid => {
             let token = binding::bind((**claims).clone(), None, settings)?;
             let id = SpiffeId::parse(&token.subject)
                 .map_err(|problem| Failure::new(Code::TokenRejected, format!("`sub` is not a SPIFFE id: {problem}")))?;
             let workload = Workload { id, proof: Proof::JwtSvid };
-            Ok(Outcome::Accepted(Proven { workload, thumbprint: None }))
+            Ok(SourceResult::Accepted(Proven { workload, thumbprint: None }))
         }
-        Bearer::Absent | Bearer::Other | Bearer::ForProxy { .. } | Bearer::Verified { .. } => Ok(Outcome::NotPresented),
+        Bearer::Absent | Bearer::Other | Bearer::ForProxy { .. } | Bearer::Verified { .. } => {
+            Ok(SourceResult::NotPresented)
+        }
     }
 }
 

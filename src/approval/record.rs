@@ -47,14 +47,14 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scalar {
     /// Its type.
-    pub kind: Kind,
+    pub kind: FieldKind,
     /// Its spelling.
     pub text: String,
 }
 
 /// Types of plain values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FieldKind {
     /// A text.
     Text,
     /// A number.
@@ -163,9 +163,9 @@ impl Scalar {
     /// A number that doubles cannot tell from its neighbours has none: it would equal them.
     fn of_json(json: &Json) -> Option<Self> {
         let (kind, text) = match json {
-            Json::String(text) => (Kind::Text, text.clone()),
-            Json::Bool(truth) => (Kind::Bool, truth.to_string()),
-            Json::Number(number) => (Kind::Number, canonical(number)?),
+            Json::String(text) => (FieldKind::Text, text.clone()),
+            Json::Bool(truth) => (FieldKind::Bool, truth.to_string()),
+            Json::Number(number) => (FieldKind::Number, canonical(number)?),
             Json::Null | Json::Array(_) | Json::Object(_) => return None,
         };
         Some(Self { kind, text })
@@ -207,9 +207,9 @@ pub fn argument(query: &Query, pointer: &str) -> Option<Scalar> {
     };
     // `args` spells the text `7` and the number 7 alike; `kinds` tells them apart.
     let kind = match tag("kinds")? {
-        "string" => Kind::Text,
-        "number" => Kind::Number,
-        "boolean" => Kind::Bool,
+        "string" => FieldKind::Text,
+        "number" => FieldKind::Number,
+        "boolean" => FieldKind::Bool,
         // `null`, lists and objects are not plain.
         _ => return None,
     };

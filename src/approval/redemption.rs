@@ -39,7 +39,7 @@ const ENDS: TableDefinition<'_, (i64, &str, &str), ()> = TableDefinition::new("e
 
 /// Which approval: the system's name and the id in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct RedemptionKey {
     /// The system that made it.
     pub system: String,
     /// Its id there.
@@ -52,7 +52,7 @@ pub trait Uses: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// It is not known; the fragment says why.
-    fn is_used(&self, key: Key) -> BoxFuture<'_, Result<bool, String>>;
+    fn is_used(&self, key: RedemptionKey) -> BoxFuture<'_, Result<bool, String>>;
 }
 
 /// Remembers uses. Whoever only looks has [`Uses`], which cannot use anything up.
@@ -64,7 +64,7 @@ pub trait RedemptionStore: Uses {
     ///
     /// # Errors
     /// Whether it is used is not known; the fragment says why.
-    fn consume(&self, key: Key, until: UnixMillis, now: UnixMillis) -> BoxFuture<'_, Result<bool, String>>;
+    fn consume(&self, key: RedemptionKey, until: UnixMillis, now: UnixMillis) -> BoxFuture<'_, Result<bool, String>>;
 }
 
 /// Uses in a file, or in memory.
@@ -121,33 +121,39 @@ fn private(path: &Path) -> io::Result<File> {
 }
 
 impl Uses for Embedded {
-    fn is_used(&self, key: Key) -> BoxFuture<'_, Result<bool, String>> {
+    fn is_used(&self, key: RedemptionKey) -> BoxFuture<'_, Result<bool, String>> {
         self.apart(move |uses| is_used(uses, &key)).boxed()
     }
 }
 
 impl RedemptionStore for Embedded {
-    fn consume(&self, key: Key, until: UnixMillis, now: UnixMillis) -> BoxFuture<'_, Result<bool, String>> {
+    fn consume(&self, key: RedemptionKey, until: UnixMillis, now: UnixMillis) -> BoxFuture<'_, Result<bool, String>> {
         let max = self.uses_max;
         async move {
             match self.apart(move |uses| consume(uses, &key, until.0, now.0, max)).await? {
-                Outcome::First => Ok(true),
-                Outcome::Again => Ok(false),
-                Outcome::Full => Err(format!("the store of uses is full: {max} approvals are not over yet")),
+                Consumption::First => Ok(true),
+                Consumption::Again => Ok(false),
+                Consumption::Full => Err(format!("the store of uses is full: {max} approvals are not over yet")),
             }
         }
         .boxed()
     }
 }
 
-enum Outcome {
+enum Consumption {
     First,
     Again,
     Full,
 }
 
 /// One transaction: readers of the file see all of it or nothing, and writers wait for each other.
-fn consume(database: &Database, key: &Key, until: i64, now: i64, max: u64) -> Result<Outcome, redb::Error> {
+fn consume(
+    database: &Database,
+    key: &RedemptionKey,
+    until: i64,
+    now: i64,
+    max: u64,
+) -> Result<Consumption, redb::Error> {
     let writing = database.begin_write()?;
     let outcome = {
         let (mut uses, mut ends) = (writing.open_table(USES)?, writing.open_table(ENDS)?);
@@ -166,13 +172,13 @@ fn consume(database: &Database, key: &Key, until: i64, now: i64, max: u64) -> Re
         }
         let name = (key.system.as_str(), key.id.as_str());
         if uses.get(name)?.is_some() {
-            Outcome::Again
+            Consumption::Again
         } else if uses.len()? >= max {
-            Outcome::Full
+            Consumption::Full
         } else {
             uses.insert(name, until)?;
             ends.insert((until, key.system.as_str(), key.id.as_str()), ())?;
-            Outcome::First
+            Consumption::First
         }
     };
     // On the disk when this returns: redb's default durability.
@@ -180,7 +186,7 @@ fn consume(database: &Database, key: &Key, until: i64, now: i64, max: u64) -> Re
     Ok(outcome)
 }
 
-fn is_used(database: &Database, key: &Key) -> Result<bool, redb::Error> {
+fn is_used(database: &Database, key: &RedemptionKey) -> Result<bool, redb::Error> {
     let reading = database.begin_read()?;
     match reading.open_table(USES) {
         Ok(uses) => Ok(uses.get((key.system.as_str(), key.id.as_str()))?.is_some()),

@@ -339,7 +339,12 @@ enum Broken {
 }
 
 impl RedemptionStore for Broken {
-    fn consume(&self, _: redemption::Key, _: UnixMillis, _: UnixMillis) -> BoxFuture<'_, Result<bool, String>> {
+    fn consume(
+        &self,
+        _: redemption::RedemptionKey,
+        _: UnixMillis,
+        _: UnixMillis,
+    ) -> BoxFuture<'_, Result<bool, String>> {
         match self {
             Self::Fails => std::future::ready(Err("the disk is full".to_owned())).boxed(),
             Self::Hangs => std::future::pending().boxed(),
@@ -348,7 +353,7 @@ impl RedemptionStore for Broken {
 }
 
 impl redemption::Uses for Broken {
-    fn is_used(&self, _: redemption::Key) -> BoxFuture<'_, Result<bool, String>> {
+    fn is_used(&self, _: redemption::RedemptionKey) -> BoxFuture<'_, Result<bool, String>> {
         std::future::ready(Ok(false)).boxed()
     }
 }
@@ -357,7 +362,7 @@ impl redemption::Uses for Broken {
 async fn a_use_that_cannot_be_written_allows_nothing() {
     for store in [Broken::Fails, Broken::Hangs] {
         let approvals = Approvals::over(Vec::new(), Arc::new(store));
-        let key = redemption::Key { system: "changes".to_owned(), id: "CHG1".to_owned() };
+        let key = redemption::RedemptionKey { system: "changes".to_owned(), id: "CHG1".to_owned() };
         let once = Some(Once { key, used: Used::No, not_after: NOW, now: NOW });
         let ended = approvals.consume(&Found { value: Value::Bool(true), once }, soon()).await;
         assert_eq!(code(ended), Err(Code::EntitiesUnavailable));

@@ -12,7 +12,7 @@ mod token;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::file::{Text, Written, span_of};
+use super::file::{CatalogFile, Text, span_of};
 use super::grpc::Sets;
 use super::{Catalog, Workload, file};
 use crate::identity::spiffe_id::{self, SpiffeId};
@@ -35,7 +35,7 @@ struct Checker<'a> {
 ///
 /// # Errors
 /// Every problem found.
-pub(super) fn catalog(file: &str, written: Written, sets: &Sets) -> Result<Catalog, Vec<Problem>> {
+pub(super) fn catalog(file: &str, written: CatalogFile, sets: &Sets) -> Result<Catalog, Vec<Problem>> {
     let (catalog, named_sets) = (Catalog::default(), BTreeSet::new());
     let mut checker = Checker { file, sets, named_sets, typed_tools: 0, catalog, problems: Vec::new() };
     checker.bound("services", written.services.len());

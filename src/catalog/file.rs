@@ -29,7 +29,7 @@ pub fn parse(file: &str, text: &str, sets: &grpc::Sets) -> Result<Catalog, Vec<P
         let problem = Problem::error(file, format!("the catalogue has {} bytes", text.len()));
         return Err(vec![problem.help(format!("at most {BYTES_MAX} bytes are read"))]);
     }
-    let written: Option<Written> = serde_saphyr::from_str_with_options(text, options())
+    let written: Option<CatalogFile> = serde_saphyr::from_str_with_options(text, options())
         .map_err(|error| vec![yaml::problem(file, "the catalogue does not parse", &error)])?;
     check::catalog(file, written.unwrap_or_default(), sets)
 }
@@ -60,7 +60,7 @@ pub(super) type Text = Spanned<String>;
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Written {
+pub(super) struct CatalogFile {
     pub services: Vec<Service>,
     pub workloads: Vec<Workload>,
     pub namespaces: Vec<Text>,

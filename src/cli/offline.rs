@@ -44,7 +44,7 @@ use crate::problem::{Problem, Severity};
 use crate::query::{Facts, Query, Reads, Value};
 use crate::server::settings::Listener;
 use crate::server::state_key;
-use form::{Caller, Catalogued, Given, Sent};
+use form::{Caller, Catalogued, Given, RequestSpec};
 
 /// How long one call may take; only a defect needs it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -283,12 +283,12 @@ impl OfflineChecker {
     }
 
     /// What the catalogue knows of a call to a service by its id, or a gRPC service by its host.
-    fn catalogued(&self, sent: &Sent) -> Catalogued {
+    fn catalogued(&self, sent: &RequestSpec) -> Catalogued {
         let Some(snapshot) = self.store.current() else { return Catalogued::default() };
         let catalog = snapshot.catalog();
         let by_id = sent.service().and_then(|id| catalog.service(id));
         let host = by_id.and_then(|service| service.hosts.first().cloned());
-        let Sent::Grpc(grpc) = sent else { return Catalogued { host, method: None } };
+        let RequestSpec::Grpc(grpc) = sent else { return Catalogued { host, method: None } };
         let by_host = || catalog.service_by_host(&Host::parse(grpc.host.as_deref()?).ok()?);
         let service = by_id.or_else(by_host);
         let described = service.and_then(|service| service.grpc.as_ref());

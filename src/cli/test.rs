@@ -18,7 +18,7 @@ use super::{Exit, Output};
 use crate::config::Config;
 use crate::problem::{Problem, Severity};
 use coverage::Coverage;
-use report::{Outcome, Report, TestResult};
+use report::{CaseResult, Report, TestResult};
 use suite::Case;
 
 /// The end of a suite's file name.
@@ -108,7 +108,13 @@ async fn report(args: &Args) -> Result<Report, Problems> {
     for case in cases {
         let result = judged(&checker, &case, &known, report.coverage.as_mut()).await;
         let failed = matches!(result, TestResult::Failed { .. });
-        report.outcomes.push(Outcome { suite: case.suite, file: case.file, name: case.name, cell: case.cell, result });
+        report.outcomes.push(CaseResult {
+            suite: case.suite,
+            file: case.file,
+            name: case.name,
+            cell: case.cell,
+            result,
+        });
         if failed && args.fail_fast {
             break;
         }

@@ -45,7 +45,7 @@ pub struct Effective {
 /// # Errors
 /// Every problem that was found: unknown keys, values of the wrong kind, and settings that contradict others.
 pub fn load(sources: &Sources) -> Result<Effective, Vec<Problem>> {
-    let mut reader = Reader::new(sources)?;
+    let mut reader = Loader::new(sources)?;
     reader.check(&Known::of(&all_sections()));
     let config = reader.config();
     if reader.problems.iter().all(|problem| problem.severity < Severity::Error) {
@@ -56,14 +56,14 @@ pub fn load(sources: &Sources) -> Result<Effective, Vec<Problem>> {
     if errors.is_empty() { Ok(Effective { config, tree: reader.tree, warnings }) } else { Err(errors) }
 }
 
-struct Reader {
+struct Loader {
     file: String,
     tree: Node,
     problems: Vec<Problem>,
     unknown: Vec<String>,
 }
 
-impl Reader {
+impl Loader {
     fn new(sources: &Sources) -> Result<Self, Vec<Problem>> {
         let (file, text) = sources.file.clone().unwrap_or_default();
         let mut tree = match text.trim() {

@@ -16,7 +16,7 @@ pub enum Origin {
     /// Not given.
     Default,
     /// The file, with line, column and byte offset of its key.
-    File(Place),
+    File(Position),
     /// An environment variable.
     Environment(String),
     /// A flag of the command line.
@@ -25,7 +25,7 @@ pub enum Origin {
 
 /// A place in the configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// From 1.
     pub line: u64,
     /// From 1.
@@ -202,11 +202,11 @@ impl Node {
     }
 }
 
-fn place(location: &serde_saphyr::Location) -> Place {
+fn place(location: &serde_saphyr::Location) -> Position {
     let span = location.span();
     let number = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
     let bytes = number(span.byte_offset()).zip(number(span.byte_len())).map(|(from, len)| (from, from + len));
-    Place { line: location.line(), column: location.column(), bytes }
+    Position { line: location.line(), column: location.column(), bytes }
 }
 
 impl<'de> Deserialize<'de> for Node {

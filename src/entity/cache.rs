@@ -66,7 +66,7 @@ impl Settings {
 
 /// The key of an answer. The source is not part of it: each has a cache of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct CacheKey {
     /// The rendered question.
     pub url: String,
     /// Digest of the schema that the answer was checked by: another schema, another answer.
@@ -74,7 +74,7 @@ pub struct Key {
 }
 
 /// The result of a source: `None` if the source has no record.
-pub type Found<V = Value> = Option<Arc<V>>;
+pub type CachedAnswer<V = Value> = Option<Arc<V>>;
 
 /// Counts since the start; each call adds to exactly one of the first five.
 #[derive(Debug, Default)]
@@ -97,8 +97,8 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Cache<V: Send + Sync + 'static = Value> {
     settings: Settings,
-    records: moka::future::Cache<Key, Record<V>>,
-    flights: Mutex<HashMap<Key, Landing<V>>>,
+    records: moka::future::Cache<CacheKey, Record<V>>,
+    flights: Mutex<HashMap<CacheKey, Landing<V>>>,
     stats: Arc<Stats>,
     tasks: TaskTracker,
     keeps: Keeps,
@@ -114,7 +114,7 @@ enum Keeps {
 
 #[derive(Debug)]
 struct Record<V> {
-    found: Found<V>,
+    found: CachedAnswer<V>,
     /// When the question was sent: the answer may be as old as that.
     asked_at: Instant,
 }
@@ -127,7 +127,7 @@ impl<V> Clone for Record<V> {
 }
 
 /// Where the answer of a request in flight will appear.
-type Landing<V> = watch::Receiver<Option<Result<Found<V>, Failure>>>;
+type Landing<V> = watch::Receiver<Option<Result<CachedAnswer<V>, Failure>>>;
 
 enum Freshness {
     Fresh,
@@ -187,10 +187,15 @@ impl<V: Send + Sync + 'static> Cache<V> {
     ///
     /// # Errors
     /// `ask` failed, or did not answer by `deadline`; never remembered.
-    pub async fn get<F, A>(self: &Arc<Self>, key: Key, deadline: Instant, ask: F) -> Result<Found<V>, Failure>
+    pub async fn get<F, A>(
+        self: &Arc<Self>,
+        key: CacheKey,
+        deadline: Instant,
+        ask: F,
+    ) -> Result<CachedAnswer<V>, Failure>
     where
         F: FnOnce() -> A,
-        A: Future<Output = Result<Found<V>, Failure>> + Send + 'static,
+        A: Future<Output = Result<CachedAnswer<V>, Failure>> + Send + 'static,
     {
         if let Some(record) = self.records.get(&key).await {
             match (self.freshness(&record), &record.found) {
@@ -233,10 +238,10 @@ impl<V: Send + Sync + 'static> Cache<V> {
     }
 
     /// Joins the request in flight for this key, or starts one.
-    fn take_off<F, A>(self: &Arc<Self>, key: &Key, ask: F) -> Result<Landing<V>, Failure>
+    fn take_off<F, A>(self: &Arc<Self>, key: &CacheKey, ask: F) -> Result<Landing<V>, Failure>
     where
         F: FnOnce() -> A,
-        A: Future<Output = Result<Found<V>, Failure>> + Send + 'static,
+        A: Future<Output = Result<CachedAnswer<V>, Failure>> + Send + 'static,
     {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(landing) = flights.get(key) {
@@ -272,7 +277,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
 /// A request in flight; its end, a panic's included, makes room for the next.
 struct Flight<V: Send + Sync + 'static> {
     cache: Arc<Cache<V>>,
-    key: Key,
+    key: CacheKey,
 }
 
 impl<V: Send + Sync + 'static> Drop for Flight<V> {
@@ -281,7 +286,7 @@ impl<V: Send + Sync + 'static> Drop for Flight<V> {
     }
 }
 
-async fn landed<V>(mut landing: Landing<V>, deadline: Instant) -> Result<Found<V>, Failure> {
+async fn landed<V>(mut landing: Landing<V>, deadline: Instant) -> Result<CachedAnswer<V>, Failure> {
     match tokio::time::timeout_at(deadline, landing.wait_for(Option::is_some)).await {
         Ok(Ok(answer)) => match &*answer {
             Some(answer) => answer.clone(),

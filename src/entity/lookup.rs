@@ -17,7 +17,7 @@ use smol_str::SmolStr;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::cache::{self, Cache, Found, Key};
+use super::cache::{self, Cache, CacheKey, CachedAnswer};
 use super::http::{self, Answer, HeaderFile, Http};
 use super::template::{Gap, Slashes, Template};
 use super::{EntitySource, Knowledge, unavailable};
@@ -204,7 +204,7 @@ impl Lookup {
             }
             Err(Gap::Unusable(why)) => return Err(unavailable(format!("`{name}` cannot be queried: the call {why}"))),
         };
-        let key = Key { url: url.clone(), schema: known.schema_digest().to_owned() };
+        let key = CacheKey { url: url.clone(), schema: known.schema_digest().to_owned() };
         let deadline = deadline.min(Instant::now() + self.settings.timeout);
         let ask = || {
             let (settings, http, known) = (self.settings.clone(), self.http.clone(), known.clone());
@@ -263,7 +263,7 @@ impl EntitySource for Lookup {
 }
 
 /// Asks once. Errors are fragments without the URL.
-async fn ask(settings: &Settings, http: &Http, url: String, known: &dyn Knowledge) -> Result<Found, String> {
+async fn ask(settings: &Settings, http: &Http, url: String, known: &dyn Knowledge) -> Result<CachedAnswer, String> {
     let answer = match (http.get(url).await?, settings.missing) {
         (Answer::Document(answer), _) => answer,
         (Answer::NotFound, Missing::Absent) => return Ok(None),

@@ -15,7 +15,7 @@ use smol_str::{SmolStr, ToSmolStr};
 use crate::call::headers::is_readable;
 use crate::query::{Keys, Node, Query, Reads, Value};
 pub use value::Slashes;
-use value::{Place, climbs, is_usable};
+use value::{UrlPosition, climbs, is_usable};
 
 /// Everything but RFC 3986's unreserved characters: to a source that decodes once, a value can neither end a segment nor
 /// begin a query. What it could do to others, [`is_usable`] refuses.
@@ -31,12 +31,12 @@ const FIELDS: [&str; 3] = ["fields", "numbers", "decimals"];
 /// A URL with variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
-    parts: Vec<Part>,
+    parts: Vec<UrlPart>,
     slashes: Slashes,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum UrlPart {
     Literal(String),
     Variable(Variable),
 }
@@ -46,7 +46,7 @@ struct Variable {
     text: String,
     root: Root,
     steps: Vec<Step>,
-    place: Place,
+    place: UrlPosition,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Template {
             return Err(format!("`{text}` has a fragment, which is never sent; remove it"));
         }
         let template = Self { parts: parts(text)?, slashes: Slashes::Refused };
-        let sample = template.parts.iter().map(Part::sample).collect::<String>();
+        let sample = template.parts.iter().map(UrlPart::sample).collect::<String>();
         if has_dot_segment(&sample) || reqwest::Url::parse(&sample).is_err() {
             return Err(format!("`{text}` is not a URL without dot segments"));
         }
@@ -109,7 +109,7 @@ impl Template {
     /// Whether the source is asked in the clear.
     #[must_use]
     pub fn is_clear_text(&self) -> bool {
-        matches!(self.parts.first(), Some(Part::Literal(text)) if text.starts_with("http://"))
+        matches!(self.parts.first(), Some(UrlPart::Literal(text)) if text.starts_with("http://"))
     }
 
     /// The URL for a query.
@@ -120,8 +120,8 @@ impl Template {
         let mut url = String::new();
         for part in &self.parts {
             match part {
-                Part::Literal(text) => url.push_str(text),
-                Part::Variable(variable) => {
+                UrlPart::Literal(text) => url.push_str(text),
+                UrlPart::Variable(variable) => {
                     let value = variable.value(query)?;
                     if !is_usable(&value, variable.place, variable.slashes(self.slashes)) {
                         return Err(Gap::Unusable(format!(
@@ -146,7 +146,7 @@ impl Template {
     /// Adds what of the call must be known to fill the variables.
     pub fn needs(&self, needed: &mut Reads) {
         for part in &self.parts {
-            let Part::Variable(Variable { root: Root::Context, steps, .. }) = part else { continue };
+            let UrlPart::Variable(Variable { root: Root::Context, steps, .. }) = part else { continue };
             match steps.as_slice() {
                 [Step::Field(http), Step::Field(bag), Step::Tag(key)] if http == "http" && bag == "headers" => {
                     // The whole value becomes part of the question, as in a comparison.
@@ -182,7 +182,7 @@ fn is_body(bag: &str) -> bool {
     ARGUMENTS.contains(&bag) || FIELDS.contains(&bag)
 }
 
-impl Part {
+impl UrlPart {
     fn sample(&self) -> &str {
         match self {
             Self::Literal(text) => text,
@@ -192,7 +192,7 @@ impl Part {
 }
 
 impl Variable {
-    fn parse(text: &str, place: Place) -> Result<Self, String> {
+    fn parse(text: &str, place: UrlPosition) -> Result<Self, String> {
         let wrong = |what: &str| {
             format!("`${{{text}}}` {what}; for example `${{principal.id}}` or `${{context.args[/change]}}`")
         };
@@ -318,14 +318,14 @@ fn text(value: &Value) -> Result<SmolStr, NoText> {
     }
 }
 
-fn parts(text: &str) -> Result<Vec<Part>, String> {
+fn parts(text: &str) -> Result<Vec<UrlPart>, String> {
     let mut parts = Vec::new();
-    let (mut rest, mut place) = (text, Place::Path);
+    let (mut rest, mut place) = (text, UrlPosition::Path);
     while let Some((literal, after)) = rest.split_once("${") {
         let (variable, after) =
             after.split_once('}').ok_or_else(|| format!("`{text}` has a `${{` without its `}}`"))?;
         if literal.contains('?') {
-            place = Place::Query;
+            place = UrlPosition::Query;
         }
         // Behind a `&`, and behind the `?`, a key begins; its name is the operator's.
         if literal.rsplit_once(['?', '&']).is_some_and(|(_, pair)| !pair.contains('=')) {
@@ -333,12 +333,12 @@ fn parts(text: &str) -> Result<Vec<Part>, String> {
                 "`${{{variable}}}` of `{text}` names a key of the query; write `?key=${{{variable}}}`"
             ));
         }
-        parts.push(Part::Literal(literal.to_owned()));
-        parts.push(Part::Variable(Variable::parse(variable, place)?));
+        parts.push(UrlPart::Literal(literal.to_owned()));
+        parts.push(UrlPart::Variable(Variable::parse(variable, place)?));
         rest = after;
     }
-    parts.push(Part::Literal(rest.to_owned()));
-    let stray = |part: &Part| matches!(part, Part::Literal(text) if text.contains(['$', '{', '}']));
+    parts.push(UrlPart::Literal(rest.to_owned()));
+    let stray = |part: &UrlPart| matches!(part, UrlPart::Literal(text) if text.contains(['$', '{', '}']));
     match parts.iter().any(stray) {
         true => Err(format!("`{text}` has a stray `$`, `{{` or `}}`; variables are written `${{principal.id}}`")),
         false => Ok(parts),

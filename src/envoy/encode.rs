@@ -86,7 +86,7 @@ pub fn answer(judgement: Arc<Judgement>, decision_id: Uuid, call: Option<&Call>,
     let refusal = refusal(&judgement);
     // The code is the refusal's own, never that of its form: a form may have status 200.
     let code = rpc_code(refusal.status_for(caller));
-    let denied::Written { status, response: denied } = denied::denied(&judgement, decision_id, &refusal, caller);
+    let denied::RenderedDenial { status, response: denied } = denied::denied(&judgement, decision_id, &refusal, caller);
     let bytes = bytes(code, &HttpResponse::DeniedResponse(denied), &judgement, decision_id);
     Answer { decision_id, judgement, bytes, status }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::authorization::{Presented, jwt_within};
 use super::jwt::{self, Bearer};
 use super::key_ring::KeyRing;
-use super::places::Sent;
+use super::places::SentCredential;
 use super::settings::{ForeignTokens, OtherCredentials, Settings, Source};
 use super::{Proven, SpiffeId, binding, json};
 use crate::failure::{Code, Failure};
@@ -80,7 +80,7 @@ fn is_svid_issuer(name: &str, settings: &Settings) -> bool {
 /// # Errors
 /// `token_repeated` for more than one of RFC 6750's methods; `token_rejected` for a credential that nobody verified.
 pub(super) fn check_others(
-    sent: &[Sent<'_>],
+    sent: &[SentCredential<'_>],
     (presented, bearer): (Presented<'_>, &Bearer),
     judged: Option<&Value>,
     settings: &Settings,
@@ -130,7 +130,9 @@ fn only_jwt(text: &str) -> Option<&str> {
 
 /// Whether a token says what was judged. Its signature is the affair of whoever verified the claims.
 fn is_token_of(token: &str, judged: &Value) -> bool {
-    jwt::Parts::split(token).and_then(jwt::Parts::signed_payload).is_ok_and(|payload| json::is_same(&payload, judged))
+    jwt::JwtParts::split(token)
+        .and_then(jwt::JwtParts::signed_payload)
+        .is_ok_and(|payload| json::is_same(&payload, judged))
 }
 
 #[cfg(test)]

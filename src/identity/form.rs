@@ -13,7 +13,7 @@ use crate::failure::{Code, Failure};
 
 /// What servers take a body for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum FormKind {
     /// Pairs, as of a query; also a body without a type, which some servers read so.
     Pairs,
     /// Parts with names.
@@ -51,10 +51,10 @@ pub(super) fn read(call: &Call, settings: &Settings) -> Result<Vec<String>, Fail
     };
     let text = String::from_utf8_lossy(bytes);
     match kind {
-        Kind::Pairs if is_in_another_charset(call) => refuse(Code::TokenRejected, "the form is not in UTF-8"),
-        Kind::Pairs => Ok(access_tokens(&text)),
-        Kind::Multipart if names_it(&text) => refuse(Code::TokenRejected, "a part of the form may be the token"),
-        Kind::Multipart => Ok(Vec::new()),
+        FormKind::Pairs if is_in_another_charset(call) => refuse(Code::TokenRejected, "the form is not in UTF-8"),
+        FormKind::Pairs => Ok(access_tokens(&text)),
+        FormKind::Multipart if names_it(&text) => refuse(Code::TokenRejected, "a part of the form may be the token"),
+        FormKind::Multipart => Ok(Vec::new()),
     }
 }
 
@@ -72,7 +72,7 @@ fn names_it(text: &str) -> bool {
 }
 
 /// What servers may take the body for; `None` where that is no form, or where there provably is no body.
-fn kind(call: &Call) -> Option<Kind> {
+fn kind(call: &Call) -> Option<FormKind> {
     let declared = || call.headers.iter().filter(|(name, _)| fold(name) == "content-type").map(|(_, value)| value);
     let says = |what: &str| declared().any(|value| String::from_utf8_lossy(value).to_lowercase().contains(what));
     let is_unreadable = || declared().any(|value| std::str::from_utf8(value).is_err());
@@ -80,11 +80,11 @@ fn kind(call: &Call) -> Option<Kind> {
     if is_provably_empty(call) {
         None
     } else if says("urlencoded") || is_unreadable() {
-        Some(Kind::Pairs)
+        Some(FormKind::Pairs)
     } else if says("multipart/") {
-        Some(Kind::Multipart)
+        Some(FormKind::Multipart)
     } else {
-        (is_untyped() && is_announced(call)).then_some(Kind::Pairs)
+        (is_untyped() && is_announced(call)).then_some(FormKind::Pairs)
     }
 }
 

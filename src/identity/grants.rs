@@ -10,22 +10,22 @@
 
 use serde_json::Value;
 
-use super::token::{Reader, rejected};
+use super::token::{ClaimReader, rejected};
 use crate::failure::Failure;
 
 /// Everything granted: `<type>:<action>`, `<type>:<privilege>`, `<type>` without actions, `entitlement:<name>`.
-pub(super) fn granted(claims: &Reader<'_>) -> Result<Vec<String>, Failure> {
+pub(super) fn granted(claims: &ClaimReader<'_>) -> Result<Vec<String>, Failure> {
     let mut found = details(claims)?;
     found.extend(entitlements(claims)?);
     Ok(found)
 }
 
-fn details(claims: &Reader<'_>) -> Result<Vec<String>, Failure> {
+fn details(claims: &ClaimReader<'_>) -> Result<Vec<String>, Failure> {
     let Some(details) = claims.get("authorization_details") else { return Ok(Vec::new()) };
     let details = details.as_array().ok_or_else(|| rejected("`authorization_details` is not a list"))?;
     let mut found = Vec::new();
     for detail in details {
-        let detail = detail.as_object().map(Reader);
+        let detail = detail.as_object().map(ClaimReader);
         let detail = detail.ok_or_else(|| rejected("`authorization_details` holds something that is not an object"))?;
         let kind = detail.required_text("type")?;
         // Not powers, but a detail with a member of the wrong type is not understood.
@@ -44,7 +44,7 @@ fn details(claims: &Reader<'_>) -> Result<Vec<String>, Failure> {
 }
 
 /// A list of texts; unlike elsewhere in tokens, one text alone is none.
-fn names(detail: &Reader<'_>, name: &str) -> Result<Vec<String>, Failure> {
+fn names(detail: &ClaimReader<'_>, name: &str) -> Result<Vec<String>, Failure> {
     let problem = || rejected(format!("`{name}` of `authorization_details` is not a list of texts"));
     match detail.get(name) {
         None => Ok(Vec::new()),
@@ -56,7 +56,7 @@ fn names(detail: &Reader<'_>, name: &str) -> Result<Vec<String>, Failure> {
 }
 
 /// Texts, or objects with a text `value`, as directories write them (RFC 7643, section 2.4).
-fn entitlements(claims: &Reader<'_>) -> Result<Vec<String>, Failure> {
+fn entitlements(claims: &ClaimReader<'_>) -> Result<Vec<String>, Failure> {
     let items = match claims.get("entitlements") {
         None => return Ok(Vec::new()),
         Some(Value::Array(items)) => items.as_slice(),
@@ -64,7 +64,7 @@ fn entitlements(claims: &Reader<'_>) -> Result<Vec<String>, Failure> {
     };
     let named = |item: &Value| match item {
         Value::String(name) => Ok(format!("entitlement:{name}")),
-        Value::Object(members) => Reader(members).required_text("value").map(|name| format!("entitlement:{name}")),
+        Value::Object(members) => ClaimReader(members).required_text("value").map(|name| format!("entitlement:{name}")),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
             Err(rejected("`entitlements` holds something that is neither a text nor an object with `value`"))
         }

@@ -75,7 +75,7 @@ pub(super) fn judge(
         Presented::Jwt(token) => (token, true),
         Presented::OddJwt(token) => (token, false),
     };
-    let parts = Parts::split(token)?;
+    let parts = JwtParts::split(token)?;
     let name = parts.issuer()?;
     let verifier = verified_issuer(name, settings, ring);
     if verifier.is_none() && !proxy_verifies(name, settings) {
@@ -101,7 +101,7 @@ pub(super) fn judge(
 /// one for the service to check, where such tokens count as absent.
 pub(super) fn is_foreign(text: &str, settings: &Settings, ring: &KeyRing) -> bool {
     let Some(token) = jwt_within(text) else { return !is_jwt_shaped(text) };
-    match Parts::split(token).and_then(|parts| parts.issuer().map(str::to_owned)) {
+    match JwtParts::split(token).and_then(|parts| parts.issuer().map(str::to_owned)) {
         Ok(name) => verified_issuer(&name, settings, ring).is_none() && !proxy_verifies(&name, settings),
         Err(_) => false,
     }
@@ -137,14 +137,14 @@ fn proxy_verifies(issuer: &str, settings: &Settings) -> bool {
 }
 
 /// A token taken apart, not verified yet.
-pub(super) struct Parts<'a> {
+pub(super) struct JwtParts<'a> {
     header: Header,
     payload: Value,
     signed: &'a str,
     signature: &'a str,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> JwtParts<'a> {
     pub(super) fn split(token: &'a str) -> Result<Self, Rejection> {
         if token.len() > BYTES_MAX {
             return Err(rejected(format!("the token is longer than {BYTES_MAX} bytes")));

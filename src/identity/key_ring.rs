@@ -68,7 +68,7 @@ impl KeyRing {
 /// The usable signing keys of one issuer.
 #[derive(Debug)]
 pub struct KeySet {
-    keys: Vec<Key>,
+    keys: Vec<VerifyingKey>,
     digest: [u8; 32],
     /// Tokens whose signature these very keys verified, by hash. It goes with the keys, so a token never
     /// outlives the key that signed it; what it says, its times and its binding are judged on every call.
@@ -76,7 +76,7 @@ pub struct KeySet {
 }
 
 #[derive(Debug)]
-struct Key {
+struct VerifyingKey {
     id: Option<String>,
     algorithms: Vec<SignatureAlgorithm>,
     material: DecodingKey,
@@ -141,7 +141,7 @@ impl KeySet {
         if document.keys.len() > KEYS_MAX {
             return Err(KeySetProblem::TooMany);
         }
-        let keys: Vec<Key> = document.keys.into_iter().filter_map(|key| usable(key, kind)).collect();
+        let keys: Vec<VerifyingKey> = document.keys.into_iter().filter_map(|key| usable(key, kind)).collect();
         if keys.is_empty() {
             return Err(KeySetProblem::NoUsableKey);
         }
@@ -181,7 +181,7 @@ impl KeySet {
     }
 }
 
-fn usable(json: serde_json::Value, kind: Kind) -> Option<Key> {
+fn usable(json: serde_json::Value, kind: Kind) -> Option<VerifyingKey> {
     if json.get("d").is_some() {
         return None;
     }
@@ -211,5 +211,5 @@ fn usable(json: serde_json::Value, kind: Kind) -> Option<Key> {
         algorithms.retain(|algorithm| jsonwebtoken::jwk::KeyAlgorithm::from(algorithm.engine()) == named);
     }
     let Ok(material) = DecodingKey::from_jwk(&jwk) else { return None };
-    (!algorithms.is_empty()).then_some(Key { id: jwk.common.key_id, algorithms, material })
+    (!algorithms.is_empty()).then_some(VerifyingKey { id: jwk.common.key_id, algorithms, material })
 }

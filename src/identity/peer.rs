@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::{GeneralName, X509Certificate};
 
 use super::settings::Certificate;
-use super::{Outcome, Proof, Proven, SpiffeId, Workload};
+use super::{Proof, Proven, SourceResult, SpiffeId, Workload};
 use crate::call::{Call, UnixMillis};
 use crate::failure::{Code, Failure};
 
@@ -18,11 +18,11 @@ use crate::failure::{Code, Failure};
 const CERTIFICATE_BYTES_MAX: usize = 64 * 1024;
 
 /// Reads the peer's identity.
-pub(super) fn read(call: &Call, certificate: Certificate) -> Outcome<Proven> {
+pub(super) fn read(call: &Call, certificate: Certificate) -> SourceResult<Proven> {
     let principal = call.peer.principal.as_deref().unwrap_or_default();
     let sent = call.peer.certificate.as_deref().unwrap_or_default();
     let outcome = match (principal, sent, certificate) {
-        ("", "", _) => return Outcome::NotPresented,
+        ("", "", _) => return SourceResult::NotPresented,
         ("", _, _) => Err(rejected("a certificate was sent without `source.principal`")),
         (_, "", Certificate::Required) => {
             Err(rejected("no certificate was sent, and the profile requires it (`include_peer_certificate: true`)"))
@@ -32,8 +32,10 @@ pub(super) fn read(call: &Call, certificate: Certificate) -> Outcome<Proven> {
             .and_then(|id| check_certificate(sent, &id, call.received_at).map(|thumbprint| (id, Some(thumbprint)))),
     };
     match outcome {
-        Ok((id, thumbprint)) => Outcome::Accepted(Proven { workload: Workload { id, proof: Proof::Mtls }, thumbprint }),
-        Err(failure) => Outcome::Rejected(failure),
+        Ok((id, thumbprint)) => {
+            SourceResult::Accepted(Proven { workload: Workload { id, proof: Proof::Mtls }, thumbprint })
+        }
+        Err(failure) => SourceResult::Rejected(failure),
     }
 }
 

@@ -19,16 +19,16 @@ pub(super) const ACCESS_TOKEN: &str = "access_token";
 
 /// A credential, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sent<'a> {
+pub(super) struct SentCredential<'a> {
     /// Where.
-    pub place: Place,
+    pub place: CredentialPlace,
     /// The value, as a service would take it.
     pub text: Cow<'a, str>,
 }
 
 /// A place of credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum CredentialPlace {
     /// A header that a source names.
     Header,
     /// A cookie that a source names.
@@ -41,7 +41,7 @@ pub(super) enum Place {
     Form,
 }
 
-impl Place {
+impl CredentialPlace {
     /// Its name in a failure's detail.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -74,21 +74,25 @@ pub(super) fn is_any(call: &Call, settings: &Settings) -> bool {
 ///
 /// # Errors
 /// `token_rejected` where a place cannot be read; as [`form::read`] for a form.
-pub(super) fn read<'a>(call: &'a Call, settings: &Settings) -> Result<Vec<Sent<'a>>, Failure> {
+pub(super) fn read<'a>(call: &'a Call, settings: &Settings) -> Result<Vec<SentCredential<'a>>, Failure> {
     let mut found = named(call, settings)?;
-    found.extend(form::read(call, settings)?.into_iter().map(|text| Sent { place: Place::Form, text: text.into() }));
+    found.extend(
+        form::read(call, settings)?
+            .into_iter()
+            .map(|text| SentCredential { place: CredentialPlace::Form, text: text.into() }),
+    );
     Ok(found)
 }
 
 /// Those in headers, cookies and the query.
-fn named<'a>(call: &'a Call, settings: &Settings) -> Result<Vec<Sent<'a>>, Failure> {
+fn named<'a>(call: &'a Call, settings: &Settings) -> Result<Vec<SentCredential<'a>>, Failure> {
     let mut found = Vec::new();
     for (name, value) in call.headers.iter() {
         if settings.places().flat_map(|places| &places.headers).any(|place| fold(place) == fold(name)) {
             let text = text(value, "a header of tokens")?;
             // Joined by the proxy, two headers are one with a comma.
             let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
-            found.extend(texts.map(|text| Sent { place: Place::Header, text: text.into() }));
+            found.extend(texts.map(|text| SentCredential { place: CredentialPlace::Header, text: text.into() }));
         }
         if fold(name) == "cookie" && settings.places().any(|places| !places.cookies.is_empty()) {
             cookies(text(value, "`cookie`")?, settings, &mut found);
@@ -105,27 +109,27 @@ fn text<'a>(value: &'a [u8], name: &str) -> Result<&'a str, Failure> {
 }
 
 /// Old readers of cookies part them at commas as well.
-fn cookies<'a>(value: &'a str, settings: &Settings, found: &mut Vec<Sent<'a>>) {
+fn cookies<'a>(value: &'a str, settings: &Settings, found: &mut Vec<SentCredential<'a>>) {
     for pair in value.split([';', ',']) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let is_named = || settings.places().flat_map(|places| &places.cookies).any(|place| could_mean(name, place));
         let value = value.trim().trim_matches('"');
         if !value.is_empty() && is_named() {
-            found.push(Sent { place: Place::Cookie, text: value.into() });
+            found.push(SentCredential { place: CredentialPlace::Cookie, text: value.into() });
         }
     }
 }
 
-fn in_query<'a>(query: &'a str, settings: &Settings, found: &mut Vec<Sent<'a>>) {
+fn in_query<'a>(query: &'a str, settings: &Settings, found: &mut Vec<SentCredential<'a>>) {
     for (key, value) in pairs(query) {
         let is_named = || settings.places().flat_map(|places| &places.query).any(|place| could_mean(key, place));
         let place = if could_mean(key, ACCESS_TOKEN) {
-            Place::AccessToken
+            CredentialPlace::AccessToken
         } else if is_named() {
-            Place::Query
+            CredentialPlace::Query
         } else {
             continue;
         };
-        found.push(Sent { place, text: decoded(value).map_or(Cow::Borrowed(value), Cow::Owned) });
+        found.push(SentCredential { place, text: decoded(value).map_or(Cow::Borrowed(value), Cow::Owned) });
     }
 }

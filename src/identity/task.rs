@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::key_ring::KeyRing;
 use super::rules::{ClaimRules, Kind};
 use super::settings::Settings;
-use super::token::{self, Common, Reader, rejected, whole_number};
+use super::token::{self, ClaimReader, Common, rejected, whole_number};
 use super::{Proven, Rejection, Token, TokenKind, binding, jwt};
 use crate::call::headers::folded;
 use crate::call::{Call, UnixMillis};
@@ -90,7 +90,7 @@ fn judge(
     peer: Option<&Proven>,
     token: Option<&Token>,
 ) -> Result<Task, Rejection> {
-    let parts = jwt::Parts::split(sent)?;
+    let parts = jwt::JwtParts::split(sent)?;
     let issuer = jwt::find_issuer(parts.issuer()?, settings.task.issuers.iter(), ring)
         .ok_or_else(|| rejected("the task token's issuer is not one of those configured"))?;
     let claims = parts.verified_by(issuer)?;
@@ -109,7 +109,7 @@ pub(super) fn task(
     if rules.kind != Kind::Transaction {
         return Err(rejected("the issuer is not of kind `transaction`"));
     }
-    let claims = Reader::of(payload)?;
+    let claims = ClaimReader::of(payload)?;
     let common = token::common(&claims, rules, now)?;
     let made_for = claims.required_text("req_wl")?;
     let bound_to = token::confirmations(&claims)?;
@@ -136,7 +136,7 @@ fn is_on_behalf(kind: TokenKind) -> bool {
     }
 }
 
-fn context(claims: &Reader<'_>, common: Common) -> Result<Task, Failure> {
+fn context(claims: &ClaimReader<'_>, common: Common) -> Result<Task, Failure> {
     let transaction = claims.required_text("txn")?;
     let limits = claims.object("tctx")?.ok_or_else(|| rejected("`tctx` is missing, so the task allows nothing"))?;
     let id = match limits.get("task_id") {
@@ -164,7 +164,7 @@ fn context(claims: &Reader<'_>, common: Common) -> Result<Task, Failure> {
 const LISTS: [&str; 8] = ["task_id", "tools", "resources", "paths", "peers", "models", "servers", "mcp_servers"];
 
 /// The scalars that policies compare arguments with. Lists and objects are left out: no policy can name them.
-fn params(limits: &Reader<'_>) -> Result<BTreeMap<String, String>, Failure> {
+fn params(limits: &ClaimReader<'_>) -> Result<BTreeMap<String, String>, Failure> {
     let mut params = BTreeMap::new();
     for (name, value) in limits.0.iter().filter(|(name, _)| !LISTS.contains(&name.as_str())) {
         let text = match value {

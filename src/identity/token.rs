@@ -51,7 +51,7 @@ pub(super) fn rejected(detail: impl Into<String>) -> Failure {
 
 /// Reads claims whose signature somebody trusted has verified, by one issuer's rules.
 pub(super) fn read(payload: &Value, rules: &ClaimRules, now: UnixMillis) -> Result<Claims, Failure> {
-    let claims = Reader::of(payload)?;
+    let claims = ClaimReader::of(payload)?;
     let Common { issuer, audiences, subject, issued_at, expires_at } = common(&claims, rules, now)?;
     let (actor, actor_depth) = actor(&claims)?;
     let mut bound_to = confirmations(&claims)?;
@@ -94,7 +94,7 @@ pub(super) struct Common {
 }
 
 /// Checks issuer, audience and times.
-pub(super) fn common(claims: &Reader<'_>, rules: &ClaimRules, now: UnixMillis) -> Result<Common, Failure> {
+pub(super) fn common(claims: &ClaimReader<'_>, rules: &ClaimRules, now: UnixMillis) -> Result<Common, Failure> {
     let issuer = claims.required_text("iss")?;
     if issuer != rules.issuer {
         return Err(rejected("`iss` is not the configured issuer"));
@@ -125,7 +125,7 @@ fn is_person(subject: &str, client_id: Option<&str>, authorized_party: Option<&s
     clients.iter().any(Option::is_some) && clients.iter().flatten().all(|client| *client != subject)
 }
 
-fn check_time(claims: &Reader<'_>, rules: &ClaimRules, now: UnixMillis) -> Result<UnixMillis, Failure> {
+fn check_time(claims: &ClaimReader<'_>, rules: &ClaimRules, now: UnixMillis) -> Result<UnixMillis, Failure> {
     let leeway = i64::try_from(rules.leeway.as_millis()).map_err(|_| rejected("the configured leeway is too long"))?;
     let expires_at = claims.time("exp")?.ok_or_else(|| rejected("`exp` is missing"))?;
     if now.0 >= expires_at.0.saturating_add(leeway) {
@@ -159,7 +159,7 @@ fn kind(subject: &str, rules: &ClaimRules) -> Result<TokenKind, Failure> {
 }
 
 /// The current actor and how many actors there are; the earlier ones are history.
-fn actor(claims: &Reader<'_>) -> Result<(Option<String>, u32), Failure> {
+fn actor(claims: &ClaimReader<'_>) -> Result<(Option<String>, u32), Failure> {
     let mut current = None;
     let mut depth = 0;
     let mut next = claims.object("act")?;
@@ -177,7 +177,11 @@ fn actor(claims: &Reader<'_>) -> Result<(Option<String>, u32), Failure> {
 
 /// Whom the current actor must be. A SPIFFE id speaks for itself; any other name is one that the issuer gave,
 /// so it means what the settings of that very issuer say.
-fn actor_binding(claims: &Reader<'_>, actor: Option<&str>, rules: &ClaimRules) -> Result<Option<BoundTo>, Failure> {
+fn actor_binding(
+    claims: &ClaimReader<'_>,
+    actor: Option<&str>,
+    rules: &ClaimRules,
+) -> Result<Option<BoundTo>, Failure> {
     let Some(actor) = actor else { return Ok(None) };
     if actor.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe:")) {
         return SpiffeId::parse(actor)
@@ -199,7 +203,7 @@ fn actor_binding(claims: &Reader<'_>, actor: Option<&str>, rules: &ClaimRules) -
 
 const ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 
-fn account_binding(claims: &Reader<'_>, subject: &str, kind: Kind) -> Result<Option<BoundTo>, Failure> {
+fn account_binding(claims: &ClaimReader<'_>, subject: &str, kind: Kind) -> Result<Option<BoundTo>, Failure> {
     let named = subject.strip_prefix(ACCOUNT_PREFIX);
     match (kind, named) {
         (Kind::Kubernetes, Some(named)) => {
@@ -220,7 +224,7 @@ fn account_binding(claims: &Reader<'_>, subject: &str, kind: Kind) -> Result<Opt
 }
 
 /// Where Kubernetes repeats namespace and account, they must be the subject's.
-fn check_private_claims(claims: &Reader<'_>, namespace: &str, account: &str) -> Result<(), Failure> {
+fn check_private_claims(claims: &ClaimReader<'_>, namespace: &str, account: &str) -> Result<(), Failure> {
     let Some(private) = claims.object("kubernetes.io")? else { return Ok(()) };
     let named = match private.object("serviceaccount")? {
         Some(named) => named.text("name")?,
@@ -235,7 +239,7 @@ fn check_private_claims(claims: &Reader<'_>, namespace: &str, account: &str) -> 
 }
 
 /// What `cnf` binds the token to.
-pub(super) fn confirmations(claims: &Reader<'_>) -> Result<Vec<BoundTo>, Failure> {
+pub(super) fn confirmations(claims: &ClaimReader<'_>) -> Result<Vec<BoundTo>, Failure> {
     let Some(cnf) = claims.object("cnf")? else { return Ok(Vec::new()) };
     if cnf.0.is_empty() {
         return Ok(vec![BoundTo::Unknown]);
@@ -257,9 +261,9 @@ fn thumbprint(text: &str) -> Result<[u8; 32], Failure> {
 }
 
 /// Reads one object's members; `null` counts as absent, any other surprise refuses the token.
-pub(super) struct Reader<'a>(pub &'a Map<String, Value>);
+pub(super) struct ClaimReader<'a>(pub &'a Map<String, Value>);
 
-impl<'a> Reader<'a> {
+impl<'a> ClaimReader<'a> {
     /// Reads claims.
     pub(super) fn of(payload: &'a Value) -> Result<Self, Failure> {
         payload.as_object().map(Self).ok_or_else(|| rejected("the claims are not a JSON object"))
@@ -287,10 +291,10 @@ impl<'a> Reader<'a> {
     }
 
     /// An object.
-    pub(super) fn object(&self, name: &str) -> Result<Option<Reader<'a>>, Failure> {
+    pub(super) fn object(&self, name: &str) -> Result<Option<ClaimReader<'a>>, Failure> {
         match self.get(name) {
             None => Ok(None),
-            Some(Value::Object(members)) => Ok(Some(Reader(members))),
+            Some(Value::Object(members)) => Ok(Some(ClaimReader(members))),
             Some(_) => Err(rejected(format!("`{name}` is not an object"))),
         }
     }

@@ -7,7 +7,7 @@
 //! proxy added. The grammar is stricter than what proxies accept, so a text with two readings has none.
 
 use super::settings::{Certificate, XfccSource};
-use super::{Outcome, Proof, Proven, SpiffeId, Workload, peer};
+use super::{Proof, Proven, SourceResult, SpiffeId, Workload, peer};
 use crate::call::Call;
 use crate::failure::{Code, Failure};
 
@@ -19,12 +19,12 @@ const BYTES_MAX: usize = 16 * 1024;
 /// One element of the header: what one proxy says about the certificate presented to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Element {
-    pairs: Vec<(Key, String)>,
+    pairs: Vec<(ElementKey, String)>,
 }
 
 /// The keys of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
+pub enum ElementKey {
     /// URI of the proxy that wrote the element.
     By,
     /// SHA-256 of the certificate, in hex.
@@ -43,7 +43,7 @@ pub enum Key {
     Issuer,
 }
 
-impl Key {
+impl ElementKey {
     fn parse(text: &str) -> Option<Self> {
         match text {
             "By" => Some(Self::By),
@@ -62,7 +62,7 @@ impl Key {
 impl Element {
     /// The value of a key that occurs exactly once.
     #[must_use]
-    pub fn only(&self, key: Key) -> Option<&str> {
+    pub fn only(&self, key: ElementKey) -> Option<&str> {
         let mut values = self.pairs.iter().filter(|(k, _)| *k == key).map(|(_, value)| value.as_str());
         match (values.next(), values.next()) {
             (Some(value), None) => Some(value),
@@ -89,10 +89,10 @@ pub struct Malformed {
 ///
 /// # Example
 /// ```
-/// use picket::identity::xfcc::{Key, elements};
+/// use picket::identity::xfcc::{ElementKey, elements};
 ///
 /// let found = elements(r#"By=spiffe://a/b;Subject="CN=x,O=y";URI=spiffe://a/c"#)?;
-/// assert_eq!(found[0].only(Key::Uri), Some("spiffe://a/c"));
+/// assert_eq!(found[0].only(ElementKey::Uri), Some("spiffe://a/c"));
 /// # Ok::<(), picket::identity::xfcc::Malformed>(())
 /// ```
 pub fn elements(text: &str) -> Result<Vec<Element>, Malformed> {
@@ -102,7 +102,7 @@ pub fn elements(text: &str) -> Result<Vec<Element>, Malformed> {
     loop {
         let rest = text.get(at..).unwrap_or_default();
         let equals = rest.find('=').ok_or(Malformed { at, what: "a pair without `=`" })?;
-        let key = rest.get(..equals).and_then(Key::parse).ok_or(Malformed { at, what: "an unknown key" })?;
+        let key = rest.get(..equals).and_then(ElementKey::parse).ok_or(Malformed { at, what: "an unknown key" })?;
         at += equals + 1;
         let (value, end) = value(text, at)?;
         element.pairs.push((key, value));
@@ -150,11 +150,11 @@ fn quoted_value(quoted: &str) -> Option<(String, usize)> {
 }
 
 /// Reads the identity that trusted proxies vouch for.
-pub(super) fn read(call: &Call, source: &XfccSource, certificate: Certificate) -> Outcome<Proven> {
+pub(super) fn read(call: &Call, source: &XfccSource, certificate: Certificate) -> SourceResult<Proven> {
     match chain(call, source, certificate) {
-        Ok(None) => Outcome::NotPresented,
-        Ok(Some(proven)) => Outcome::Accepted(proven),
-        Err(failure) => Outcome::Rejected(failure),
+        Ok(None) => SourceResult::NotPresented,
+        Ok(Some(proven)) => SourceResult::Accepted(proven),
+        Err(failure) => SourceResult::Rejected(failure),
     }
 }
 
@@ -185,7 +185,7 @@ fn chain(call: &Call, source: &XfccSource, certificate: Certificate) -> Result<O
     };
     check_links(&links, source)?;
     check_last(last, call, source, certificate)?;
-    let thumbprint = identity.only(Key::Hash).and_then(thumbprint);
+    let thumbprint = identity.only(ElementKey::Hash).and_then(thumbprint);
     Ok(Some(Proven { workload: Workload { id: first.uri.clone(), proof: Proof::Xfcc }, thumbprint }))
 }
 
@@ -202,7 +202,7 @@ fn link(element: &Element) -> Result<Link, Failure> {
         SpiffeId::parse(text)
             .map_err(|problem| rejected(format!("`{name}` in `{HEADER}` is not a SPIFFE id: {problem}")))
     };
-    Ok(Link { by: read(Key::By, "By")?, uri: read(Key::Uri, "URI")? })
+    Ok(Link { by: read(ElementKey::By, "By")?, uri: read(ElementKey::Uri, "URI")? })
 }
 
 /// Each element was written by the workload that the element to its right names, a listed proxy.
@@ -227,14 +227,14 @@ fn check_last(last: &Link, call: &Call, source: &XfccSource, certificate: Certif
     }
     match peer::read(call, certificate) {
         // A waypoint: TLS ended before it, so no peer is known; the operator vouches for the proxy by name.
-        Outcome::NotPresented if listed => Ok(()),
+        SourceResult::NotPresented if listed => Ok(()),
         // The asking proxy writes about certificates only, and none came: it forwards what the client wrote.
-        Outcome::NotPresented => Err(rejected("the calling proxy saw no certificate, so it wrote no element")),
-        Outcome::Accepted(peer) if peer.workload.id == last.uri => Ok(()),
-        Outcome::Accepted(peer) => {
+        SourceResult::NotPresented => Err(rejected("the calling proxy saw no certificate, so it wrote no element")),
+        SourceResult::Accepted(peer) if peer.workload.id == last.uri => Ok(()),
+        SourceResult::Accepted(peer) => {
             Err(rejected(format!("the last element names `{}`, and the peer is `{}`", last.uri, peer.workload.id)))
         }
-        Outcome::Rejected(failure) => Err(failure),
+        SourceResult::Rejected(failure) => Err(failure),
     }
 }
 

@@ -13,14 +13,14 @@ use crate::identity::Identity;
 
 /// A context under construction, with the bags it names.
 #[derive(Debug, Default)]
-pub(super) struct Parts {
+pub(super) struct ContextParts {
     /// The context's record.
     pub record: Record,
     /// Entities that hold dynamic maps.
     pub bags: Vec<Node>,
 }
 
-impl Parts {
+impl ContextParts {
     pub(super) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
         self.record.insert(SmolStr::new_static(name), value.into());
     }
@@ -51,7 +51,7 @@ pub fn context(
     body_bytes: Option<usize>,
     listener: &str,
 ) -> Result<(Record, Vec<Node>), Failure> {
-    let mut parts = Parts::default();
+    let mut parts = ContextParts::default();
     let headers = bag("Bag", "headers", headers(call, reads)?);
     let query = bag("Bag", "query", parameters::read(call, reads)?);
     let mut http = record([

@@ -13,7 +13,7 @@ use crate::failure::{Code, Failure};
 use crate::query::{ANYWHERE, Keys, Reads, Value};
 
 use super::action::{Asked, What};
-use super::context::Parts;
+use super::context::ContextParts;
 
 /// Most values of one body that policies can be given. Policies that compute the keys they read see all values,
 /// and a caller chooses how many there are.
@@ -24,7 +24,7 @@ pub const VALUES_MAX: usize = 4096;
 /// # Errors
 /// `number_refused` for a number that is read as one and is neither a 64-bit integer nor a decimal;
 /// `body_refused` for more values than [`VALUES_MAX`], and for a key that is one a policy reads but for its case.
-pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
+pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut ContextParts) -> Result<(), Failure> {
     match &asked.what {
         What::Http { document: None, .. } => {}
         What::Http { document: Some(document), .. } => arguments(document.node(), reads, parts)?,
@@ -42,7 +42,7 @@ pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut Parts) -> Result<(),
     Ok(())
 }
 
-fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
+fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut ContextParts) -> Result<(), Failure> {
     match ask {
         mcp::Ask::CallTool { arguments: object, .. } => arguments(object.node(), reads, parts),
         mcp::Ask::GetPrompt { arguments: object, .. } => {
@@ -57,7 +57,7 @@ fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> 
     }
 }
 
-fn arguments(object: Node<'_>, reads: &Reads, parts: &mut Parts) -> Result<(), Failure> {
+fn arguments(object: Node<'_>, reads: &Reads, parts: &mut ContextParts) -> Result<(), Failure> {
     let values = Values::of(object, &reads.args, reads)?;
     parts.set_bag("Bag", "args", values.args);
     parts.set_bag("NumberBag", "numbers", values.numbers);
@@ -66,7 +66,7 @@ fn arguments(object: Node<'_>, reads: &Reads, parts: &mut Parts) -> Result<(), F
     Ok(())
 }
 
-fn a2a(message: &a2a::Message, parts: &mut Parts) {
+fn a2a(message: &a2a::Message, parts: &mut ContextParts) {
     let texts = [("taskId", &message.task_id), ("contextId", &message.context_id), ("pushHost", &message.push_host)];
     for (name, text) in texts {
         if let Some(text) = text {
@@ -75,7 +75,7 @@ fn a2a(message: &a2a::Message, parts: &mut Parts) {
     }
 }
 
-fn llm(request: &llm::Request, parts: &mut Parts) {
+fn llm(request: &llm::Request, parts: &mut ContextParts) {
     parts.set("api", request.api);
     parts.set("stream", Value::Bool(request.stream));
     parts.set("stored", Value::Bool(request.stored));

@@ -10,12 +10,12 @@ use crate::query::{Query, Value, action};
 /// A text with variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
-    parts: Vec<Part>,
+    parts: Vec<TemplatePart>,
 }
 
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Text(String),
     Variable(Variable),
 }
@@ -88,9 +88,9 @@ impl Template {
             let inside = after.strip_prefix("${").ok_or("a lone `$`; write `$$` for a dollar sign")?;
             let (name, tail) = inside.split_once('}').ok_or_else(|| format!("`${{{inside}` is not closed by `}}`"))?;
             if !plain.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut plain)));
+                parts.push(TemplatePart::Text(std::mem::take(&mut plain)));
             }
-            parts.push(Part::Variable(Variable::parse(name)?));
+            parts.push(TemplatePart::Variable(Variable::parse(name)?));
             rest = tail;
         }
         plain.push_str(rest);
@@ -98,7 +98,7 @@ impl Template {
             return Err(format!("the character `{}` cannot be sent; use visible ASCII", bad.escape_default()));
         }
         if !plain.is_empty() {
-            parts.push(Part::Text(plain));
+            parts.push(TemplatePart::Text(plain));
         }
         Ok(Self { parts })
     }
@@ -106,8 +106,8 @@ impl Template {
     /// The variables it names.
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Variable(variable) => Some(variable),
-            Part::Text(_) => None,
+            TemplatePart::Variable(variable) => Some(variable),
+            TemplatePart::Text(_) => None,
         })
     }
 
@@ -119,8 +119,8 @@ impl Template {
         let mut text = String::new();
         for part in &self.parts {
             match part {
-                Part::Text(plain) => text.push_str(plain),
-                Part::Variable(variable) => {
+                TemplatePart::Text(plain) => text.push_str(plain),
+                TemplatePart::Variable(variable) => {
                     let value = variable.value(query).ok_or_else(|| Unmet::Absent(variable.clone()))?;
                     let value = text_of(&value).ok_or_else(|| Unmet::NoText(variable.clone()))?;
                     if !value.bytes().all(|b| (0x20..0x7f).contains(&b)) {

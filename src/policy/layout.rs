@@ -26,7 +26,7 @@ pub enum Folder {
 
 /// The kind of a directory entry, links followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A regular file.
     File,
     /// A folder.
@@ -37,7 +37,7 @@ pub enum Kind {
 
 /// The handling of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum EntryRole {
     /// Not part of the tree: skipped.
     PassedOver,
     /// A file to read.
@@ -99,51 +99,55 @@ impl Folder {
 
     /// The handling of an entry of this folder.
     #[must_use]
-    pub fn place(&self, name: &str, kind: Kind) -> Place {
+    pub fn place(&self, name: &str, kind: EntryKind) -> EntryRole {
         if self.passes_over(name) {
-            return Place::PassedOver;
+            return EntryRole::PassedOver;
         }
         match (self, kind) {
-            (_, Kind::Other) => Place::Unexpected("only files and folders are read".to_owned()),
-            (Self::Top, Kind::Folder) => match name {
-                "mesh" => Place::Folder(Self::Mesh),
-                "namespaces" => Place::Folder(Self::Namespaces),
-                grpc::FOLDER => Place::Folder(Self::Descriptors),
-                "tests" | "library" => Place::PassedOver,
-                _ => Place::Unexpected(format!(
+            (_, EntryKind::Other) => EntryRole::Unexpected("only files and folders are read".to_owned()),
+            (Self::Top, EntryKind::Folder) => match name {
+                "mesh" => EntryRole::Folder(Self::Mesh),
+                "namespaces" => EntryRole::Folder(Self::Namespaces),
+                grpc::FOLDER => EntryRole::Folder(Self::Descriptors),
+                "tests" | "library" => EntryRole::PassedOver,
+                _ => EntryRole::Unexpected(format!(
                     "folders here: mesh, namespaces, descriptors, tests, library; files: {}",
                     TOP_FILES.join(", ")
                 )),
             },
-            (Self::Top, Kind::File) if TOP_FILES.contains(&name) => Place::File,
-            (Self::Top, Kind::File) => Place::Unexpected(format!(
+            (Self::Top, EntryKind::File) if TOP_FILES.contains(&name) => EntryRole::File,
+            (Self::Top, EntryKind::File) => EntryRole::Unexpected(format!(
                 "files here: {}; policies lie in mesh/ and namespaces/<namespace>/",
                 TOP_FILES.join(", ")
             )),
-            (Self::Namespaces, Kind::Folder) if name == PLATFORM => {
-                Place::Unexpected("`mesh` is reserved; the platform's policies lie in mesh/".to_owned())
+            (Self::Namespaces, EntryKind::Folder) if name == PLATFORM => {
+                EntryRole::Unexpected("`mesh` is reserved; the platform's policies lie in mesh/".to_owned())
             }
-            (Self::Namespaces, Kind::Folder) if is_dns_label(name) => Place::Folder(Self::Namespace(name.to_owned())),
-            (Self::Namespaces, Kind::Folder) => Place::Unexpected(
+            (Self::Namespaces, EntryKind::Folder) if is_dns_label(name) => {
+                EntryRole::Folder(Self::Namespace(name.to_owned()))
+            }
+            (Self::Namespaces, EntryKind::Folder) => EntryRole::Unexpected(
                 "a namespace is a DNS label: 1 to 63 of a-z, 0-9 and `-`, which neither begins nor ends it".to_owned(),
             ),
-            (Self::Namespaces, Kind::File) => Place::Unexpected("only folders here, one for each namespace".to_owned()),
-            (Self::Descriptors, Kind::File) if name.len() > grpc::ENDING.len() && name.ends_with(grpc::ENDING) => {
-                Place::File
+            (Self::Namespaces, EntryKind::File) => {
+                EntryRole::Unexpected("only folders here, one for each namespace".to_owned())
             }
-            (Self::Descriptors, Kind::File | Kind::Folder) => {
-                Place::Unexpected("here are descriptor sets: *.binpb".to_owned())
+            (Self::Descriptors, EntryKind::File) if name.len() > grpc::ENDING.len() && name.ends_with(grpc::ENDING) => {
+                EntryRole::File
             }
-            (Self::Mesh | Self::Namespace(_), Kind::File)
+            (Self::Descriptors, EntryKind::File | EntryKind::Folder) => {
+                EntryRole::Unexpected("here are descriptor sets: *.binpb".to_owned())
+            }
+            (Self::Mesh | Self::Namespace(_), EntryKind::File)
                 if name.len() > ".cedar".len() && name.ends_with(".cedar") =>
             {
-                Place::File
+                EntryRole::File
             }
-            (Self::Mesh | Self::Namespace(_), Kind::File) => {
-                Place::Unexpected("files here: *.cedar, *_test.yaml, README.md".to_owned())
+            (Self::Mesh | Self::Namespace(_), EntryKind::File) => {
+                EntryRole::Unexpected("files here: *.cedar, *_test.yaml, README.md".to_owned())
             }
-            (Self::Mesh | Self::Namespace(_), Kind::Folder) => {
-                Place::Unexpected("no sub-folders here; policies lie side by side as *.cedar".to_owned())
+            (Self::Mesh | Self::Namespace(_), EntryKind::Folder) => {
+                EntryRole::Unexpected("no sub-folders here; policies lie side by side as *.cedar".to_owned())
             }
         }
     }
@@ -167,12 +171,12 @@ fn is_dns_label(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn show(place: Place) -> &'static str {
+    fn show(place: EntryRole) -> &'static str {
         match place {
-            Place::PassedOver => "passed over",
-            Place::File => "file",
-            Place::Folder(_) => "folder",
-            Place::Unexpected(_) => "unexpected",
+            EntryRole::PassedOver => "passed over",
+            EntryRole::File => "file",
+            EntryRole::Folder(_) => "folder",
+            EntryRole::Unexpected(_) => "unexpected",
         }
     }
 
@@ -180,38 +184,38 @@ mod tests {
     fn a_name_is_read_passed_over_or_refused_by_where_it_stands() {
         let shop = || Folder::Namespace("shop".to_owned());
         let rows = [
-            (Folder::Top, "catalog.yaml", Kind::File, "file"),
-            (Folder::Top, "catalog.yml", Kind::File, "unexpected"),
-            (Folder::Top, "catalog.yaml", Kind::Folder, "unexpected"),
-            (Folder::Top, "README.md", Kind::File, "passed over"),
-            (Folder::Top, ".git", Kind::Folder, "passed over"),
-            (Folder::Top, "..data", Kind::Folder, "passed over"),
-            (Folder::Top, "mesh", Kind::Folder, "folder"),
-            (Folder::Top, "mesh", Kind::File, "unexpected"),
-            (Folder::Top, "Mesh", Kind::Folder, "unexpected"),
-            (Folder::Top, "tests", Kind::Folder, "passed over"),
-            (Folder::Top, "library", Kind::Folder, "passed over"),
-            (Folder::Top, "library", Kind::File, "unexpected"),
-            (Folder::Top, "a.cedar", Kind::File, "unexpected"),
-            (Folder::Namespaces, "shop", Kind::Folder, "folder"),
-            (Folder::Namespaces, "mesh", Kind::Folder, "unexpected"),
-            (Folder::Namespaces, "Shop", Kind::Folder, "unexpected"),
-            (Folder::Namespaces, "-shop", Kind::Folder, "unexpected"),
-            (Folder::Namespaces, "shop", Kind::File, "unexpected"),
-            (Folder::Mesh, "a.cedar", Kind::File, "file"),
-            (Folder::Mesh, ".cedar", Kind::File, "passed over"),
-            (Folder::Mesh, "a.cedar~", Kind::File, "passed over"),
-            (Folder::Mesh, "a.cedar.bak", Kind::File, "unexpected"),
-            (Folder::Mesh, "a.cedar", Kind::Other, "unexpected"),
-            (Folder::Mesh, "more", Kind::Folder, "unexpected"),
-            (Folder::Top, "descriptors", Kind::Folder, "folder"),
-            (Folder::Top, "descriptors", Kind::File, "unexpected"),
-            (Folder::Descriptors, "shop.binpb", Kind::File, "file"),
-            (Folder::Descriptors, ".binpb", Kind::File, "passed over"),
-            (Folder::Descriptors, "shop.proto", Kind::File, "unexpected"),
-            (Folder::Descriptors, "shop.binpb", Kind::Folder, "unexpected"),
-            (shop(), "a_test.yaml", Kind::File, "passed over"),
-            (shop(), "notes.txt", Kind::File, "unexpected"),
+            (Folder::Top, "catalog.yaml", EntryKind::File, "file"),
+            (Folder::Top, "catalog.yml", EntryKind::File, "unexpected"),
+            (Folder::Top, "catalog.yaml", EntryKind::Folder, "unexpected"),
+            (Folder::Top, "README.md", EntryKind::File, "passed over"),
+            (Folder::Top, ".git", EntryKind::Folder, "passed over"),
+            (Folder::Top, "..data", EntryKind::Folder, "passed over"),
+            (Folder::Top, "mesh", EntryKind::Folder, "folder"),
+            (Folder::Top, "mesh", EntryKind::File, "unexpected"),
+            (Folder::Top, "Mesh", EntryKind::Folder, "unexpected"),
+            (Folder::Top, "tests", EntryKind::Folder, "passed over"),
+            (Folder::Top, "library", EntryKind::Folder, "passed over"),
+            (Folder::Top, "library", EntryKind::File, "unexpected"),
+            (Folder::Top, "a.cedar", EntryKind::File, "unexpected"),
+            (Folder::Namespaces, "shop", EntryKind::Folder, "folder"),
+            (Folder::Namespaces, "mesh", EntryKind::Folder, "unexpected"),
+            (Folder::Namespaces, "Shop", EntryKind::Folder, "unexpected"),
+            (Folder::Namespaces, "-shop", EntryKind::Folder, "unexpected"),
+            (Folder::Namespaces, "shop", EntryKind::File, "unexpected"),
+            (Folder::Mesh, "a.cedar", EntryKind::File, "file"),
+            (Folder::Mesh, ".cedar", EntryKind::File, "passed over"),
+            (Folder::Mesh, "a.cedar~", EntryKind::File, "passed over"),
+            (Folder::Mesh, "a.cedar.bak", EntryKind::File, "unexpected"),
+            (Folder::Mesh, "a.cedar", EntryKind::Other, "unexpected"),
+            (Folder::Mesh, "more", EntryKind::Folder, "unexpected"),
+            (Folder::Top, "descriptors", EntryKind::Folder, "folder"),
+            (Folder::Top, "descriptors", EntryKind::File, "unexpected"),
+            (Folder::Descriptors, "shop.binpb", EntryKind::File, "file"),
+            (Folder::Descriptors, ".binpb", EntryKind::File, "passed over"),
+            (Folder::Descriptors, "shop.proto", EntryKind::File, "unexpected"),
+            (Folder::Descriptors, "shop.binpb", EntryKind::Folder, "unexpected"),
+            (shop(), "a_test.yaml", EntryKind::File, "passed over"),
+            (shop(), "notes.txt", EntryKind::File, "unexpected"),
         ];
         for (folder, name, kind, expected) in rows {
             assert_eq!(show(folder.place(name, kind)), expected, "{folder:?} {name} {kind:?}");

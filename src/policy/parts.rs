@@ -37,12 +37,12 @@ pub struct Settled {
 #[derive(Debug, Default, serde::Deserialize)]
 struct Manifest {
     #[serde(default)]
-    parts: Parts,
+    parts: DeclaredParts,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Parts {
+struct DeclaredParts {
     mesh: Option<Presence>,
     #[serde(alias = "catalog.yaml")]
     catalog: Option<Presence>,
@@ -182,7 +182,7 @@ fn manifest(tree: &Tree) -> Result<Manifest, Problem> {
     })
 }
 
-fn platform_contradictions(parts: &Parts, tree: &Tree, in_force: Option<&Tree>) -> Vec<Problem> {
+fn platform_contradictions(parts: &DeclaredParts, tree: &Tree, in_force: Option<&Tree>) -> Vec<Problem> {
     let is_file = |tree: &Tree, name: &str| tree.files.contains_key(name);
     let is_folder = |tree: &Tree, name: &str| tree.folders.contains(name);
     type Has<'a> = &'a dyn Fn(&Tree, &str) -> bool;

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 
 /// The result of one attempt to load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum LoadOutcome {
     /// Everything read is in force.
     Ok,
     /// Something was refused and keeps the version it had; the rest is in force.
@@ -19,7 +19,7 @@ pub enum Outcome {
     Unchanged,
 }
 
-impl Outcome {
+impl LoadOutcome {
     /// The text used in logs and as a metric's label.
     #[must_use]
     pub fn as_str(self) -> &'static str {

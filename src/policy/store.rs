@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::parts::{self, Settled};
 use super::slow::{self, Slow};
-use super::status::{Outcome, Why};
+use super::status::{LoadOutcome, Why};
 use super::{Directory, Loader, PLATFORM, PolicySource, Settings, Status};
 use crate::call::UnixMillis;
 use crate::decision::Snapshot;
@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// Reads the source now and puts in force what is new and good.
-    pub async fn load_now(&self) -> Outcome {
+    pub async fn load_now(&self) -> LoadOutcome {
         let mut memory = self.memory.lock().await;
         let attempted_at = now();
         let ended = memory.slow.ended().await;
@@ -153,7 +153,7 @@ impl Store {
         self.memory.lock().await.slow.want(BTreeMap::new(), &self.loader, None, &self.ended);
     }
 
-    fn loaded(&self, memory: &mut Memory, settled: Settled, loaded: Loaded, report: Report) -> Outcome {
+    fn loaded(&self, memory: &mut Memory, settled: Settled, loaded: Loaded, report: Report) -> LoadOutcome {
         let Loaded { snapshot, refused, postponed, problems } = loaded;
         let mut refused: BTreeMap<String, Why> = refused.into_iter().map(|unit| (unit, Why::Invalid)).collect();
         refused.extend(postponed.iter().map(|unit| (unit.clone(), Why::Loading)));
@@ -179,7 +179,7 @@ impl Store {
         found.extend(problems.into_iter().filter(|problem| !settled.stand_ins.contains(&problem.file)));
         found.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
 
-        let outcome = if refused.is_empty() { Outcome::Ok } else { Outcome::Refused };
+        let outcome = if refused.is_empty() { LoadOutcome::Ok } else { LoadOutcome::Refused };
         let before = self.status.load_full();
         self.publish(outcome, report.attempted_at, |status| {
             status.digest = Some(report.digest);
@@ -192,26 +192,26 @@ impl Store {
         outcome
     }
 
-    fn unchanged(&self, attempted_at: UnixMillis) -> Outcome {
+    fn unchanged(&self, attempted_at: UnixMillis) -> LoadOutcome {
         if !self.status.load().unreadable.is_empty() {
             tracing::info!("the policy source can be read again and holds what was last loaded");
         }
-        self.publish(Outcome::Unchanged, attempted_at, |status| status.unreadable = Vec::new());
-        Outcome::Unchanged
+        self.publish(LoadOutcome::Unchanged, attempted_at, |status| status.unreadable = Vec::new());
+        LoadOutcome::Unchanged
     }
 
-    fn unreadable(&self, problems: Vec<Problem>, attempted_at: UnixMillis) -> Outcome {
+    fn unreadable(&self, problems: Vec<Problem>, attempted_at: UnixMillis) -> LoadOutcome {
         // Said once, not every second for as long as it lasts.
         if self.status.load().unreadable != problems {
             for problem in &problems {
                 tracing::error!("could not read the policies: {problem}");
             }
         }
-        self.publish(Outcome::Refused, attempted_at, |status| status.unreadable = problems);
-        Outcome::Refused
+        self.publish(LoadOutcome::Refused, attempted_at, |status| status.unreadable = problems);
+        LoadOutcome::Refused
     }
 
-    fn publish(&self, outcome: Outcome, attempted_at: UnixMillis, change: impl FnOnce(&mut Status)) {
+    fn publish(&self, outcome: LoadOutcome, attempted_at: UnixMillis, change: impl FnOnce(&mut Status)) {
         let mut status = Status::clone(&self.status.load());
         change(&mut status);
         status.ready = self.current.load().is_some();
@@ -220,9 +220,9 @@ impl Store {
             status.succeeded_at = Some(attempted_at);
         }
         match outcome {
-            Outcome::Ok => status.counts.ok += 1,
-            Outcome::Refused => status.counts.refused += 1,
-            Outcome::Unchanged => status.counts.unchanged += 1,
+            LoadOutcome::Ok => status.counts.ok += 1,
+            LoadOutcome::Refused => status.counts.refused += 1,
+            LoadOutcome::Unchanged => status.counts.unchanged += 1,
         }
         self.status.store(Arc::new(status));
     }
@@ -237,7 +237,7 @@ struct Report {
 
 /// What was said before is not said again: a namespace that is edited all the time would fill the log with what is wrong
 /// with another.
-fn log(before: &Status, status: &Status, outcome: Outcome) {
+fn log(before: &Status, status: &Status, outcome: LoadOutcome) {
     for problem in status.problems.iter().filter(|problem| !before.problems.contains(problem)) {
         match problem.severity {
             Severity::Error => tracing::error!(policy.file = %problem.file, "policies rejected: {problem}"),
@@ -248,8 +248,8 @@ fn log(before: &Status, status: &Status, outcome: Outcome) {
     let digest = status.digest.as_deref().unwrap_or_default();
     let millis = status.loading.as_millis();
     match outcome {
-        Outcome::Ok => tracing::info!(policy.digest = digest, "policies active, loaded in {millis} ms"),
-        Outcome::Refused => {
+        LoadOutcome::Ok => tracing::info!(policy.digest = digest, "policies active, loaded in {millis} ms"),
+        LoadOutcome::Refused => {
             let units: Vec<String> =
                 status.refused.iter().map(|(unit, why)| format!("{unit} ({})", why.as_str())).collect();
             let units = units.join(", ");
@@ -262,7 +262,7 @@ fn log(before: &Status, status: &Status, outcome: Outcome) {
                 );
             }
         }
-        Outcome::Unchanged => {}
+        LoadOutcome::Unchanged => {}
     }
 }
 

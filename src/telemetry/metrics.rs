@@ -25,8 +25,8 @@ use super::Observed;
 use crate::check::Judgement;
 use crate::decision::verdict::{Decision, Verdict};
 use durations::Durations;
-use series::{Key, Loaded, Mode, Outcome};
-pub use table::{Kind, Spec, describe};
+use series::{Loaded, Mode, SeriesKey, SeriesOutcome};
+pub use table::{MetricKind, Spec, describe};
 
 /// Media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -104,10 +104,10 @@ impl Metrics {
         let judgement = seen.judgement;
         let loaded = self.state.loaded.load();
         let unit = loaded.unit(namespace(judgement));
-        let key = |mode, decision, outcome| Key { protocol: judgement.protocol, mode, decision, outcome };
+        let key = |mode, decision, outcome| SeriesKey { protocol: judgement.protocol, mode, decision, outcome };
         match &judgement.result {
             Ok(verdict) => {
-                unit.count(key(Mode::Enforce, verdict.decision(), Outcome::Verdict(verdict.reason())));
+                unit.count(key(Mode::Enforce, verdict.decision(), SeriesOutcome::Verdict(verdict.reason())));
                 for id in &verdict.determining {
                     loaded.decided(id);
                 }
@@ -115,11 +115,11 @@ impl Metrics {
                     loaded.failed(&error.policy);
                 }
                 if let Some(would_be) = &verdict.would_be {
-                    unit.count(key(Mode::Shadow, would_be.decision, Outcome::Verdict(would_be.reason)));
+                    unit.count(key(Mode::Shadow, would_be.decision, SeriesOutcome::Verdict(would_be.reason)));
                 }
                 self.count_divergence(verdict);
             }
-            Err(failure) => unit.count(key(Mode::Enforce, Decision::Error, Outcome::Failure(failure.code))),
+            Err(failure) => unit.count(key(Mode::Enforce, Decision::Error, SeriesOutcome::Failure(failure.code))),
         }
         self.state.durations.observe(seen.elapsed);
     }
@@ -228,9 +228,9 @@ fn describe_family<'a>(
 ) -> Result<MetricEncoder<'a>, std::fmt::Error> {
     let (name, kind) = match spec.kind {
         // OpenMetrics names a family without the suffix that its samples carry.
-        Kind::Counter => (spec.name.strip_suffix("_total").unwrap_or(spec.name), MetricType::Counter),
-        Kind::Gauge => (spec.name, MetricType::Gauge),
-        Kind::Histogram => (spec.name, MetricType::Histogram),
+        MetricKind::Counter => (spec.name.strip_suffix("_total").unwrap_or(spec.name), MetricType::Counter),
+        MetricKind::Gauge => (spec.name, MetricType::Gauge),
+        MetricKind::Histogram => (spec.name, MetricType::Histogram),
     };
     encoder.encode_descriptor(name, &format!("{}.", spec.help), None, kind)
 }
@@ -260,12 +260,12 @@ fn distribution(
     metric.encode_histogram(sum, count, &buckets, None::<&std::collections::HashMap<usize, Exemplar<NoLabelSet, f64>>>)
 }
 
-fn number(metric: &mut MetricEncoder<'_>, kind: Kind, value: f64) -> Result<(), std::fmt::Error> {
+fn number(metric: &mut MetricEncoder<'_>, kind: MetricKind, value: f64) -> Result<(), std::fmt::Error> {
     match kind {
-        Kind::Counter => metric.encode_counter(&value, None::<&Exemplar<NoLabelSet, f64>>),
-        Kind::Gauge => metric.encode_gauge(&value),
+        MetricKind::Counter => metric.encode_counter(&value, None::<&Exemplar<NoLabelSet, f64>>),
+        MetricKind::Gauge => metric.encode_gauge(&value),
         // A histogram has no single number; it is encoded on its own.
-        Kind::Histogram => Ok(()),
+        MetricKind::Histogram => Ok(()),
     }
 }
 

@@ -3,8 +3,8 @@ use tokio::task::JoinSet;
 
 use super::*;
 
-fn key(id: &str) -> Key {
-    Key { system: "changes".to_owned(), id: id.to_owned() }
+fn key(id: &str) -> RedemptionKey {
+    RedemptionKey { system: "changes".to_owned(), id: id.to_owned() }
 }
 
 const NOW: UnixMillis = UnixMillis(1_000_000);
@@ -21,7 +21,7 @@ async fn an_approval_is_used_once_whatever_the_others_are() {
     assert_eq!(store.consume(key("a"), LATER, NOW).await, Ok(true));
     assert_eq!(store.consume(key("a"), LATER, NOW).await, Ok(false));
     assert_eq!(store.is_used(key("a")).await, Ok(true));
-    let elsewhere = Key { system: "access".to_owned(), id: "a".to_owned() };
+    let elsewhere = RedemptionKey { system: "access".to_owned(), id: "a".to_owned() };
     for other in [key("b"), key("A"), key(""), elsewhere] {
         assert_eq!(store.consume(other.clone(), LATER, NOW).await, Ok(true), "{other:?}");
     }

@@ -81,7 +81,7 @@ impl Operation {
 
 /// The ids collected from a call; all mentions of one thing must agree.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct Mentions {
     task_id: Option<String>,
     context_id: Option<String>,
     tenant: Option<String>,
@@ -89,7 +89,7 @@ pub struct Found {
     push_host: Option<String>,
 }
 
-impl Found {
+impl Mentions {
     /// Takes a mention of the task.
     pub fn task(&mut self, id: Option<&str>) -> Result<(), Failure> {
         agree(&mut self.task_id, id, "task")

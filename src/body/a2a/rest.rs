@@ -6,14 +6,14 @@
 
 use super::super::json::Json;
 use super::super::members::{Members, refused, same_but_for_spelling};
-use super::message::{Found, Operation};
+use super::message::{Mentions, Operation};
 use super::{Message, not_allowed, require_json};
 use crate::call::Call;
 use crate::catalog::a2a::Version;
 use crate::failure::{Code, Failure};
 
 /// One reading of a path.
-struct Place<'a> {
+struct PathMatch<'a> {
     /// HTTP methods it has, and what they do.
     methods: &'static [(&'static str, Operation)],
     task: Option<&'a str>,
@@ -37,7 +37,7 @@ pub fn read(call: &Call, below: &[&str], query: &[(String, String)], json: Optio
     };
     let operation = place.methods.iter().find(|(method, _)| *method == call.method);
     let Some((_, operation)) = operation else { return Err(not_allowed("the path does not have this HTTP method")) };
-    let mut found = Found::default();
+    let mut found = Mentions::default();
     let mut ids = [tenant, place.task, place.config].into_iter().flatten();
     if let Some(id) = ids.find(|id| id.contains('%')) {
         return Err(refused(format!("the id `{id}` in the path holds an escape")));
@@ -69,8 +69,8 @@ pub fn read(call: &Call, below: &[&str], query: &[(String, String)], json: Optio
 }
 
 /// What a path without tenant names.
-fn place<'a>(below: &[&'a str]) -> Option<Place<'a>> {
-    let at = |methods, task, config| Some(Place { methods, task, config });
+fn place<'a>(below: &[&'a str]) -> Option<PathMatch<'a>> {
+    let at = |methods, task, config| Some(PathMatch { methods, task, config });
     match *below {
         ["message:send" | "message:stream"] => at(&[("POST", Operation::Send)], None, None),
         ["extendedAgentCard"] => at(&[("GET", Operation::ExtendedCard)], None, None),
@@ -94,7 +94,7 @@ fn place<'a>(below: &[&'a str]) -> Option<Place<'a>> {
 }
 
 /// Takes what the query mentions. A parameter in another spelling is refused, as in a body.
-fn from_query(operation: Operation, query: &[(String, String)], found: &mut Found) -> Result<(), Failure> {
+fn from_query(operation: Operation, query: &[(String, String)], found: &mut Mentions) -> Result<(), Failure> {
     let known = operation.parameters(Version::V10);
     for (index, (key, value)) in query.iter().enumerate() {
         let Some(name) = known.iter().find(|name| same_but_for_spelling(name, key)) else { continue };

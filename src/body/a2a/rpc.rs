@@ -6,7 +6,7 @@ use super::super::json::{Json, Node, Value};
 use super::super::mcp::RpcId;
 use super::super::members::{Members, refused};
 use super::super::shown;
-use super::message::{Found, Operation};
+use super::message::{Mentions, Operation};
 use super::{Message, not_allowed, require_json};
 use crate::call::Call;
 use crate::catalog::a2a::Version;
@@ -32,7 +32,7 @@ pub fn read(call: &Call, json: Option<&Json>, version: Version) -> Result<Messag
         Failure::new(Code::RpcMethodUnknown, format!("the version has no method `{}`", shown(method)))
     })?;
     let params = envelope.object("params", "`params`")?.unwrap_or_else(|| Members::none("`params`"));
-    let mut found = Found::default();
+    let mut found = Mentions::default();
     found.parameters(operation, version, params)?;
     let message = found.message(operation, version)?;
     Ok(Message { id: Some(id), ..message })

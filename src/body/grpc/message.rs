@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Syntax};
 
 use super::Message;
-use super::wire::{Cursor, Part, Wire};
+use super::wire::{Cursor, Wire, WireValue};
 use crate::body::json::builder::Builder;
 use crate::body::json::{self, Limits, Number};
 use crate::catalog::grpc::UnknownFields;
@@ -92,13 +92,13 @@ pub(super) fn read(
     if bytes.len() > limits.bytes_max {
         return Err(Refused::TooLong { bytes: bytes.len(), max: limits.bytes_max });
     }
-    let mut reader = Reader { unknown, limits, values: 0, fields: 0, is_whole: true };
+    let mut reader = FieldDecoder { unknown, limits, values: 0, fields: 0, is_whole: true };
     let fields = Builder::Object(reader.message(bytes, descriptor, 0)?);
     let fields = fields.document().map_err(Refused::Document)?;
     Ok(Message { fields, is_whole: reader.is_whole })
 }
 
-struct Reader {
+struct FieldDecoder {
     unknown: UnknownFields,
     limits: Limits,
     /// How many values were read so far.
@@ -113,13 +113,13 @@ type Members = Vec<(String, Builder)>;
 
 /// What was found in one message so far, by field number.
 #[derive(Default)]
-struct Found {
+struct DecodedFields {
     values: BTreeMap<u32, Builder>,
     keys: BTreeSet<(u32, String)>,
     oneofs: BTreeSet<String>,
 }
 
-impl Reader {
+impl FieldDecoder {
     // As deep as the message, which the limits bound.
     fn message(&mut self, bytes: &[u8], descriptor: &MessageDescriptor, depth: usize) -> Result<Members, Refused> {
         if depth > self.limits.depth_max {
@@ -129,7 +129,7 @@ impl Reader {
         if self.fields > FIELDS_MAX {
             return Err(Refused::TooMany(FIELDS_MAX));
         }
-        let mut found = Found::default();
+        let mut found = DecodedFields::default();
         let mut cursor = Cursor::new(bytes);
         while !cursor.is_empty() {
             let (number, wire) = cursor.tag()?;
@@ -155,8 +155,8 @@ impl Reader {
     fn field(
         &mut self,
         field: &FieldDescriptor,
-        part: Part<'_>,
-        found: &mut Found,
+        part: WireValue<'_>,
+        found: &mut DecodedFields,
         depth: usize,
     ) -> Result<(), Refused> {
         let number = field.number();
@@ -194,8 +194,8 @@ impl Reader {
     }
 
     /// Items of a list: one, or as many as are packed. Every server reads both, whatever the `.proto` file says.
-    fn items(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<Vec<Builder>, Refused> {
-        let (Part::Bytes(bytes), Some(wire)) = (part, packed(&field.kind())) else {
+    fn items(&mut self, field: &FieldDescriptor, part: WireValue<'_>, depth: usize) -> Result<Vec<Builder>, Refused> {
+        let (WireValue::Bytes(bytes), Some(wire)) = (part, packed(&field.kind())) else {
             return Ok(vec![self.value(field, part, depth)?]);
         };
         let mut items = Vec::new();
@@ -208,8 +208,13 @@ impl Reader {
     }
 
     /// An entry of a map: a message of key and value, each with its default where it is left out.
-    fn entry(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<(String, Builder), Refused> {
-        let (Part::Bytes(bytes), Kind::Message(entry)) = (part, field.kind()) else {
+    fn entry(
+        &mut self,
+        field: &FieldDescriptor,
+        part: WireValue<'_>,
+        depth: usize,
+    ) -> Result<(String, Builder), Refused> {
+        let (WireValue::Bytes(bytes), Kind::Message(entry)) = (part, field.kind()) else {
             return Err(Refused::Type(field.full_name().to_owned()));
         };
         let mut read = self.message(bytes, &entry, depth + 1)?;
@@ -227,7 +232,7 @@ impl Reader {
 
     /// The fields in the order of their numbers. Those without presence are there with their default: whether that
     /// was sent or left out, no server can tell.
-    fn finished(&mut self, descriptor: &MessageDescriptor, mut found: Found) -> Result<Members, Refused> {
+    fn finished(&mut self, descriptor: &MessageDescriptor, mut found: DecodedFields) -> Result<Members, Refused> {
         let mut members = Vec::new();
         for field in descriptor.fields() {
             let value = match found.values.remove(&field.number()) {
@@ -244,33 +249,33 @@ impl Reader {
     fn default(&mut self, field: &FieldDescriptor, depth: usize) -> Result<Builder, Refused> {
         let part = match field.kind() {
             // An empty message has the defaults of its own fields.
-            Kind::String | Kind::Bytes | Kind::Message(_) => Part::Bytes(&[]),
-            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Part::Fixed64([0; 8]),
-            Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => Part::Fixed32([0; 4]),
-            Kind::Enum(kind) => Part::Varint(i64::from(kind.default_value().number()).cast_unsigned()),
+            Kind::String | Kind::Bytes | Kind::Message(_) => WireValue::Bytes(&[]),
+            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => WireValue::Fixed64([0; 8]),
+            Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => WireValue::Fixed32([0; 4]),
+            Kind::Enum(kind) => WireValue::Varint(i64::from(kind.default_value().number()).cast_unsigned()),
             Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 | Kind::Sint32 | Kind::Sint64 | Kind::Bool => {
-                Part::Varint(0)
+                WireValue::Varint(0)
             }
         };
         self.value(field, part, depth)
     }
 
-    fn value(&mut self, field: &FieldDescriptor, part: Part<'_>, depth: usize) -> Result<Builder, Refused> {
+    fn value(&mut self, field: &FieldDescriptor, part: WireValue<'_>, depth: usize) -> Result<Builder, Refused> {
         self.values += 1;
         if self.values > self.limits.values_max {
             return Err(Refused::TooMany(self.limits.values_max));
         }
         let name = || field.full_name().to_owned();
         match (field.kind(), part) {
-            (Kind::Message(descriptor), Part::Bytes(bytes)) if !field.is_group() => {
+            (Kind::Message(descriptor), WireValue::Bytes(bytes)) if !field.is_group() => {
                 self.message(bytes, &descriptor, depth + 1).map(Builder::Object)
             }
-            (Kind::String, Part::Bytes(bytes)) => {
+            (Kind::String, WireValue::Bytes(bytes)) => {
                 let text = std::str::from_utf8(bytes).map_err(|_| Refused::NotUtf8(name()))?;
                 Ok(Builder::Text(text.into()))
             }
-            (Kind::Bytes, Part::Bytes(bytes)) => Ok(Builder::Text(STANDARD.encode(bytes))),
-            (Kind::Enum(kind), Part::Varint(bits)) => {
+            (Kind::Bytes, WireValue::Bytes(bytes)) => Ok(Builder::Text(STANDARD.encode(bytes))),
+            (Kind::Enum(kind), WireValue::Varint(bits)) => {
                 let number = i32::try_from(bits.cast_signed()).map_err(|_| Refused::Value(name()))?;
                 self.enumerated(&kind, number).ok_or_else(|| Refused::Value(name()))
             }
@@ -317,26 +322,26 @@ fn packed(kind: &Kind) -> Option<Wire> {
 
 /// A number or truth value: `None` where it is not written as its type is, an inner `None` where its type does not
 /// have it. What is no number (NaN, the infinities) no policy could compare.
-fn scalar(kind: &Kind, part: Part<'_>) -> Option<Option<Builder>> {
+fn scalar(kind: &Kind, part: WireValue<'_>) -> Option<Option<Builder>> {
     let signed = |value: i64| Builder::Number(value.to_string());
     let unsigned = |value: u64| Builder::Number(value.to_string());
     Some(match (kind, part) {
-        (Kind::Double, Part::Fixed64(bytes)) => float(&format!("{:e}", f64::from_le_bytes(bytes))),
-        (Kind::Float, Part::Fixed32(bytes)) => float(&format!("{:e}", f32::from_le_bytes(bytes))),
-        (Kind::Int32, Part::Varint(bits)) => {
+        (Kind::Double, WireValue::Fixed64(bytes)) => float(&format!("{:e}", f64::from_le_bytes(bytes))),
+        (Kind::Float, WireValue::Fixed32(bytes)) => float(&format!("{:e}", f32::from_le_bytes(bytes))),
+        (Kind::Int32, WireValue::Varint(bits)) => {
             fit::<i32>(bits.cast_signed().try_into()).map(|value| signed(value.into()))
         }
-        (Kind::Int64, Part::Varint(bits)) => Some(signed(bits.cast_signed())),
-        (Kind::Uint32, Part::Varint(bits)) => fit::<u32>(bits.try_into()).map(|value| unsigned(value.into())),
-        (Kind::Uint64, Part::Varint(bits)) => Some(unsigned(bits)),
-        (Kind::Sint32, Part::Varint(bits)) => fit::<u32>(bits.try_into()).map(|bits| signed(zigzag(bits.into()))),
-        (Kind::Sint64, Part::Varint(bits)) => Some(signed(zigzag(bits))),
-        (Kind::Fixed32, Part::Fixed32(bytes)) => Some(unsigned(u32::from_le_bytes(bytes).into())),
-        (Kind::Fixed64, Part::Fixed64(bytes)) => Some(unsigned(u64::from_le_bytes(bytes))),
-        (Kind::Sfixed32, Part::Fixed32(bytes)) => Some(signed(i32::from_le_bytes(bytes).into())),
-        (Kind::Sfixed64, Part::Fixed64(bytes)) => Some(signed(i64::from_le_bytes(bytes))),
-        (Kind::Bool, Part::Varint(bits @ (0 | 1))) => Some(Builder::Bool(bits == 1)),
-        (Kind::Bool, Part::Varint(_)) => None,
+        (Kind::Int64, WireValue::Varint(bits)) => Some(signed(bits.cast_signed())),
+        (Kind::Uint32, WireValue::Varint(bits)) => fit::<u32>(bits.try_into()).map(|value| unsigned(value.into())),
+        (Kind::Uint64, WireValue::Varint(bits)) => Some(unsigned(bits)),
+        (Kind::Sint32, WireValue::Varint(bits)) => fit::<u32>(bits.try_into()).map(|bits| signed(zigzag(bits.into()))),
+        (Kind::Sint64, WireValue::Varint(bits)) => Some(signed(zigzag(bits))),
+        (Kind::Fixed32, WireValue::Fixed32(bytes)) => Some(unsigned(u32::from_le_bytes(bytes).into())),
+        (Kind::Fixed64, WireValue::Fixed64(bytes)) => Some(unsigned(u64::from_le_bytes(bytes))),
+        (Kind::Sfixed32, WireValue::Fixed32(bytes)) => Some(signed(i32::from_le_bytes(bytes).into())),
+        (Kind::Sfixed64, WireValue::Fixed64(bytes)) => Some(signed(i64::from_le_bytes(bytes))),
+        (Kind::Bool, WireValue::Varint(bits @ (0 | 1))) => Some(Builder::Bool(bits == 1)),
+        (Kind::Bool, WireValue::Varint(_)) => None,
         _ => return None,
     })
 }

@@ -9,7 +9,7 @@ const VARINT_BYTES_MAX: usize = 10;
 
 /// What follows a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part<'a> {
+pub(super) enum WireValue<'a> {
     Varint(u64),
     Fixed64([u8; 8]),
     Bytes(&'a [u8]),
@@ -56,16 +56,16 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next value.
-    pub(super) fn part(&mut self, wire: Wire) -> Result<Part<'a>, Refused> {
+    pub(super) fn part(&mut self, wire: Wire) -> Result<WireValue<'a>, Refused> {
         Ok(match wire {
-            Wire::Varint => Part::Varint(self.varint()?),
-            Wire::Fixed64 => Part::Fixed64(self.fixed()?),
-            Wire::Fixed32 => Part::Fixed32(self.fixed()?),
+            Wire::Varint => WireValue::Varint(self.varint()?),
+            Wire::Fixed64 => WireValue::Fixed64(self.fixed()?),
+            Wire::Fixed32 => WireValue::Fixed32(self.fixed()?),
             Wire::Length => {
                 let length = usize::try_from(self.varint()?).map_err(|_| Refused::Cut)?;
                 let (bytes, rest) = self.0.split_at_checked(length).ok_or(Refused::Cut)?;
                 self.0 = rest;
-                Part::Bytes(bytes)
+                WireValue::Bytes(bytes)
             }
         })
     }

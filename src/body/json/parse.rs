@@ -38,18 +38,18 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Json, Refused> {
     // A value of a usual document takes some eight bytes or more.
     let slots = Vec::with_capacity(bytes.len() / 8 + 1);
     let keys = Vec::new();
-    let mut reader = Reader { scanner: Scanner::new(text), limits, values: 0, slots, keys, is_mixed: false };
+    let mut reader = Parser { scanner: Scanner::new(text), limits, values: 0, slots, keys, is_mixed: false };
     reader.value(0)?;
     match reader.scanner.peek() {
         None => {
-            let Reader { scanner, slots, is_mixed, .. } = reader;
+            let Parser { scanner, slots, is_mixed, .. } = reader;
             Ok(Json::new(Document { is_mixed, text: scanner.into_text(), slots }))
         }
         Some(_) => Err(Refused::syntax(reader.scanner.at(), "the document has data after its value")),
     }
 }
 
-struct Reader<'a> {
+struct Parser<'a> {
     scanner: Scanner<'a>,
     limits: Limits,
     /// Values so far.
@@ -61,7 +61,7 @@ struct Reader<'a> {
     is_mixed: bool,
 }
 
-impl Reader<'_> {
+impl Parser<'_> {
     /// Reads the value that comes next, inside `depth` lists and objects.
     fn value(&mut self, depth: usize) -> Result<(), Refused> {
         let first = self.scanner.peek();

@@ -17,7 +17,7 @@ pub(super) struct Scanner<'a> {
 }
 
 /// A number's place.
-pub(super) struct Written<'a> {
+pub(super) struct NumberToken<'a> {
     pub(super) span: Span,
     pub(super) text: &'a str,
     pub(super) has_exponent: bool,
@@ -99,7 +99,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes the number whose first byte comes next.
-    pub(super) fn number(&mut self) -> Result<Written<'a>, Refused> {
+    pub(super) fn number(&mut self) -> Result<NumberToken<'a>, Refused> {
         let from = self.at;
         let mut at = from + usize::from(self.byte(from) == Some(b'-'));
         let whole = at;
@@ -120,7 +120,7 @@ impl<'a> Scanner<'a> {
             at = self.digits(at + usize::from(matches!(self.byte(at), Some(b'+' | b'-'))))?;
         }
         self.at = at;
-        Ok(Written { span: span(from, at), text: self.text.get(from..at).unwrap_or_default(), has_exponent })
+        Ok(NumberToken { span: span(from, at), text: self.text.get(from..at).unwrap_or_default(), has_exponent })
     }
 
     /// The end of one or more digits.

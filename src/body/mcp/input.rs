@@ -28,21 +28,21 @@ const COMPARED_MAX: usize = 64 * 1024;
 /// one that a closed object does not name. `body_refused` for a key that is a member's name but for its case, and for more
 /// than [`VALUES_MAX`] values, or so many objects with members of no type that comparing their names would take long.
 pub fn read(arguments: Node<'_>, types: &Record) -> Result<query::Record, Failure> {
-    let mut reader = Reader { values: 0, compared: 0, path: Vec::new() };
+    let mut reader = ArgumentReader { values: 0, compared: 0, path: Vec::new() };
     match arguments.as_object() {
         Some(members) => reader.record(arguments, members, types),
         None => Err(reader.unfit("an object")),
     }
 }
 
-struct Reader<'a> {
+struct ArgumentReader<'a> {
     values: usize,
     compared: usize,
     /// Names on the way to the value that is read; items have none.
     path: Vec<&'a str>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ArgumentReader<'a> {
     fn record(&mut self, node: Node<'a>, members: Object<'a>, types: &'a Record) -> Result<query::Record, Failure> {
         self.undisguised(node, members, types)?;
         let mut missing: BTreeSet<&str> = types.required.iter().map(String::as_str).collect();

@@ -21,7 +21,7 @@ const NAME: &str = "mcp-name";
 const PARAM: &str = "mcp-param-";
 
 /// What a message says that headers may repeat.
-pub(super) struct Said<'a> {
+pub(super) struct BodyFacts<'a> {
     pub(super) version: ProtocolVersion,
     /// The JSON-RPC method; none for a response, GET and DELETE.
     pub(super) method: Option<&'a str>,
@@ -47,7 +47,7 @@ pub(super) enum Name<'a> {
 ///
 /// # Errors
 /// `header_mismatch` where one is missing, needless, or says something else; `header_duplicated` where one occurs twice.
-pub(super) fn check(call: &Call, said: &Said<'_>) -> Result<(), Failure> {
+pub(super) fn check(call: &Call, said: &BodyFacts<'_>) -> Result<(), Failure> {
     let is_required = said.version == ProtocolVersion::July2026 && said.is_request;
     repeats(call, METHOD, said.method, is_required)?;
     match said.name {

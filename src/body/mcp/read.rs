@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::methods::{self, Shape};
-use super::mirrored::{self, Name, Said};
+use super::mirrored::{self, BodyFacts, Name};
 use super::{Ask, Message, ask};
 use crate::body::json::{self, Json, Limits, Node, Value};
 use crate::body::json_rpc::{Envelope, RpcId, envelope};
@@ -39,7 +39,7 @@ pub fn read(
     if !is_endpoint {
         return Err(Failure::new(Code::ProtocolMismatch, "the path is not the service's MCP endpoint"));
     }
-    let reader = Reader { call, rules, tools };
+    let reader = MessageReader { call, rules, tools };
     match call.method.as_str() {
         "POST" => {
             is_json(call)?;
@@ -54,13 +54,13 @@ pub fn read(
 }
 
 /// What all messages of a call share.
-struct Reader<'a> {
+struct MessageReader<'a> {
     call: &'a Call,
     rules: &'a Mcp,
     tools: &'a BTreeMap<String, Tool>,
 }
 
-impl Reader<'_> {
+impl MessageReader<'_> {
     /// The revision that the header names.
     fn declared(&self) -> Result<Option<ProtocolVersion>, Failure> {
         let Some(text) = header(self.call, "mcp-protocol-version")? else { return Ok(None) };
@@ -85,7 +85,7 @@ impl Reader<'_> {
             return Err(Failure::new(Code::MethodNotAllowed, detail));
         }
         refuse_body(self.call)?;
-        let said = Said { version, method: None, name: Name::None, is_request: false, arguments: None };
+        let said = BodyFacts { version, method: None, name: Name::None, is_request: false, arguments: None };
         mirrored::check(self.call, &said)?;
         Ok(plain(version, self.call.method.clone()))
     }
@@ -163,7 +163,7 @@ impl Reader<'_> {
             _ => None,
         };
         let is_request = shape != Shape::Notification;
-        mirrored::check(self.call, &Said { version, method: Some(method), name, is_request, arguments })
+        mirrored::check(self.call, &BodyFacts { version, method: Some(method), name, is_request, arguments })
     }
 
     /// An answer to a request of the server's, in the revisions that have those.
@@ -172,7 +172,7 @@ impl Reader<'_> {
         if version == ProtocolVersion::July2026 {
             return Err(refused(format!("clients must not send responses in version {}", version.as_str())));
         }
-        let said = Said { version, method: None, name: Name::None, is_request: false, arguments: None };
+        let said = BodyFacts { version, method: None, name: Name::None, is_request: false, arguments: None };
         mirrored::check(self.call, &said)?;
         Ok(plain(version, "response".to_owned()))
     }

@@ -91,7 +91,7 @@ impl Input {
         if nesting(written) > NESTING_MAX {
             return Err(format!("nests deeper than {NESTING_MAX} levels"));
         }
-        let mut reader = Reader { root: written, named: 0, left_out: Vec::new(), references: Vec::new() };
+        let mut reader = SchemaReader { root: written, named: 0, left_out: Vec::new(), references: Vec::new() };
         let refused = |stop| match stop {
             Stop::LeftOut(why) => format!("is not the schema of an object: {why}"),
             Stop::Refused(why) => why,
@@ -127,7 +127,7 @@ fn nesting(value: &Value) -> usize {
     }
 }
 
-struct Reader<'a> {
+struct SchemaReader<'a> {
     root: &'a Value,
     named: usize,
     left_out: Vec<LeftOut>,
@@ -135,7 +135,7 @@ struct Reader<'a> {
     references: Vec<&'a str>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> SchemaReader<'a> {
     fn arguments(&mut self) -> Result<Record, Stop> {
         let schema = self.resolved(self.root)?;
         if schema.get("type").and_then(Value::as_str) != Some("object") {

@@ -4,7 +4,7 @@
 
 use crate::catalog::routes::Segment;
 use crate::catalog::{Catalog, Protocol, Service};
-use crate::cli::offline::form::{Caller, Given, GivenFacts, Grpc, Request, Sent};
+use crate::cli::offline::form::{Caller, Given, GivenFacts, Grpc, Request, RequestSpec};
 
 /// A workload that no catalogue has.
 const UNKNOWN: &str = "spiffe://cluster.local/ns/picket-bench/sa/unknown";
@@ -13,7 +13,7 @@ const UNKNOWN: &str = "spiffe://cluster.local/ns/picket-bench/sa/unknown";
 /// second is how many there are.
 pub(super) fn generated(catalog: &Catalog, max: usize) -> (Vec<Given>, usize) {
     let callers: Vec<&str> = catalog.workloads().map(|workload| workload.id.as_str()).chain([UNKNOWN]).collect();
-    let sent: Vec<Sent> = catalog.services().flat_map(of_service).collect();
+    let sent: Vec<RequestSpec> = catalog.services().flat_map(of_service).collect();
     let total = callers.len() * sent.len();
     let step = if total > max { spread(total) } else { 1 };
     let pairs = (0..total.min(max)).filter_map(|number| {
@@ -42,9 +42,9 @@ fn spread(total: usize) -> usize {
     (total / 1000 * 618..total).find(|step| *step > 0 && divisor(*step, total) == 1).unwrap_or(1)
 }
 
-fn of_service(service: &Service) -> Vec<Sent> {
+fn of_service(service: &Service) -> Vec<RequestSpec> {
     let paths = service.http_paths.iter().map(|path| http(service, "GET", path.as_str(), None));
-    let mut sent: Vec<Sent> = paths.collect();
+    let mut sent: Vec<RequestSpec> = paths.collect();
     match service.protocol {
         Protocol::Http => {
             for method in ["GET", "POST"] {
@@ -65,8 +65,8 @@ fn of_service(service: &Service) -> Vec<Sent> {
     sent
 }
 
-fn http(service: &Service, method: &str, path: &str, host: Option<&String>) -> Sent {
-    Sent::Http(Request {
+fn http(service: &Service, method: &str, path: &str, host: Option<&String>) -> RequestSpec {
+    RequestSpec::Http(Request {
         method: Some(method.to_owned()),
         host: host.cloned(),
         path: Some(path.to_owned()),
@@ -75,10 +75,10 @@ fn http(service: &Service, method: &str, path: &str, host: Option<&String>) -> S
     })
 }
 
-fn grpc(service: &Service, method: &str) -> Sent {
+fn grpc(service: &Service, method: &str) -> RequestSpec {
     // The catalogue may name a whole service; a call names one of its methods.
     let method = if method.contains('/') { method.to_owned() } else { format!("{method}/Call") };
-    Sent::Grpc(Grpc { service: Some(service.id.clone()), method, ..Grpc::default() })
+    RequestSpec::Grpc(Grpc { service: Some(service.id.clone()), method, ..Grpc::default() })
 }
 
 /// A path that a route's pattern matches.
@@ -111,9 +111,9 @@ mod tests {
         let paths: Vec<&str> = given
             .iter()
             .filter_map(|given| match &given.sent {
-                Sent::Http(request) => request.path.as_deref(),
-                Sent::Grpc(grpc) => Some(grpc.method.as_str()),
-                Sent::Mcp(_) | Sent::Check(_) => None,
+                RequestSpec::Http(request) => request.path.as_deref(),
+                RequestSpec::Grpc(grpc) => Some(grpc.method.as_str()),
+                RequestSpec::Mcp(_) | RequestSpec::Check(_) => None,
             })
             .collect();
         for path in ["/v/42/a/b", "/", "/healthz", "p.S/M", "p.T/Call"] {

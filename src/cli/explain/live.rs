@@ -4,7 +4,7 @@
 
 use super::{Exit, Output, exit};
 use crate::call::UnixMillis;
-use crate::cli::offline::form::{Catalogued, Given, Sent};
+use crate::cli::offline::form::{Catalogued, Given, RequestSpec};
 use crate::server::proto;
 
 /// Asks the admin service of a running server.
@@ -21,8 +21,8 @@ pub(super) async fn ask(
         return Err(format!("`{key}` cannot be given with --live: {why}"));
     }
     let call_json = match &given.sent {
-        Sent::Check(text) => text.clone(),
-        Sent::Http(_) | Sent::Grpc(_) | Sent::Mcp(_) => {
+        RequestSpec::Check(text) => text.clone(),
+        RequestSpec::Http(_) | RequestSpec::Grpc(_) | RequestSpec::Mcp(_) => {
             given.sent.check_json(given.caller.as_ref(), Catalogued::default())?
         }
     };
@@ -50,8 +50,8 @@ fn offline_only(given: &Given, now: Option<UnixMillis>) -> Option<(&'static str,
     let Given { caller, trust_domain, sent, facts, approval } = given;
     let caller = caller.as_ref();
     let described = match sent {
-        Sent::Grpc(grpc) => grpc.message.is_some(),
-        Sent::Http(_) | Sent::Mcp(_) | Sent::Check(_) => false,
+        RequestSpec::Grpc(grpc) => grpc.message.is_some(),
+        RequestSpec::Http(_) | RequestSpec::Mcp(_) | RequestSpec::Check(_) => false,
     };
     let rows = [
         ("token", caller.is_some_and(|caller| caller.token.is_some()), CHECK),

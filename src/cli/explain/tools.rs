@@ -9,7 +9,7 @@ use super::{Exit, Output};
 use crate::call::UnixMillis;
 use crate::catalog::{Protocol, Service, mcp};
 use crate::cli::offline::OfflineChecker;
-use crate::cli::offline::form::{Given, Mcp, Sent};
+use crate::cli::offline::form::{Given, Mcp, RequestSpec};
 use crate::decision::Snapshot;
 use crate::decision::could::{Best, could};
 use crate::failure::Failure;
@@ -34,7 +34,7 @@ pub(super) async fn list(
     }
     let (checker, mut tools) = (checker.of_service(service), Vec::new());
     for name in found.tools.keys() {
-        let given = Given { sent: Sent::Mcp(call(found, name)), ..given.clone() };
+        let given = Given { sent: RequestSpec::Mcp(call(found, name)), ..given.clone() };
         let judged = checker.judge(&given, now).await?;
         let judgement = &judged.answer.judgement;
         let best = match (&judgement.result, &judgement.query) {

@@ -22,7 +22,7 @@ use crate::identity::Proof;
 use crate::identity::rules::Kind;
 use crate::identity::spiffe_id::is_trust_domain;
 use crate::problem::Problem;
-use check::{Attached, Parts, attached, headers};
+use check::{Attached, CheckParts, attached, headers};
 
 /// One call file.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct Given {
     /// The trust domain that is home, where no configuration says it.
     pub trust_domain: Option<String>,
     /// The request.
-    pub sent: Sent,
+    pub sent: RequestSpec,
     /// The results of look-ups.
     pub facts: GivenFacts,
     /// The result of the approval source.
@@ -41,7 +41,7 @@ pub struct Given {
 
 /// The request.
 #[derive(Debug, Clone)]
-pub enum Sent {
+pub enum RequestSpec {
     /// An HTTP request.
     Http(Request),
     /// A gRPC call.
@@ -140,7 +140,7 @@ pub struct GivenFacts {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Written {
+struct CallFile {
     caller: Caller,
     request: Option<Request>,
     grpc: Option<Grpc>,
@@ -159,7 +159,7 @@ struct Written {
 pub fn read(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
     let value: Value = yaml::parse(file, text)?;
     if value.get("attributes").is_some() {
-        let (sent, facts) = (Sent::Check(value.to_string()), GivenFacts::default());
+        let (sent, facts) = (RequestSpec::Check(value.to_string()), GivenFacts::default());
         return Ok((Given { caller: None, trust_domain: None, sent, facts, approval: None }, None));
     }
     dated(file, yaml::parse(file, text)?)
@@ -176,11 +176,11 @@ pub fn read_caller(file: &str, text: &str) -> Result<(Given, Option<UnixMillis>)
         let message = "a list of tools needs a call file with a caller, and this is a recorded check";
         return Err(Box::new(Problem::error(file, message).help(help)));
     }
-    let written: Written = yaml::parse(file, text)?;
-    dated(file, Written { request: None, grpc: None, mcp: Some(Mcp::default()), ..written })
+    let written: CallFile = yaml::parse(file, text)?;
+    dated(file, CallFile { request: None, grpc: None, mcp: Some(Mcp::default()), ..written })
 }
 
-fn dated(file: &str, mut written: Written) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
+fn dated(file: &str, mut written: CallFile) -> Result<(Given, Option<UnixMillis>), Box<Problem>> {
     let now = written.now.take().map(|text| instant(&text)).transpose();
     let now = now.map_err(|why| Box::new(Problem::error(file, why)))?;
     Ok((given(file, written)?, now))
@@ -191,7 +191,7 @@ fn dated(file: &str, mut written: Written) -> Result<(Given, Option<UnixMillis>)
 /// # Errors
 /// The first problem, with its place or the call's number.
 pub fn read_list(file: &str, text: &str) -> Result<Vec<Given>, Box<Problem>> {
-    let written: Vec<Written> = yaml::parse(file, text)?;
+    let written: Vec<CallFile> = yaml::parse(file, text)?;
     let numbered = |(number, one)| {
         given(file, one).map_err(|mut problem| {
             problem.message = format!("call {number} of the list {}", problem.message);
@@ -201,16 +201,16 @@ pub fn read_list(file: &str, text: &str) -> Result<Vec<Given>, Box<Problem>> {
     (1..).zip(written).map(numbered).collect()
 }
 
-fn given(file: &str, written: Written) -> Result<Given, Box<Problem>> {
+fn given(file: &str, written: CallFile) -> Result<Given, Box<Problem>> {
     let fault = |message: &str| Box::new(Problem::error(file, message));
     let sent = match (written.request, written.grpc, written.mcp) {
-        (Some(request), None, None) => Sent::Http(request),
-        (None, Some(grpc), None) => Sent::Grpc(grpc),
-        (None, None, Some(message)) => Sent::Mcp(message),
+        (Some(request), None, None) => RequestSpec::Http(request),
+        (None, Some(grpc), None) => RequestSpec::Grpc(grpc),
+        (None, None, Some(message)) => RequestSpec::Mcp(message),
         (None, None, None) => return Err(fault("has no `request`, `grpc`, `mcp` or `attributes`")),
         (_, _, _) => return Err(fault("has several of `request`, `grpc` and `mcp`; a call is one of them")),
     };
-    let Written { caller, facts, approval, trust_domain, .. } = written;
+    let CallFile { caller, facts, approval, trust_domain, .. } = written;
     if let Some(domain) = trust_domain.as_ref().filter(|domain| !is_trust_domain(&domain.value)) {
         let mut problem =
             fault(&format!("has the `trust_domain` `{}`, which is not a valid trust domain", domain.value));
@@ -290,7 +290,7 @@ impl Grpc {
     }
 }
 
-impl Sent {
+impl RequestSpec {
     /// The service it names by id.
     #[must_use]
     pub fn service(&self) -> Option<&str> {
@@ -312,7 +312,7 @@ impl Sent {
             Self::Mcp(message) => message.parts()?,
             Self::Http(request) => {
                 let headers = headers(&request.headers)?;
-                Parts {
+                CheckParts {
                     method: request.method.as_deref().unwrap_or("GET"),
                     path: request.path.clone().unwrap_or_else(|| "/".to_owned()),
                     host: request.host.as_deref(),
@@ -330,7 +330,7 @@ impl Sent {
                 if !headers.iter().any(|(name, _)| name == "content-type") {
                     headers.push(("content-type".to_owned(), "application/grpc".to_owned()));
                 }
-                Parts {
+                CheckParts {
                     method: "POST",
                     path: format!("/{}", grpc.method.trim_start_matches('/')),
                     host: grpc.host.as_deref(),
@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn a_check_is_known_by_its_key() {
         let (given, _) = read("c", r#"{"attributes": {"request": {"http": {"method": "GET"}}}}"#).unwrap();
-        assert!(given.caller.is_none() && matches!(given.sent, Sent::Check(_)));
+        assert!(given.caller.is_none() && matches!(given.sent, RequestSpec::Check(_)));
         assert!(read("c", "{}").is_err());
         assert!(read("c", "{request: {}, grpc: {}}").is_err());
     }

@@ -12,7 +12,7 @@ use crate::cli::render::count;
 
 /// The result of one test.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct CaseResult {
     /// The suite's name.
     pub suite: String,
     /// The suite's file.
@@ -41,7 +41,7 @@ pub enum TestResult {
     Skipped(String),
 }
 
-impl Outcome {
+impl CaseResult {
     /// The test's name with the cell.
     fn full_name(&self) -> String {
         match &self.cell {
@@ -55,7 +55,7 @@ impl Outcome {
 #[derive(Debug, Default)]
 pub struct Report {
     /// In the order they were run.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<CaseResult>,
     /// The coverage, if requested.
     pub coverage: Option<Coverage>,
 }
@@ -77,8 +77,8 @@ impl Report {
     }
 
     /// Suites by file, each with its tests, in the order they were run.
-    fn suites(&self) -> BTreeMap<(&str, &str), Vec<&Outcome>> {
-        let mut suites: BTreeMap<(&str, &str), Vec<&Outcome>> = BTreeMap::new();
+    fn suites(&self) -> BTreeMap<(&str, &str), Vec<&CaseResult>> {
+        let mut suites: BTreeMap<(&str, &str), Vec<&CaseResult>> = BTreeMap::new();
         for outcome in &self.outcomes {
             suites.entry((&outcome.file, &outcome.suite)).or_default().push(outcome);
         }
@@ -128,7 +128,7 @@ impl Report {
     /// For programs.
     #[must_use]
     pub fn json(&self) -> Value {
-        let test = |outcome: &Outcome| {
+        let test = |outcome: &CaseResult| {
             let (result, differences, explanation) = match &outcome.result {
                 TestResult::Passed => ("passed", Vec::new(), None),
                 TestResult::Skipped(reason) => ("skipped", vec![reason.clone()], None),
@@ -168,7 +168,7 @@ impl Report {
     }
 }
 
-fn test_case(outcome: &Outcome, xml: &mut String) {
+fn test_case(outcome: &CaseResult, xml: &mut String) {
     let open =
         format!("    <testcase classname=\"{}\" name=\"{}\"", escaped(&outcome.suite), escaped(&outcome.full_name()));
     let _ = match &outcome.result {
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let outcome = |name: &str, result| Outcome {
+        let outcome = |name: &str, result| CaseResult {
             suite: "s<1>".to_owned(),
             file: "a_test.yaml".to_owned(),
             name: name.to_owned(),

@@ -12,7 +12,7 @@ use super::expect::{Expect, Expected};
 use super::matrix::{self, Matrix, Pick};
 use crate::call::UnixMillis;
 use crate::cli::offline::approval::GivenApproval;
-use crate::cli::offline::form::{Caller, Given, GivenFacts, Grpc, Mcp, Request, Sent, instant};
+use crate::cli::offline::form::{Caller, Given, GivenFacts, Grpc, Mcp, Request, RequestSpec, instant};
 use crate::cli::offline::yaml;
 use crate::identity::spiffe_id::is_trust_domain;
 use crate::problem::{Problem, nearest};
@@ -88,7 +88,7 @@ struct Test {
 /// Everything that is wrong with it.
 pub fn load(path: &Path, name: &str, text: &str) -> Result<Vec<Case>, Vec<Problem>> {
     let suite: Suite = yaml::parse(name, text).map_err(|problem| vec![*problem])?;
-    let mut reader = Reader { path, file: name, suite: &suite, problems: Vec::new(), names: BTreeSet::new() };
+    let mut reader = SuiteReader { path, file: name, suite: &suite, problems: Vec::new(), names: BTreeSet::new() };
     let mut cases = Vec::new();
     for (caller, written) in &suite.fixtures.callers {
         reader.caller_fits(caller, written);
@@ -105,7 +105,7 @@ pub fn load(path: &Path, name: &str, text: &str) -> Result<Vec<Case>, Vec<Proble
 }
 
 /// Reads one suite's tests and collects what is wrong.
-struct Reader<'a> {
+struct SuiteReader<'a> {
     path: &'a Path,
     file: &'a str,
     suite: &'a Suite,
@@ -113,7 +113,7 @@ struct Reader<'a> {
     names: BTreeSet<String>,
 }
 
-impl Reader<'_> {
+impl SuiteReader<'_> {
     /// Notes a problem with the value that stands there.
     fn fault<T>(&mut self, at: Option<&Spanned<T>>, message: String, help: Option<String>) {
         let span = at.and_then(|value| crate::problem::yaml::range(&value.referenced));
@@ -201,11 +201,11 @@ impl Reader<'_> {
         }
         case.expected = Expected::Exactly(Box::new(expect.value.clone()));
         match (&case.given.sent, &test.caller) {
-            (Sent::Check(_), Some(caller)) => {
+            (RequestSpec::Check(_), Some(caller)) => {
                 self.fault(Some(caller), "a recorded check contains its own caller".to_owned(), None);
             }
-            (Sent::Check(_), None) => {}
-            (Sent::Http(_) | Sent::Grpc(_) | Sent::Mcp(_), caller) => {
+            (RequestSpec::Check(_), None) => {}
+            (RequestSpec::Http(_) | RequestSpec::Grpc(_) | RequestSpec::Mcp(_), caller) => {
                 case.given.caller = Some(self.caller(caller.as_ref()))
             }
         }
@@ -217,7 +217,7 @@ impl Reader<'_> {
         if cells.is_empty() {
             self.fault(Some(matrix), "the matrix has no values".to_owned(), None);
         }
-        if matches!(whole.given.sent, Sent::Check(_)) {
+        if matches!(whole.given.sent, RequestSpec::Check(_)) {
             self.fault(Some(matrix), "a recorded check cannot be varied".to_owned(), None);
         }
         for caller in &matrix.value.caller {
@@ -248,20 +248,20 @@ impl Reader<'_> {
         cases
     }
 
-    fn sent(&mut self, test: &Test) -> Sent {
+    fn sent(&mut self, test: &Test) -> RequestSpec {
         match (&test.request, &test.grpc, &test.mcp, &test.check_request) {
-            (Some(request), None, None, None) => Sent::Http(request.clone()),
-            (None, Some(grpc), None, None) => Sent::Grpc(grpc.clone()),
-            (None, None, Some(message), None) => Sent::Mcp(message.clone()),
-            (None, None, None, Some(file)) => Sent::Check(self.recorded(file)),
-            (None, None, None, None) if test.matrix.is_some() => Sent::Http(Request::default()),
+            (Some(request), None, None, None) => RequestSpec::Http(request.clone()),
+            (None, Some(grpc), None, None) => RequestSpec::Grpc(grpc.clone()),
+            (None, None, Some(message), None) => RequestSpec::Mcp(message.clone()),
+            (None, None, None, Some(file)) => RequestSpec::Check(self.recorded(file)),
+            (None, None, None, None) if test.matrix.is_some() => RequestSpec::Http(Request::default()),
             (request, grpc, message, check) => {
                 let given = [request.is_some(), grpc.is_some(), message.is_some(), check.is_some()];
                 let given = given.iter().filter(|given| **given).count();
                 let message =
                     format!("a test has one of `request`, `grpc`, `mcp` and `check_request`, this one has {given}");
                 self.fault(test.name.as_ref(), message, None);
-                Sent::Http(Request::default())
+                RequestSpec::Http(Request::default())
             }
         }
     }
@@ -298,15 +298,15 @@ impl Reader<'_> {
 }
 
 /// Puts a combination's values into a call.
-fn vary(sent: &mut Sent, mut cell: matrix::Cell) -> Result<(), String> {
+fn vary(sent: &mut RequestSpec, mut cell: matrix::Cell) -> Result<(), String> {
     let mut put = |dimension: &str, field: &mut Option<String>| {
         if let Some(value) = cell.remove(dimension) {
             *field = Some(value);
         }
     };
     match sent {
-        Sent::Check(_) => {}
-        Sent::Http(request) => {
+        RequestSpec::Check(_) => {}
+        RequestSpec::Http(request) => {
             put("method", &mut request.method);
             put("path", &mut request.path);
             put("host", &mut request.host);
@@ -315,7 +315,7 @@ fn vary(sent: &mut Sent, mut cell: matrix::Cell) -> Result<(), String> {
                 return Err(format!("an HTTP request has no `{stray}`; it belongs to `mcp`"));
             }
         }
-        Sent::Mcp(message) => {
+        RequestSpec::Mcp(message) => {
             put("method", &mut message.method);
             put("path", &mut message.path);
             put("host", &mut message.host);
@@ -325,7 +325,7 @@ fn vary(sent: &mut Sent, mut cell: matrix::Cell) -> Result<(), String> {
                 message.arguments = arguments.into();
             }
         }
-        Sent::Grpc(grpc) => {
+        RequestSpec::Grpc(grpc) => {
             put("host", &mut grpc.host);
             put("service", &mut grpc.service);
             let mut method = Some(std::mem::take(&mut grpc.method));

@@ -38,7 +38,7 @@ impl Source {
         self.asked.load(Ordering::SeqCst)
     }
 
-    async fn ask(self) -> Result<Found, Failure> {
+    async fn ask(self) -> Result<CachedAnswer, Failure> {
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let flying = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         self.in_flight_most.fetch_max(flying, Ordering::SeqCst);
@@ -58,12 +58,12 @@ fn cache(settings: Settings) -> Arc<Cache> {
     Cache::new(settings, &TaskTracker::new())
 }
 
-fn key(url: &str) -> Key {
-    Key { url: url.to_owned(), schema: "1".to_owned() }
+fn key(url: &str) -> CacheKey {
+    CacheKey { url: url.to_owned(), schema: "1".to_owned() }
 }
 
 /// Asks, waiting at most 50 ms; the number that came, or `None` for "there is none".
-async fn get(cache: &Arc<Cache>, key: Key, source: &Source) -> Result<Option<i64>, Failure> {
+async fn get(cache: &Arc<Cache>, key: CacheKey, source: &Source) -> Result<Option<i64>, Failure> {
     let deadline = Instant::now() + Duration::from_millis(50);
     let found = cache.get(key, deadline, || source.clone().ask()).await?;
     Ok(found.map(|value| match *value {
@@ -201,7 +201,7 @@ async fn a_ttl_of_zero_remembers_nothing() {
 async fn p42_a_record_checked_by_another_schema_is_not_used() {
     let (cache, source) = (cache(Settings::default()), Source::default());
     get(&cache, key("a"), &source).await.unwrap();
-    let other = Key { schema: "2".to_owned(), ..key("a") };
+    let other = CacheKey { schema: "2".to_owned(), ..key("a") };
     assert_eq!(get(&cache, other, &source).await.unwrap(), Some(2));
 }
 

@@ -23,7 +23,7 @@ pub enum Slashes {
 
 /// Where in a URL a value stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum UrlPosition {
     /// In the path.
     Path,
     /// Behind a `=` of the query.
@@ -34,17 +34,17 @@ pub(super) enum Place {
 const DECODINGS_MAX: usize = 4;
 
 /// Whether a value that stands at `place` leaves the request the one that the template asks for.
-pub(super) fn is_usable(value: &str, place: Place, slashes: Slashes) -> bool {
+pub(super) fn is_usable(value: &str, place: UrlPosition, slashes: Slashes) -> bool {
     let escapes = match (place, slashes) {
         // A segment has no use for them, and what is decoded twice is another value.
-        (Place::Path, Slashes::Refused) => Escapes::Refused,
-        (Place::Path, Slashes::Allowed) | (Place::Query, _) => Escapes::Decoded,
+        (UrlPosition::Path, Slashes::Refused) => Escapes::Refused,
+        (UrlPosition::Path, Slashes::Allowed) | (UrlPosition::Query, _) => Escapes::Decoded,
     };
     let segments = |text: &str| text.matches('/').count();
     let mut text = Cow::Borrowed(value);
     for _ in 0..DECODINGS_MAX {
         let refused = text.chars().any(|character| separates(character, place, slashes, escapes));
-        if refused || (place == Place::Path && (climbs(&text) || segments(&text) != segments(value))) {
+        if refused || (place == UrlPosition::Path && (climbs(&text) || segments(&text) != segments(value))) {
             return false;
         }
         let Ok(decoded) = percent_decode_str(&text).decode_utf8() else { return false };
@@ -64,14 +64,14 @@ enum Escapes {
     Decoded,
 }
 
-fn separates(character: char, place: Place, slashes: Slashes, escapes: Escapes) -> bool {
+fn separates(character: char, place: UrlPosition, slashes: Slashes, escapes: Escapes) -> bool {
     if character.is_control() || is_unseen(character) || is_look_alike(character) {
         return true;
     }
     match (character, place) {
         ('%', _) => escapes == Escapes::Refused,
-        ('/', Place::Path) => slashes == Slashes::Refused,
-        ('\\' | ';' | '?' | '#', Place::Path) | ('&' | ';' | '#', Place::Query) => true,
+        ('/', UrlPosition::Path) => slashes == Slashes::Refused,
+        ('\\' | ';' | '?' | '#', UrlPosition::Path) | ('&' | ';' | '#', UrlPosition::Query) => true,
         _ => false,
     }
 }

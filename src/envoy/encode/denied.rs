@@ -27,7 +27,7 @@ use crate::reply::{A2aReply, Asked, Awaits, Echo, McpReply, Reply};
 const DOCUMENT_CACHE: &str = "public, max-age=300";
 
 /// What the caller gets.
-pub(super) struct Written {
+pub(super) struct RenderedDenial {
     /// Its HTTP status.
     pub status: u16,
     /// The same for Envoy.
@@ -78,7 +78,12 @@ impl Worded {
 }
 
 /// Writes a refusal for a caller.
-pub(super) fn denied(judgement: &Judgement, decision_id: Uuid, refusal: &Refusal<'_>, caller: Caller) -> Written {
+pub(super) fn denied(
+    judgement: &Judgement,
+    decision_id: Uuid,
+    refusal: &Refusal<'_>,
+    caller: Caller,
+) -> RenderedDenial {
     if let (Some(document), Caller::Http) = (answered(judgement), caller) {
         return served(decision_id, document);
     }
@@ -110,7 +115,7 @@ fn answered(judgement: &Judgement) -> Option<&Document> {
     judgement.document.as_ref().filter(|_| is_answered)
 }
 
-fn served(decision_id: Uuid, document: &Document) -> Written {
+fn served(decision_id: Uuid, document: &Document) -> RenderedDenial {
     let headers = vec![
         header("cache-control", DOCUMENT_CACHE.to_owned()),
         header("x-picket-decision-id", decision_id.to_string()),
@@ -119,7 +124,7 @@ fn served(decision_id: Uuid, document: &Document) -> Written {
         header("access-control-allow-origin", "*".to_owned()),
     ];
     let response = DeniedHttpResponse { status: Some(HttpStatus { code: 200 }), headers, body: document.json.clone() };
-    Written { status: 200, response }
+    RenderedDenial { status: 200, response }
 }
 
 /// A refusal and what it is about.
@@ -213,7 +218,7 @@ impl<'a> Refused<'a> {
         is_about_it && !matches!(self.refusal.remedy, Some(Challenge::Login { .. }))
     }
 
-    fn written(&self, worded: Worded) -> Written {
+    fn written(&self, worded: Worded) -> RenderedDenial {
         let refusal = self.refusal;
         let mut headers = Vec::new();
         if worded.shown == Shown::Openly {
@@ -226,7 +231,7 @@ impl<'a> Refused<'a> {
             headers.extend(refusal.retry_after_seconds.map(|seconds| header("retry-after", seconds.to_string())));
         }
         let status = Some(HttpStatus { code: i32::from(worded.status) });
-        Written { status: worded.status, response: DeniedHttpResponse { status, headers, body: worded.body } }
+        RenderedDenial { status: worded.status, response: DeniedHttpResponse { status, headers, body: worded.body } }
     }
 }
 

@@ -4,17 +4,17 @@ use super::read;
 use crate::failure::Code;
 use crate::identity::fixtures::{WEB, call, certificate};
 use crate::identity::settings::Certificate;
-use crate::identity::{Outcome, Proof};
+use crate::identity::{Proof, SourceResult};
 
 /// The outcome in one word: an id, a code, or `absent`.
 fn show(call: &crate::call::Call, setting: Certificate) -> String {
     match read(call, setting) {
-        Outcome::NotPresented => "absent".to_owned(),
-        Outcome::Accepted(proven) => {
+        SourceResult::NotPresented => "absent".to_owned(),
+        SourceResult::Accepted(proven) => {
             assert_eq!(proven.workload.proof, Proof::Mtls);
             proven.workload.id.to_string()
         }
-        Outcome::Rejected(failure) => {
+        SourceResult::Rejected(failure) => {
             assert_eq!(failure.code, Code::PeerRejected);
             failure.detail
         }
@@ -44,7 +44,7 @@ fn a_good_certificate_gives_its_thumbprint() {
     let (pem, expected) = certificate(&[WEB], |_| {});
     for setting in [Certificate::Checked, Certificate::Required] {
         match read(&call().principal(WEB).certificate(&pem), setting) {
-            Outcome::Accepted(proven) => assert_eq!(proven.thumbprint, Some(expected)),
+            SourceResult::Accepted(proven) => assert_eq!(proven.thumbprint, Some(expected)),
             other => panic!("{other:?}"),
         }
     }

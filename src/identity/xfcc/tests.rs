@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{Key, elements};
+use super::{ElementKey, elements};
 use crate::call::{Call, Headers};
 use crate::identity::fixtures::{GATEWAY, SIDECAR, WEB, call, certificate, xfcc};
 use crate::identity::settings::Certificate;
@@ -44,9 +44,9 @@ fn elements_keep_quoted_separators_and_escapes() {
     let text = r#"By=a;Subject="CN=x,O=\"y\";z\\";DNS=d1;DNS=d2,URI=b"#;
     let found = elements(text).unwrap();
     assert_eq!(found.len(), 2);
-    assert_eq!(found[0].only(Key::Subject), Some(r#"CN=x,O="y";z\"#));
-    assert_eq!(found[0].only(Key::Dns), None, "twice is not once");
-    assert_eq!(found[1].only(Key::Uri), Some("b"));
+    assert_eq!(found[0].only(ElementKey::Subject), Some(r#"CN=x,O="y";z\"#));
+    assert_eq!(found[0].only(ElementKey::Dns), None, "twice is not once");
+    assert_eq!(found[1].only(ElementKey::Uri), Some("b"));
 }
 
 #[test]

@@ -95,11 +95,11 @@ struct Message<'a> {
     role: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
-    parts: [Part<'a>; 1],
+    parts: [MessagePart<'a>; 1],
 }
 
 #[derive(Serialize)]
-struct Part<'a> {
+struct MessagePart<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
     text: &'a str,
@@ -114,7 +114,7 @@ struct Metadata<'a> {
 
 impl<'a> Task<'a> {
     fn of(reply: &'a A2aReply, notice: &Notice<'a>, words: Words, id: &'a str, text: &'a str) -> Self {
-        let parts = [Part { kind: words.text, text }];
+        let parts = [MessagePart { kind: words.text, text }];
         let message = Message { message_id: id, role: words.role, kind: words.message, parts };
         Self {
             id: reply.task_id.as_deref().unwrap_or(id),

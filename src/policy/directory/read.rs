@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::layout::{Folder, Kind, Place};
+use super::super::layout::{EntryKind, EntryRole, Folder};
 use super::super::{PLATFORM, digest};
 use super::budget::{Budget, Limits, Overdrawn};
 use crate::catalog::file;
@@ -84,12 +84,12 @@ pub(super) fn units(root: &Path, limits: Limits) -> Result<Units, Vec<Problem>> 
         let message = format!("policy directory `{}` cannot be opened: {}", root.display(), reason(&error));
         vec![Problem::error("", message)]
     })?;
-    let mut reader = Reader::new(home.clone(), limits);
+    let mut reader = TreeReader::new(home.clone(), limits);
     reader.enter(&Folder::Top, &home).map_err(|problem| vec![problem])?;
     Ok(reader.units)
 }
 
-pub(super) struct Reader {
+pub(super) struct TreeReader {
     /// The configured directory, links resolved: everything read lies inside it.
     home: PathBuf,
     pub(super) units: Units,
@@ -99,14 +99,14 @@ pub(super) struct Reader {
 /// What a folder lists under a name. The folder's own path has no links left, so only a link's is to be resolved; that
 /// takes a question to the file system for each step of the path.
 enum Entry {
-    Itself(PathBuf, Kind),
+    Itself(PathBuf, EntryKind),
     Link(PathBuf),
 }
 
 /// Why an entry cannot be read: what is wrong, and what would be right.
 pub(super) struct Fault(pub(super) String, &'static str);
 
-impl Reader {
+impl TreeReader {
     pub(super) fn new(home: PathBuf, limits: Limits) -> Self {
         let units = Units::from([(PLATFORM.to_owned(), UnitReading::default())]);
         Self { home, units, budget: Budget::new(limits) }
@@ -165,17 +165,19 @@ impl Reader {
         };
         let (target, kind) = match found {
             Ok(found) => found,
-            Err(_) if *folder == Folder::Top && folder.place(name, Kind::Folder) == Place::PassedOver => return Ok(()),
+            Err(_) if *folder == Folder::Top && folder.place(name, EntryKind::Folder) == EntryRole::PassedOver => {
+                return Ok(());
+            }
             Err(fault) => {
                 self.withhold(folder.owner(name), problem(&folder.join(name), "entry", &fault));
                 return Ok(());
             }
         };
         match folder.place(name, kind) {
-            Place::PassedOver => {}
-            Place::Folder(inner) => self.enter(&inner, &target)?,
-            Place::File => self.file(folder, name, &target),
-            Place::Unexpected(allowed) => {
+            EntryRole::PassedOver => {}
+            EntryRole::Folder(inner) => self.enter(&inner, &target)?,
+            EntryRole::File => self.file(folder, name, &target),
+            EntryRole::Unexpected(allowed) => {
                 let path = folder.join(name);
                 let message = format!("`{path}` does not belong here");
                 self.withhold(folder.owner(name), Problem::error(path, message).help(allowed));
@@ -251,7 +253,7 @@ impl Reader {
 
     /// Follows links. What lies outside the policy directory is not read: whoever may commit a link
     /// could otherwise have any file of this machine quoted in an error message.
-    fn resolve(&self, path: &Path) -> Result<(PathBuf, Kind), Fault> {
+    fn resolve(&self, path: &Path) -> Result<(PathBuf, EntryKind), Fault> {
         let target = fs::canonicalize(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Fault("is a link to nothing".to_owned(), "remove it, or restore what it points to"),
             ErrorKind::PermissionDenied => unreadable(&error),
@@ -281,11 +283,11 @@ fn legible(name: std::ffi::OsString) -> Result<String, String> {
     }
 }
 
-fn kind_of(found: fs::FileType) -> Kind {
+fn kind_of(found: fs::FileType) -> EntryKind {
     match found {
-        found if found.is_file() => Kind::File,
-        found if found.is_dir() => Kind::Folder,
-        _ => Kind::Other,
+        found if found.is_file() => EntryKind::File,
+        found if found.is_dir() => EntryKind::Folder,
+        _ => EntryKind::Other,
     }
 }
 

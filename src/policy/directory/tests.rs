@@ -9,7 +9,7 @@ use tempfile::TempDir;
 mod steady;
 
 use super::super::layout::Folder;
-use super::read::{Reader, content, units};
+use super::read::{TreeReader, content, units};
 use super::*;
 
 fn write(root: &Path, files: &[(&str, &str)]) {
@@ -222,7 +222,7 @@ fn what_became_a_link_since_it_was_listed_is_not_followed() {
     let (home, elsewhere) = (fs::canonicalize(root.path()).unwrap(), tree(&[("a.cedar", "two")]));
     fs::rename(home.join("mesh"), home.join("gone")).unwrap();
     symlink(elsewhere.path(), home.join("mesh")).unwrap();
-    let mut reader = Reader::new(home.clone(), Limits::default());
+    let mut reader = TreeReader::new(home.clone(), Limits::default());
     reader.enter(&Folder::Mesh, &home.join("mesh")).unwrap();
     assert!(reader.units["mesh"].problems[0].message.contains("was replaced while it was read"));
 }

@@ -87,13 +87,13 @@ fn last(seen: &Seen) -> BTreeMap<String, String> {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_in_force_before_the_first_good_reading() {
     let (fake, _, store) = store();
-    assert_eq!(store.load_now().await, Outcome::Refused);
+    assert_eq!(store.load_now().await, LoadOutcome::Refused);
     fake.give(&[("mesh/a.cedar", "bad")]);
-    assert_eq!(store.load_now().await, Outcome::Refused);
+    assert_eq!(store.load_now().await, LoadOutcome::Refused);
     assert!(store.current().is_none());
     assert!(!store.status().ready);
     fake.give(&[("mesh/a.cedar", "1")]);
-    assert_eq!(store.load_now().await, Outcome::Ok);
+    assert_eq!(store.load_now().await, LoadOutcome::Ok);
     assert!(store.current().is_some());
     assert!(store.status().is_current());
     assert!(store.status().succeeded_at.is_some());
@@ -105,7 +105,7 @@ async fn an_unchanged_reading_is_not_loaded_again() {
     fake.give(&[("mesh/a.cedar", "1")]);
     store.load_now().await;
     let before = store.current().unwrap();
-    assert_eq!(store.load_now().await, Outcome::Unchanged);
+    assert_eq!(store.load_now().await, LoadOutcome::Unchanged);
     assert_eq!(seen.lock().unwrap().len(), 1);
     assert!(Arc::ptr_eq(&before, &store.current().unwrap()));
 }
@@ -133,7 +133,7 @@ async fn fifty_bad_updates_change_nothing() {
                 }))
             }
         }
-        assert_eq!(store.load_now().await, Outcome::Refused, "round {round}");
+        assert_eq!(store.load_now().await, LoadOutcome::Refused, "round {round}");
         assert!(Arc::ptr_eq(&before, &store.current().unwrap()), "round {round}");
         assert!(!store.status().is_current(), "round {round}");
     }
@@ -148,12 +148,12 @@ async fn a_vanished_namespace_is_loaded_with_the_files_it_last_had_in_force() {
     fake.give(&[("mesh/a.cedar", "1"), ("namespaces/shop/a.cedar", "bad")]);
     store.load_now().await;
     fake.give(&[("mesh/a.cedar", "2")]);
-    assert_eq!(store.load_now().await, Outcome::Refused);
+    assert_eq!(store.load_now().await, LoadOutcome::Refused);
     assert_eq!(last(&seen)["namespaces/shop/a.cedar"], "1");
     assert_eq!(last(&seen)["mesh/a.cedar"], "2");
     assert_eq!(store.status().refused, BTreeMap::from([("shop".to_owned(), Why::Missing)]));
     fake.give(&[("mesh/a.cedar", "2"), ("namespaces/shop/a.cedar", "3")]);
-    assert_eq!(store.load_now().await, Outcome::Ok);
+    assert_eq!(store.load_now().await, LoadOutcome::Ok);
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,7 +162,7 @@ async fn a_vanished_folder_without_a_good_version_is_still_refused_and_not_forgo
     fake.give(&[("mesh/a.cedar", "1"), ("namespaces/shop/a.cedar", "bad")]);
     store.load_now().await;
     fake.give(&[("mesh/a.cedar", "2")]);
-    assert_eq!(store.load_now().await, Outcome::Refused);
+    assert_eq!(store.load_now().await, LoadOutcome::Refused);
     assert!(last(&seen).contains_key("namespaces/shop/refused.cedar"));
     assert!(store.status().refused.contains_key("shop"));
 }
@@ -176,7 +176,7 @@ async fn a_reading_that_returns_to_what_is_in_force_clears_the_trouble() {
     store.load_now().await;
     assert!(store.status().to_string().contains("volume gone"));
     fake.give(&[("mesh/a.cedar", "1")]);
-    assert_eq!(store.load_now().await, Outcome::Unchanged);
+    assert_eq!(store.load_now().await, LoadOutcome::Unchanged);
     assert!(store.status().is_current());
 }
 
@@ -231,15 +231,15 @@ async fn half_written_files_are_never_in_force() {
     });
     let settings = Settings::new(root.path());
     let store = Store::over(Arc::new(Directory::new(&settings)), loader, settings.poll);
-    assert_eq!(store.load_now().await, Outcome::Ok);
+    assert_eq!(store.load_now().await, LoadOutcome::Ok);
     let before = store.current().unwrap();
     for torn in ["", "1", "1 e", "1 en"] {
         write(&path, torn);
-        assert_eq!(store.load_now().await, Outcome::Refused, "{torn:?}");
+        assert_eq!(store.load_now().await, LoadOutcome::Refused, "{torn:?}");
         assert!(Arc::ptr_eq(&before, &store.current().unwrap()), "{torn:?}");
     }
     write(&path, "1 end");
-    assert_eq!(store.load_now().await, Outcome::Ok);
+    assert_eq!(store.load_now().await, LoadOutcome::Ok);
     assert!(!Arc::ptr_eq(&before, &store.current().unwrap()));
 }
 
@@ -309,17 +309,17 @@ async fn what_takes_long_is_loaded_beside_and_nobody_waits_for_it() {
     let (fake, go) = (Arc::new(Fake::default()), Arc::new(std::sync::atomic::AtomicBool::new(false)));
     let store = Store::over(fake.clone(), slow_loader(go.clone()), Duration::from_secs(10));
     fake.give(&[("mesh/a.cedar", "1"), ("namespaces/shop/a.cedar", "1")]);
-    assert_eq!(store.load_now().await, Outcome::Ok);
+    assert_eq!(store.load_now().await, LoadOutcome::Ok);
     fake.give(&[("mesh/a.cedar", "2"), ("namespaces/shop/a.cedar", "slow")]);
-    assert_eq!(store.load_now().await, Outcome::Refused);
+    assert_eq!(store.load_now().await, LoadOutcome::Refused);
     assert_eq!(store.status().refused, BTreeMap::from([("shop".to_owned(), Why::Loading)]));
     let before = store.current().unwrap();
     fake.give(&[("mesh/a.cedar", "3"), ("namespaces/shop/a.cedar", "slow")]);
-    assert_eq!(store.load_now().await, Outcome::Refused);
+    assert_eq!(store.load_now().await, LoadOutcome::Refused);
     assert!(!Arc::ptr_eq(&before, &store.current().unwrap()), "the mesh's edit waits");
     go.store(true, std::sync::atomic::Ordering::SeqCst);
     ends(&store).await;
-    assert_eq!(store.load_now().await, Outcome::Ok);
+    assert_eq!(store.load_now().await, LoadOutcome::Ok);
     assert!(store.status().is_current());
 }
 
@@ -330,9 +330,9 @@ async fn what_nobody_waits_for_any_more_is_not_loaded_to_its_end() {
     fake.give(&[("namespaces/shop/a.cedar", "1")]);
     store.load_now().await;
     fake.give(&[("namespaces/shop/a.cedar", "slow")]);
-    assert_eq!(store.load_now().await, Outcome::Refused);
+    assert_eq!(store.load_now().await, LoadOutcome::Refused);
     fake.give(&[("namespaces/shop/a.cedar", "2")]);
-    assert_eq!(store.load_now().await, Outcome::Ok);
+    assert_eq!(store.load_now().await, LoadOutcome::Ok);
     // It would go on for ever if it were not told to stop.
     tokio::time::timeout(Duration::from_secs(10), store.ended.notified()).await.unwrap();
 }

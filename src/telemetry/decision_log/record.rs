@@ -48,27 +48,27 @@ pub(super) fn bytes(seen: &Observed<'_>, shape: &Shape) -> serde_json::Result<Ve
     let full = asks_for_full(judgement).then(|| full(seen.call, judgement, shape));
     let kept = judgement.prepared.record.get();
     let whole = match kept {
-        Some(told) => line(seen, Part::Kept(told), full.as_ref(), Cut::No)?,
+        Some(told) => line(seen, RecordPart::Kept(told), full.as_ref(), Cut::No)?,
         None => {
-            let (outcome, subject) = (Outcome::of(judgement), Subject::of(judgement));
+            let (outcome, subject) = (OutcomeFields::of(judgement), Subject::of(judgement));
             if judgement.reduced.is_some() {
                 let told = told(&outcome, &subject)?;
                 judgement.prepared.record.get_or_init(|| told);
             }
-            line(seen, Part::New(&outcome, &subject), full.as_ref(), Cut::No)?
+            line(seen, RecordPart::New(&outcome, &subject), full.as_ref(), Cut::No)?
         }
     };
     if whole.len() <= RECORD_BYTES_MAX {
         return Ok(whole);
     }
     // What a policy asked for in addition goes first; then the lists, whose first items stay.
-    let (outcome, mut subject) = (Outcome::of(judgement), Subject::of(judgement));
-    let short = line(seen, Part::New(&outcome, &subject), None, Cut::Yes)?;
+    let (outcome, mut subject) = (OutcomeFields::of(judgement), Subject::of(judgement));
+    let short = line(seen, RecordPart::New(&outcome, &subject), None, Cut::Yes)?;
     if short.len() <= RECORD_BYTES_MAX {
         return Ok(short);
     }
     subject.shorten();
-    line(seen, Part::New(&outcome, &subject), None, Cut::Yes)
+    line(seen, RecordPart::New(&outcome, &subject), None, Cut::Yes)
 }
 
 /// Whether something was left out of a record.
@@ -81,7 +81,7 @@ enum Cut {
 /// What a record tells of a judgement: before and after the status, which is the answer's.
 type Told = [Box<[u8]>; 2];
 
-fn told(outcome: &Outcome<'_>, subject: &Subject<'_>) -> serde_json::Result<Told> {
+fn told(outcome: &OutcomeFields<'_>, subject: &Subject<'_>) -> serde_json::Result<Told> {
     let (mut before, mut after) = (Vec::with_capacity(64), Vec::with_capacity(SUBJECT_BYTES));
     outcome.write(&mut before)?;
     subject.write(&mut after)?;
@@ -89,16 +89,16 @@ fn told(outcome: &Outcome<'_>, subject: &Subject<'_>) -> serde_json::Result<Told
 }
 
 /// What a record tells of a judgement, written or still to be written.
-enum Part<'a> {
+enum RecordPart<'a> {
     Kept(&'a Told),
-    New(&'a Outcome<'a>, &'a Subject<'a>),
+    New(&'a OutcomeFields<'a>, &'a Subject<'a>),
 }
 
 /// The whole record. What is told of the judgement is the same for every call it answers; the rest is the call's.
-fn line(seen: &Observed<'_>, told: Part<'_>, full: Option<&Full<'_>>, cut: Cut) -> serde_json::Result<Vec<u8>> {
+fn line(seen: &Observed<'_>, told: RecordPart<'_>, full: Option<&Full<'_>>, cut: Cut) -> serde_json::Result<Vec<u8>> {
     let of_judgement = match &told {
-        Part::Kept([outcome, subject]) => outcome.len() + subject.len(),
-        Part::New(..) => SUBJECT_BYTES,
+        RecordPart::Kept([outcome, subject]) => outcome.len() + subject.len(),
+        RecordPart::New(..) => SUBJECT_BYTES,
     };
     let mut out = Vec::with_capacity(512 + of_judgement);
     out.extend_from_slice(b"{\"v\":1,\"decision_id\":\"");
@@ -109,13 +109,13 @@ fn line(seen: &Observed<'_>, told: Part<'_>, full: Option<&Full<'_>>, cut: Cut) 
     out.push(b'"');
     json::text(member!("listener"), seen.listener, NAME_BYTES_MAX, &mut out)?;
     match &told {
-        Part::Kept([outcome, _]) => out.extend_from_slice(outcome),
-        Part::New(outcome, _) => outcome.write(&mut out)?,
+        RecordPart::Kept([outcome, _]) => out.extend_from_slice(outcome),
+        RecordPart::New(outcome, _) => outcome.write(&mut out)?,
     }
     json::number(member!("status"), u64::from(seen.status), &mut out)?;
     match &told {
-        Part::Kept([_, subject]) => out.extend_from_slice(subject),
-        Part::New(_, subject) => subject.write(&mut out)?,
+        RecordPart::Kept([_, subject]) => out.extend_from_slice(subject),
+        RecordPart::New(_, subject) => subject.write(&mut out)?,
     }
     if let Some(id) = seen.request_id {
         json::text(member!("request_id"), id, NAME_BYTES_MAX, &mut out)?;
@@ -148,7 +148,7 @@ fn asks_for_full(judgement: &Judgement) -> bool {
 }
 
 /// What was decided.
-struct Outcome<'a> {
+struct OutcomeFields<'a> {
     decision: &'static str,
     reason: &'static str,
     detail: Text<'a>,
@@ -185,7 +185,7 @@ struct Digests<'a> {
     namespace: Option<&'a str>,
 }
 
-impl<'a> Outcome<'a> {
+impl<'a> OutcomeFields<'a> {
     fn of(judgement: &'a Judgement) -> Self {
         let (decision, reason, detail) = outcome(judgement);
         Self { decision: decision.as_str(), reason, detail: Text(detail, TEXT_BYTES_MAX) }

@@ -30,18 +30,18 @@ pub(super) enum Mode {
 
 /// Why an answer is what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Outcome {
+pub(super) enum SeriesOutcome {
     Verdict(Reason),
     Failure(Code),
 }
 
 /// The labels of one decision but its namespace; small and `Copy`, so that counting allocates nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct SeriesKey {
     pub protocol: Option<Protocol>,
     pub mode: Mode,
     pub decision: Decision,
-    pub outcome: Outcome,
+    pub outcome: SeriesOutcome,
 }
 
 /// Counters of one unit.
@@ -50,7 +50,7 @@ pub(super) struct Unit {
     digest: RwLock<String>,
     policies: AtomicU64,
     /// Soon all keys are there; from then on calls read it without a word to each other.
-    decisions: ArcSwap<HashMap<Key, Arc<AtomicU64>>>,
+    decisions: ArcSwap<HashMap<SeriesKey, Arc<AtomicU64>>>,
 }
 
 /// Counters of one policy.
@@ -74,7 +74,7 @@ pub(super) struct Loaded {
 
 impl Unit {
     /// Counts one decision.
-    pub fn count(&self, key: Key) {
+    pub fn count(&self, key: SeriesKey) {
         if let Some(counter) = self.decisions.load().get(&key) {
             counter.fetch_add(1, Ordering::Relaxed);
             return;
@@ -97,7 +97,7 @@ impl Unit {
     }
 }
 
-impl Key {
+impl SeriesKey {
     fn protocol(&self) -> &'static str {
         self.protocol.map_or("unknown", Protocol::as_str)
     }
@@ -111,8 +111,8 @@ impl Key {
 
     fn reason(&self) -> &'static str {
         match self.outcome {
-            Outcome::Verdict(reason) => reason.as_str(),
-            Outcome::Failure(code) => code.as_str(),
+            SeriesOutcome::Verdict(reason) => reason.as_str(),
+            SeriesOutcome::Failure(code) => code.as_str(),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 /// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only grows; its name ends in `_total`.
     Counter,
     /// Goes up and down.
@@ -13,7 +13,7 @@ pub enum Kind {
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     /// The word for it in `docs/metrics.md`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -31,7 +31,7 @@ pub struct Spec {
     /// The full name as Prometheus stores it, with its suffix.
     pub name: &'static str,
     /// What kind of number it is.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Names of its labels, in the order of [`Sample::labels`](super::Sample::labels).
     pub labels: &'static [&'static str],
     /// One sentence without its full stop, which the exposition adds.
@@ -42,7 +42,7 @@ macro_rules! specs {
     ($table:ident: $doc:literal; $($name:ident = $text:literal $kind:ident [$($label:literal),*] $help:literal;)*) => {
         $(
             #[doc = $help]
-            pub static $name: Spec = Spec { name: $text, kind: Kind::$kind, labels: &[$($label),*], help: $help };
+            pub static $name: Spec = Spec { name: $text, kind: MetricKind::$kind, labels: &[$($label),*], help: $help };
         )*
         #[doc = $doc]
         pub static $table: &[&Spec] = &[$(&$name),*];

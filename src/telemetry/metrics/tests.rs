@@ -47,7 +47,7 @@ fn the_generated_page_is_the_table() {
 #[test]
 fn names_follow_the_conventions() {
     for spec in table::all() {
-        assert_eq!(spec.name.ends_with("_total"), spec.kind == Kind::Counter, "{}", spec.name);
+        assert_eq!(spec.name.ends_with("_total"), spec.kind == MetricKind::Counter, "{}", spec.name);
         assert!(spec.name.starts_with("picket_") || spec.name.starts_with("process_"), "{}", spec.name);
         assert!(!spec.help.ends_with('.') && !spec.help.contains(['\n', '|', '\\']), "{}", spec.name);
     }

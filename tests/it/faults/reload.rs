@@ -8,7 +8,7 @@ use picket::check::Profile;
 use picket::decision::Snapshot;
 use picket::decision::snapshot::{Loaded, Tree};
 use picket::policy::Loader;
-use picket::policy::status::Outcome;
+use picket::policy::status::LoadOutcome;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -80,7 +80,7 @@ async fn a_thousand_reloads_under_load_never_mix_two_snapshots() {
         let next = if round % 25 == 0 { 2 } else { round % 2 };
         direct.source.give(trees[next].0.clone());
         let outcome = direct.store.load_now().await;
-        assert_ne!(outcome, Outcome::Refused, "round {round}");
+        assert_ne!(outcome, LoadOutcome::Refused, "round {round}");
         // Every snapshot is met by some call, however slow the machine.
         let before = asked.load(Ordering::Relaxed);
         while round % 10 == 0 && asked.load(Ordering::Relaxed) < before + 3 && !callers.is_empty() {
@@ -168,17 +168,17 @@ async fn bad_half_written_and_vanished_trees_change_nothing() {
     assert!(bad.len() >= 50, "only {} bad trees", bad.len());
     for tree in bad {
         direct.source.give(tree.clone());
-        assert_eq!(direct.store.load_now().await, Outcome::Refused, "was accepted: {tree:?}");
+        assert_eq!(direct.store.load_now().await, LoadOutcome::Refused, "was accepted: {tree:?}");
         assert!(!direct.store.status().is_current());
         let after = [ask(&direct, "shop/orders").await, ask(&direct, "pay/billing").await];
         assert_eq!(after, before, "changed by {tree:?}");
         direct.source.vanish();
-        assert_eq!(direct.store.load_now().await, Outcome::Refused);
+        assert_eq!(direct.store.load_now().await, LoadOutcome::Refused);
     }
     assert_eq!([ask(&direct, "shop/orders").await, ask(&direct, "pay/billing").await], before);
     let repaired: Vec<_> = GOOD.iter().copied().chain([(MESH, STOP)]).collect();
     direct.source.give(tree(&repaired));
-    assert_eq!(direct.store.load_now().await, Outcome::Ok);
+    assert_eq!(direct.store.load_now().await, LoadOutcome::Ok);
     assert_eq!(ask(&direct, "shop/orders").await.reason, "policy_forbid");
 }
 
@@ -187,7 +187,7 @@ async fn a_bad_namespace_does_not_hold_up_a_mesh_forbid() {
     let direct = Direct::new(&[(SHOP, PERMIT_ALL), ("namespaces/pay/a.cedar", PERMIT_ALL)]).await;
     assert_eq!(ask(&direct, "pay/billing").await.status, 200);
     direct.source.give(tree(&[(SHOP, "permit ("), GOOD[1], GOOD[2]]));
-    assert_eq!(direct.store.load_now().await, Outcome::Refused);
+    assert_eq!(direct.store.load_now().await, LoadOutcome::Refused);
     assert_eq!(ask(&direct, "pay/billing").await.reason, "policy_forbid");
     assert_eq!(ask(&direct, "shop/orders").await.reason, "policy_permit");
 }

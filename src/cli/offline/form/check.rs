@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Caller;
 
 /// What both kinds of calls have.
-pub(super) struct Parts<'a> {
+pub(super) struct CheckParts<'a> {
     pub(super) method: &'a str,
     pub(super) path: String,
     pub(super) host: Option<&'a str>,
@@ -30,7 +30,7 @@ pub(super) enum Attached {
     Unknown,
 }
 
-impl Parts<'_> {
+impl CheckParts<'_> {
     /// The check that a proxy would send, as protobuf JSON.
     pub(super) fn check(self, caller: Option<&Caller>, host: Option<String>) -> Value {
         let by_id = || self.service.and_then(|id| id.split_once('/')).map(|(ns, name)| format!("{name}.{ns}"));

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::check::{Attached, Parts, headers};
+use super::check::{Attached, CheckParts, headers};
 use crate::catalog::mcp::ProtocolVersion;
 
 /// A message to an MCP server, with one of `tool`, `resource`, `prompt` and `method`.
@@ -67,7 +67,7 @@ impl Mcp {
     ///
     /// # Errors
     /// A fragment that says what is missing or too much.
-    pub(super) fn parts(&self) -> Result<Parts<'_>, String> {
+    pub(super) fn parts(&self) -> Result<CheckParts<'_>, String> {
         let (method, name) = self.asked()?;
         let mut params = self.params.clone();
         let key = if method == "resources/read" { "uri" } else { "name" };
@@ -99,7 +99,7 @@ impl Mcp {
                 }
             }
         }
-        Ok(Parts {
+        Ok(CheckParts {
             method: "POST",
             path: self.path.clone().unwrap_or_else(|| "/mcp".to_owned()),
             host: self.host.as_deref(),
