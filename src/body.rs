@@ -62,8 +62,8 @@ pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<
     }
 }
 
-/// Refuses a body of a call whose body nobody opens, though bodies of its service are: what is in it, no policy could
-/// see. A call that shows none passes; whether that is proven matters where a policy reads its length.
+/// Rejects the body of a call that is not parsed, though bodies of its service are: no policy could read it. A call
+/// without a visible body passes; a proof matters only where a policy reads its length.
 ///
 /// # Errors
 /// `message_refused` for a body that is there, `body_incomplete` for one that is announced or attached in part.

@@ -74,7 +74,7 @@ impl Call {
             || self.headers.has("expect")
     }
 
-    /// Whether nothing shows a body: none is attached and none is announced. No proof that there is none.
+    /// Whether no body is visible: none is attached and none is announced. This does not prove its absence.
     #[must_use]
     pub fn shows_no_body(&self) -> bool {
         let is_attached = match &self.body {

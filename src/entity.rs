@@ -201,7 +201,7 @@ impl Entities {
         needed
     }
 
-    /// Whether a source that has to be waited for may be asked where the policies read this.
+    /// Whether a source may be queried over the network if the policies read this.
     #[must_use]
     pub fn are_asked(&self, reads: &Reads) -> bool {
         self.sources.iter().any(|source| source.is_asked(reads))

@@ -62,7 +62,7 @@ pub enum SourceResult<T> {
 pub struct Rejection {
     /// The refusal.
     pub failure: Failure,
-    /// Name of the issuer whose key is missing, where that may be because our keys are old:
+    /// Name of the issuer with the missing key, if the cached keys may be outdated:
     /// pass it to [`Keys::hint_unknown_key`](crate::keys::Keys::hint_unknown_key).
     pub unknown_key_of: Option<String>,
 }
@@ -101,8 +101,8 @@ pub fn identify(call: &Call, settings: &Settings, keys: &KeyRing) -> Result<Iden
     Ok(Identity { workload: peer.map(|peer| peer.workload), token: token.map(Box::new), task: task.map(Box::new) })
 }
 
-/// Whether who calls may be another at another moment: a certificate or a token came that is looked at, and both
-/// have their time and their keys.
+/// Whether the identity may change with time: it depends on a certificate or a token, and both have a validity and
+/// keys.
 #[must_use]
 pub fn is_momentary(call: &Call, settings: &Settings) -> bool {
     let tokens = settings.looks_at_tokens() && places::is_any(call, settings);

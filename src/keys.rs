@@ -49,7 +49,7 @@ struct Issuer {
     source: Box<dyn Fetch>,
     period: Duration,
     min_interval: Duration,
-    /// Asks for an early fetch; holds one request, however many come.
+    /// Requests an early fetch; holds one request, however many arrive.
     hint: Notify,
     /// When the last fetch ended and how; locked while one runs, so that there is never a second.
     last: Mutex<Option<Attempt>>,

@@ -32,7 +32,7 @@ pub struct Settings {
     /// How the called service is found, in order. A value that is present but unknown ends the search.
     /// Default: the context extension `service` only.
     pub service: Vec<service::Source>,
-    /// Whether CONNECT is judged (as action `connect`) or refused. Default false.
+    /// Whether CONNECT is evaluated (as action `connect`) or rejected. Default false.
     pub allow_connect: bool,
     /// Protocols (`websocket`, `h2c`) with upgrades that are evaluated (as action `upgrade`); others are rejected.
     /// Default none.

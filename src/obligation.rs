@@ -33,8 +33,8 @@ pub struct Mutations {
     pub log_full: bool,
 }
 
-/// What the permits of a unit can change of a call, whichever of them is satisfied: nobody's own value passes under a
-/// name that can be set.
+/// The parts of a call that the permits of a unit can change, whichever is satisfied: a client's own value never passes
+/// under a name that can be set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changeable {
     /// Request headers that can be set: lower case, marks read as `-`.
@@ -63,7 +63,7 @@ impl Changeable {
         !self.set_query.is_empty() || !self.remove_query.is_empty()
     }
 
-    /// Whether a header can be set or removed, in whatever spelling it is sent.
+    /// Whether a header can be set or removed, in any spelling.
     #[must_use]
     pub fn has_header(&self, name: &str) -> bool {
         if self.set_headers.is_empty() && self.remove_headers.is_empty() {

@@ -40,7 +40,7 @@ pub struct Settings {
     /// The policy directory: a plain folder, a symbolic link to one (swap the link to publish), or a
     /// ConfigMap or projected volume. No default.
     pub directory: PathBuf,
-    /// How often the files are compared with what is in force, beside the watch for changes that
+    /// How often the files are compared with the active ones, in addition to the watch for changes, which
     /// normally notices within a second. Default 5s; at least 100ms. Units: `ms`, `s`, `m`.
     #[serde(default = "poll_default", with = "humantime_serde")]
     pub poll: Duration,

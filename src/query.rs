@@ -48,8 +48,7 @@ impl Uid {
     }
 }
 
-/// Bytes that a text takes beside its place: none up to 23 bytes or where it stands in the program; otherwise itself and
-/// the counts of who shares it.
+/// Heap bytes of a text: none up to 23 bytes or for a static text; otherwise the text and its reference counts.
 #[must_use]
 pub fn bytes_elsewhere(text: &SmolStr) -> usize {
     if text.is_heap_allocated() { text.len() + 16 } else { 0 }
@@ -192,8 +191,8 @@ impl Keys {
 /// Begins the key of a member that is read anywhere in the body: `**/ticket_id`. No JSON pointer begins so.
 pub const ANYWHERE: &str = "**/";
 
-/// What the policies that judge a call can read of it. Computed from the policies' syntax at load;
-/// whatever is not understood counts as read.
+/// The inputs that the policies of a call can read. Computed from the policies' syntax at load; an expression that
+/// the analysis does not understand counts as reading everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reads {
     /// Header names, lower case.

@@ -52,8 +52,8 @@ pub struct McpReply {
 }
 
 impl McpReply {
-    /// Whether its client may be asked to send its user away: only in answer to these requests, and only in that
-    /// revision. Where refusals hide what exists, a question about it would not.
+    /// Whether its client may get an elicitation: only in response to these requests, and only in that version. Where
+    /// denials hide what exists, an elicitation would reveal it.
     #[must_use]
     pub fn can_ask(&self) -> bool {
         let is_askable = match self.asked {

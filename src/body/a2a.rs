@@ -73,7 +73,7 @@ impl Ask {
     }
 }
 
-/// Whether the call is about the public agent card, which is judged as plain HTTP.
+/// Whether the call reads the public agent card, which is evaluated as plain HTTP.
 #[must_use]
 pub fn is_card(path: &CanonicalPath, rules: &A2a) -> bool {
     let below = path.as_str().strip_prefix(rules.endpoint.as_str().trim_end_matches('/'));

@@ -49,7 +49,7 @@ pub struct Request {
     pub max_output_tokens: Option<i64>,
     /// Names of the client's own tools that the model may call.
     pub tool_names: BTreeSet<String>,
-    /// What the provider runs: families of tools (`web_search`, `code_interpreter`, `mcp`), `fetch` where it fetches
+    /// Tools that the provider runs: families (`web_search`, `code_interpreter`, `mcp`), `fetch` where it fetches
     /// URLs, types that are not known as sent, and what else is not known, each with its place (`parameter:<name>`).
     pub hosted_tools: BTreeSet<String>,
     /// URLs of servers that the provider calls or fetches from, without query; `connector:<id>` for those it knows

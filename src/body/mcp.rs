@@ -61,7 +61,7 @@ pub enum Ask {
         /// Its arguments, always an object.
         arguments: Json,
     },
-    /// Everything else that speaks to the server as a whole: initialize, discover, lists, ping, notifications,
+    /// Any other operation of the server as a whole: initialize, discover, lists, ping, notifications,
     /// responses to the server's requests, GET and DELETE.
     UseServer {
         /// The JSON-RPC method; `GET` or `DELETE` without one; `response` for a response.

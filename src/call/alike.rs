@@ -77,7 +77,7 @@ pub fn overlong(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// Whether an escape stands at the front: `%2e`, or `%u002e` as some servers write a character.
+/// Whether the text begins with an escape: `%2e`, or `%u002e` as some servers write a character.
 #[must_use]
 pub fn begins_with_escape(text: &[u8]) -> bool {
     let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);

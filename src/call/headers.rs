@@ -107,8 +107,8 @@ impl Headers {
     }
 }
 
-/// How names are compared: servers that turn headers into variables read `_` and `-` alike, and some of them every
-/// other mark too (`x.team`, `x~team`).
+/// Folds a name for comparison: servers that turn headers into variables do not distinguish `_` from `-`, and some
+/// of them no other mark either (`x.team`, `x~team`).
 #[must_use]
 pub fn folded(name: &str) -> String {
     fold(name).into_owned()

@@ -109,8 +109,8 @@ pub fn would_decode_again(decoded: &str) -> bool {
     decoded.match_indices('%').any(|(at, _)| decoded.as_bytes().get(at..).is_some_and(alike::begins_with_escape))
 }
 
-/// What a sent key is to all readers: read as a whole, and as the parts that a reader finds in it who decodes before
-/// it parts.
+/// All readings of a sent key: as a whole, and as the parts that a reader finds in it if it decodes before it
+/// splits.
 ///
 /// # Errors
 /// [`KeyProblem`] where the key cannot be read at all.

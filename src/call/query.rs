@@ -41,8 +41,8 @@ fn unescaped(text: &str) -> Option<String> {
     }
 }
 
-/// Whether some server takes the key `sent` for `name`: whatever its escapes, its case, the blanks around it, `-`, `.`
-/// or a blank for `_`, and an index behind it (`name[]`). A key that cannot be read could be any.
+/// Whether some server reads the key `sent` as `name`: regardless of escapes, case, blanks around it, `-`, `.` or a
+/// blank for `_`, and an index behind it (`name[]`). A key that cannot be decoded could be any.
 ///
 /// # Example
 /// ```

@@ -147,8 +147,8 @@ fn item<'a>(field: &FieldDescriptor, tokens: &mut impl Iterator<Item = &'a str>)
 pub struct Sets(BTreeMap<String, Option<Arc<Descriptors>>>);
 
 impl Sets {
-    /// Reads the sets among a tree's files; the others are passed over. A tree holds texts: a set's bytes stand in
-    /// it as base64.
+    /// Reads the sets among a tree's files; the others are skipped. A tree holds texts: a set's bytes are base64
+    /// in it.
     ///
     /// What cannot be read is noted in `problems`, and is there all the same: whoever names it has named a file.
     #[must_use]

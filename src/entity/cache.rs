@@ -26,11 +26,11 @@ pub const FLIGHT_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// How long a found record may be reused; "there is none" for a tenth of it. Default 30s. `0s`
+    /// How long a record may be reused; a negative result for a tenth of it. Default 30s. `0s`
     /// disables reuse; a revoked attribute keeps its old value for at most this long plus `max_stale`.
     #[serde(with = "humantime_serde")]
     pub ttl: Duration,
-    /// How much longer a found record may still be used while a new one is being asked for. Default
+    /// How much longer an expired record may be used during its refresh. Default
     /// 0s, the safe value: a source that is down makes its facts unavailable as soon as `ttl` ends.
     #[serde(with = "humantime_serde")]
     pub max_stale: Duration,
@@ -155,8 +155,8 @@ impl<V: Send + Sync + 'static> Cache<V> {
         Arc::new(Self { settings, records, flights: Mutex::default(), stats, tasks, keeps })
     }
 
-    /// The same answers for whoever only looks: what is remembered is found, and nothing that is asked for is remembered,
-    /// counted or shared with calls.
+    /// The same cache for explanations: they read cached answers, and their own requests are not cached, counted or
+    /// shared with calls.
     #[must_use]
     pub fn looking(&self) -> Arc<Self> {
         Arc::new(Self {

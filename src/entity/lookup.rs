@@ -34,7 +34,7 @@ pub struct Settings {
     pub name: String,
     /// The place of the answer: `principal`, `resource`, or `call: {attribute: …}`. No default.
     pub target: LookupTarget,
-    /// What to `GET`, with variables such as `${principal.id}`, `${resource.id}` or
+    /// The URL to `GET`, with variables such as `${principal.id}`, `${resource.id}` or
     /// `${context.args[/change]}`; values are percent-encoded. Scheme (`http`, `https`) and host are
     /// literal. Redirects and proxies are not followed. No default.
     pub url: String,

@@ -106,7 +106,7 @@ impl Template {
         Self { slashes, ..self }
     }
 
-    /// Whether the source is asked in the clear.
+    /// Whether the source is queried without TLS.
     #[must_use]
     pub fn is_clear_text(&self) -> bool {
         matches!(self.parts.first(), Some(UrlPart::Literal(text)) if text.starts_with("http://"))

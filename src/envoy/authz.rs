@@ -53,7 +53,7 @@ pub struct AuthzSettings {
     /// the proxy, less 10 ms for the way back, goes before it. `0s` denies everything. Units: `ms`, `s`.
     #[serde(with = "humantime_serde")]
     pub deadline: Duration,
-    /// What becomes of a check that fails for Picket's or a source's trouble. Default `deny` (the safe one):
+    /// Handling of a check that fails for internal reasons or because of a source. Default `deny` (the safe one):
     /// the caller gets a 503. `defer_to_proxy` answers with a gRPC error instead, so that the filter's
     /// `failure_mode_allow` decides, which may ALLOW the call.
     pub on_failure: OnFailure,
@@ -174,8 +174,8 @@ impl Authz {
         self.settings.message_bytes_max
     }
 
-    /// Judges a check, the bytes of a `CheckRequest`, and says what to send; never panics, and never waits past the
-    /// deadline.
+    /// Evaluates a check, the bytes of a `CheckRequest`, and returns the response; never panics, and never waits past
+    /// the deadline.
     ///
     /// # Errors
     /// A gRPC error where a failure is left to the proxy: [`OnFailure::DeferToProxy`].

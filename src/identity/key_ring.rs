@@ -70,8 +70,8 @@ impl KeyRing {
 pub struct KeySet {
     keys: Vec<VerifyingKey>,
     digest: [u8; 32],
-    /// Tokens whose signature these very keys verified, by hash. It goes with the keys, so a token never
-    /// outlives the key that signed it; what it says, its times and its binding are judged on every call.
+    /// Hashes of tokens that these very keys verified. The set is dropped with the keys, so a token never outlives
+    /// the key that signed it; its claims, times and binding are checked on every call.
     verified: moka::sync::Cache<[u8; 32], ()>,
 }
 

@@ -21,9 +21,9 @@ pub struct ClaimRules {
     /// The kind of the tokens: `access` (default), `jwt_svid`, `kubernetes` or `transaction`.
     #[serde(default)]
     pub kind: Kind,
-    /// Whether tokens may stand for persons: `isUser` is true where `client_id` or `azp` is present and
-    /// differs from `sub`. Default `false`: nobody is a user, and `acr`, `amr` and `auth_time` are passed over,
-    /// since nobody has logged in. Leave it off for issuers whose service accounts have a subject of their own.
+    /// Whether tokens may represent persons: `isUser` is true where `client_id` or `azp` is present and
+    /// differs from `sub`. Default `false`: no subject is a user, and `acr`, `amr` and `auth_time` are ignored,
+    /// since no user has logged in. Leave it off for issuers of service accounts with subjects of their own.
     #[serde(default)]
     pub users: bool,
     /// How far clocks may differ when `exp`, `nbf` and `iat` are compared. Default 30s, at most 5m.
@@ -37,7 +37,7 @@ pub struct ClaimRules {
     /// Default: 10m for `transaction`, no bound for the others. 1s to 24h. Units: `s`, `m`, `h`.
     #[serde(default, with = "humantime_serde")]
     pub lifetime_max: Option<Duration>,
-    /// Which workload a name in `act.sub` means, as a SPIFFE id. Default `{}`: an actor that is no SPIFFE id
+    /// Workloads by their names in `act.sub`, as SPIFFE ids. Default `{}`: an actor that is not a SPIFFE id
     /// cannot be compared with the peer, so its token is refused unless `bindings` is `unchecked`.
     #[serde(default)]
     pub actors: BTreeMap<String, String>,

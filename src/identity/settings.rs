@@ -15,25 +15,25 @@ use crate::call::headers::folded;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Where a workload's identity may come from, in the order asked. Default `[peer]`. Empty: every
+    /// Sources of a workload's identity, in order. Default `[peer]`. Empty: every
     /// caller is unauthenticated.
     pub sources: Vec<Source>,
     /// Whether the proxy must send the peer's certificate (`include_peer_certificate: true`), for the
     /// sources `peer` and `xfcc`. `checked` (default): checked where sent. `required`: a principal
     /// without it is refused.
     pub certificate: Certificate,
-    /// Where tokens may come from, in the order asked. Default `[]`: tokens are not looked at.
+    /// Sources of tokens, in order. Default `[]`: tokens are ignored.
     pub tokens: Vec<TokenSource>,
-    /// Whose task tokens count. Default `{issuers: []}`: the header `txn-token` is not looked at.
+    /// Issuers of task tokens. Default `{issuers: []}`: the header `txn-token` is ignored.
     pub task: TaskSource,
-    /// `true`: an `authorization` header that is not a JWT Bearer is refused, not passed over. Default
-    /// `false`. Without effect where neither `tokens` nor a source `jwt_svid` makes us look at it.
+    /// `true`: an `authorization` header that is not a JWT Bearer is rejected, not ignored. Default `false`.
+    /// Without effect where neither `tokens` nor a source `jwt_svid` reads it.
     pub strict: bool,
-    /// What becomes of a token whose issuer is not configured. `rejected` (default), or `absent`: it
+    /// Handling of a token from an issuer that is not configured. `rejected` (default), or `absent`: it
     /// counts as no token, for services that check such tokens themselves.
     pub foreign_tokens: ForeignTokens,
-    /// What becomes of an `authorization` header beside the judged token that presents no token of a
-    /// configured issuer: another scheme, an opaque Bearer, a foreign token that counts as absent.
+    /// Handling of an `authorization` header next to the verified token without a token of a configured
+    /// issuer: another scheme, an opaque Bearer, a foreign token that counts as absent.
     /// `refused` (default), or `passed`, for services that check it themselves.
     pub other_credentials: OtherCredentials,
     /// Whether the service behind reads `access_token` from form bodies (RFC 6750, section 2.2).
@@ -41,8 +41,8 @@ pub struct Settings {
     /// any second token is. `not_read`: forms are not looked at. Without effect where tokens are not
     /// looked at.
     pub form_tokens: FormTokens,
-    /// What becomes of a token bound to a peer that cannot be compared. `checked` (default): refused.
-    /// `unchecked`: passed with binding `unchecked`; a mismatch is refused all the same.
+    /// Handling of a token with a binding that cannot be compared. `checked` (default): rejected.
+    /// `unchecked`: accepted with binding `unchecked`; a mismatch is always rejected.
     pub bindings: Bindings,
     /// The home trust domain. Default `cluster.local`.
     pub home_trust_domain: String,

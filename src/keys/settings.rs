@@ -16,7 +16,7 @@ pub struct Settings {
     /// withdraws is accepted for at most this long. Files are read again every 10 s. Units: `s`, `m`, `h`.
     #[serde(with = "humantime_serde")]
     pub refresh: Duration,
-    /// Least time between two fetches of one key set, whatever asks for them. Default 30s; 1s or more,
+    /// Least time between two fetches of one key set, regardless of the trigger. Default 30s; 1s or more,
     /// and at most `refresh`. A new key that an issuer uses at once is unknown for at most this long.
     #[serde(with = "humantime_serde")]
     pub min_interval: Duration,

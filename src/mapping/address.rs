@@ -16,8 +16,8 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads `https://host[:port][/path]` or `host[:port][/path]`. `None` for whatever has a second reading:
-    /// a name that is not understood names nothing, which only narrows a task.
+    /// Parses `https://host[:port][/path]` or `host[:port][/path]`. `None` for a text with a second reading:
+    /// an invalid name names nothing, which only narrows a task.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         if text.contains(['?', '#', '\\']) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -119,8 +119,8 @@ fn headers(call: &Call, reads: &Reads) -> Result<Record, Failure> {
     Ok(entries.into_iter().collect())
 }
 
-/// Whether [`context`] looks at a header of this name: a policy can read it, or servers that turn names into variables
-/// take it for one that a policy can read.
+/// Whether [`context`] reads a header of this name: a policy can read it, or servers that turn names into variables
+/// read it as one that a policy can read.
 #[must_use]
 pub fn looks_at(sent: &str, reads: &Keys) -> bool {
     match reads {

@@ -133,8 +133,8 @@ fn resource_node(service: &Service, uri: &str) -> Node {
     node
 }
 
-/// What a resource's URI lies in: its prefixes by whole segments, from `scheme://authority` on. A URI without
-/// `//` has no segments that everybody reads alike, and lies in nothing but its server.
+/// The ancestors of a resource's URI: its prefixes by whole segments, from `scheme://authority` on. A URI without
+/// `//` has no segments that all readers agree on, so its only ancestor is its server.
 pub fn uri_prefixes(uri: &str) -> impl Iterator<Item = &str> {
     let path = uri.find(['?', '#']).unwrap_or(uri.len());
     let begin = uri.find("://").map_or(path, |at| at + 3);

@@ -25,7 +25,7 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DestinationAccount {
-    /// Where an account serves several services, tell them apart by the host. Default false: such a call
+    /// Distinguishes several services of one account by the host. Default false: such a call
     /// is `unmapped`.
     pub host_within_account: bool,
 }

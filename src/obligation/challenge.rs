@@ -31,7 +31,7 @@ pub enum Challenge {
     NarrowToken {
         /// Scopes that would be acceptable.
         scopes: BTreeSet<String>,
-        /// Whether a person stands behind the token.
+        /// Whether the token represents a person.
         is_user: bool,
     },
     /// Get an approval.

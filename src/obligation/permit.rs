@@ -80,7 +80,7 @@ impl Obligations {
         }
     }
 
-    /// Whether it asks for nothing.
+    /// Whether it has no obligation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let Self { set_headers, remove_headers, response_headers, set_query, remove_query, metadata, log_full } = self;

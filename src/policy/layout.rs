@@ -91,7 +91,7 @@ impl Folder {
         }
     }
 
-    /// Whether an entry's name alone says that it is passed over, whatever it is.
+    /// Whether an entry is skipped because of its name alone.
     #[must_use]
     pub fn passes_over(&self, name: &str) -> bool {
         name.starts_with('.') || name.ends_with('~') || name == "README.md" || name.ends_with("_test.yaml")

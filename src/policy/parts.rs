@@ -28,8 +28,8 @@ pub struct Settled {
     pub refused: BTreeMap<String, Why>,
     /// Why they were refused.
     pub problems: Vec<Problem>,
-    /// Files that stand for namespaces with nothing to fall back on; the loader's complaints about
-    /// them say nothing new.
+    /// Files that replace namespaces without a last good version; the loader's problems about them are
+    /// redundant.
     pub stand_ins: BTreeSet<String>,
 }
 

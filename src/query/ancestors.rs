@@ -27,7 +27,7 @@ impl Ancestors {
         self.own.binary_search(uid).is_ok() || self.shared.iter().any(|part| part.contains(uid))
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.own.is_empty() && self.shared.is_empty()

@@ -37,7 +37,7 @@ pub struct Settings {
     pub queue_bytes_max: usize,
     /// Share of allows that are logged, 0 to 1. Default 1. Everything else is always logged.
     pub sample_allows: f64,
-    /// Names of headers and attributes whose values are never written, beside those that never are
+    /// Names of headers and attributes with values that are never written, in addition to the built-in ones
     /// (client certificates, and names that hold `authorization`, `cookie`, `token`, `secret`, `password`,
     /// `credential` or `api-key`).
     /// Case does not count, and `_` reads as `-`. Default none.

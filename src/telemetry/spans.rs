@@ -34,7 +34,7 @@ const POLICIES_MAX: usize = 32;
 pub struct LogSettings {
     /// How lines look: `text` (default) or `json`. They go to standard error.
     pub format: Format,
-    /// What is logged: `error`, `warn`, `info` (default), `debug`, `trace`, or directives for single modules
+    /// The log level: `error`, `warn`, `info` (default), `debug`, `trace`, or directives for single modules
     /// (`info,picket::policy=debug`).
     pub level: String,
     /// Whether text lines are coloured: `never` (default) or `always`. The command line sets it for a
@@ -161,7 +161,7 @@ pub enum SpansError {
     Exporter {
         /// The configured endpoint.
         endpoint: String,
-        /// What the exporter says.
+        /// The exporter's error.
         #[source]
         source: opentelemetry_otlp::ExporterBuildError,
     },

@@ -5,8 +5,8 @@
 
 use super::{Route, Segment};
 
-/// The routes among the chosen that take the rest of a path, and whose parent no chosen route takes with the same methods;
-/// each with that parent.
+/// Chosen routes that match the rest of a path while no chosen route matches the parent with the same methods; each
+/// with that parent.
 pub fn left_out(routes: &[Route], is_chosen: impl Fn(&Route) -> bool) -> Vec<(&Route, String)> {
     let chosen: Vec<&Route> = routes.iter().filter(|route| is_chosen(route)).collect();
     let gap = |route: &&Route| {

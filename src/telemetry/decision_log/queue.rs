@@ -138,8 +138,8 @@ impl Queue {
         }
     }
 
-    /// Says what became of the batch taken last: so many records written, so many lost, and the part of
-    /// the gap that could not be told.
+    /// Reports the result of the last batch: the number of records written and lost, and the unreported part of the
+    /// gap.
     pub fn done(&self, written: u64, lost: u64, gap_untold: u64) {
         let mut inner = self.lock();
         inner.in_flight = 0;

@@ -30,7 +30,7 @@ impl MetricKind {
 pub struct Spec {
     /// The full name as Prometheus stores it, with its suffix.
     pub name: &'static str,
-    /// What kind of number it is.
+    /// Its kind.
     pub kind: MetricKind,
     /// Names of its labels, in the order of [`Sample::labels`](super::Sample::labels).
     pub labels: &'static [&'static str],

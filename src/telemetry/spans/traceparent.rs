@@ -17,7 +17,7 @@ pub fn parse(text: &str) -> Option<SpanContext> {
     parent.is_valid().then_some(parent)
 }
 
-/// The trace's id of a parent that [`parse`] reads, as it stands there.
+/// The trace id of a parent that [`parse`] accepts, as sent.
 #[must_use]
 pub fn trace_id(text: &str) -> Option<&str> {
     fields(text).map(|[trace_id, _, _]| trace_id)
