@@ -177,7 +177,7 @@ impl Keys {
             }
             Err(problem) => {
                 issuer.stats.failed();
-                tracing::warn!(issuer = name, "keys of issuer `{name}` were not fetched: {problem}");
+                tracing::warn!(issuer = name, "could not fetch the keys of issuer `{name}`: {problem}");
             }
         }
         *last = Some(Attempt { ended: Instant::now(), good });

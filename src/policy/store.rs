@@ -194,7 +194,7 @@ impl Store {
 
     fn unchanged(&self, attempted_at: UnixMillis) -> LoadOutcome {
         if !self.status.load().unreadable.is_empty() {
-            tracing::info!("the policy source can be read again and holds what was last loaded");
+            tracing::info!("the policy source is readable again and has not changed since the last load");
         }
         self.publish(LoadOutcome::Unchanged, attempted_at, |status| status.unreadable = Vec::new());
         LoadOutcome::Unchanged

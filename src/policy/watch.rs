@@ -123,10 +123,10 @@ impl Inner {
         let armed = self.watcher_over(Places::of(&self.root));
         match &armed {
             Ok(_) if self.failing.swap(false, Ordering::SeqCst) => {
-                tracing::info!("the policy directory is watched again")
+                tracing::info!("watching the policy directory works again")
             }
             Err(error) if !self.failing.swap(true, Ordering::SeqCst) => {
-                tracing::warn!("the policy directory cannot be watched, changes are found by polling: {error}");
+                tracing::warn!("could not watch the policy directory, polling finds its changes: {error}");
             }
             Ok(_) | Err(_) => {}
         }
@@ -175,7 +175,7 @@ impl Inner {
         let was_said = self.partly.swap(unwatched.is_some(), Ordering::SeqCst);
         if let (Some((folder, error)), false) = (unwatched, was_said) {
             let folder = folder.display();
-            tracing::warn!("`{folder}` cannot be watched, its changes are found by polling: {error}");
+            tracing::warn!("could not watch `{folder}`, polling finds its changes: {error}");
         }
         match failed {
             Some(error) => Err(error),
