@@ -20,7 +20,7 @@ mod fixtures;
 
 use std::borrow::Cow;
 
-use crate::call::{Body, Call};
+use crate::call::{Body, Call, query_string};
 use crate::catalog::BodyRules;
 use crate::failure::{Code, Failure};
 
@@ -130,6 +130,15 @@ pub fn is_json(call: &Call) -> Result<(), Failure> {
     }
     let detail = "the content type is not `application/json`, alone or with `charset=utf-8`";
     Err(Failure::new(Code::MessageRefused, detail))
+}
+
+/// The query's keys and values, decoded; none where there is no query.
+///
+/// # Errors
+/// `query_refused` where servers differ about them.
+fn query_pairs(query: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
+    let refuse = |problem: query_string::QueryProblem| Failure::new(Code::QueryRefused, problem.to_string());
+    query_string::pairs(query.unwrap_or_default()).map(|pair| pair.map_err(refuse)).collect()
 }
 
 /// The value of a header that may occur once.
