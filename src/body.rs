@@ -44,13 +44,15 @@ pub enum Inside {
 /// The document of a plain HTTP call; none where the call provably has no body.
 ///
 /// # Errors
-/// As [`is_json`], [`bytes()`] and [`json::parse`]; `body_refused` where two members of an object differ only by case.
+/// `message_refused` for another content type; as [`bytes()`] and [`json::parse`]; `body_refused` where two members of an object differ only by case.
 pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<Inside, Failure> {
     match &call.body {
         Body::Complete(bytes) if bytes.is_empty() => return Ok(Inside::Nothing),
         // What was not sent has no content type worth looking at.
         Body::NotSent => {}
-        Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) => is_json(call)?,
+        Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) => {
+            content_type::require(call, &["application/json"])?;
+        }
     }
     let document = json::parse(&bytes(call, rules)?, limits)?;
     match spelling::doubled(document.node()) {
@@ -109,27 +111,6 @@ pub(crate) fn shown(name: &str) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// Checks that the body is declared to be JSON in UTF-8.
-///
-/// # Errors
-/// `message_refused` for any other content type, `header_duplicated` for two.
-pub fn is_json(call: &Call) -> Result<(), Failure> {
-    let declared = header(call, "content-type")?.unwrap_or_default();
-    let mut parts = declared.split(';').map(str::trim);
-    let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
-    let parameters: Vec<&str> = parts.collect();
-    let is_utf8 = match parameters.as_slice() {
-        [] => true,
-        [one] => ["charset=utf-8", "charset=\"utf-8\""].iter().any(|charset| one.eq_ignore_ascii_case(charset)),
-        [_, _, ..] => false,
-    };
-    if is_json && is_utf8 {
-        return Ok(());
-    }
-    let detail = "the content type is not `application/json`, alone or with `charset=utf-8`";
-    Err(Failure::new(Code::MessageRefused, detail))
 }
 
 /// The query's keys and values, decoded; none where there is no query.

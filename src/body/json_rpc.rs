@@ -3,8 +3,9 @@
 //! Knows: the members of requests, notifications and responses. Must not know: anybody's methods.
 
 use super::json::{Json, Node, Value};
+use super::members::refused;
 use super::shown;
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 
 /// Longest id in bytes: it comes back in every denial.
 const ID_BYTES_MAX: usize = 256;
@@ -116,8 +117,4 @@ pub fn envelope(message: Node<'_>) -> Result<Envelope, Failure> {
         (None, [one], id) if params.is_none() && (id.is_some() || *one == "error") => Ok(Envelope::Response),
         (_, [_, ..], _) => Err(refused("a response has an `id` and either a `result` or an `error`, and no more")),
     }
-}
-
-fn refused(detail: impl Into<String>) -> Failure {
-    Failure::new(Code::MessageRefused, detail)
 }
