@@ -73,6 +73,13 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// An error and what it came from, on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// The known name nearest to `unknown`, for "did you mean".
 pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known

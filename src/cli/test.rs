@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::draw::Files;
-use super::offline::{Bench, Configuration, Policies, Problems, block_on, conclude, directory_of};
+use super::offline::{Bench, Configuration, Policies, PolicyArgs, Problems, block_on, conclude, directory_of};
 use super::{Exit, Output};
 use crate::config::Config;
 use crate::problem::{Problem, Severity};
@@ -31,15 +31,8 @@ pub struct Args {
     /// Suites, or folders to look for `*_test.yaml` in; else the policy directory.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// The policy directory; else the configuration's, else `policies`.
-    #[arg(short, long, value_name = "DIR")]
-    policies: Option<PathBuf>,
-    /// Reads calls by a profile of this configuration file.
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Name of the profile.
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    profile: String,
+    #[command(flatten)]
+    from: PolicyArgs,
     /// Runs only tests whose suite, name or cell of a matrix holds this text.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
@@ -83,8 +76,8 @@ fn fault(message: impl Into<String>) -> Problems {
 }
 
 async fn report(args: &Args) -> Result<Report, Problems> {
-    let config = configuration(args.config.as_deref())?;
-    let dir = directory_of(args.policies.as_deref(), config.as_ref());
+    let config = configuration(args.from.config.as_deref())?;
+    let dir = directory_of(args.from.policies.as_deref(), config.as_ref());
     let policies = Policies::load(&dir).await;
     // A test of half the policies would prove nothing about the whole.
     let snapshot = match &policies.snapshot {
@@ -96,8 +89,8 @@ async fn report(args: &Args) -> Result<Report, Problems> {
     };
     let cases = cases(args, &dir)?;
     let bench = match &config {
-        Some(config) => Bench::configured(&policies, config, &args.profile).map_err(fault)?,
-        None if args.profile != "default" => return Err(fault("a profile is named, but no --config that has it")),
+        Some(config) => Bench::configured(&policies, config, &args.from.profile).map_err(fault)?,
+        None if args.from.profile != "default" => return Err(fault("a profile is named, but no --config that has it")),
         None => Bench::plain(&policies),
     };
     if cases.iter().any(|case| case.given.caller.is_none()) {
