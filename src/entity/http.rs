@@ -32,6 +32,12 @@ pub struct HeaderFile {
     pub prefix: String,
 }
 
+/// How long a call waits for an answer, where nothing else is set.
+#[must_use]
+pub fn timeout_default() -> Duration {
+    Duration::from_millis(50)
+}
+
 /// What is wrong with how `who` asks, as written in `file`.
 #[must_use]
 pub fn check(file: &str, who: &str, timeout: Duration, headers: &BTreeMap<String, HeaderFile>) -> Vec<Problem> {
