@@ -20,7 +20,7 @@ mod fixtures;
 
 use std::borrow::Cow;
 
-use crate::call::{Body, Call};
+use crate::call::{Body, Call, query_string};
 use crate::catalog::BodyRules;
 use crate::failure::{Code, Failure};
 
@@ -44,13 +44,15 @@ pub enum Inside {
 /// The document of a plain HTTP call; none where the call provably has no body.
 ///
 /// # Errors
-/// As [`is_json`], [`bytes()`] and [`json::parse`]; `body_refused` where two members of an object differ only by case.
+/// `message_refused` for another content type; as [`bytes()`] and [`json::parse`]; `body_refused` where two members of an object differ only by case.
 pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<Inside, Failure> {
     match &call.body {
         Body::Complete(bytes) if bytes.is_empty() => return Ok(Inside::Nothing),
         // What was not sent has no content type worth looking at.
         Body::NotSent => {}
-        Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) => is_json(call)?,
+        Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) => {
+            content_type::require(call, &["application/json"])?;
+        }
     }
     let document = json::parse(&bytes(call, rules)?, limits)?;
     match case_variants::doubled(document.node()) {
@@ -111,25 +113,13 @@ pub(crate) fn shown(name: &str) -> String {
     shown
 }
 
-/// Checks that the body is declared to be JSON in UTF-8.
+/// The query's keys and values, decoded; none where there is no query.
 ///
 /// # Errors
-/// `message_refused` for any other content type, `header_duplicated` for two.
-pub fn is_json(call: &Call) -> Result<(), Failure> {
-    let declared = header(call, "content-type")?.unwrap_or_default();
-    let mut parts = declared.split(';').map(str::trim);
-    let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
-    let parameters: Vec<&str> = parts.collect();
-    let is_utf8 = match parameters.as_slice() {
-        [] => true,
-        [one] => ["charset=utf-8", "charset=\"utf-8\""].iter().any(|charset| one.eq_ignore_ascii_case(charset)),
-        [_, _, ..] => false,
-    };
-    if is_json && is_utf8 {
-        return Ok(());
-    }
-    let detail = "the content type is not `application/json`, alone or with `charset=utf-8`";
-    Err(Failure::new(Code::MessageRefused, detail))
+/// `query_refused` where servers differ about them.
+fn query_pairs(query: Option<&str>) -> Result<Vec<(String, String)>, Failure> {
+    let refuse = |problem: query_string::QueryProblem| Failure::new(Code::QueryRefused, problem.to_string());
+    query_string::pairs(query.unwrap_or_default()).map(|pair| pair.map_err(refuse)).collect()
 }
 
 /// The value of a header that may occur once.

@@ -12,7 +12,7 @@ pub mod headers;
 pub mod host;
 pub mod parameters;
 pub mod path;
-pub mod query;
+pub mod query_string;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

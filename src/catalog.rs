@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::call::{CanonicalPath, Host};
 use crate::problem::Problem;
 
+/// Name of the platform's own part of a policy tree; no namespace can have it.
+pub const MESH: &str = "mesh";
+
 /// Everything that is known to exist; immutable.
 ///
 /// ```

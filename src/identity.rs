@@ -33,6 +33,7 @@ mod tests;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::call::{Call, UnixMillis};
@@ -290,21 +291,23 @@ pub struct Token {
     pub actor_depth: u32,
 }
 
-/// The purpose of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The purpose of a token, and of an issuer's tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TokenKind {
     /// An OAuth access token.
+    #[default]
     Access,
-    /// A JWT-SVID.
+    /// A SPIFFE JWT-SVID: `sub` is a SPIFFE id.
     JwtSvid,
-    /// A Kubernetes service-account token.
+    /// A Kubernetes service-account token: `sub` is `system:serviceaccount:<namespace>:<account>`.
     Kubernetes,
-    /// A transaction token.
+    /// A transaction token: what a task allows, for one workload. Good in `txn-token` only.
     Transaction,
 }
 
 impl TokenKind {
-    /// The text policies compare with.
+    /// The text that policies compare with, and in settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

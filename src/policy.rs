@@ -32,7 +32,7 @@ pub use status::Status;
 pub use store::Store;
 
 /// The unit of `mesh/`, schema, facts, catalogue, entities and manifest: refused or accepted as one.
-pub const PLATFORM: &str = "mesh";
+pub const PLATFORM: &str = crate::catalog::MESH;
 
 /// Where policies are read from, and how often.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]

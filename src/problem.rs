@@ -73,6 +73,13 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// An error and what it came from, on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Names that were given up, each with the name in use.
 const RENAMED: &[(&str, &str)] = &[
     ("Peer", "Agent"),

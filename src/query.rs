@@ -7,6 +7,7 @@ mod ancestors;
 pub mod family;
 mod memberships;
 pub mod quick;
+pub mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -34,6 +34,7 @@ use tokio::time::Instant;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+pub use crate::problem::chain;
 use accept::{Connections, Drained, Served};
 use by_client::ByClient;
 use connection::Wire;
@@ -118,13 +119,6 @@ pub enum StartProblem {
         /// Why.
         source: tls::TlsProblem,
     },
-}
-
-/// An error and what it came from, on one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// How a server ended.

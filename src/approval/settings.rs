@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::call::host::is_dns_label;
 use crate::entity::http::{self, HeaderFile};
 use crate::entity::template::{Slashes, Template};
 use crate::problem::Problem;
@@ -41,7 +42,7 @@ pub struct Settings {
     #[serde(default)]
     pub system: Option<String>,
     /// How long a call waits for an answer, within its own deadline. Default 50ms; above 0s.
-    #[serde(default = "timeout_default", with = "humantime_serde")]
+    #[serde(default = "http::timeout_default", with = "humantime_serde")]
     pub timeout: Duration,
     /// Headers to send, each with its value in a file (a token, say), read again for every request.
     #[serde(default)]
@@ -56,10 +57,6 @@ pub struct Settings {
     /// Most requests to the source at one time; beyond it, calls are denied. Default 256.
     #[serde(default = "in_flight_default")]
     pub in_flight_max: usize,
-}
-
-fn timeout_default() -> Duration {
-    Duration::from_millis(50)
 }
 
 fn in_flight_default() -> usize {
@@ -164,11 +161,10 @@ impl Settings {
         let name = &self.name;
         let mut problems = http::check(file, &format!("approvals `{name}`"), self.timeout, &self.headers);
         let mut wrong = |message: String, help: &str| problems.push(Problem::error(file, message).help(help));
-        let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         for (what, name) in [("name", Some(name)), ("system", self.system.as_ref())] {
             let Some(name) = name else { continue };
-            if !(1..=63).contains(&name.len()) || !name.bytes().all(label) {
-                wrong(format!("{what} `{name}` of approvals is no DNS label"), "1 to 63 of a-z, 0-9 and `-`");
+            if !is_dns_label(name) {
+                wrong(format!("{what} `{name}` of approvals is no DNS label"), "1 to 63 of a-z, 0-9 and, inside, `-`");
             }
         }
         if let Err(message) = self.template() {

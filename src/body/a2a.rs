@@ -11,7 +11,7 @@ mod rest;
 mod rpc;
 
 use super::members::same_but_for_spelling;
-use super::{content_type, json::Json, mcp::RpcId};
+use super::{content_type, json::Json, mcp::RpcId, query_pairs};
 use crate::call::{Call, CanonicalPath, Target, headers};
 use crate::catalog::a2a::{A2a, Binding, Version};
 use crate::failure::{Code, Failure};
@@ -96,7 +96,7 @@ pub fn read(call: &Call, json: Option<&Json>, rules: &A2a) -> Result<Reading, Fa
             _ => Err(not_allowed("the agent card must be read by GET")),
         };
     }
-    let query = pairs(query.as_deref().unwrap_or_default())?;
+    let query = query_pairs(query.as_deref())?;
     let version = version(call, &query, rules)?;
     let message = if *path == rules.endpoint {
         bound(Binding::Jsonrpc, rules)?;
@@ -168,31 +168,6 @@ fn version(call: &Call, query: &[(String, String)], rules: &A2a) -> Result<Versi
         return Err(Failure::new(Code::VersionRefused, "the agent's `versions` do not name the call's"));
     }
     Ok(version)
-}
-
-/// The query's keys and values; refused where servers differ about them.
-fn pairs(raw: &str) -> Result<Vec<(String, String)>, Failure> {
-    let refuse = |detail: &str| Failure::new(Code::QueryRefused, detail);
-    let text = |part: &str| {
-        let part = part.replace('+', " ");
-        let escapes = part.split('%').skip(1);
-        let whole = |rest: &str| rest.get(..2).is_some_and(|two| two.bytes().all(|b| b.is_ascii_hexdigit()));
-        if !escapes.into_iter().all(whole) {
-            return Err(refuse("the query has a broken escape"));
-        }
-        let decoded = percent_encoding::percent_decode_str(&part).decode_utf8();
-        decoded.map(std::borrow::Cow::into_owned).map_err(|_| refuse("the query is not UTF-8"))
-    };
-    if raw.contains(';') {
-        return Err(refuse("the query holds a separator that servers read differently"));
-    }
-    let parts = raw.split('&').filter(|part| !part.is_empty());
-    parts
-        .map(|part| {
-            let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            Ok((text(key)?, text(value)?))
-        })
-        .collect()
 }
 
 #[cfg(test)]

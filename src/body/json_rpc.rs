@@ -3,8 +3,9 @@
 //! Knows: the members of requests, notifications and responses. Must not know: anybody's methods.
 
 use super::json::{Json, Node, Value};
+use super::members::refused;
 use super::shown;
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 
 /// Longest id in bytes: it comes back in every denial.
 const ID_BYTES_MAX: usize = 256;
@@ -118,8 +119,4 @@ pub fn envelope(message: Node<'_>) -> Result<Envelope, Failure> {
             Err(refused("a response must have an `id` and either a `result` or an `error`, and nothing else"))
         }
     }
-}
-
-fn refused(detail: impl Into<String>) -> Failure {
-    Failure::new(Code::MessageRefused, detail)
 }

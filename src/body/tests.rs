@@ -143,13 +143,15 @@ fn json_is_what_the_content_type_says_and_nothing_like_it() {
         (&["application/json, text/plain"], "message_refused"),
         (&["application/json; charset=utf-16"], "message_refused"),
         (&["application/json; charset=utf-8; x=y"], "message_refused"),
+        (&["application/json; charset=utf-8; charset=utf-8"], "message_refused"),
+        (&["application/json; charset=\"utf-8"], "message_refused"),
         (&["application/json;"], "message_refused"),
         (&["text/plain; x=application/json"], "message_refused"),
         (&["application/json", "application/json"], "header_duplicated"),
     ];
     for (values, expected) in cases {
         let headers: Vec<(&str, &str)> = values.iter().map(|value| ("content-type", *value)).collect();
-        let result = is_json(&call("POST", "/", &headers, b"{}"));
+        let result = content_type::require(&call("POST", "/", &headers, b"{}"), &["application/json"]);
         assert_eq!(result.map_or_else(|failure| failure.code.as_str(), |()| "read"), *expected, "{values:?}");
     }
 }

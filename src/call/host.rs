@@ -119,6 +119,15 @@ fn name_of(name: &str) -> Result<String, HostProblem> {
     Ok(name.to_ascii_lowercase())
 }
 
+/// Whether a text is a DNS label (RFC 1123): 1 to 63 of `a-z 0-9 -`, no hyphen at either end.
+#[must_use]
+pub fn is_dns_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,15 +1,13 @@
 //! The keys of a URL's query, under the different parsing rules of servers.
 //!
-//! Knows: how servers part a query, decode its keys and name what they find. Must not know: which keys matter, or why.
+//! Knows: how servers name the keys that they find. Must not know: which keys matter, or why.
 //!
 //! Envoy compares keys byte by byte, servers decode them, and many do more: they mind no case (ASP.NET), read `role[]`
 //! and `role.0` as parts of `role` (PHP, Rails, qs), drop blanks and marks (PHP, Spring), part at `;` (older Go, Python
 //! and Java). A key may stand beside another only if no such reader takes it for that one.
 
+use super::query_string::{QueryProblem, Seen, decoded, sent_pairs, visible};
 use super::{Target, alike};
-
-/// What parts a query for some reader, beside `&`.
-const PARTING: [char; 3] = [';', '?', '#'];
 
 /// A key of a query as it was sent, without its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,29 +16,6 @@ pub struct SentKey<'a> {
     pub text: &'a str,
     /// The readers that parse it as a key.
     pub seen: Seen,
-}
-
-/// The readers that see a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// All: it is at the front or after `&`.
-    ByAll,
-    /// Some: it is after `;`, a second `?`, or an escaped `?` of the path.
-    BySome,
-}
-
-/// Why a key has no single reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum KeyProblem {
-    /// `%` without two hexadecimal digits.
-    #[error("a key of the query has a broken escape")]
-    BrokenEscape,
-    /// The decoded key is not UTF-8.
-    #[error("a key of the query is not UTF-8")]
-    NotText,
-    /// The decoded key has a control character.
-    #[error("a key of the query holds a control character")]
-    Control,
 }
 
 /// A name as it is to the most lenient reader: letters and digits, without case and marks, in steps (`a[b]`, `a.b`).
@@ -67,15 +42,10 @@ pub fn keys(target: &Target) -> impl Iterator<Item = SentKey<'_>> {
         Target::Authority => ("", None),
     };
     // Readers that decode before they look for `?`. Canonical paths have their escapes in capitals.
-    let in_path = path.split("%3F").skip(1).flat_map(|part| part.split('&')).map(|text| (text, Seen::BySome));
-    let in_query = query.into_iter().flat_map(|query| query.split('&')).flat_map(|pair| {
-        let seen = std::iter::once(Seen::ByAll).chain(std::iter::repeat(Seen::BySome));
-        pair.split(PARTING).zip(seen)
-    });
-    in_path.chain(in_query).filter(|(pair, _)| !pair.is_empty()).map(|(pair, seen)| {
-        let text = pair.split_once('=').map_or(pair, |(key, _)| key);
-        SentKey { text, seen }
-    })
+    let in_path =
+        path.split("%3F").skip(1).flat_map(sent_pairs).map(|pair| SentKey { text: pair.key, seen: Seen::BySome });
+    let in_query = query.into_iter().flat_map(sent_pairs).map(|pair| SentKey { text: pair.key, seen: pair.seen });
+    in_path.chain(in_query)
 }
 
 /// Whether a key, decoded once, is `name`, and only characters that need an escape are escaped.
@@ -91,18 +61,6 @@ pub fn is_plainly(sent: &str, name: &str) -> bool {
     !sent.split('%').skip(1).any(is_needless) && decoded(sent).is_ok_and(|key| key == name)
 }
 
-/// A key decoded once.
-///
-/// # Errors
-/// [`KeyProblem`] where servers would read it differently.
-pub fn decoded(sent: &str) -> Result<String, KeyProblem> {
-    let mut escapes = sent.split('%').skip(1);
-    if !escapes.all(|rest| rest.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))) {
-        return Err(KeyProblem::BrokenEscape);
-    }
-    text(percent_encoding::percent_decode_str(&sent.replace('+', " ")).collect())
-}
-
 /// Whether a text that was decoded once holds another escape, which a server that decodes twice takes away as well.
 #[must_use]
 pub fn would_decode_again(decoded: &str) -> bool {
@@ -113,20 +71,15 @@ pub fn would_decode_again(decoded: &str) -> bool {
 /// splits.
 ///
 /// # Errors
-/// [`KeyProblem`] where the key cannot be read at all.
-pub fn readings(sent: &str) -> Result<Vec<Reading>, KeyProblem> {
+/// [`QueryProblem`] where the key cannot be read at all.
+pub fn readings(sent: &str) -> Result<Vec<Reading>, QueryProblem> {
     if sent.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
         return Ok(vec![Reading::of(sent)]);
     }
     decoded(sent)?;
-    let whole = text(decoded_to_the_end(sent))?;
+    let whole = visible(String::from_utf8(decoded_to_the_end(sent)).map_err(|_| QueryProblem::NotText)?)?;
     let parts = whole.split(['&', ';', '?', '#', '=']).filter(|part| part.len() < whole.len());
     Ok(std::iter::once(whole.as_str()).chain(parts).map(Reading::of).collect())
-}
-
-fn text(bytes: Vec<u8>) -> Result<String, KeyProblem> {
-    let text = String::from_utf8(bytes).map_err(|_| KeyProblem::NotText)?;
-    if text.contains(char::is_control) { Err(KeyProblem::Control) } else { Ok(text) }
 }
 
 /// The bytes that are left when no escape is, in whatever way its characters are escaped. Each turn makes the text
@@ -248,15 +201,15 @@ mod tests {
     #[test]
     fn p47_a_key_that_cannot_be_read_is_a_problem() {
         for (sent, problem) in [
-            ("%", KeyProblem::BrokenEscape),
-            ("a%u0062", KeyProblem::BrokenEscape),
-            ("a%zz", KeyProblem::BrokenEscape),
-            ("%C1%B4enant", KeyProblem::NotText),
-            ("%ff", KeyProblem::NotText),
-            ("%25ff", KeyProblem::NotText),
-            ("a%00", KeyProblem::Control),
-            ("a%2500", KeyProblem::Control),
-            ("a%0Ab", KeyProblem::Control),
+            ("%", QueryProblem::BrokenEscape),
+            ("a%u0062", QueryProblem::BrokenEscape),
+            ("a%zz", QueryProblem::BrokenEscape),
+            ("%C1%B4enant", QueryProblem::NotText),
+            ("%ff", QueryProblem::NotText),
+            ("%25ff", QueryProblem::NotText),
+            ("a%00", QueryProblem::Control),
+            ("a%2500", QueryProblem::Control),
+            ("a%0Ab", QueryProblem::Control),
         ] {
             assert_eq!(readings(sent), Err(problem), "{sent}");
         }

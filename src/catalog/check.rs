@@ -15,6 +15,7 @@ use std::ops::Range;
 use super::file::{CatalogFile, Text, span_of};
 use super::grpc::Sets;
 use super::{Catalog, Workload, file};
+use crate::call::host::is_dns_label;
 use crate::identity::spiffe_id::{self, SpiffeId};
 use crate::problem::Problem;
 
@@ -87,7 +88,7 @@ impl Checker<'_> {
             let federated = name
                 .value
                 .split_once('/')
-                .is_some_and(|(domain, label)| spiffe_id::is_trust_domain(domain) && text::is_dns_label(label));
+                .is_some_and(|(domain, label)| spiffe_id::is_trust_domain(domain) && is_dns_label(label));
             if federated || text::is_namespace(&name.value) {
                 self.catalog.namespaces.insert(name.value.clone());
             } else {

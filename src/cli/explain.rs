@@ -9,7 +9,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use super::offline::form::{self, Given};
-use super::offline::{Configuration, OfflineChecker, Policies, Problems, block_on, conclude, directory_of};
+use super::offline::{Configuration, OfflineChecker, Policies, PolicyArgs, Problems, block_on, conclude, directory_of};
 use super::render::Files;
 use super::{Exit, Output};
 use crate::call::UnixMillis;
@@ -21,15 +21,8 @@ use crate::problem::Problem;
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// The policy directory. Default: the configuration's, else `policies`.
-    #[arg(short, long, value_name = "DIR")]
-    policies: Option<PathBuf>,
-    /// Reads the call by a profile of this configuration file.
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Name of the profile.
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    profile: String,
+    #[command(flatten)]
+    from: PolicyArgs,
     /// The call: a call file in YAML or JSON, or Envoy's CheckRequest (not with --tools); `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     call: PathBuf,
@@ -83,7 +76,7 @@ async fn explain(args: &Args, output: Output) -> Result<Exit, Problems> {
     })?;
     match &args.live {
         Some(address) => {
-            let asked = live::ask(address, &args.profile, (&given, now), output).await;
+            let asked = live::ask(address, &args.from.profile, (&given, now), output).await;
             Ok(asked.unwrap_or_else(|message| {
                 eprintln!("{message}");
                 Exit::Internal
@@ -109,16 +102,16 @@ fn read(args: &Args) -> Result<(String, String), String> {
 async fn offline(args: &Args, given: &Given, now: UnixMillis, output: Output) -> Result<Exit, Problems> {
     let config = configuration(args)?;
     if let (Some(config), Some(said)) = (&config, &given.trust_domain) {
-        at_home(config, &args.profile, said).map_err(|problem| (vec![*problem], Files::default()))?;
+        at_home(config, &args.from.profile, said).map_err(|problem| (vec![*problem], Files::default()))?;
     }
-    let policies = Policies::load(&directory_of(args.policies.as_deref(), config.as_ref())).await;
+    let policies = Policies::load(&directory_of(args.from.policies.as_deref(), config.as_ref())).await;
     let files = Files::new(policies.tree.files.clone());
     if policies.snapshot.is_none() {
         return Err((policies.problems, files));
     }
     let checker = match &config {
-        Some(config) => OfflineChecker::configured(&policies, config, &args.profile).map_err(fault)?,
-        None if args.profile != "default" => return Err(fault("a profile is named, but no --config that has it")),
+        Some(config) => OfflineChecker::configured(&policies, config, &args.from.profile).map_err(fault)?,
+        None if args.from.profile != "default" => return Err(fault("a profile is named, but no --config that has it")),
         None => OfflineChecker::plain(&policies),
     };
     if given.caller.is_none() {
@@ -152,7 +145,7 @@ fn at_home(config: &Config, profile: &str, said: &str) -> Result<(), Box<Problem
 }
 
 fn configuration(args: &Args) -> Result<Option<Config>, Problems> {
-    let Some(path) = &args.config else { return Ok(None) };
+    let Some(path) = &args.from.config else { return Ok(None) };
     let configuration = Configuration::read(path);
     let mut files = Files::default();
     files.add(&configuration.name, &configuration.text);

@@ -41,13 +41,27 @@ use crate::identity::rules::IssuerRules;
 use crate::keys::Keys;
 use crate::mapping::service::Source;
 use crate::policy::{PolicySource, Reading, Store, directory};
-use crate::problem::{Problem, Severity};
+use crate::problem::{Problem, Severity, chain};
 use crate::query::{Facts, Query, Reads, Value};
 use crate::server::settings::Listener;
 use form::{Caller, Catalogued, Given, RequestSpec};
 
 /// How long one call may take; only a defect needs it.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+// A doc comment would become the description of each command that flattens this.
+#[derive(Debug, clap::Args)]
+pub(super) struct PolicyArgs {
+    /// The policy directory; else the configuration's, else `policies`.
+    #[arg(short, long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    /// Reads calls by a profile of this configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Name of the profile.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub profile: String,
+}
 
 /// A policy directory as the server would load it.
 #[derive(Debug)]
@@ -378,12 +392,5 @@ pub fn directory_of(argument: Option<&Path>, config: Option<&Config>) -> PathBuf
         (Some(dir), _) => dir.to_owned(),
         (None, Some(config)) => config.policies.dir.clone(),
         (None, None) => PathBuf::from("policies"),
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }

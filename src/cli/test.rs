@@ -12,7 +12,7 @@ pub mod suite;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::offline::{Configuration, OfflineChecker, Policies, Problems, block_on, conclude, directory_of};
+use super::offline::{Configuration, OfflineChecker, Policies, PolicyArgs, Problems, block_on, conclude, directory_of};
 use super::render::Files;
 use super::{Exit, Output};
 use crate::config::Config;
@@ -31,15 +31,8 @@ pub struct Args {
     /// Suites, or folders to search for `*_test.yaml`. Default: the policy directory.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// The policy directory. Default: the configuration's, else `policies`.
-    #[arg(short, long, value_name = "DIR")]
-    policies: Option<PathBuf>,
-    /// Reads calls by a profile of this configuration file.
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Name of the profile.
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    profile: String,
+    #[command(flatten)]
+    from: PolicyArgs,
     /// Runs only tests with this text in their suite, name or matrix cell.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
@@ -83,8 +76,8 @@ fn fault(message: impl Into<String>) -> Problems {
 }
 
 async fn report(args: &Args) -> Result<Report, Problems> {
-    let config = configuration(args.config.as_deref())?;
-    let dir = directory_of(args.policies.as_deref(), config.as_ref());
+    let config = configuration(args.from.config.as_deref())?;
+    let dir = directory_of(args.from.policies.as_deref(), config.as_ref());
     let policies = Policies::load(&dir).await;
     // A test of half the policies would prove nothing about the whole.
     let snapshot = match &policies.snapshot {
@@ -96,8 +89,8 @@ async fn report(args: &Args) -> Result<Report, Problems> {
     };
     let cases = cases(args, &dir)?;
     let checker = match &config {
-        Some(config) => OfflineChecker::configured(&policies, config, &args.profile).map_err(fault)?,
-        None if args.profile != "default" => return Err(fault("a profile is named, but no --config that has it")),
+        Some(config) => OfflineChecker::configured(&policies, config, &args.from.profile).map_err(fault)?,
+        None if args.from.profile != "default" => return Err(fault("a profile is named, but no --config that has it")),
         None => OfflineChecker::plain(&policies),
     };
     if cases.iter().any(|case| case.given.caller.is_none()) {

@@ -32,6 +32,12 @@ pub struct HeaderFile {
     pub prefix: String,
 }
 
+/// The default time limit of a request.
+#[must_use]
+pub fn timeout_default() -> Duration {
+    Duration::from_millis(50)
+}
+
 /// Problems of the request settings of `who`, as written in `file`.
 #[must_use]
 pub fn check(file: &str, who: &str, timeout: Duration, headers: &BTreeMap<String, HeaderFile>) -> Vec<Problem> {

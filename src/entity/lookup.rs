@@ -21,6 +21,7 @@ use super::cache::{self, Cache, CacheKey, CachedAnswer};
 use super::http::{self, Answer, HeaderFile, Http};
 use super::template::{Gap, Slashes, Template};
 use super::{EntitySource, Knowledge, unavailable};
+use crate::call::host::is_dns_label;
 use crate::decision::snapshot::FactsType;
 use crate::failure::Failure;
 use crate::problem::Problem;
@@ -58,7 +59,7 @@ pub struct Settings {
     #[serde(default)]
     pub missing: Missing,
     /// How long a call waits for an answer, within its own deadline. Default 50ms; above 0s.
-    #[serde(default = "timeout_default", with = "humantime_serde")]
+    #[serde(default = "http::timeout_default", with = "humantime_serde")]
     pub timeout: Duration,
     /// Headers to send, each with its value in a file (a token, say), read again for every request.
     #[serde(default)]
@@ -69,10 +70,6 @@ pub struct Settings {
     /// The cache of the answers.
     #[serde(default)]
     pub cache: cache::Settings,
-}
-
-fn timeout_default() -> Duration {
-    Duration::from_millis(50)
 }
 
 /// The place of a look-up's answer.
@@ -108,9 +105,8 @@ impl Settings {
         let name = &self.name;
         let mut problems = self.cache.check(file, name);
         let mut wrong = |message: String, help: &str| problems.push(Problem::error(file, message).help(help));
-        let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if !(1..=63).contains(&name.len()) || !name.bytes().all(label) {
-            wrong(format!("look-up name `{name}` is not a DNS label"), "1 to 63 of a-z, 0-9 and `-`");
+        if !is_dns_label(name) {
+            wrong(format!("look-up name `{name}` is not a DNS label"), "1 to 63 of a-z, 0-9 and, inside, `-`");
         }
         if let Err(message) = Template::parse(&self.url) {
             wrong(

@@ -13,6 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use smol_str::{SmolStr, ToSmolStr};
 
 use crate::call::headers::is_readable;
+use crate::query::template::{self, Root, Step, TemplateProblem};
 use crate::query::{Keys, Node, Query, Reads, Value};
 pub use value::Slashes;
 use value::{UrlPosition, climbs, is_usable};
@@ -22,6 +23,9 @@ use value::{UrlPosition, climbs, is_usable};
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Longest URL that is asked for, in bytes; it is the cache's key.
 const URL_BYTES_MAX: usize = 4096;
+
+/// What is wrong with a variable that begins with anything else.
+const NO_ROOT: &str = "must begin with `principal`, `resource` or `context`";
 
 /// The context's maps of what a body holds, by JSON pointer.
 const ARGUMENTS: [&str; 4] = ["args", "numbers", "decimals", "kinds"];
@@ -47,19 +51,6 @@ struct Variable {
     root: Root,
     steps: Vec<Step>,
     place: UrlPosition,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Root {
-    Principal,
-    Resource,
-    Context,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Field(String),
-    Tag(String),
 }
 
 /// Why a template gives no URL for a query.
@@ -192,35 +183,12 @@ impl UrlPart {
 }
 
 impl Variable {
-    fn parse(text: &str, place: UrlPosition) -> Result<Self, String> {
-        let wrong = |what: &str| {
-            format!("`${{{text}}}` {what}; for example `${{principal.id}}` or `${{context.args[/change]}}`")
-        };
-        let end = text.find(['.', '[']).unwrap_or(text.len());
-        let (root, mut rest) = text.split_at(end);
-        let root = match root {
-            "principal" => Root::Principal,
-            "resource" => Root::Resource,
-            "context" => Root::Context,
-            _ => return Err(wrong("must begin with `principal`, `resource` or `context`")),
-        };
-        let mut steps = Vec::new();
-        while !rest.is_empty() {
-            if let Some(inside) = rest.strip_prefix('[') {
-                let (key, after) = inside.split_once(']').ok_or_else(|| wrong("has an unclosed bracket"))?;
-                steps.push(Step::Tag(key.to_owned()));
-                rest = after;
-            } else {
-                let field = rest.strip_prefix('.').ok_or_else(|| wrong("needs a `.` or `[` behind a bracket"))?;
-                let end = field.find(['.', '[']).unwrap_or(field.len());
-                let (name, after) = field.split_at(end);
-                if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-                    return Err(wrong("has a field that is not an identifier"));
-                }
-                steps.push(Step::Field(name.to_owned()));
-                rest = after;
-            }
-        }
+    /// A variable of the parser's, where it may stand in a URL.
+    fn of(
+        template::Variable { text, root, mut steps }: template::Variable,
+        place: UrlPosition,
+    ) -> Result<Self, String> {
+        let wrong = |what: &str| wrong(&text, what);
         // The context knows headers by their lower-case names.
         if let (Root::Context, [Step::Field(http), Step::Field(bag), Step::Tag(key)]) = (root, steps.as_mut_slice())
             && (http.as_str(), bag.as_str()) == ("http", "headers")
@@ -233,11 +201,10 @@ impl Variable {
             }
         }
         match (root, steps.first()) {
+            (Root::Action, _) => Err(wrong(NO_ROOT)),
             (_, None) => Err(wrong("names no field")),
             (Root::Context, Some(Step::Tag(_))) => Err(wrong("must name a field first")),
-            (Root::Principal | Root::Resource | Root::Context, Some(_)) => {
-                Ok(Self { text: text.to_owned(), root, steps, place })
-            }
+            (Root::Principal | Root::Resource | Root::Context, Some(_)) => Ok(Self { text, root, steps, place }),
         }
     }
 
@@ -245,13 +212,14 @@ impl Variable {
     fn slashes(&self, of_calls: Slashes) -> Slashes {
         match (self.root, self.steps.as_slice()) {
             (Root::Principal | Root::Resource, [Step::Field(id)]) if id == "id" => Slashes::Allowed,
-            (Root::Principal | Root::Resource | Root::Context, _) => of_calls,
+            (Root::Principal | Root::Resource | Root::Context | Root::Action, _) => of_calls,
         }
     }
 
     fn value(&self, query: &Query) -> Result<SmolStr, Gap> {
         let text = match self.root {
             Root::Principal => of_entity(&query.principal, &self.steps, query),
+            Root::Action => None,
             Root::Resource => of_entity(&query.resource, &self.steps, query),
             Root::Context => match self.steps.split_first() {
                 Some((Step::Field(name), steps)) => {
@@ -318,30 +286,49 @@ fn text(value: &Value) -> Result<SmolStr, NoText> {
     }
 }
 
+/// What is wrong with a variable, and two that are right.
+fn wrong(variable: &str, what: &str) -> String {
+    format!("`${{{variable}}}` {what}; for example `${{principal.id}}` or `${{context.args[/change]}}`")
+}
+
 fn parts(text: &str) -> Result<Vec<UrlPart>, String> {
+    let stray = || format!("`{text}` has a stray `$`, `{{` or `}}`; variables are written `${{principal.id}}`");
+    let split = template::parts(text).map_err(|problem| match problem {
+        TemplateProblem::LoneDollar => stray(),
+        TemplateProblem::Open(_) => format!("`{text}` has a `${{` without its `}}`"),
+        TemplateProblem::Root(variable) => wrong(&variable, NO_ROOT),
+        TemplateProblem::Step(variable, what) => wrong(&variable, what),
+    })?;
     let mut parts = Vec::new();
-    let (mut rest, mut place) = (text, UrlPosition::Path);
-    while let Some((literal, after)) = rest.split_once("${") {
-        let (variable, after) =
-            after.split_once('}').ok_or_else(|| format!("`{text}` has a `${{` without its `}}`"))?;
-        if literal.contains('?') {
-            place = UrlPosition::Query;
+    let mut place = UrlPosition::Path;
+    for part in split {
+        match part {
+            template::Part::Literal(literal) if literal.contains(['$', '{', '}']) => return Err(stray()),
+            template::Part::Literal(literal) => {
+                if literal.contains('?') {
+                    place = UrlPosition::Query;
+                }
+                parts.push(UrlPart::Literal(literal));
+            }
+            template::Part::Variable(variable) => {
+                if parts.last().is_some_and(begins_key) {
+                    let variable = variable.text;
+                    return Err(format!(
+                        "`${{{variable}}}` of `{text}` names a key of the query; write `?key=${{{variable}}}`"
+                    ));
+                }
+                parts.push(UrlPart::Variable(Variable::of(variable, place)?));
+            }
         }
-        // Behind a `&`, and behind the `?`, a key begins; its name is the operator's.
-        if literal.rsplit_once(['?', '&']).is_some_and(|(_, pair)| !pair.contains('=')) {
-            return Err(format!(
-                "`${{{variable}}}` of `{text}` names a key of the query; write `?key=${{{variable}}}`"
-            ));
-        }
-        parts.push(UrlPart::Literal(literal.to_owned()));
-        parts.push(UrlPart::Variable(Variable::parse(variable, place)?));
-        rest = after;
     }
-    parts.push(UrlPart::Literal(rest.to_owned()));
-    let stray = |part: &UrlPart| matches!(part, UrlPart::Literal(text) if text.contains(['$', '{', '}']));
-    match parts.iter().any(stray) {
-        true => Err(format!("`{text}` has a stray `$`, `{{` or `}}`; variables are written `${{principal.id}}`")),
-        false => Ok(parts),
+    Ok(parts)
+}
+
+/// Whether a key of the query begins in a literal and goes on behind it: its name is the operator's.
+fn begins_key(part: &UrlPart) -> bool {
+    match part {
+        UrlPart::Literal(text) => text.rsplit_once(['?', '&']).is_some_and(|(_, pair)| !pair.contains('=')),
+        UrlPart::Variable(_) => false,
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::rules::{ClaimRules, IssuerRules, Kind};
+use super::TokenKind;
+use super::rules::{ClaimRules, IssuerRules};
 use super::settings::{ForeignTokens, Settings, TokenSource};
 use super::{Identity, Proof, Proven, SpiffeId, Task, Token, Workload, binding, task, token};
 use crate::call::UnixMillis;
@@ -23,7 +24,7 @@ pub enum TokenRules<'a> {
     /// The issuers of the profile's token sources; the profile decides about others.
     Profile(&'a [IssuerRules]),
     /// Any issuer and audience in the claims; the tokens are of this kind and may represent persons.
-    AnyIssuer(Kind),
+    AnyIssuer(TokenKind),
 }
 
 /// The asserted facts of a caller.
@@ -78,7 +79,7 @@ fn good_task(
 ) -> Result<Option<Task>, Failure> {
     let issuer = claims.get("iss").and_then(Value::as_str);
     let rules = match rules {
-        TokenRules::AnyIssuer(_) => as_claimed(claims, Kind::Transaction),
+        TokenRules::AnyIssuer(_) => as_claimed(claims, TokenKind::Transaction),
         TokenRules::Profile(_) if settings.task.issuers.is_empty() => return Ok(None),
         TokenRules::Profile(issuers) => issuers
             .iter()
@@ -149,7 +150,7 @@ fn configured<'a>(settings: &'a Settings, issuers: &'a [IssuerRules]) -> Vec<&'a
     settings.tokens.iter().flat_map(of).collect()
 }
 
-fn as_claimed(claims: &Map<String, Value>, kind: Kind) -> ClaimRules {
+fn as_claimed(claims: &Map<String, Value>, kind: TokenKind) -> ClaimRules {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let audiences: Vec<&str> = match claims.get("aud") {
         Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
@@ -163,7 +164,7 @@ fn as_claimed(claims: &Map<String, Value>, kind: Kind) -> ClaimRules {
         users: true,
         leeway: Duration::ZERO,
         trust_domain: match subject {
-            Some(Ok(id)) if kind == Kind::JwtSvid => Some(id.trust_domain().to_owned()),
+            Some(Ok(id)) if kind == TokenKind::JwtSvid => Some(id.trust_domain().to_owned()),
             Some(_) | None => None,
         },
         lifetime_max: None,
@@ -201,7 +202,7 @@ mod tests {
     fn a_said_task_is_read_as_a_verified_one() {
         let spiffe = Some("spiffe://cluster.local/ns/a/sa/b");
         let alice = json!({"sub": "alice"});
-        let any = TokenRules::AnyIssuer(Kind::Access);
+        let any = TokenRules::AnyIssuer(TokenKind::Access);
         let said = |spiffe, task: Value, rules, settings: &Settings| {
             let said = AssertedCaller { spiffe, proof: None, token: alice.as_object(), task: task.as_object() };
             identify_asserted(said, rules, settings, NOW).map(|identity| identity.task).map_err(|failure| failure.code)
@@ -229,7 +230,7 @@ mod tests {
     }
 
     fn any(spiffe: Option<&str>, claims: Value) -> Result<Identity, Code> {
-        with(spiffe, claims, TokenRules::AnyIssuer(Kind::Access), &Settings::default())
+        with(spiffe, claims, TokenRules::AnyIssuer(TokenKind::Access), &Settings::default())
     }
 
     #[test]
@@ -239,7 +240,7 @@ mod tests {
         let spiffe = Some("spiffe://cluster.local/ns/a/sa/b");
         let forwarded = AssertedCaller { spiffe, proof: Some(Proof::Xfcc), ..AssertedCaller::default() };
         let forwarded =
-            identify_asserted(forwarded, TokenRules::AnyIssuer(Kind::Access), &Settings::default(), NOW).unwrap();
+            identify_asserted(forwarded, TokenRules::AnyIssuer(TokenKind::Access), &Settings::default(), NOW).unwrap();
         assert_eq!(forwarded.workload.unwrap().proof, Proof::Xfcc);
         assert_eq!(any(Some("spiffe://other.example/ns/a/sa/b"), json!({})), Err(Code::TrustDomainRefused));
         assert_eq!(any(Some("web/frontend"), json!({})), Err(Code::PeerRejected));

@@ -11,7 +11,8 @@ use rcgen::{CertificateParams, IsCa, KeyPair, SanType};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::rules::{ClaimRules, IssuerRules, Kind, SignatureAlgorithm};
+use super::TokenKind;
+use super::rules::{ClaimRules, IssuerRules, SignatureAlgorithm};
 use super::settings::{
     JwtSvidSource, MetadataSource, Places, Settings, Source, TaskSource, TokenSource, VerifiedSource, XfccSource,
 };
@@ -149,7 +150,7 @@ pub(crate) fn claim_rules() -> ClaimRules {
     ClaimRules {
         issuer: ISSUER.to_owned(),
         audiences: BTreeSet::from([AUDIENCE.to_owned()]),
-        kind: Kind::Access,
+        kind: TokenKind::Access,
         users: true,
         leeway: Duration::from_secs(30),
         trust_domain: None,
@@ -170,7 +171,7 @@ pub(crate) fn issuer_rules() -> IssuerRules {
 pub(crate) fn svid_rules() -> IssuerRules {
     let claims = ClaimRules {
         issuer: "https://spire.example".to_owned(),
-        kind: Kind::JwtSvid,
+        kind: TokenKind::JwtSvid,
         trust_domain: Some("cluster.local".to_owned()),
         ..claim_rules()
     };
@@ -183,7 +184,7 @@ pub(crate) fn task_rules() -> IssuerRules {
     let claims = ClaimRules {
         issuer: TASKS.to_owned(),
         audiences: BTreeSet::from(["cluster.local".to_owned()]),
-        kind: Kind::Transaction,
+        kind: TokenKind::Transaction,
         users: false,
         ..claim_rules()
     };

@@ -7,7 +7,7 @@
 use super::places::ACCESS_TOKEN;
 use super::settings::{FormTokens, Settings};
 use crate::call::headers::fold;
-use crate::call::query::{could_mean, decoded, pairs};
+use crate::call::query_string::{could_mean, sent_pairs, unescaped};
 use crate::call::{Body, Call};
 use crate::failure::{Code, Failure};
 
@@ -61,8 +61,8 @@ pub(super) fn read(call: &Call, settings: &Settings) -> Result<Vec<String>, Fail
 fn access_tokens(text: &str) -> Vec<String> {
     // A byte that is no UTF-8 became the replacement character: such a key has no one reading.
     let is_token = |key: &str| key.contains('\u{fffd}') || could_mean(key, ACCESS_TOKEN);
-    let found = pairs(text).filter(|(key, _)| is_token(key));
-    found.map(|(_, value)| decoded(value.trim()).unwrap_or_else(|| value.to_owned())).collect()
+    let found = sent_pairs(text).filter(|pair| is_token(pair.key)).map(|pair| pair.value);
+    found.map(|value| unescaped(value.trim()).unwrap_or_else(|_| value.to_owned())).collect()
 }
 
 /// Whether a part of this text may be named `access_token`. A name in another notation (`name*`) could be any.

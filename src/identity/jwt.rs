@@ -12,9 +12,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+use super::TokenKind;
 use super::authorization::{Presented, is_jwt_shaped, jwt_within};
 use super::key_ring::{Issuer, KeyRing, KeySet};
-use super::rules::{IssuerRules, Kind, SignatureAlgorithm};
+use super::rules::{IssuerRules, SignatureAlgorithm};
 use super::settings::{ForeignTokens, Settings, Source, TokenSource};
 use super::token::{self, Claims};
 use super::{Rejection, json};
@@ -236,11 +237,12 @@ impl<'a> JwtParts<'a> {
     fn check_type(&self, rules: &IssuerRules) -> Result<(), Rejection> {
         let typ = self.header.typ.as_deref().map(str::to_ascii_lowercase);
         let good = match (rules.claims.kind, typ.as_deref()) {
-            (Kind::Access, Some("at+jwt" | "application/at+jwt")) => true,
-            (Kind::Access, Some("jwt") | None) => rules.allow_untyped,
-            (Kind::JwtSvid, Some("jwt" | "jose") | None) | (Kind::Kubernetes, Some("jwt") | None) => true,
-            (Kind::Transaction, Some("txntoken+jwt" | "application/txntoken+jwt")) => true,
-            (Kind::Access | Kind::JwtSvid | Kind::Kubernetes, Some(_)) | (Kind::Transaction, Some(_) | None) => false,
+            (TokenKind::Access, Some("at+jwt" | "application/at+jwt")) => true,
+            (TokenKind::Access, Some("jwt") | None) => rules.allow_untyped,
+            (TokenKind::JwtSvid, Some("jwt" | "jose") | None) | (TokenKind::Kubernetes, Some("jwt") | None) => true,
+            (TokenKind::Transaction, Some("txntoken+jwt" | "application/txntoken+jwt")) => true,
+            (TokenKind::Access | TokenKind::JwtSvid | TokenKind::Kubernetes, Some(_))
+            | (TokenKind::Transaction, Some(_) | None) => false,
         };
         if good { Ok(()) } else { Err(rejected("`typ` is not that of a token of this kind")) }
     }

@@ -10,7 +10,8 @@ use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use sha2::{Digest, Sha256};
 
-use super::rules::{IssuerRules, Kind, SignatureAlgorithm};
+use super::TokenKind;
+use super::rules::{IssuerRules, SignatureAlgorithm};
 
 /// All configured issuers with the keys had so far. Immutable; a change makes a new ring.
 #[derive(Debug, Clone, Default)]
@@ -136,7 +137,7 @@ impl KeySet {
     ///
     /// # Errors
     /// [`KeySetProblem`]; a set without any usable key is an error, so that the last good one stays.
-    pub fn parse(json: &[u8], kind: Kind) -> Result<Self, KeySetProblem> {
+    pub fn parse(json: &[u8], kind: TokenKind) -> Result<Self, KeySetProblem> {
         let document: Document = serde_json::from_slice(json).map_err(|_| KeySetProblem::Malformed)?;
         if document.keys.len() > KEYS_MAX {
             return Err(KeySetProblem::TooMany);
@@ -181,14 +182,14 @@ impl KeySet {
     }
 }
 
-fn usable(json: serde_json::Value, kind: Kind) -> Option<VerifyingKey> {
+fn usable(json: serde_json::Value, kind: TokenKind) -> Option<VerifyingKey> {
     if json.get("d").is_some() {
         return None;
     }
     let Ok(jwk) = serde_json::from_value::<Jwk>(json) else { return None };
     let signs = match &jwk.common.public_key_use {
         None | Some(PublicKeyUse::Signature) => true,
-        Some(PublicKeyUse::Other(other)) => kind == Kind::JwtSvid && other == "jwt-svid",
+        Some(PublicKeyUse::Other(other)) => kind == TokenKind::JwtSvid && other == "jwt-svid",
         Some(PublicKeyUse::Encryption) => false,
     };
     let verifies = jwk.common.key_operations.as_ref().is_none_or(|ops| ops.contains(&KeyOperations::Verify));

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use super::form;
 use super::settings::Settings;
 use crate::call::headers::fold;
-use crate::call::query::{could_mean, decoded, pairs};
+use crate::call::query_string::{SentPair, could_mean, sent_pairs, unescaped};
 use crate::call::{Call, Target};
 use crate::failure::{Code, Failure};
 
@@ -121,7 +121,7 @@ fn cookies<'a>(value: &'a str, settings: &Settings, found: &mut Vec<SentCredenti
 }
 
 fn in_query<'a>(query: &'a str, settings: &Settings, found: &mut Vec<SentCredential<'a>>) {
-    for (key, value) in pairs(query) {
+    for SentPair { key, value, .. } in sent_pairs(query) {
         let is_named = || settings.places().flat_map(|places| &places.query).any(|place| could_mean(key, place));
         let place = if could_mean(key, ACCESS_TOKEN) {
             CredentialPlace::AccessToken
@@ -130,6 +130,6 @@ fn in_query<'a>(query: &'a str, settings: &Settings, found: &mut Vec<SentCredent
         } else {
             continue;
         };
-        found.push(SentCredential { place, text: decoded(value).map_or(Cow::Borrowed(value), Cow::Owned) });
+        found.push(SentCredential { place, text: unescaped(value).map_or(Cow::Borrowed(value), Cow::Owned) });
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::TokenKind;
 use super::spiffe_id::{SpiffeId, is_trust_domain};
 
 /// The rules for the claims of one issuer's tokens.
@@ -20,7 +21,7 @@ pub struct ClaimRules {
     pub audiences: BTreeSet<String>,
     /// The kind of the tokens: `access` (default), `jwt_svid`, `kubernetes` or `transaction`.
     #[serde(default)]
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// Whether tokens may represent persons: `isUser` is true where `client_id` or `azp` is present and
     /// differs from `sub`. Default `false`: no subject is a user, and `acr`, `amr` and `auth_time` are ignored,
     /// since no user has logged in. Leave it off for issuers of service accounts with subjects of their own.
@@ -53,41 +54,13 @@ const LIFETIME_MAX: Duration = Duration::from_secs(86_400);
 /// Longest life of a transaction token, where nothing else is set: drafts of the standard speak of minutes.
 const TASK_LIFETIME: Duration = Duration::from_secs(600);
 
-/// The kind of an issuer's tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// OAuth access tokens.
-    #[default]
-    Access,
-    /// SPIFFE JWT-SVIDs: `sub` is a SPIFFE id.
-    JwtSvid,
-    /// Kubernetes service-account tokens: `sub` is `system:serviceaccount:<namespace>:<account>`.
-    Kubernetes,
-    /// Transaction tokens: what a task allows, for one workload. Good in `txn-token` only.
-    Transaction,
-}
-
-impl Kind {
-    /// The text in settings.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Access => "access",
-            Self::JwtSvid => "jwt_svid",
-            Self::Kubernetes => "kubernetes",
-            Self::Transaction => "transaction",
-        }
-    }
-}
-
 impl ClaimRules {
     /// Longest time from `iat` to `exp`, where there is a bound.
     #[must_use]
     pub fn longest_life(&self) -> Option<Duration> {
         match self.kind {
-            Kind::Transaction => Some(self.lifetime_max.unwrap_or(TASK_LIFETIME)),
-            Kind::Access | Kind::JwtSvid | Kind::Kubernetes => self.lifetime_max,
+            TokenKind::Transaction => Some(self.lifetime_max.unwrap_or(TASK_LIFETIME)),
+            TokenKind::Access | TokenKind::JwtSvid | TokenKind::Kubernetes => self.lifetime_max,
         }
     }
 
@@ -115,22 +88,23 @@ impl ClaimRules {
                 found.push(format!("actor `{name}`: `{id}` is not a SPIFFE id: {problem}"));
             }
         }
-        if self.kind == Kind::Transaction && !self.actors.is_empty() {
+        if self.kind == TokenKind::Transaction && !self.actors.is_empty() {
             found.push("`actors` is not for kind `transaction`: `req_wl` must be the peer's own id".to_owned());
         }
         match (self.kind, &self.trust_domain) {
-            (Kind::JwtSvid, None) => {
+            (TokenKind::JwtSvid, None) => {
                 found.push(
                     "kind `jwt_svid` needs `trust_domain`, the domain that this issuer may sign ids for".to_owned(),
                 );
             }
-            (Kind::JwtSvid, Some(domain)) if !is_trust_domain(domain) => {
+            (TokenKind::JwtSvid, Some(domain)) if !is_trust_domain(domain) => {
                 found.push(format!("`{domain}` is not a valid trust domain (a-z, 0-9, `.`, `-`, `_`)"));
             }
-            (Kind::Access | Kind::Kubernetes | Kind::Transaction, Some(_)) => {
+            (TokenKind::Access | TokenKind::Kubernetes | TokenKind::Transaction, Some(_)) => {
                 found.push("`trust_domain` is only for kind `jwt_svid`".to_owned());
             }
-            (Kind::JwtSvid, Some(_)) | (Kind::Access | Kind::Kubernetes | Kind::Transaction, None) => {}
+            (TokenKind::JwtSvid, Some(_))
+            | (TokenKind::Access | TokenKind::Kubernetes | TokenKind::Transaction, None) => {}
         }
         found
     }

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::rules::{ClaimRules, IssuerRules, Kind};
+use super::TokenKind;
+use super::rules::{ClaimRules, IssuerRules};
 use super::spiffe_id::{SpiffeId, is_trust_domain};
 use crate::call::headers::folded;
 
@@ -282,12 +283,12 @@ impl Settings {
             Source::JwtSvid(svid) => match issuers.iter().find(|issuer| issuer.name == svid.issuer) {
                 None => found.push(format!("jwt_svid: no issuer is named `{}`", svid.issuer)),
                 Some(issuer) => match (issuer.claims.kind, &issuer.claims.trust_domain) {
-                    (Kind::JwtSvid, Some(domain)) if !self.trusts(domain) => found.push(format!(
+                    (TokenKind::JwtSvid, Some(domain)) if !self.trusts(domain) => found.push(format!(
                         "jwt_svid: issuer `{}` signs for trust domain `{domain}`, which is not allowed here",
                         svid.issuer
                     )),
-                    (Kind::JwtSvid, Some(_) | None) => {}
-                    (Kind::Access | Kind::Kubernetes | Kind::Transaction, _) => {
+                    (TokenKind::JwtSvid, Some(_) | None) => {}
+                    (TokenKind::Access | TokenKind::Kubernetes | TokenKind::Transaction, _) => {
                         found.push(format!("jwt_svid: issuer `{}` is not of kind `jwt_svid`", svid.issuer));
                     }
                 },
@@ -309,7 +310,7 @@ impl Settings {
                         found.push(format!("metadata: key `{}` is named twice", metadata.key));
                     }
                     let place = format!("metadata `{}`", metadata.key);
-                    if metadata.claims.kind == Kind::Transaction {
+                    if metadata.claims.kind == TokenKind::Transaction {
                         found.push(format!("{place}: kind `transaction` is only for `task`"));
                     }
                     found.extend(metadata.from.problems().into_iter().map(|problem| format!("{place}: {problem}")));
@@ -322,7 +323,7 @@ impl Settings {
                     for name in &verified.issuers {
                         match issuers.iter().find(|issuer| &issuer.name == name) {
                             None => found.push(format!("verified: no issuer is named `{name}`")),
-                            Some(issuer) if issuer.claims.kind == Kind::Transaction => found.push(format!(
+                            Some(issuer) if issuer.claims.kind == TokenKind::Transaction => found.push(format!(
                                 "verified: issuer `{name}` is of kind `transaction`; name it under `task`"
                             )),
                             Some(issuer) if !spellings.insert(&issuer.claims.issuer) => found.push(format!(
@@ -344,7 +345,7 @@ impl Settings {
         for name in &self.task.issuers {
             match issuers.iter().find(|issuer| &issuer.name == name) {
                 None => found.push(format!("task: no issuer is named `{name}`")),
-                Some(issuer) if issuer.claims.kind != Kind::Transaction => {
+                Some(issuer) if issuer.claims.kind != TokenKind::Transaction => {
                     let kind = issuer.claims.kind.as_str();
                     found.push(format!("task: issuer `{name}` is of kind `{kind}`, and must be of kind `transaction`"));
                 }

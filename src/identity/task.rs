@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::key_ring::KeyRing;
-use super::rules::{ClaimRules, Kind};
+use super::rules::ClaimRules;
 use super::settings::Settings;
 use super::token::{self, ClaimReader, Common, rejected, whole_number};
 use super::{Proven, Rejection, Token, TokenKind, binding, jwt};
@@ -106,7 +106,7 @@ pub(super) fn task(
     peer: Option<&Proven>,
     token: Option<&Token>,
 ) -> Result<Task, Failure> {
-    if rules.kind != Kind::Transaction {
+    if rules.kind != TokenKind::Transaction {
         return Err(rejected("the issuer is not of kind `transaction`"));
     }
     let claims = ClaimReader::of(payload)?;

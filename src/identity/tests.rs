@@ -2,8 +2,8 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::json;
 
+use super::TokenKind;
 use super::fixtures::*;
-use super::rules::Kind;
 use super::settings::{Bindings, Certificate, MetadataSource, Places, Settings, Source, TokenSource};
 use super::{Binding, Identity, KeyRing, KeySet, Proof, Rejection, identify};
 use crate::call::{Call, Headers};
@@ -13,7 +13,7 @@ static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new("k1"));
 
 /// A ring of the issuers `idp` and `spire`, both signing with the same key.
 fn both() -> KeyRing {
-    let keys = Arc::new(KeySet::parse(SIGNER.jwks().as_bytes(), Kind::Access).unwrap());
+    let keys = Arc::new(KeySet::parse(SIGNER.jwks().as_bytes(), TokenKind::Access).unwrap());
     KeyRing::new([issuer_rules(), svid_rules()]).with_keys("idp", &keys).with_keys("spire", &keys)
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::rules::{ClaimRules, Kind};
+use super::rules::ClaimRules;
 use super::{Binding, SpiffeId, Token, TokenKind, grants};
 use crate::call::UnixMillis;
 use crate::failure::{Code, Failure};
@@ -141,9 +141,8 @@ fn check_time(claims: &ClaimReader<'_>, rules: &ClaimRules, now: UnixMillis) -> 
 
 fn kind(subject: &str, rules: &ClaimRules) -> Result<TokenKind, Failure> {
     match rules.kind {
-        Kind::Access => Ok(TokenKind::Access),
-        Kind::Kubernetes => Ok(TokenKind::Kubernetes),
-        Kind::JwtSvid => {
+        TokenKind::Access | TokenKind::Kubernetes => Ok(rules.kind),
+        TokenKind::JwtSvid => {
             let id = SpiffeId::parse(subject)
                 .map_err(|problem| rejected(format!("`sub` of a JWT-SVID is not a SPIFFE id: {problem}")))?;
             if rules.trust_domain.as_deref() != Some(id.trust_domain()) {
@@ -152,9 +151,9 @@ fn kind(subject: &str, rules: &ClaimRules) -> Result<TokenKind, Failure> {
                     format!("the issuer may not sign for trust domain `{}`", id.trust_domain()),
                 ));
             }
-            Ok(TokenKind::JwtSvid)
+            Ok(rules.kind)
         }
-        Kind::Transaction => Err(rejected("a transaction token is presented in `txn-token` only")),
+        TokenKind::Transaction => Err(rejected("a transaction token is presented in `txn-token` only")),
     }
 }
 
@@ -203,10 +202,10 @@ fn actor_binding(
 
 const ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 
-fn account_binding(claims: &ClaimReader<'_>, subject: &str, kind: Kind) -> Result<Option<BoundTo>, Failure> {
+fn account_binding(claims: &ClaimReader<'_>, subject: &str, kind: TokenKind) -> Result<Option<BoundTo>, Failure> {
     let named = subject.strip_prefix(ACCOUNT_PREFIX);
     match (kind, named) {
-        (Kind::Kubernetes, Some(named)) => {
+        (TokenKind::Kubernetes, Some(named)) => {
             let (namespace, account) = named
                 .split_once(':')
                 .filter(|(namespace, account)| !namespace.is_empty() && !account.is_empty() && !account.contains(':'))
@@ -214,12 +213,12 @@ fn account_binding(claims: &ClaimReader<'_>, subject: &str, kind: Kind) -> Resul
             check_private_claims(claims, namespace, account)?;
             Ok(Some(BoundTo::Account { namespace: namespace.to_owned(), account: account.to_owned() }))
         }
-        (Kind::Kubernetes, None) => Err(rejected("`sub` is not `system:serviceaccount:<namespace>:<account>`")),
+        (TokenKind::Kubernetes, None) => Err(rejected("`sub` is not `system:serviceaccount:<namespace>:<account>`")),
         // Read as an access token it would escape the comparison with its workload.
-        (Kind::Access | Kind::JwtSvid | Kind::Transaction, Some(_)) => {
+        (TokenKind::Access | TokenKind::JwtSvid | TokenKind::Transaction, Some(_)) => {
             Err(rejected("`sub` is a Kubernetes service account, and the issuer is not of kind `kubernetes`"))
         }
-        (Kind::Access | Kind::JwtSvid | Kind::Transaction, None) => Ok(None),
+        (TokenKind::Access | TokenKind::JwtSvid | TokenKind::Transaction, None) => Ok(None),
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::settings::{Jwks, UrlSource};
 use crate::identity::key_ring::KeySetProblem;
+use crate::problem::chain;
 
 /// Largest key set read; real ones are a few KiB.
 const BYTES_MAX: usize = 1024 * 1024;
@@ -112,15 +113,4 @@ impl Fetch for Url {
     fn fetch(&self) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, FetchProblem>> + Send + '_>> {
         Box::pin(self.get())
     }
-}
-
-/// An error with its causes, which reqwest's own text leaves out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

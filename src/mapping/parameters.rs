@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
-use crate::call::parameters::{self, KeyProblem, Reading, Seen, SentKey};
+use crate::call::parameters::{self, Reading, SentKey};
+use crate::call::query_string::{self, QueryProblem, Seen};
 use crate::call::{Call, Target};
 use crate::failure::{Code, Failure};
 use crate::query::{Keys, Reads, Record, Value};
@@ -28,16 +29,15 @@ pub(super) fn read(call: &Call, reads: &Reads) -> Result<Record, Failure> {
     let Target::Path { query: Some(raw), .. } = &call.target else { return Ok(Record::new()) };
     // A caller chooses how many there are and in which order.
     let mut entries: BTreeMap<SmolStr, Value> = BTreeMap::new();
-    for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (key, value) = (decoded(key)?, decoded(value)?);
+    for pair in query_string::pairs(raw) {
+        let (key, value) = pair.map_err(unread)?;
         if !reads.query.contains(&key) {
             continue;
         }
         if parameters::would_decode_again(&value) {
             return Err(refused(format!("the value of query key `{}` is escaped twice", key.escape_debug())));
         }
-        if entries.insert(key.clone(), value.into()).is_some() {
+        if entries.insert(SmolStr::from(key.as_str()), SmolStr::from(value).into()).is_some() {
             return Err(refused(format!("query key `{}` occurs twice", key.escape_debug())));
         }
     }
@@ -118,21 +118,7 @@ fn alone(key: SentKey<'_>, names: &[(&str, Reading)], is_own: impl Fn(&str) -> b
     Ok(())
 }
 
-/// One reading of a query's text, or refusal: servers differ about `;`, broken escapes and other encodings.
-fn decoded(text: &str) -> Result<SmolStr, Failure> {
-    if text.contains([';', '#']) {
-        return Err(refused("the query holds a separator that servers read differently"));
-    }
-    parameters::decoded(text).map(SmolStr::from).map_err(|problem| {
-        refused(match problem {
-            KeyProblem::BrokenEscape => "the query has a broken escape",
-            KeyProblem::NotText => "the query is not UTF-8",
-            KeyProblem::Control => "the query holds a control character",
-        })
-    })
-}
-
-fn unread(problem: KeyProblem) -> Failure {
+fn unread(problem: QueryProblem) -> Failure {
     refused(problem.to_string())
 }
 

@@ -5,6 +5,8 @@
 
 use smol_str::{SmolStr, ToSmolStr};
 
+pub use crate::query::template::Root;
+use crate::query::template::{self, Step};
 use crate::query::{Query, Value, action};
 
 /// A text with variables.
@@ -18,19 +20,6 @@ pub struct Template {
 enum TemplatePart {
     Text(String),
     Variable(Variable),
-}
-
-/// The root of a variable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Root {
-    /// `principal`
-    Principal,
-    /// `resource`
-    Resource,
-    /// `context`
-    Context,
-    /// `action`; only its `id`
-    Action,
 }
 
 /// `${principal.facts.team}`: a root and the attributes below it.
@@ -74,32 +63,8 @@ impl Template {
     /// # Errors
     /// A lower-case fragment that says what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut parts = Vec::new();
-        let mut plain = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find('$') {
-            let (before, after) = rest.split_at(at);
-            plain.push_str(before);
-            if let Some(tail) = after.strip_prefix("$$") {
-                plain.push('$');
-                rest = tail;
-                continue;
-            }
-            let inside = after.strip_prefix("${").ok_or("a lone `$`; write `$$` for a dollar sign")?;
-            let (name, tail) = inside.split_once('}').ok_or_else(|| format!("`${{{inside}` is not closed by `}}`"))?;
-            if !plain.is_empty() {
-                parts.push(TemplatePart::Text(std::mem::take(&mut plain)));
-            }
-            parts.push(TemplatePart::Variable(Variable::parse(name)?));
-            rest = tail;
-        }
-        plain.push_str(rest);
-        if let Some(bad) = plain.chars().find(|c| !(' '..='~').contains(c)) {
-            return Err(format!("the character `{}` cannot be sent; use visible ASCII", bad.escape_default()));
-        }
-        if !plain.is_empty() {
-            parts.push(TemplatePart::Text(plain));
-        }
+        let split = template::parts(text).map_err(|problem| problem.to_string())?;
+        let parts = split.into_iter().map(TemplatePart::of).collect::<Result<_, _>>()?;
         Ok(Self { parts })
     }
 
@@ -134,27 +99,31 @@ impl Template {
     }
 }
 
+impl TemplatePart {
+    fn of(part: template::Part) -> Result<Self, String> {
+        match part {
+            template::Part::Literal(text) => match text.chars().find(|c| !(' '..='~').contains(c)) {
+                Some(bad) => Err(format!("the character `{}` cannot be sent; use visible ASCII", bad.escape_default())),
+                None => Ok(Self::Text(text)),
+            },
+            template::Part::Variable(variable) => Variable::of(variable).map(Self::Variable),
+        }
+    }
+}
+
 impl Variable {
-    fn parse(name: &str) -> Result<Self, String> {
-        let mut names = name.split('.').map(str::trim);
-        let root = match names.next() {
-            Some("principal") => Root::Principal,
-            Some("resource") => Root::Resource,
-            Some("context") => Root::Context,
-            Some("action") => Root::Action,
-            _ => return Err(format!("`${{{name}}}` begins with none of principal, resource, context, action")),
+    /// A variable whose steps are all attributes; what stands in brackets has no type that the schema could promise.
+    fn of(template::Variable { text, root, steps }: template::Variable) -> Result<Self, String> {
+        let attribute = |step| match step {
+            Step::Field(name) => Some(name),
+            Step::Tag(_) => None,
         };
-        let path: Vec<String> = names.map(str::to_owned).collect();
-        let legal = |n: &String| {
-            !n.is_empty()
-                && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-                && !n.starts_with(|c: char| c.is_ascii_digit())
-        };
-        if path.is_empty() || !path.iter().all(legal) {
-            return Err(format!("`${{{name}}}` is not a root and attributes, such as `${{principal.id}}`"));
+        let path = steps.into_iter().map(attribute).collect::<Option<Vec<_>>>().unwrap_or_default();
+        if path.is_empty() {
+            return Err(format!("`${{{text}}}` is not a root and attributes, such as `${{principal.id}}`"));
         }
         if root == Root::Action && path != ["id"] {
-            return Err(format!("`${{{name}}}`: an action has only an `id`"));
+            return Err(format!("`${{{text}}}`: an action has only an `id`"));
         }
         Ok(Self { root, path })
     }

@@ -3,6 +3,7 @@
 //! Knows: the layout of `policies/`. Must not know: contents, the file system.
 
 use super::PLATFORM;
+use crate::call::host::is_dns_label;
 use crate::catalog::grpc;
 
 /// Files that are allowed at the top of a policy tree.
@@ -54,7 +55,7 @@ impl Folder {
     pub fn path(&self) -> String {
         match self {
             Self::Top => String::new(),
-            Self::Mesh => "mesh".to_owned(),
+            Self::Mesh => PLATFORM.to_owned(),
             Self::Namespaces => "namespaces".to_owned(),
             Self::Namespace(name) => format!("namespaces/{name}"),
             Self::Descriptors => grpc::FOLDER.to_owned(),
@@ -106,7 +107,7 @@ impl Folder {
         match (self, kind) {
             (_, EntryKind::Other) => EntryRole::Unexpected("only files and folders are read".to_owned()),
             (Self::Top, EntryKind::Folder) => match name {
-                "mesh" => EntryRole::Folder(Self::Mesh),
+                PLATFORM => EntryRole::Folder(Self::Mesh),
                 "namespaces" => EntryRole::Folder(Self::Namespaces),
                 grpc::FOLDER => EntryRole::Folder(Self::Descriptors),
                 "tests" | "library" => EntryRole::PassedOver,
@@ -158,13 +159,6 @@ impl Folder {
 pub fn namespace_of(path: &str) -> Option<&str> {
     let inside = path.strip_prefix("namespaces/")?;
     Some(inside.split_once('/').map_or(inside, |(namespace, _)| namespace))
-}
-
-fn is_dns_label(name: &str) -> bool {
-    (1..=63).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        && !name.starts_with('-')
-        && !name.ends_with('-')
 }
 
 #[cfg(test)]

@@ -187,7 +187,7 @@ fn platform_contradictions(parts: &DeclaredParts, tree: &Tree, in_force: Option<
     let is_folder = |tree: &Tree, name: &str| tree.folders.contains(name);
     type Has<'a> = &'a dyn Fn(&Tree, &str) -> bool;
     let rows: [(&str, Option<Presence>, Has<'_>); 5] = [
-        ("mesh", parts.mesh, &is_folder),
+        (PLATFORM, parts.mesh, &is_folder),
         ("catalog.yaml", parts.catalog, &is_file),
         ("facts.cedarschema", parts.facts, &is_file),
         ("entities.json", parts.entities, &is_file),

@@ -254,7 +254,7 @@ fn tree_folders(root: &Path, places: &mut Places) {
     // A volume has its links in the folder, its files behind `..data`; a swap shows in the folder.
     let with_data = |folder: PathBuf| [folder.join("..data"), folder].into_iter().filter(|path| path.is_dir());
     for top in with_data(root.to_owned()) {
-        for inner in ["mesh", grpc::FOLDER] {
+        for inner in [super::PLATFORM, grpc::FOLDER] {
             places.tree.extend(with_data(top.join(inner)));
         }
         for namespaces in with_data(top.join("namespaces")) {

@@ -10,6 +10,7 @@ mod identities;
 mod outgoing;
 mod parameters;
 mod proxys;
+mod query_strings;
 mod trees;
 
 use std::fmt::Debug;

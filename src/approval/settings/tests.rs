@@ -11,8 +11,9 @@ fn count(sources: &[Settings], severity: Severity) -> usize {
 fn settings_that_cannot_work_are_problems() {
     assert_eq!(count(&[settings()], Severity::Error) + count(&[settings()], Severity::Warning), 0);
     type Change = fn(&mut Settings);
-    let rows: [(&str, Change); 14] = [
+    let rows: [(&str, Change); 15] = [
         ("name", |s| s.name = "A b".to_owned()),
+        ("name that ends with a hyphen", |s| s.name = "a-".to_owned()),
         ("system", |s| s.system = Some(String::new())),
         ("no reference", |s| s.url = "http://h/x".to_owned()),
         ("a host from the call", |s| s.url = "http://${reference}/".to_owned()),

@@ -204,6 +204,8 @@ fn the_version_is_the_one_that_header_and_query_name() {
         ("/a2a?x=%zz", &[JSON, V1], body, "query_refused"),
         ("/a2a?x=1;y=2", &[JSON, V1], body, "query_refused"),
         ("/a2a?x=%ff", &[JSON, V1], body, "query_refused"),
+        ("/a2a?x=1#y", &[JSON, V1], body, "query_refused"),
+        ("/a2a?x=%0a", &[JSON, V1], body, "query_refused"),
     ];
     for (target, headers, body, expected) in rows {
         assert_eq!(read_as("POST", target, headers, body, &rules("/a2a")), *expected, "{target} {headers:?}");

@@ -5,9 +5,7 @@
 //! Gateways are known that serve the model of the query in place of the body's. So each model that is named there is
 //! judged as well, whatever the key's case and decoration; other keys are reported as `query:<key>`.
 
-use percent_encoding::percent_decode_str;
-
-use super::super::shown;
+use super::super::{query_pairs, shown};
 use super::Request;
 use super::walk::names_a_model;
 use crate::call::{Call, Target};
@@ -34,9 +32,7 @@ impl Request {
     /// `query_refused` and `header_refused` for what has no one reading.
     pub(super) fn aside(&mut self, call: &Call) -> Result<(), Failure> {
         if let Target::Path { query: Some(query), .. } = &call.target {
-            for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-                let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-                let (key, value) = (decoded(key)?, decoded(value)?);
+            for (key, value) in query_pairs(Some(query))? {
                 if names_a_model(&key) || key.eq_ignore_ascii_case("engine") {
                     self.named_aside(&value)?;
                 } else if !VERSIONS.contains(&key.as_str()) {
@@ -63,22 +59,5 @@ impl Request {
         }
         let mut models = value.split(',').map(str::trim).filter(|model| !model.is_empty());
         models.try_for_each(|model| self.answered_by(model))
-    }
-}
-
-/// One reading of a query's text, or refusal: servers differ about `;`, broken escapes and other encodings.
-fn decoded(text: &str) -> Result<String, Failure> {
-    let refuse = |detail: &str| Err(Failure::new(Code::QueryRefused, detail));
-    if text.contains([';', '#']) {
-        return refuse("the query holds a separator that servers read differently");
-    }
-    let mut escapes = text.split('%').skip(1);
-    if !escapes.all(|rest| rest.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))) {
-        return refuse("the query has a broken escape");
-    }
-    match percent_decode_str(&text.replace('+', " ")).decode_utf8() {
-        Ok(text) if !text.chars().any(char::is_control) => Ok(text.into_owned()),
-        Ok(_) => refuse("the query holds a control character"),
-        Err(_) => refuse("the query is not UTF-8"),
     }
 }

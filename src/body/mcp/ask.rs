@@ -5,8 +5,9 @@
 use super::methods::Shape;
 use super::{Ask, uri};
 use crate::body::json::{Json, Node};
+use crate::body::members::refused;
 use crate::body::{case_variants, shown};
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 
 /// Longest name of a prompt and id of a task, in bytes.
 const NAME_BYTES_MAX: usize = 256;
@@ -123,8 +124,4 @@ fn name<'a>(value: Option<Node<'a>>, key: &str) -> Result<&'a str, Failure> {
 
 fn text<'a>(value: Option<Node<'a>>, key: &str) -> Result<&'a str, Failure> {
     value.and_then(Node::as_text).ok_or_else(|| refused(format!("`{key}` is missing or not a text")))
-}
-
-fn refused(detail: impl Into<String>) -> Failure {
-    Failure::new(Code::MessageRefused, detail)
 }

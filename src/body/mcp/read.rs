@@ -9,7 +9,8 @@ use super::mirrored::{self, BodyFacts, Name};
 use super::{Ask, Message, ask};
 use crate::body::json::{self, Json, Limits, Node, Value};
 use crate::body::json_rpc::{Envelope, RpcId, envelope};
-use crate::body::{bytes, case_variants, header, is_json, refuse as refuse_body, shown};
+use crate::body::members::refused;
+use crate::body::{bytes, case_variants, content_type, header, refuse as refuse_body, shown};
 use crate::call::{Call, Target};
 use crate::catalog::BodyRules;
 use crate::catalog::mcp::{Batches, Mcp, ProtocolVersion, Tool};
@@ -42,7 +43,7 @@ pub fn read(
     let reader = MessageReader { call, rules, tools };
     match call.method.as_str() {
         "POST" => {
-            is_json(call)?;
+            content_type::require(call, &["application/json"])?;
             reader.posted(json::parse(&bytes(call, body)?, limits)?.node())
         }
         "GET" | "DELETE" => reader.session().map(|message| vec![message]),
@@ -254,8 +255,4 @@ fn answers(params: Node<'_>, version: ProtocolVersion) -> Result<Vec<String>, Fa
     let Some(answers) = params.get("inputResponses") else { return Ok(Vec::new()) };
     let answers = answers.as_object().ok_or_else(|| refused("`inputResponses` is not an object"))?;
     Ok(answers.iter().map(|(key, _)| key.to_owned()).collect())
-}
-
-fn refused(detail: impl Into<String>) -> Failure {
-    Failure::new(Code::MessageRefused, detail)
 }

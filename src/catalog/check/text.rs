@@ -1,6 +1,8 @@
 //! The grammars of names in the catalogue; pure predicates.
 
 use crate::call::CanonicalPath;
+use crate::call::host::is_dns_label;
+use crate::catalog::MESH;
 
 /// Longest name in bytes, as for a DNS name.
 pub(super) const NAME_BYTES_MAX: usize = 253;
@@ -21,18 +23,9 @@ pub(super) fn is_name(text: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
-/// RFC 1123 label: 1 to 63 of `a-z 0-9 -`, no hyphen at either end.
-pub(super) fn is_dns_label(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
 /// A namespace that services and policies can lie in.
 pub(super) fn is_namespace(text: &str) -> bool {
-    // `mesh` names the platform's own policies.
-    is_dns_label(text) && text != "mesh"
+    is_dns_label(text) && text != MESH
 }
 
 /// The part of a service's id after the slash, or a route's name. `@` is kept for implicit services.

@@ -19,7 +19,7 @@ use super::yaml;
 use crate::call::UnixMillis;
 use crate::catalog::grpc::Method;
 use crate::identity::Proof;
-use crate::identity::rules::Kind;
+use crate::identity::TokenKind;
 use crate::identity::spiffe_id::is_trust_domain;
 use crate::problem::Problem;
 use check::{Attached, CheckParts, attached, headers};
@@ -65,7 +65,7 @@ pub struct Caller {
     /// Claims of its task token, as those of its token.
     pub task: Option<Map<String, Value>>,
     /// The kind of the token, if no configuration sets it.
-    pub token_kind: Kind,
+    pub token_kind: TokenKind,
     /// Says that there is no workload on purpose.
     pub unauthenticated: bool,
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use prost::encoding::{WireType, encode_varint, encoded_len_varint};
 use uuid::Uuid;
 
+use crate::catalog::MESH;
 use crate::check::Judgement;
 use crate::decision::verdict::{Decision, Effect};
 
@@ -77,8 +78,8 @@ fn told<'a>(judgement: &'a Judgement, decision_id: &'a str) -> Vec<(&'a str, Tol
 fn digests(judgement: &Judgement) -> [Option<(&str, &str)>; 2] {
     let Some(snapshot) = &judgement.snapshot else { return [None; 2] };
     let digest = |unit| snapshot.digests().get(unit).map(|hex| (unit, hex.as_str()));
-    // No namespace is called `mesh`: the name is the platform's.
-    [digest("mesh"), judgement.namespace().and_then(digest)]
+    // No namespace has this name: it is the platform's.
+    [digest(MESH), judgement.namespace().and_then(digest)]
 }
 
 impl Told<'_> {

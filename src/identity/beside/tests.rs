@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::call::{Body, Call, Target};
 use crate::failure::Code;
+use crate::identity::TokenKind;
 use crate::identity::fixtures::*;
-use crate::identity::rules::Kind;
 use crate::identity::settings::{
     ForeignTokens, FormTokens, MetadataSource, OtherCredentials, Places, Settings, Source, TokenSource,
 };
@@ -153,7 +153,7 @@ fn settings(by: By, foreign_tokens: ForeignTokens) -> Settings {
 }
 
 fn ring() -> KeyRing {
-    let keys = Arc::new(KeySet::parse(SIGNER.jwks().as_bytes(), Kind::Access).unwrap());
+    let keys = Arc::new(KeySet::parse(SIGNER.jwks().as_bytes(), TokenKind::Access).unwrap());
     KeyRing::new([issuer_rules(), svid_rules()]).with_keys("idp", &keys).with_keys("spire", &keys)
 }
 

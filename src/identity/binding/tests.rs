@@ -1,7 +1,8 @@
 use super::{Bindings, bind};
 use crate::failure::Code;
+use crate::identity::TokenKind;
 use crate::identity::fixtures::{GATEWAY, ISSUER, NOW, WEB, claim_rules, claims, with};
-use crate::identity::rules::{ClaimRules, Kind};
+use crate::identity::rules::ClaimRules;
 use crate::identity::{Binding, Proof, Proven, Settings, SpiffeId, Workload, token};
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ fn x5t(hash: [u8; 32]) -> Value {
 }
 
 /// Binds a token with these claims; `None` is `token_not_bound`.
-fn bound(kind: Kind, changes: Value, peer: Option<&Proven>, bindings: Bindings) -> Option<Binding> {
+fn bound(kind: TokenKind, changes: Value, peer: Option<&Proven>, bindings: Bindings) -> Option<Binding> {
     let actors = [("web".to_owned(), WEB.to_owned())].into();
     let rules = ClaimRules { kind, actors, ..claim_rules() };
     let claims = token::read(&with(claims(), changes), &rules, crate::call::UnixMillis(NOW * 1000)).unwrap();
@@ -32,7 +33,7 @@ fn bound(kind: Kind, changes: Value, peer: Option<&Proven>, bindings: Bindings) 
 
 #[test]
 fn a_token_bound_to_a_peer_is_good_for_that_peer_alone() {
-    let (kubernetes, access) = (Kind::Kubernetes, Kind::Access);
+    let (kubernetes, access) = (TokenKind::Kubernetes, TokenKind::Access);
     let account = json!({"sub": "system:serviceaccount:web:frontend"});
     let actor = |sub: &str| json!({"act": {"sub": sub}});
     let cnf = |hash| json!({"cnf": x5t(hash)});

@@ -6,8 +6,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::failure::Code;
+use crate::identity::TokenKind;
 use crate::identity::fixtures::{AUDIENCE, NOW, Signer, call, claims, issuer_rules, ring, tokens, verified, with};
-use crate::identity::rules::{IssuerRules, Kind, SignatureAlgorithm};
+use crate::identity::rules::{IssuerRules, SignatureAlgorithm};
 use crate::identity::settings::{ForeignTokens, Settings};
 use crate::identity::{Identity, KeyRing, KeySet, Rejection, identify};
 
@@ -90,7 +91,7 @@ fn only_the_type_of_an_access_token_passes_as_one() {
         assert_eq!(run(&token, untyped.clone()).is_ok(), lenient, "{typ}, untyped allowed");
     }
     let mut kubernetes = issuer_rules();
-    kubernetes.claims.kind = Kind::Kubernetes;
+    kubernetes.claims.kind = TokenKind::Kubernetes;
     assert_eq!(code(run(&SIGNER.token(&claims()), kubernetes)), Err(Code::TokenRejected));
 }
 
@@ -183,20 +184,20 @@ fn keys_that_are_not_for_signatures_verify_nothing() {
         (json!({"x": null}), false),
     ] {
         let json = json!({"keys": [with(good.clone(), changes.clone())]}).to_string();
-        assert_eq!(KeySet::parse(json.as_bytes(), Kind::Access).is_ok(), usable, "{changes}");
+        assert_eq!(KeySet::parse(json.as_bytes(), TokenKind::Access).is_ok(), usable, "{changes}");
     }
     let svid =
         json!({"keys": [with(good.clone(), json!({"use": "jwt-svid"})), with(good, json!({"use": "x509-svid"}))]});
-    assert_eq!(KeySet::parse(svid.to_string().as_bytes(), Kind::JwtSvid).unwrap().len(), 1);
+    assert_eq!(KeySet::parse(svid.to_string().as_bytes(), TokenKind::JwtSvid).unwrap().len(), 1);
     for json in ["", "null", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[]}", "{\"keys\":[1]}"] {
-        assert!(KeySet::parse(json.as_bytes(), Kind::Access).is_err(), "{json}");
+        assert!(KeySet::parse(json.as_bytes(), TokenKind::Access).is_err(), "{json}");
     }
 }
 
 #[test]
 fn the_generation_moves_when_keys_change_and_only_then() {
     let one = ring(issuer_rules(), &SIGNER);
-    let keys = |signer: &Signer| Arc::new(KeySet::parse(signer.jwks().as_bytes(), Kind::Access).unwrap());
+    let keys = |signer: &Signer| Arc::new(KeySet::parse(signer.jwks().as_bytes(), TokenKind::Access).unwrap());
     assert_eq!(one.with_keys("idp", &keys(&SIGNER)).generation(), one.generation());
     assert_eq!(one.with_keys("nobody", &keys(&STRANGER)).generation(), one.generation());
     let two = one.with_keys("idp", &keys(&STRANGER));
@@ -211,7 +212,7 @@ fn a_token_without_key_id_is_tried_against_few_keys_only() {
     let others: Vec<_> = (0..8).map(|_| STRANGER.jwk()).collect();
     let set = |before: usize| {
         let keys: Vec<_> = others.iter().take(before).cloned().chain([SIGNER.jwk()]).collect();
-        Arc::new(KeySet::parse(json!({"keys": keys}).to_string().as_bytes(), Kind::Access).unwrap())
+        Arc::new(KeySet::parse(json!({"keys": keys}).to_string().as_bytes(), TokenKind::Access).unwrap())
     };
     let token = SIGNER.sign(&with(SIGNER.header(), json!({"kid": null})), &claims());
     for (before, expected) in [(7, Ok(true)), (8, Err(Code::TokenRejected))] {
@@ -234,7 +235,7 @@ fn a_remembered_signature_ends_with_its_key_and_with_the_tokens_time() {
     // The same token, later than its end: remembered or not, it is expired.
     bearer.received_at.0 += 24 * 3_600_000;
     assert_eq!(code(identify(&bearer, &profile(), &one)), Err(Code::TokenExpired));
-    let stranger = KeySet::parse(STRANGER.jwks().as_bytes(), Kind::Access).unwrap();
+    let stranger = KeySet::parse(STRANGER.jwks().as_bytes(), TokenKind::Access).unwrap();
     assert!(!stranger.has_verified(&fingerprint), "other keys remember nothing of it");
     // One bit of the signature is another token.
     assert!(!keys.has_verified(&KeySet::fingerprint(&signed, &format!("{signature}A"))));

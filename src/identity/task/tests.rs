@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::call::{Call, Headers};
 use crate::failure::Code;
+use crate::identity::TokenKind;
 use crate::identity::fixtures::*;
-use crate::identity::rules::Kind;
 use crate::identity::settings::{Bindings, Settings};
 use crate::identity::{KeyRing, KeySet, Rejection, Task, identify};
 
@@ -16,7 +16,7 @@ static STRANGER: LazyLock<Signer> = LazyLock::new(|| Signer::new("k1"));
 
 /// A ring of the issuers `idp`, `spire` and `tts`, all signing with the same key.
 fn all() -> KeyRing {
-    let keys = Arc::new(KeySet::parse(SIGNER.jwks().as_bytes(), Kind::Transaction).unwrap());
+    let keys = Arc::new(KeySet::parse(SIGNER.jwks().as_bytes(), TokenKind::Transaction).unwrap());
     let ring = KeyRing::new([issuer_rules(), svid_rules(), task_rules()]);
     ring.with_keys("idp", &keys).with_keys("spire", &keys).with_keys("tts", &keys)
 }

@@ -7,7 +7,7 @@ use super::{Claims, read, whole_number};
 use crate::call::UnixMillis;
 use crate::failure::{Code, Failure};
 use crate::identity::fixtures::{NOW, WEB, claim_rules, claims, svid_rules, with};
-use crate::identity::rules::{ClaimRules, Kind};
+use crate::identity::rules::ClaimRules;
 use crate::identity::{Token, TokenKind};
 
 fn read_at(changes: Value, rules: &ClaimRules, now: i64) -> Result<Claims, Failure> {
@@ -289,7 +289,7 @@ fn p25_a_jwt_svid_names_a_workload_of_its_issuers_domain() {
 
 #[test]
 fn a_service_account_must_be_named_without_doubt() {
-    let rules = ClaimRules { kind: Kind::Kubernetes, ..claim_rules() };
+    let rules = ClaimRules { kind: TokenKind::Kubernetes, ..claim_rules() };
     let good = "system:serviceaccount:web:frontend";
     let private = |namespace: &str, account: &str| json!({"sub": good, "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": account}}});
     assert_eq!(read_at(private("web", "frontend"), &rules, NOW).unwrap().token.kind, TokenKind::Kubernetes);

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::json::{self, member};
 use super::mask::Mask;
+use crate::catalog::MESH;
 use crate::check::Judgement;
 use crate::decision::verdict::{Decision, Effect, Verdict};
 use crate::query::{Uid, action};
@@ -277,7 +278,7 @@ fn workload(judgement: &Judgement) -> Option<&str> {
 fn digests(judgement: &Judgement) -> Option<Digests<'_>> {
     let snapshot = judgement.snapshot.as_ref()?;
     let of = |unit: &str| snapshot.digests().get(unit).map(String::as_str);
-    Some(Digests { schema: snapshot.schema_digest(), mesh: of("mesh"), namespace: namespace(judgement).and_then(of) })
+    Some(Digests { schema: snapshot.schema_digest(), mesh: of(MESH), namespace: namespace(judgement).and_then(of) })
 }
 
 fn entity(uid: &Uid) -> Entity<'_> {

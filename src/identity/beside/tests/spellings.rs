@@ -18,6 +18,8 @@ fn a_place_has_many_spellings() {
         base.clone().header("cookie", &format!("s%69d={evil}")),
         with_query(base.clone(), &format!("t%6fk={evil}")),
         with_query(base.clone(), &format!("a=b;TOK={evil}")),
+        with_query(base.clone(), &format!("a=b#TOK={evil}")),
+        with_form(base.clone(), &format!("access_token#x={evil}")),
         with_query(base.clone(), &format!("access%5Ftoken={evil}")),
         with_query(base.clone(), &format!("access_token[]={evil}")),
         with_query(base.clone(), "access_token"),

@@ -11,8 +11,8 @@ use picket::catalog::mcp::{Mcp, ProtocolVersion, Tool};
 use picket::catalog::{BodyRules, Catalog, Protocol};
 use picket::failure::Failure;
 use picket::identity;
+use picket::identity::TokenKind;
 use picket::identity::asserted::{AssertedCaller, TokenRules, identify_asserted};
-use picket::identity::rules::Kind;
 
 use crate::support::{CallBuilder, NOW, call as nobody};
 
@@ -28,7 +28,7 @@ pub enum Reader {
     Mcp,
     A2a,
     Llm(Protocol),
-    Token(Kind),
+    Token(TokenKind),
     Task,
 }
 
@@ -74,7 +74,7 @@ impl Doors {
             Reader::A2a => a2a::read(call, opened(call)?.as_ref(), &self.a2a).map(drop),
             Reader::Llm(protocol) => llm::read(call, opened(call)?.as_ref(), protocol).map(drop),
             Reader::Token(kind) => self.caller(call, kind, false),
-            Reader::Task => self.caller(call, Kind::Access, true),
+            Reader::Task => self.caller(call, TokenKind::Access, true),
         };
         self.given_back(at, body);
         read
@@ -97,7 +97,7 @@ impl Doors {
     }
 
     /// Claims come with a signature, which is checked before they are read: here they are taken at their word.
-    fn caller(&self, call: &Call, kind: Kind, is_task: bool) -> Result<(), Failure> {
+    fn caller(&self, call: &Call, kind: TokenKind, is_task: bool) -> Result<(), Failure> {
         let Body::Complete(bytes) = &call.body else { unreachable!("every door's body is complete") };
         let refused =
             |problem: serde_json::Error| Failure::new(picket::failure::Code::TokenRejected, problem.to_string());
@@ -146,9 +146,9 @@ fn other_doors() -> Vec<Door> {
         ("openai chat", Reader::Llm(Protocol::Openai), call("/v1/chat/completions")),
         ("openai responses", Reader::Llm(Protocol::Openai), call("/v1/responses")),
         ("anthropic messages", Reader::Llm(Protocol::Anthropic), call("/v1/messages")),
-        ("access token", Reader::Token(Kind::Access), call("/")),
-        ("jwt svid", Reader::Token(Kind::JwtSvid), call("/")),
-        ("kubernetes token", Reader::Token(Kind::Kubernetes), call("/")),
+        ("access token", Reader::Token(TokenKind::Access), call("/")),
+        ("jwt svid", Reader::Token(TokenKind::JwtSvid), call("/")),
+        ("kubernetes token", Reader::Token(TokenKind::Kubernetes), call("/")),
         ("task token", Reader::Task, call("/")),
     ];
     rows.into_iter().map(|(name, reader, CallBuilder(call))| Door { name: name.to_owned(), reader, call }).collect()
