@@ -3,16 +3,20 @@
 //! Knows: calls, identities, the catalogue, the schema's shape. Must not know: policies, Cedar. It decides
 //! nothing and reads neither clock nor network.
 
+mod a2a;
 pub mod action;
 pub mod address;
 pub mod context;
-mod inside;
+mod grpc;
+mod http;
+mod llm;
+mod mcp;
 pub mod parameters;
 pub mod principal;
 pub mod resource;
 pub mod service;
 pub mod task;
-mod typed;
+mod values;
 
 use smol_str::SmolStr;
 
@@ -82,7 +86,7 @@ pub fn query(
         bags,
         namespace: service.namespace().into(),
     };
-    typed::add(&mut query, service, asked)?;
+    mcp::add_typed_input(&mut query, service, asked)?;
     Ok(query)
 }
 

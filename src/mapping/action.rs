@@ -1,13 +1,12 @@
 //! The requested operation: the action, and its target.
 
-use crate::body::{Inside, a2a, grpc, json::Json, llm, mcp};
+use crate::body::{self, Inside, json::Json};
 use crate::call::{Call, CanonicalPath, Target};
 use crate::catalog::{Protocol, Service};
 use crate::failure::{Code, Failure};
 use crate::query::Family;
-use crate::query::action::CALL_TOOL;
 
-use super::Settings;
+use super::{Settings, a2a, grpc, http, llm, mcp};
 
 /// The operation that a call requests, in terms of its service's protocol.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,14 +36,14 @@ pub enum What {
         /// `Method`.
         method: String,
         /// The message, where it is described and a policy reads it.
-        message: Option<grpc::Message>,
+        message: Option<body::grpc::Message>,
     },
     /// A message to an MCP server.
-    Mcp(mcp::Ask),
+    Mcp(body::mcp::Ask),
     /// A call to an A2A agent.
-    A2a(a2a::Message),
+    A2a(body::a2a::Message),
     /// A request to a model.
-    Llm(Box<llm::Request>),
+    Llm(Box<body::llm::Request>),
 }
 
 impl Asked {
@@ -53,14 +52,10 @@ impl Asked {
     pub fn action(&self) -> &'static str {
         match &self.what {
             What::Http { action, .. } => action,
-            What::Grpc { .. } => "grpc.call",
-            What::Mcp(mcp::Ask::CallTool { .. }) => CALL_TOOL,
-            What::Mcp(mcp::Ask::ReadResource { .. }) => "mcp.resources.read",
-            What::Mcp(mcp::Ask::SubscribeResource { .. }) => "mcp.resources.subscribe",
-            What::Mcp(mcp::Ask::GetPrompt { .. }) => "mcp.prompts.get",
-            What::Mcp(mcp::Ask::UseServer { .. }) => "mcp.server.use",
-            What::A2a(message) => message.ask.action(),
-            What::Llm(_) => "llm.generate",
+            What::Grpc { .. } => grpc::action(),
+            What::Mcp(ask) => mcp::action(ask),
+            What::A2a(message) => a2a::action(message),
+            What::Llm(_) => llm::action(),
         }
     }
 
@@ -73,12 +68,8 @@ impl Asked {
             What::Grpc { message, .. } => {
                 message.as_ref().filter(|message| message.is_whole).map(|message| &message.fields)
             }
-            What::Mcp(mcp::Ask::CallTool { arguments, .. } | mcp::Ask::GetPrompt { arguments, .. }) => Some(arguments),
-            What::Mcp(
-                mcp::Ask::ReadResource { .. } | mcp::Ask::SubscribeResource { .. } | mcp::Ask::UseServer { .. },
-            )
-            | What::A2a(_)
-            | What::Llm(_) => None,
+            What::Mcp(ask) => mcp::arguments(ask),
+            What::A2a(_) | What::Llm(_) => None,
         }
     }
 }
@@ -102,8 +93,8 @@ pub fn family(call: &Call, service: &Service) -> Family {
     if call.upgrade.is_some() {
         return Family::Upgrade;
     }
-    let by_method = || Family::of(http_action(&call.method)).unwrap_or(Family::Other);
-    if service.http_paths.contains(path) || is_preflight(call) {
+    let by_method = || Family::of(http::action(&call.method)).unwrap_or(Family::Other);
+    if service.http_paths.contains(path) || http::is_preflight(call) {
         return by_method();
     }
     match service.protocol {
@@ -111,7 +102,7 @@ pub fn family(call: &Call, service: &Service) -> Family {
         Protocol::Grpc => Family::Grpc,
         Protocol::Mcp => Family::Mcp,
         // The public card is read like any page.
-        Protocol::A2a if service.a2a.as_ref().is_some_and(|rules| a2a::is_card(path, rules)) => by_method(),
+        Protocol::A2a if service.a2a.as_ref().is_some_and(|rules| body::a2a::is_card(path, rules)) => by_method(),
         Protocol::A2a => Family::A2a,
         Protocol::Openai | Protocol::Anthropic => Family::Llm,
     }
@@ -124,24 +115,24 @@ pub fn family(call: &Call, service: &Service) -> Family {
 /// `path_refused` for a path in another spelling where the service takes one only.
 pub fn spoken(call: &Call, service: &Service, settings: &Settings) -> Result<Spoken, Failure> {
     let path = match &call.target {
-        Target::Authority => return connect(settings).map(Spoken::Known),
+        Target::Authority => return http::connect(settings).map(Spoken::Known),
         Target::Path { path, .. } => path.clone(),
     };
     if service.exact_paths {
-        exact(call, &path)?;
+        http::check_exact(call, &path)?;
     }
     if let Some(protocol) = &call.upgrade {
-        return upgrade(protocol, call, path, service, settings).map(Spoken::Known);
+        return http::upgrade(protocol, call, path, service, settings).map(Spoken::Known);
     }
-    if service.http_paths.contains(&path) || is_preflight(call) {
-        return Ok(Spoken::Known(http(call, path, None)));
+    if service.http_paths.contains(&path) || http::is_preflight(call) {
+        return Ok(Spoken::Known(http::asked(call, path, None)));
     }
     match service.protocol {
         Protocol::Http if service.body.is_json && !family(call, service).hides_body() => {
             Ok(Spoken::ByBody(Protocol::Http, path))
         }
-        Protocol::Http => Ok(Spoken::Known(http(call, path, None))),
-        Protocol::Grpc => grpc(call, path).map(Spoken::Known),
+        Protocol::Http => Ok(Spoken::Known(http::asked(call, path, None))),
+        Protocol::Grpc => grpc::asked(call, path).map(Spoken::Known),
         Protocol::Mcp | Protocol::A2a | Protocol::Openai | Protocol::Anthropic => {
             Ok(Spoken::ByBody(service.protocol, path))
         }
@@ -159,8 +150,12 @@ pub fn asked(call: &Call, spoken: Spoken, inside: Inside) -> Result<Asked, Failu
         }
         (Spoken::Known(asked), Inside::Nothing) => return Ok(asked),
         // An agent's public card is read like any page.
-        (Spoken::ByBody(Protocol::Http | Protocol::A2a, path), Inside::Nothing) => return Ok(http(call, path, None)),
-        (Spoken::ByBody(Protocol::Http, path), Inside::Json(document)) => return Ok(http(call, path, Some(document))),
+        (Spoken::ByBody(Protocol::Http | Protocol::A2a, path), Inside::Nothing) => {
+            return Ok(http::asked(call, path, None));
+        }
+        (Spoken::ByBody(Protocol::Http, path), Inside::Json(document)) => {
+            return Ok(http::asked(call, path, Some(document)));
+        }
         (Spoken::ByBody(Protocol::Mcp, path), Inside::Mcp(message)) => {
             return Ok(Asked { path, what: What::Mcp(message.ask) });
         }
@@ -177,27 +172,6 @@ pub fn asked(call: &Call, spoken: Spoken, inside: Inside) -> Result<Asked, Failu
     Err(Failure::new(Code::Internal, detail))
 }
 
-/// Refuses a path that is not spelt canonically, and one whose escapes are no text: whoever stores things under names
-/// may read them by another rule.
-fn exact(call: &Call, path: &CanonicalPath) -> Result<(), Failure> {
-    let sent = call.path_sent.split('?').next().unwrap_or_default();
-    if sent != path.as_str() || !sent.is_ascii() {
-        return Err(Failure::new(
-            Code::PathRefused,
-            "the service accepts paths in plain ASCII and their canonical spelling only",
-        ));
-    }
-    match percent_encoding::percent_decode_str(sent).decode_utf8() {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Failure::new(Code::PathRefused, "the path's escapes are not UTF-8")),
-    }
-}
-
-fn http(call: &Call, path: CanonicalPath, document: Option<Json>) -> Asked {
-    let action = http_action(&call.method);
-    Asked { path, what: What::Http { action, method: call.method.clone(), document } }
-}
-
 /// The headers that [`asked`] reads for a call of this method to a service of this protocol.
 #[must_use]
 pub fn headers(method: &str, protocol: Protocol) -> &'static [&'static str] {
@@ -208,80 +182,4 @@ pub fn headers(method: &str, protocol: Protocol) -> &'static [&'static str] {
         (_, Protocol::Grpc) => &["content-type"],
         (_, Protocol::Http | Protocol::Mcp | Protocol::A2a | Protocol::Openai | Protocol::Anthropic) => &[],
     }
-}
-
-fn connect(settings: &Settings) -> Result<Asked, Failure> {
-    if !settings.allow_connect {
-        return Err(Failure::new(Code::ConnectRefused, "CONNECT is off on this listener"));
-    }
-    let root = CanonicalPath::parse("/").map_err(|problem| Failure::new(Code::PathRefused, problem.to_string()))?;
-    let what = What::Http { action: "connect", method: "CONNECT".to_owned(), document: None };
-    Ok(Asked { path: root, what })
-}
-
-fn upgrade(
-    protocol: &str,
-    call: &Call,
-    path: CanonicalPath,
-    service: &Service,
-    settings: &Settings,
-) -> Result<Asked, Failure> {
-    let allowed = settings.allow_upgrades.iter().any(|name| name == protocol);
-    if !allowed {
-        return Err(Failure::new(Code::UpgradeRefused, format!("upgrades to `{protocol}` are off on this listener")));
-    }
-    if service.protocol != Protocol::Http {
-        let detail = format!("service `{}` uses {}, which has no upgrades", service.id, service.protocol.as_str());
-        return Err(Failure::new(Code::UpgradeRefused, detail));
-    }
-    Ok(Asked { path, what: What::Http { action: "upgrade", method: call.method.clone(), document: None } })
-}
-
-/// The schema's action for a method; methods are case-sensitive, so `get` is `other`.
-fn http_action(method: &str) -> &'static str {
-    match method {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "OPTIONS" => "OPTIONS",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        _ => "other",
-    }
-}
-
-/// A CORS preflight: OPTIONS with an origin and an asked-for method, and nothing that shows a body.
-fn is_preflight(call: &Call) -> bool {
-    call.method == "OPTIONS"
-        && call.headers.has("origin")
-        && call.headers.has("access-control-request-method")
-        && call.shows_no_body()
-}
-
-/// A gRPC call: POST, a content type of the family, and a path of exactly service and method.
-fn grpc(call: &Call, path: CanonicalPath) -> Result<Asked, Failure> {
-    let mismatch = |detail: &str| Failure::new(Code::ProtocolMismatch, detail);
-    if call.method != "POST" {
-        return Err(mismatch("a gRPC call must be a POST"));
-    }
-    let content_type = call.headers.single("content-type").ok().flatten().unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence != "application/grpc" && !essence.starts_with("application/grpc+") {
-        return Err(mismatch("a gRPC call has the content type application/grpc"));
-    }
-    let segments: Vec<&str> = path.segments().collect();
-    let [service, method] = segments.as_slice() else {
-        return Err(mismatch("a gRPC path is `/<package.Service>/<Method>`"));
-    };
-    let name = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.');
-    if !name(service) || !name(method) || method.contains('.') {
-        return Err(mismatch("a gRPC path is `/<package.Service>/<Method>`"));
-    }
-    // Servers look methods up by the path as it came: another spelling is another method, or none.
-    if call.path_sent != path.as_str() {
-        return Err(mismatch("a gRPC path has no escapes, no query and no slash at its end"));
-    }
-    let (service, method) = ((*service).to_owned(), (*method).to_owned());
-    Ok(Asked { path, what: What::Grpc { service, method, message: None } })
 }

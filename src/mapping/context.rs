@@ -7,8 +7,8 @@ use crate::call::headers::{HeaderProblem, fold_byte, is_readable};
 use crate::failure::{Code, Failure};
 use crate::query::{Keys, Node, Reads, Record, Uid, Value, record};
 
-use super::action::Asked;
-use super::{inside, parameters};
+use super::action::{Asked, What};
+use super::{a2a, grpc, http, llm, mcp, parameters};
 use crate::identity::Identity;
 
 /// A context under construction, with the bags it names.
@@ -67,12 +67,30 @@ pub fn context(
     parts.set("env", Value::Record(env(call, listener)));
     parts.set("http", Value::Record(http));
     parts.bags.extend([headers, query]);
-    inside::add(asked, reads, &mut parts)?;
+    add_protocol(asked, reads, &mut parts)?;
     if let Some(task) = &identity.task {
         let params = task.params.iter().map(|(name, text)| (name.into(), text.as_str().into()));
         parts.set_bag("Bag", "taskParams", params);
     }
     Ok((parts.record, parts.bags))
+}
+
+/// Adds what the protocol puts into the context beside environment and HTTP.
+fn add_protocol(asked: &Asked, reads: &Reads, parts: &mut ContextParts) -> Result<(), Failure> {
+    match &asked.what {
+        What::Http { document: None, .. } | What::Grpc { message: None, .. } => Ok(()),
+        What::Http { document: Some(document), .. } => http::context(document, reads, parts),
+        What::Grpc { message: Some(message), .. } => grpc::context(message, reads, parts),
+        What::Mcp(ask) => mcp::context(ask, reads, parts),
+        What::A2a(message) => {
+            a2a::context(message, parts);
+            Ok(())
+        }
+        What::Llm(request) => {
+            llm::context(request, parts);
+            Ok(())
+        }
+    }
 }
 
 fn env(call: &Call, listener: &str) -> Record {

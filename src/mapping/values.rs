@@ -1,4 +1,6 @@
-//! The context that comes from a call's body.
+//! Reads the values of a body that policies see, by JSON pointer.
+//!
+//! Knows: JSON, what policies read. Must not know: protocols.
 //!
 //! Only values that a policy judging the call can read are looked at; what they read has one exact value or the
 //! call is refused.
@@ -8,91 +10,27 @@ use std::collections::BTreeMap;
 use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 use crate::body::json::{Node, Number, Value as Inner};
-use crate::body::{a2a, case_variants, llm, mcp, shown};
+use crate::body::{case_variants, shown};
 use crate::failure::{Code, Failure};
 use crate::query::{ANYWHERE, Keys, Reads, Value};
 
-use super::action::{Asked, What};
 use super::context::ContextParts;
 
 /// Most values of one body that policies can be given. Policies that compute the keys they read see all values,
 /// and a caller chooses how many there are.
 pub const VALUES_MAX: usize = 4096;
 
-/// Adds what the action's context holds beside environment and HTTP.
+/// Adds the values of an object as arguments.
 ///
 /// # Errors
-/// `number_refused` for a number that is read as one and is neither a 64-bit integer nor a decimal;
-/// `body_refused` for more values than [`VALUES_MAX`], and for a key that is one a policy reads but for its case.
-pub(super) fn add(asked: &Asked, reads: &Reads, parts: &mut ContextParts) -> Result<(), Failure> {
-    match &asked.what {
-        What::Http { document: None, .. } => {}
-        What::Http { document: Some(document), .. } => arguments(document.node(), reads, parts)?,
-        What::Grpc { message: None, .. } => {}
-        What::Grpc { message: Some(message), .. } => {
-            let values = Values::of(message.fields.node(), &reads.fields, reads)?;
-            parts.set_bag("Bag", "fields", values.args);
-            parts.set_bag("NumberBag", "numbers", values.numbers);
-            parts.set_bag("DecimalBag", "decimals", values.decimals);
-        }
-        What::Mcp(ask) => mcp(ask, reads, parts)?,
-        What::A2a(message) => a2a(message, parts),
-        What::Llm(request) => llm(request, parts),
-    }
-    Ok(())
-}
-
-fn mcp(ask: &mcp::Ask, reads: &Reads, parts: &mut ContextParts) -> Result<(), Failure> {
-    match ask {
-        mcp::Ask::CallTool { arguments: object, .. } => arguments(object.node(), reads, parts),
-        mcp::Ask::GetPrompt { arguments: object, .. } => {
-            parts.set_bag("Bag", "args", Values::of(object.node(), &reads.args, reads)?.args);
-            Ok(())
-        }
-        mcp::Ask::UseServer { method } => {
-            parts.set("rpcMethod", method.as_str());
-            Ok(())
-        }
-        mcp::Ask::ReadResource { .. } | mcp::Ask::SubscribeResource { .. } => Ok(()),
-    }
-}
-
-fn arguments(object: Node<'_>, reads: &Reads, parts: &mut ContextParts) -> Result<(), Failure> {
+/// As [`Values::of`].
+pub(super) fn add_arguments(object: Node<'_>, reads: &Reads, parts: &mut ContextParts) -> Result<(), Failure> {
     let values = Values::of(object, &reads.args, reads)?;
     parts.set_bag("Bag", "args", values.args);
     parts.set_bag("NumberBag", "numbers", values.numbers);
     parts.set_bag("DecimalBag", "decimals", values.decimals);
     parts.set_bag("Bag", "kinds", values.kinds);
     Ok(())
-}
-
-fn a2a(message: &a2a::Message, parts: &mut ContextParts) {
-    let texts = [("taskId", &message.task_id), ("contextId", &message.context_id), ("pushHost", &message.push_host)];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            parts.set(name, text.as_str());
-        }
-    }
-}
-
-fn llm(request: &llm::Request, parts: &mut ContextParts) {
-    parts.set("api", request.api);
-    parts.set("stream", Value::Bool(request.stream));
-    parts.set("stored", Value::Bool(request.stored));
-    parts.set("hiddenHistory", Value::Bool(request.hidden_history));
-    if let Some(bound) = request.max_output_tokens {
-        parts.set("maxOutputTokens", Value::Long(bound));
-    }
-    for (name, set) in [
-        ("toolNames", &request.tool_names),
-        ("hostedTools", &request.hosted_tools),
-        ("hostedServers", &request.hosted_servers),
-        ("hostedOrigins", &request.hosted_origins),
-        ("hostedDomains", &request.hosted_domains),
-    ] {
-        parts.set(name, Value::texts(set));
-    }
-    parts.set("otherModels", Value::texts(request.other_models.union(&request.checkers)));
 }
 
 fn in_another_case(key: &str) -> Failure {
@@ -102,16 +40,20 @@ fn in_another_case(key: &str) -> Failure {
 
 /// The values of a body that are read, by JSON pointer. A caller chooses how many there are and in which order.
 #[derive(Debug, Default)]
-struct Values {
-    args: BTreeMap<SmolStr, Value>,
-    numbers: BTreeMap<SmolStr, Value>,
-    decimals: BTreeMap<SmolStr, Value>,
+pub(super) struct Values {
+    pub(super) args: BTreeMap<SmolStr, Value>,
+    pub(super) numbers: BTreeMap<SmolStr, Value>,
+    pub(super) decimals: BTreeMap<SmolStr, Value>,
     kinds: BTreeMap<SmolStr, Value>,
 }
 
 impl Values {
     /// Those at these pointers, and those of the names that are read wherever they stand.
-    fn of(document: Node<'_>, pointers: &Keys, reads: &Reads) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// `number_refused` for a number that is read as one and is neither a 64-bit integer nor a decimal;
+    /// `body_refused` for more values than [`VALUES_MAX`], and for a key that is one a policy reads but for its case.
+    pub(super) fn of(document: Node<'_>, pointers: &Keys, reads: &Reads) -> Result<Self, Failure> {
         let mut values = Self::default();
         let numbers = reads.numbers;
         match pointers {
