@@ -36,12 +36,13 @@ use crate::envoy::authz::{self, Authz, Clock, Observer, system_clock};
 use crate::keys::Keys;
 use crate::policy::{Directory, Loader, Store};
 use crate::problem::Problem;
+use crate::problem::chain;
 use crate::server::by_client::ByClient;
 use crate::server::peers::Peers;
 use crate::server::settings::{ClientProfile, Listener};
 use crate::server::stats::ConnStats;
 use crate::server::tasks::Tasks;
-use crate::server::{Parts, Secured, chain};
+use crate::server::{Parts, Secured};
 use crate::telemetry::Telemetry;
 
 /// A server that is ready to listen, and what answers its operators.

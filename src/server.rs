@@ -34,7 +34,6 @@ use tokio::time::Instant;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-pub use crate::problem::chain;
 use accept::{Connections, Drained, Served};
 use by_client::ByClient;
 use connection::Wire;

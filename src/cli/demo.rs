@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Exit, Output};
 use crate::decision::limits::STACK_BYTES;
-use crate::server::chain;
+use crate::problem::chain;
 use environment::Environment;
 use envoy::{Places, cache_folder, find};
 use scenario::Scenario;

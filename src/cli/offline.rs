@@ -155,7 +155,7 @@ pub struct OfflineChecker {
 /// The result of one call.
 #[derive(Debug)]
 pub struct Judged {
-    /// The judgement as answered.
+    /// The answer.
     pub answer: Answer,
     /// The answer to the proxy as protobuf JSON.
     pub response: serde_json::Value,
@@ -229,7 +229,7 @@ impl OfflineChecker {
     /// Evaluates one call as the server would, and encodes the response as the server would.
     ///
     /// # Errors
-    /// The call cannot be put into the proxy's words: a defect of the file, not of the call.
+    /// The call file does not make a valid check.
     pub async fn judge(&self, given: &Given, now: UnixMillis) -> Result<Judged, String> {
         let text = given.sent.check_json(given.caller.as_ref(), self.catalogued(&given.sent))?;
         let request = json::check_request(&text).map_err(|error| chain(&error))?;
@@ -296,7 +296,7 @@ impl OfflineChecker {
         Ok(identify_asserted(said, rules, &profile.identity, now))
     }
 
-    /// What the catalogue knows of a call to a service by its id, or a gRPC service by its host.
+    /// The catalogue's entry for a call to a service by its id, or a gRPC service by its host.
     fn catalogued(&self, sent: &RequestSpec) -> Catalogued {
         let Some(snapshot) = self.store.current() else { return Catalogued::default() };
         let catalog = snapshot.catalog();

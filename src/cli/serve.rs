@@ -10,7 +10,8 @@ use crate::app::{App, compose};
 use crate::config::{self, Config, Effective, Sources};
 use crate::decision::limits::STACK_BYTES;
 use crate::problem::Problem;
-use crate::server::{Ended, Server, Shutdown, chain, descriptors};
+use crate::problem::chain;
+use crate::server::{Ended, Server, Shutdown, descriptors};
 use crate::telemetry::spans::{Color, subscribe};
 
 /// Arguments of `picket serve`.

@@ -123,7 +123,7 @@ impl Variable {
                 let field = rest.strip_prefix('.').ok_or_else(|| wrong("needs a `.` or `[` behind a bracket"))?;
                 let (name, after) = field.split_at(field.find(['.', '[']).unwrap_or(field.len()));
                 if !is_identifier(name) {
-                    return Err(wrong("has a field that is no identifier"));
+                    return Err(wrong("has a field that is not an identifier"));
                 }
                 steps.push(Step::Field(name.to_owned()));
                 rest = after;
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_field_is_an_identifier_and_nothing_around_it() {
         for text in ["${principal..id}", "${principal.}", "${principal.1a}", "${principal. id}", "${principal.a-b}"] {
-            assert!(show(text).ends_with("has a field that is no identifier"), "{text}: {}", show(text));
+            assert!(show(text).ends_with("has a field that is not an identifier"), "{text}: {}", show(text));
         }
         assert!(show("${ principal.id}").contains("begins with none of"));
         assert_eq!(show("${principal._a1}"), "Principal._a1");

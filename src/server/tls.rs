@@ -20,9 +20,9 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::server::TlsStream;
 
-use super::chain;
 use super::peers::Peers;
 use super::socket::BoxIo;
+use crate::problem::chain;
 use crate::setting::Key;
 
 /// How often the files are looked at. Watching files loses events on some file systems; reading three small

@@ -75,7 +75,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     // L5, assembly. The server knows sockets and its own settings; the wiring above it knows everything.
-    ("server", &["setting", "courtesy", "incomplete", "identity"]),
+    ("server", &["problem", "setting", "courtesy", "incomplete", "identity"]),
     ("config", EVERYTHING_BELOW),
     ("app", EVERYTHING_BELOW),
     ("cli", EVERYTHING_BELOW),
