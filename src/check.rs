@@ -1,7 +1,7 @@
 //! Checks calls: answers from the cache, or evaluates the request phase.
 //!
 //! Knows: the cache, the verifier, and where a call is evaluated. Must not know: the proxy's protocol, or the order of a
-//! phase: [`request`] decides it and nobody else does.
+//! phase: `request` decides it and nobody else does.
 
 mod admissible;
 mod approval_use;

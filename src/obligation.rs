@@ -60,7 +60,8 @@ impl Changeable {
     /// Whether a query can be changed.
     #[must_use]
     pub fn has_query(&self) -> bool {
-        !self.set_query.is_empty() || !self.remove_query.is_empty()
+        let Self { set_headers: _, remove_headers: _, set_query, remove_query } = self;
+        !set_query.is_empty() || !remove_query.is_empty()
     }
 
     /// Whether a header can be set or removed, in any spelling.

@@ -233,22 +233,42 @@ pub struct Reads {
 impl Reads {
     /// Adds what `other` reads.
     pub fn merge(&mut self, other: &Reads) {
-        self.headers.merge(&other.headers);
-        self.headers_compared.merge(&other.headers_compared);
+        // Before `query`: it compares the keys of both.
         self.merge_together(other);
-        self.query.merge(&other.query);
-        self.call_facts.merge(&other.call_facts);
-        self.principal_facts |= other.principal_facts;
-        self.resource_facts |= other.resource_facts;
-        self.args.merge(&other.args);
-        self.names.extend(other.names.iter().cloned());
-        self.fields.merge(&other.fields);
-        self.message |= other.message;
-        self.numbers |= other.numbers;
-        self.body |= other.body;
-        self.size |= other.size;
-        self.approval |= other.approval;
-        self.source_ip |= other.source_ip;
+        // A field that is missing here does not compile.
+        let Self {
+            headers,
+            headers_compared,
+            query,
+            query_together: _,
+            principal_facts,
+            resource_facts,
+            call_facts,
+            args,
+            names,
+            fields,
+            message,
+            numbers,
+            body,
+            size,
+            approval,
+            source_ip,
+        } = other;
+        self.headers.merge(headers);
+        self.headers_compared.merge(headers_compared);
+        self.query.merge(query);
+        self.call_facts.merge(call_facts);
+        self.principal_facts |= principal_facts;
+        self.resource_facts |= resource_facts;
+        self.args.merge(args);
+        self.names.extend(names.iter().cloned());
+        self.fields.merge(fields);
+        self.message |= message;
+        self.numbers |= numbers;
+        self.body |= body;
+        self.size |= size;
+        self.approval |= approval;
+        self.source_ip |= source_ip;
     }
 
     /// Leaves out what no call of a family has: the schema gives its actions no such part of the context.

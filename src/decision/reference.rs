@@ -32,7 +32,7 @@ pub fn reference(snapshot: &Snapshot, query: &Query, mode: Mode) -> Result<Satis
     found.map_err(|detail| Failure::new(Code::Internal, detail))
 }
 
-/// What [`reference`] can cost, over all of the units' policies.
+/// What [`reference()`] can cost, over all of the units' policies.
 #[must_use]
 pub fn reference_cost(units: &[Arc<Bundle>], query: &Query) -> u64 {
     let mut cost = Cost::of_inputs();

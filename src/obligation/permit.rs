@@ -62,21 +62,37 @@ impl Obligations {
 
     /// Every template, for type checking.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
-        [&self.set_headers, &self.response_headers, &self.set_query, &self.metadata]
-            .into_iter()
-            .flatten()
-            .map(|(_, template)| template)
+        // A field that is missing here does not compile.
+        let Self {
+            set_headers,
+            remove_headers: _,
+            response_headers,
+            set_query,
+            remove_query: _,
+            metadata,
+            log_full: _,
+        } = self;
+        [set_headers, response_headers, set_query, metadata].into_iter().flatten().map(|(_, template)| template)
     }
 
     /// The parts of a call that it can change.
     #[must_use]
     pub fn changeable(&self) -> Changeable {
+        let Self {
+            set_headers,
+            remove_headers,
+            response_headers: _,
+            set_query,
+            remove_query,
+            metadata: _,
+            log_full: _,
+        } = self;
         let set = |items: &[(String, Template)]| items.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         Changeable {
-            set_headers: set(&self.set_headers).iter().map(|name| folded(name)).collect(),
-            remove_headers: self.remove_headers.iter().map(|name| folded(name)).collect(),
-            set_query: set(&self.set_query).into_iter().collect(),
-            remove_query: self.remove_query.iter().cloned().collect(),
+            set_headers: set(set_headers).iter().map(|name| folded(name)).collect(),
+            remove_headers: remove_headers.iter().map(|name| folded(name)).collect(),
+            set_query: set(set_query).into_iter().collect(),
+            remove_query: remove_query.iter().cloned().collect(),
         }
     }
 
