@@ -7,6 +7,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Context;
 
 use prost::bytes::{Buf as _, Bytes};
 use tokio::time::Instant;
@@ -39,7 +40,14 @@ where
     B: Body<Error: Into<StdError>>,
 {
     let (mut body, mut came) = (pin!(body), Came::default());
-    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+    let mut next = |cx: &mut Context<'_>, came: &mut Came| {
+        let polled = body.as_mut().poll_frame(cx);
+        if polled.is_pending() {
+            came.release_buffer();
+        }
+        polled
+    };
+    while let Some(frame) = poll_fn(|cx| next(cx, &mut came)).await {
         let frame = frame.map_err(|error| broken(&*error.into()))?;
         // What is no data are trailers, which say nothing about a check.
         if let Ok(mut data) = frame.into_data() {
@@ -71,9 +79,10 @@ impl Came {
         let before = self.bytes;
         self.bytes += data.len();
         if before == 0 && is_whole(&data) {
-            self.whole = data.clone();
+            self.whole = data;
+            return;
         }
-        // What comes after a whole message is counted, and refused for it.
+        // Data after a whole message is counted, and rejected for it.
         if !self.whole.is_empty() {
             return;
         }
@@ -88,6 +97,13 @@ impl Came {
             let mut piece = Vec::with_capacity(rest.len().max(before.clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX)));
             piece.extend_from_slice(rest);
             self.pieces.push(piece);
+        }
+    }
+
+    /// Copies a whole message whose stream does not end yet, so that it waits without the buffer that it came in.
+    fn release_buffer(&mut self) {
+        if !self.whole.is_empty() {
+            self.pieces.push(std::mem::take(&mut self.whole).to_vec());
         }
     }
 
@@ -146,6 +162,9 @@ fn broken(error: &(dyn std::error::Error + 'static)) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::Poll;
+
     use super::*;
 
     /// A message in frames of these sizes, which are parts of one buffer, and what came of it.
@@ -176,5 +195,29 @@ mod tests {
     fn a_part_of_a_message_does_not_hold_the_buffer_that_it_came_in() {
         let (buffer, came) = came(&[7; 60_000], &[6, 1, 100]);
         assert!(buffer.is_unique(), "{} bytes hold a buffer of {}", came.bytes, buffer.len());
+    }
+
+    /// One frame, and no end.
+    struct Endless(Option<Bytes>);
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = StdError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, StdError>>> {
+            self.0.take().map_or(Poll::Pending, |data| Poll::Ready(Some(Ok(hyper::body::Frame::data(data)))))
+        }
+    }
+
+    #[test]
+    fn a_whole_message_that_does_not_end_does_not_hold_its_buffer_either() {
+        let buffer = Bytes::from(vec![0; 60_000]);
+        let mut reading = pin!(whole(Endless(Some(buffer.slice(..5))), 40_000));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(reading.as_mut().poll(&mut cx).is_pending());
+        assert!(buffer.is_unique(), "5 bytes hold a buffer of {}", buffer.len());
     }
 }
