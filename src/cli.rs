@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
-use crate::problem::Problem;
+use picket_core::problem::Problem;
 
 /// How a command ended; the numbers are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

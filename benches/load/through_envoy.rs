@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use picket::cli::demo::envoy::{Places, cache_folder, find};
-use picket::cli::demo::process::EnvoyProcess;
+use picket_demo::envoy::{Places, cache_folder, find};
+use picket_demo::process::EnvoyProcess;
 use serde_json::{Value, json};
 
 use super::open::{Ask, Step, offer};

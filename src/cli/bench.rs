@@ -17,12 +17,12 @@ use super::offline::form::{self, Given};
 use super::offline::{OfflineChecker, Policies, block_on, conclude, directory_of};
 use super::render::{Files, count};
 use super::{Exit, Output};
-use crate::decision::Snapshot;
-use crate::envoy::authz::system_clock;
-use crate::problem::Problem;
-use crate::query::Query;
-use crate::telemetry::metrics;
 use measure::{Figures, Mix};
+use picket_core::decision::Snapshot;
+use picket_core::problem::Problem;
+use picket_core::query::Query;
+use picket_server::envoy::authz::system_clock;
+use picket_server::telemetry::metrics;
 
 /// Most generated calls: each one is evaluated once before the measurement.
 const CALLS_MAX: usize = 4096;

@@ -15,9 +15,9 @@ use serde_json::json;
 
 use super::offline::{Policies, block_on};
 use super::{Exit, Output};
-use crate::body::json::{self, List, Node, Object};
-use crate::catalog::mcp::input::Input;
-use crate::catalog::mcp::{Effect, Tool};
+use picket_core::body::json::{self, List, Node, Object};
+use picket_core::catalog::mcp::input::Input;
+use picket_core::catalog::mcp::{Effect, Tool};
 
 /// Arguments of `picket catalog`.
 #[derive(Debug, clap::Args)]
@@ -286,7 +286,7 @@ mod tests {
     fn what_is_imported_is_a_catalogue() {
         let text = imported(true).replace('\n', "\n    ");
         let catalog = format!("services:\n  - id: a/b\n    protocol: mcp\n    {text}");
-        let catalog = crate::catalog::Catalog::parse("catalog.yaml", &catalog).unwrap();
+        let catalog = picket_core::catalog::Catalog::parse("catalog.yaml", &catalog).unwrap();
         assert_eq!(catalog.service("a/b").unwrap().tools.len(), 3);
     }
 
@@ -303,7 +303,7 @@ mod tests {
         let text = written::yaml(&found).replace('\n', "\n    ");
         let catalog = format!("services:\n  - id: a/b\n    protocol: mcp\n    {text}");
         let catalog =
-            crate::catalog::Catalog::parse("catalog.yaml", &catalog).unwrap_or_else(|e| panic!("{text}\n{e:?}"));
+            picket_core::catalog::Catalog::parse("catalog.yaml", &catalog).unwrap_or_else(|e| panic!("{text}\n{e:?}"));
         let read = &catalog.service("a/b").unwrap().tools;
         assert_eq!((read["b"].input.as_ref(), read["c"].input.as_ref()), (None, None));
         assert_eq!(read["a"].input, found["a"].input);

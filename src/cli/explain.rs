@@ -12,10 +12,10 @@ use super::offline::form::{self, Given};
 use super::offline::{Configuration, OfflineChecker, Policies, PolicyArgs, Problems, block_on, conclude, directory_of};
 use super::render::Files;
 use super::{Exit, Output};
-use crate::call::UnixMillis;
-use crate::config::Config;
-use crate::envoy::authz::system_clock;
-use crate::problem::Problem;
+use picket_core::call::UnixMillis;
+use picket_core::problem::Problem;
+use picket_server::config::Config;
+use picket_server::envoy::authz::system_clock;
 
 /// Arguments of `picket explain`.
 #[derive(Debug, clap::Args)]

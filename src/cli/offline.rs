@@ -21,30 +21,30 @@ use uuid::Uuid;
 
 use super::render::{self, Files, Paint};
 use super::{Exit, Output};
-use crate::app::elicitation_key;
-use crate::approval::Approvals;
-use crate::call::{Call, Host, UnixMillis};
-use crate::check::elicitation::StateTokens;
-use crate::check::explainer::Explainer;
-use crate::check::explanation::Explanation;
-use crate::check::{Checker, Judgement, Profile};
-use crate::config::{self, Config, sections};
-use crate::decision::Snapshot;
-use crate::decision::limits::STACK_BYTES;
-use crate::decision::snapshot::{FactsType, Tree};
-use crate::entity::{Entities, EntitySource, Knowledge};
-use crate::envoy::encode::Answer;
-use crate::envoy::{decode, encode, json};
-use crate::failure::{Code, Failure};
-use crate::identity::asserted::{AssertedCaller, TokenRules, identify_asserted};
-use crate::identity::rules::IssuerRules;
-use crate::keys::Keys;
-use crate::mapping::service::Source;
-use crate::policy::{PolicySource, Reading, Store, directory};
-use crate::problem::{Problem, Severity, chain};
-use crate::query::{Facts, Query, Reads, Value};
-use crate::server::settings::Listener;
 use form::{Caller, Catalogued, Given, RequestSpec};
+use picket_core::call::{Call, Host, UnixMillis};
+use picket_core::decision::Snapshot;
+use picket_core::decision::limits::STACK_BYTES;
+use picket_core::decision::snapshot::{FactsType, Tree};
+use picket_core::failure::{Code, Failure};
+use picket_core::identity::asserted::{AssertedCaller, TokenRules, identify_asserted};
+use picket_core::identity::rules::IssuerRules;
+use picket_core::mapping::service::Source;
+use picket_core::problem::{Problem, Severity, chain};
+use picket_core::query::{Facts, Query, Reads, Value};
+use picket_server::app::elicitation_key;
+use picket_server::approval::Approvals;
+use picket_server::check::elicitation::StateTokens;
+use picket_server::check::explainer::Explainer;
+use picket_server::check::explanation::Explanation;
+use picket_server::check::{Checker, Judgement, Profile};
+use picket_server::config::{self, Config, sections};
+use picket_server::entity::{Entities, EntitySource, Knowledge};
+use picket_server::envoy::encode::Answer;
+use picket_server::envoy::{decode, encode, json};
+use picket_server::keys::Keys;
+use picket_server::policy::{PolicySource, Reading, Store, directory};
+use picket_server::server::settings::Listener;
 
 /// How long one call may take; only a defect needs it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -281,7 +281,7 @@ impl OfflineChecker {
         caller: &Caller,
         profile: &Profile,
         now: UnixMillis,
-    ) -> Result<Result<crate::identity::Identity, Failure>, String> {
+    ) -> Result<Result<picket_core::identity::Identity, Failure>, String> {
         let (token, task) = (caller.token(now)?, caller.task(now)?);
         let said = AssertedCaller {
             spiffe: caller.spiffe.as_deref(),

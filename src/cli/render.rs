@@ -10,7 +10,7 @@ use std::sync::Arc;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 use serde_json::{Value, json};
 
-use crate::problem::{Problem, Severity};
+use picket_core::problem::{Problem, Severity};
 
 /// Most lines of a file that one problem shows: a whole policy would hide the next problem.
 const FRAME_LINES_MAX: usize = 4;

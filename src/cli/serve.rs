@@ -6,13 +6,13 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use super::{Exit, Output, report};
-use crate::app::{App, compose};
-use crate::config::{self, Config, Effective, Sources};
-use crate::decision::limits::STACK_BYTES;
-use crate::problem::Problem;
-use crate::problem::chain;
-use crate::server::{Ended, Server, Shutdown, descriptors};
-use crate::telemetry::spans::{Color, subscribe};
+use picket_core::decision::limits::STACK_BYTES;
+use picket_core::problem::Problem;
+use picket_core::problem::chain;
+use picket_server::app::{App, compose};
+use picket_server::config::{self, Config, Effective, Sources};
+use picket_server::server::{Ended, Server, Shutdown, descriptors};
+use picket_server::telemetry::spans::{Color, subscribe};
 
 /// Arguments of `picket serve`.
 #[derive(Debug, clap::Args)]

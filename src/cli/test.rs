@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use super::offline::{Configuration, OfflineChecker, Policies, PolicyArgs, Problems, block_on, conclude, directory_of};
 use super::render::Files;
 use super::{Exit, Output};
-use crate::config::Config;
-use crate::problem::{Problem, Severity};
 use coverage::Coverage;
+use picket_core::problem::{Problem, Severity};
+use picket_server::config::Config;
 use report::{CaseResult, Report, TestResult};
 use suite::Case;
 

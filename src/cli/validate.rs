@@ -10,10 +10,10 @@ use serde_json::json;
 use super::offline::{Configuration, Policies, block_on, directory_of};
 use super::render::{self, Files, Paint, count};
 use super::{Exit, Output};
-use crate::catalog::Catalog;
-use crate::config::Config;
-use crate::mapping::service::Source;
-use crate::problem::{Problem, Severity, nearest};
+use picket_core::catalog::Catalog;
+use picket_core::mapping::service::Source;
+use picket_core::problem::{Problem, Severity, nearest};
+use picket_server::config::Config;
 
 /// Arguments of `picket validate`.
 #[derive(Debug, clap::Args)]
@@ -55,7 +55,7 @@ pub fn run(args: &Args, output: Output) -> Exit {
         match &configuration.read {
             Ok((config, warnings)) => {
                 problems.extend(warnings.iter().cloned());
-                let catalog = policies.snapshot.as_deref().map(crate::decision::Snapshot::catalog);
+                let catalog = policies.snapshot.as_deref().map(picket_core::decision::Snapshot::catalog);
                 problems.extend(catalog.into_iter().flat_map(|catalog| meet(&configuration.name, config, catalog)));
             }
             Err(found) => problems.extend(found.iter().cloned()),

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use picket::cli::demo::certs::Authority;
-use picket::cli::demo::config::{Mesh, yaml};
-use picket::cli::demo::folder::Folder;
+use picket_demo::certs::Authority;
+use picket_demo::config::{Mesh, yaml};
+use picket_demo::folder::Folder;
 use serde_json::Value;
 
 use crate::envoy::bench::binary;

@@ -321,7 +321,7 @@ fn a_mesh_policy_that_names_a_namespace_is_indexed_by_it() {
 
 /// What a load builds on, where every namespace that is begun is late at once.
 fn hurried<'a>(previous: &'a Arc<Snapshot>, donors: &'a [Arc<Snapshot>]) -> Base<'a> {
-    Base { previous: Some(previous), donors, purpose: Purpose::Force, begin: &|_, _| Box::new(|| true) }
+    Base { previous: Some(previous), donors, purpose: Purpose::Force, begin: &|_, _| Box::new(|| true), pause: || {} }
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn an_edit_of_the_mesh_loads_no_namespace_again_good_or_bad() {
     ];
     let first = Snapshot::load(&tree(&namespaces), None).snapshot.unwrap();
     let nothing = |_: &str, _: Stakes| -> Late { panic!("a namespace is loaded again") };
-    let base = Base { previous: Some(&first), donors: &[], purpose: Purpose::Force, begin: &nothing };
+    let base = Base { previous: Some(&first), donors: &[], purpose: Purpose::Force, begin: &nothing, pause: || {} };
     let second = Snapshot::load_on(&tree(&[stop, namespaces[0], namespaces[1], namespaces[2]]), &base);
     // What is wrong with the bad one is said all the same.
     assert_eq!(second.refused, ["web"]);

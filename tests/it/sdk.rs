@@ -13,8 +13,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use ::picket::cli::demo::process::EnvoyProcess;
 use expect_test::expect_file;
+use picket_demo::process::EnvoyProcess;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};

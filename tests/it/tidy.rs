@@ -51,9 +51,12 @@ fn collect(folder: &Path, extension: &str, found: &mut Vec<Source>) {
     }
 }
 
-/// Every source file of the crate, without its tests.
+/// Where the sources of the product lie: the binary, and each crate below it.
+const SOURCES: &[&str] = &["src", "crates/core/src", "crates/server/src", "crates/demo/src"];
+
+/// Every source file of the product, without its tests.
 fn production() -> Vec<Source> {
-    let all = files(&["src"], "rs").into_iter().filter(|file| !is_of_tests(&file.path));
+    let all = files(SOURCES, "rs").into_iter().filter(|file| !is_of_tests(&file.path));
     all.map(|file| Source { text: without_tests_and_comments(&file.text), path: file.path }).collect()
 }
 

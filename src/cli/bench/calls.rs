@@ -2,9 +2,9 @@
 //!
 //! Knows: the catalogue, the form of calls. Must not know: policies.
 
-use crate::catalog::routes::Segment;
-use crate::catalog::{Catalog, Protocol, Service};
 use crate::cli::offline::form::{Caller, Given, GivenFacts, Grpc, Request, RequestSpec};
+use picket_core::catalog::routes::Segment;
+use picket_core::catalog::{Catalog, Protocol, Service};
 
 /// A workload that no catalogue has.
 const UNKNOWN: &str = "spiffe://cluster.local/ns/picket-bench/sa/unknown";

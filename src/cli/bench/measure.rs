@@ -9,8 +9,8 @@ use hdrhistogram::Histogram;
 use smol_str::format_smolstr;
 use tokio::time::Instant;
 
-use crate::decision::{self, Snapshot};
-use crate::query::{Facts, Family, Keys, Query, Value};
+use picket_core::decision::{self, Snapshot};
+use picket_core::query::{Facts, Family, Keys, Query, Value};
 
 /// What a round's calls have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

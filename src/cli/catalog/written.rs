@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::catalog::mcp::Tool;
+use picket_core::catalog::mcp::Tool;
 
 /// The tools under `tools:`, as YAML. What a tool does not say is left out.
 pub(super) fn yaml(tools: &BTreeMap<String, Tool>) -> String {
@@ -98,10 +98,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::catalog::Catalog;
-    use crate::catalog::mcp::Effect;
-    use crate::catalog::mcp::input::Input;
-    use crate::catalog::routes::Scopes;
+    use picket_core::catalog::Catalog;
+    use picket_core::catalog::mcp::Effect;
+    use picket_core::catalog::mcp::input::Input;
+    use picket_core::catalog::routes::Scopes;
 
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()

@@ -3,9 +3,9 @@
 //! Knows: what a server finds out itself, and so takes from no call's file. Must not know: policies, configurations.
 
 use super::{Exit, Output, exit};
-use crate::app::admin::proto;
-use crate::call::UnixMillis;
 use crate::cli::offline::form::{Catalogued, Given, RequestSpec};
+use picket_core::call::UnixMillis;
+use picket_server::app::admin::proto;
 
 /// Asks the admin service of a running server.
 ///

@@ -6,13 +6,13 @@
 use serde_json::json;
 
 use super::{Exit, Output};
-use crate::call::UnixMillis;
-use crate::catalog::{Protocol, Service, mcp};
 use crate::cli::offline::OfflineChecker;
 use crate::cli::offline::form::{Given, Mcp, RequestSpec};
-use crate::decision::Snapshot;
-use crate::decision::reachable::{Best, reachable};
-use crate::failure::Failure;
+use picket_core::call::UnixMillis;
+use picket_core::catalog::{Protocol, Service, mcp};
+use picket_core::decision::Snapshot;
+use picket_core::decision::reachable::{Best, reachable};
+use picket_core::failure::Failure;
 
 /// The tools by name, or why no policy is asked about them.
 pub(super) type List = Result<Vec<(String, Best)>, Failure>;

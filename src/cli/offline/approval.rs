@@ -5,9 +5,9 @@
 use serde::Deserialize;
 
 use super::form::{Given, moment};
-use crate::approval;
-use crate::approval::record::{Matches, Record};
-use crate::call::UnixMillis;
+use picket_core::call::UnixMillis;
+use picket_server::approval;
+use picket_server::approval::record::{Matches, Record};
 
 /// An approval. An omitted field has the value that permits nothing.
 #[derive(Debug, Clone, Default, Deserialize)]

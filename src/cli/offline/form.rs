@@ -16,13 +16,13 @@ use serde_saphyr::Spanned;
 
 use super::approval::GivenApproval;
 use super::yaml;
-use crate::call::UnixMillis;
-use crate::catalog::grpc::Method;
-use crate::identity::Proof;
-use crate::identity::TokenKind;
-use crate::identity::spiffe_id::is_trust_domain;
-use crate::problem::Problem;
 use check::{Attached, CheckParts, attached, headers};
+use picket_core::call::UnixMillis;
+use picket_core::catalog::grpc::Method;
+use picket_core::identity::Proof;
+use picket_core::identity::TokenKind;
+use picket_core::identity::spiffe_id::is_trust_domain;
+use picket_core::problem::Problem;
 
 /// One call file.
 #[derive(Debug, Clone)]
@@ -214,7 +214,7 @@ fn given(file: &str, written: CallFile) -> Result<Given, Box<Problem>> {
     if let Some(domain) = trust_domain.as_ref().filter(|domain| !is_trust_domain(&domain.value)) {
         let mut problem =
             fault(&format!("has the `trust_domain` `{}`, which is not a valid trust domain", domain.value));
-        problem.span = crate::problem::yaml::range(&domain.referenced);
+        problem.span = picket_core::problem::yaml::range(&domain.referenced);
         problem.help = Some("a-z, 0-9, `.`, `-` and `_`, such as `prod.example`".to_owned());
         return Err(problem);
     }

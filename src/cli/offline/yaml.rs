@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::problem::{Problem, yaml};
+use picket_core::problem::{Problem, yaml};
 
 /// Reads a file's text.
 ///

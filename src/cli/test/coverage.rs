@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::cli::offline::Judged;
-use crate::decision::Snapshot;
-use crate::decision::explain::Match;
-use crate::query::action;
+use picket_core::decision::Snapshot;
+use picket_core::decision::explain::Match;
+use picket_core::query::action;
 
 /// Counts of how often each policy was reached and held, and the tested actions.
 #[derive(Debug, Clone, Default)]

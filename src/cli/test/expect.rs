@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::check::Judgement;
 use crate::cli::offline::Judged;
-use crate::decision::explain::Match;
-use crate::decision::verdict::{Decision, Reason};
-use crate::failure::Code;
-use crate::problem::nearest;
+use picket_core::decision::explain::Match;
+use picket_core::decision::verdict::{Decision, Reason};
+use picket_core::failure::Code;
+use picket_core::problem::nearest;
+use picket_server::check::Judgement;
 
 /// The expected result of a call.
 #[derive(Debug, Clone)]

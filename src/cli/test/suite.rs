@@ -10,12 +10,12 @@ use serde_saphyr::Spanned;
 
 use super::expect::{Expect, Expected};
 use super::matrix::{self, Matrix, Pick};
-use crate::call::UnixMillis;
 use crate::cli::offline::approval::GivenApproval;
 use crate::cli::offline::form::{Caller, Given, GivenFacts, Grpc, Mcp, Request, RequestSpec, instant};
 use crate::cli::offline::yaml;
-use crate::identity::spiffe_id::is_trust_domain;
-use crate::problem::{Problem, nearest};
+use picket_core::call::UnixMillis;
+use picket_core::identity::spiffe_id::is_trust_domain;
+use picket_core::problem::{Problem, nearest};
 
 /// The time of a suite that names none: 2026-01-01T00:00:00Z.
 const NOW: UnixMillis = UnixMillis(1_767_225_600_000);
@@ -116,7 +116,7 @@ struct SuiteReader<'a> {
 impl SuiteReader<'_> {
     /// Notes a problem with the value that stands there.
     fn fault<T>(&mut self, at: Option<&Spanned<T>>, message: String, help: Option<String>) {
-        let span = at.and_then(|value| crate::problem::yaml::range(&value.referenced));
+        let span = at.and_then(|value| picket_core::problem::yaml::range(&value.referenced));
         let mut problem = Problem::error(self.file, message).at(span);
         problem.help = help;
         self.problems.push(problem);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::CheckResponse;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::Peer;
-use picket::cli::demo::certs::Authority;
-use picket::cli::demo::folder::Folder;
+use picket_demo::certs::Authority;
+use picket_demo::folder::Folder;
 use prost::Message as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use envoy_types::ext_authz::v3::pb::CheckRequest;
-use picket::cli::demo::client::{self, Answer};
-use picket::cli::demo::envoy::{Places, cache_folder, find};
-use picket::cli::demo::folder::Folder;
-use picket::cli::demo::process::EnvoyProcess;
+use picket_demo::client::{self, Answer};
+use picket_demo::envoy::{Places, cache_folder, find};
+use picket_demo::folder::Folder;
+use picket_demo::process::EnvoyProcess;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;

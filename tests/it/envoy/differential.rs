@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::fuzz::mutate::Random;
-use ::picket::cli::demo::client;
+use picket_demo::client;
 use recorder::Recorder;
 use scene::World;
 

@@ -20,11 +20,11 @@ mod trouble;
 
 use std::path::PathBuf;
 
-use ::picket::cli::demo::certs::{Authority, Leaf};
-use ::picket::cli::demo::client::{self, Answer};
-use ::picket::cli::demo::folder::Folder;
-use ::picket::cli::demo::process::EnvoyProcess;
-use ::picket::cli::demo::tls::Caller;
+use picket_demo::certs::{Authority, Leaf};
+use picket_demo::client::{self, Answer};
+use picket_demo::folder::Folder;
+use picket_demo::process::EnvoyProcess;
+use picket_demo::tls::Caller;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;

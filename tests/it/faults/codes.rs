@@ -207,7 +207,7 @@ async fn every_failure_code_is_reached_and_has_its_status() {
     reached.add(Code::Internal, 503, &scripted(Scripted::Panics).await);
 
     let (found, all): (BTreeSet<_>, BTreeSet<_>) = (reached.0.into_keys().collect(), Code::ALL.into_iter().collect());
-    assert_eq!(found, all, "every code of src/failure.rs needs a row here");
+    assert_eq!(found, all, "every code of crates/core/src/failure.rs needs a row here");
 }
 
 /// What a second check is told while the only place is taken by one that waits for its source.

@@ -10,6 +10,7 @@ use super::{Source, assert_none, files, root};
 /// Tops of the tree: a quoted text that begins with one of them is meant as a path.
 const TOPS: &[&str] = &[
     "src/",
+    "crates/",
     "tests/",
     "docs/",
     "policies/",
@@ -101,7 +102,10 @@ fn operating_md_has_a_row_for_every_code_in_their_order() {
     let cells = first_cells(&doc("operating.md"));
     let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     let rows: Vec<&str> = cells.iter().map(String::as_str).filter(|cell| codes.contains(cell)).collect();
-    assert_eq!(rows, codes, "docs/operating.md must explain every code of src/failure.rs once, in its order");
+    assert_eq!(
+        rows, codes,
+        "docs/operating.md must explain every code of crates/core/src/failure.rs once, in its order"
+    );
 }
 
 #[test]
@@ -111,14 +115,14 @@ fn operating_md_has_a_row_for_every_reason_in_their_order() {
     let rows: Vec<&str> = cells.iter().map(String::as_str).filter(|cell| reasons.contains(cell)).collect();
     assert_eq!(
         rows, reasons,
-        "docs/operating.md must explain every reason of src/decision/verdict.rs once, in its order"
+        "docs/operating.md must explain every reason of crates/core/src/decision/verdict.rs once, in its order"
     );
 }
 
 /// Pitfalls that tests carry in their names (`p1_`, `p3_p4_`), with one such name each.
 fn pinned() -> BTreeMap<u8, String> {
     let mut found = BTreeMap::new();
-    for file in files(&["src", "tests"], "rs") {
+    for file in files(&["src", "crates", "tests"], "rs") {
         for rest in file.text.split("fn p").skip(1) {
             let name = format!("p{}", rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or(""));
             for number in name.split('_').map_while(|part| part.strip_prefix('p')?.parse().ok()) {
@@ -184,7 +188,10 @@ fn paths_are_told_from_other_quoted_texts() {
     assert_eq!(quoted("a `b` c `d`\n```\n`e`\n```\n`f`"), ["b", "d", "f"]);
     assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g)"), ["b.md"]);
     assert!(
-        is_path("src/call.rs") && !is_path("src/identity/NAME.rs") && !is_path("/v1/orders") && !is_path("src/*.rs")
+        is_path("crates/core/src/call.rs")
+            && !is_path("crates/core/src/identity/NAME.rs")
+            && !is_path("/v1/orders")
+            && !is_path("src/*.rs")
     );
     assert_eq!(first_cells("| `a` | b |\nc | d |"), ["a"]);
 }

@@ -169,3 +169,54 @@ fn licence_expressions_are_evaluated() {
         assert_eq!(is_licensed(expression, &allowed), expected, "{expression}");
     }
 }
+
+/// The crates behind `package` on this platform, in builds that ship, as `name feature,feature`.
+fn behind(package: &str) -> Vec<String> {
+    let arguments =
+        ["tree", "--locked", "--offline", "-p", package, "-e", "normal", "--prefix", "none", "-f", "{p} {f}"];
+    let lines = printed(env!("CARGO"), &arguments);
+    lines.lines().map(|line| line.replace(" (*)", "")).collect()
+}
+
+/// What the engine must be able to do without: `docs/decisions/0023-a-workspace-cut-at-io.md`.
+const NOT_IN_THE_ENGINE: &[&str] = &[
+    "tokio",
+    "tonic",
+    "hyper",
+    "hyper-util",
+    "reqwest",
+    "axum",
+    "rustls",
+    "socket2",
+    "mio",
+    "async-lock",
+    "futures-util",
+    "tracing",
+    "notify",
+    "redb",
+    "envoy-types",
+    "opentelemetry",
+    "clap",
+];
+
+#[test]
+fn the_engine_is_built_without_a_runtime_a_socket_or_the_wire() {
+    let crates = behind("picket-core");
+    let name = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    assert!(crates.iter().any(|line| name(line) == "cedar-policy"), "{crates:?}");
+    let mut findings: Vec<String> =
+        crates.iter().filter(|line| NOT_IN_THE_ENGINE.contains(&name(line).as_str())).cloned().collect();
+    let moka = crates.iter().find(|line| name(line) == "moka").unwrap();
+    if moka.split(' ').next_back().is_some_and(|features| features.split(',').any(|feature| feature == "future")) {
+        findings.push(moka.clone());
+    }
+    assert_none(&findings, "Do it in picket-server, and give the engine the result.");
+}
+
+#[test]
+fn what_a_server_depends_on_is_seen() {
+    let crates = behind("picket-server");
+    let has = |wanted: &str| crates.iter().any(|line| line.starts_with(&format!("{wanted} ")));
+    assert!(["tokio", "tonic", "hyper", "reqwest", "async-lock"].iter().all(|wanted| has(wanted)), "{crates:?}");
+    assert!(!has("picket-demo") && !has("clap") && !has("rcgen"), "{crates:?}");
+}

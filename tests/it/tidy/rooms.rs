@@ -28,7 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// The room a file of `decision` belongs to; none for the module's own file.
 fn room_of(path: &str) -> Option<&str> {
-    let inside = path.strip_prefix("src/decision/")?;
+    let inside = path.strip_prefix("crates/core/src/decision/")?;
     inside.split('/').next().map(|first| first.strip_suffix(".rs").unwrap_or(first))
 }
 
@@ -36,7 +36,7 @@ fn room_of(path: &str) -> Option<&str> {
 fn rooms_known(file: &Source) -> Vec<String> {
     let by_crate =
         crate_paths(&file.text).into_iter().filter_map(|path| path.strip_prefix("decision::").map(str::to_owned));
-    let depth = file.path.trim_start_matches("src/decision/").split('/').count();
+    let depth = file.path.trim_start_matches("crates/core/src/decision/").split('/').count();
     let by_super = climbs(&file.text).into_iter().filter(|(levels, _)| *levels == depth).map(|(_, path)| path);
     let first = |path: String| path.split("::").next().unwrap_or(&path).to_owned();
     by_crate.chain(by_super).map(first).collect()
@@ -86,7 +86,7 @@ fn the_table_of_rooms_has_no_circle_and_no_arrow_that_is_not_used() {
 
 #[test]
 fn every_room_of_decision_is_in_the_table() {
-    let text = std::fs::read_to_string(super::root().join("src/decision.rs")).unwrap();
+    let text = std::fs::read_to_string(super::root().join("crates/core/src/decision.rs")).unwrap();
     let listed = text.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     let missing: Vec<String> = listed.filter(|name| !is_room(name)).map(str::to_owned).collect();
     assert_none(&missing, "Add the room to ROOMS, at its level.");

@@ -11,7 +11,7 @@ const LONG_FILES: &[(&str, usize)] = &[];
 const LONG_FUNCTIONS: &[(&str, usize)] = &[];
 
 fn rust() -> Vec<Source> {
-    files(&["src", "tests", "benches", "examples", "xtask"], "rs")
+    files(&["src", "crates", "tests", "benches", "examples", "xtask"], "rs")
 }
 
 /// What a measured thing may be, and what is wrong if it is not.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::check::{Attached, CheckParts, headers};
-use crate::catalog::mcp::ProtocolVersion;
+use picket_core::catalog::mcp::ProtocolVersion;
 
 /// A message to an MCP server, with one of `tool`, `resource`, `prompt` and `method`.
 #[derive(Debug, Clone, Deserialize)]

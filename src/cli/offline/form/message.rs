@@ -8,7 +8,7 @@ use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value as Field};
 use serde_json::Value;
 
-use crate::problem::nearest;
+use picket_core::problem::nearest;
 
 /// The body of a unary call: one frame around the message.
 ///

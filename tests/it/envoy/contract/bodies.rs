@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use expect_test::expect_file;
-use picket::cli::demo::client;
+use picket_demo::client;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 

@@ -1,9 +1,9 @@
 //! Who called, as Envoy tells it: the principal, and what callers can forge in `x-forwarded-client-cert`.
 
 use expect_test::expect_file;
-use picket::cli::demo::certs::{Authority, Leaf};
-use picket::cli::demo::client;
-use picket::cli::demo::tls::Caller;
+use picket_demo::certs::{Authority, Leaf};
+use picket_demo::client;
+use picket_demo::tls::Caller;
 use serde_json::{Value, json};
 
 use super::{list, ok, row, table};

@@ -1,6 +1,6 @@
 //! The policies that are to be evaded, and the listeners before them.
 
-use ::picket::cli::demo::process::EnvoyProcess;
+use picket_demo::process::EnvoyProcess;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use picket::cli::demo::process::EnvoyProcess;
+use picket_demo::process::EnvoyProcess;
 use serde_json::{Value, json};
 
 use super::{Scene, request, safe, send, show, upstream};

@@ -1,6 +1,6 @@
 //! Who calls, behind a proxy that somebody else runs: forwarded certificates and certificates out of their time.
 
-use ::picket::cli::demo::certs::{Authority, Leaf};
+use picket_demo::certs::{Authority, Leaf};
 use rcgen::{CertificateParams, KeyPair, SanType, date_time_ymd};
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ fn forwards(details: &str) -> Value {
 }
 
 /// Who called, as the upstream was told; else the denial.
-fn caller(answer: &::picket::cli::demo::client::Answer) -> String {
+fn caller(answer: &picket_demo::client::Answer) -> String {
     upstream(answer).map_or_else(|| show(answer), |seen| seen.values("x-caller").join(","))
 }
 

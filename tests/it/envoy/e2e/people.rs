@@ -1,7 +1,7 @@
 //! The example everybody starts with, in Cedar: a directory of people, two roles in a signed token, and a caller that
 //! is known by its SPIFFE id. The policies are those of `policies/library/people`; `docs/opa-envoy.md` explains them.
 
-use ::picket::cli::demo::certs::Authority;
+use picket_demo::certs::Authority;
 use serde_json::{Value, json};
 
 use super::issuer::{self, Issuer};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use ::picket::cli::demo::client;
-use ::picket::cli::demo::process::EnvoyProcess;
+use picket_demo::client;
+use picket_demo::process::EnvoyProcess;
 use serde_json::{Value, json};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;

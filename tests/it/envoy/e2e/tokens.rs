@@ -1,8 +1,8 @@
 //! Envoy's jwt_authn takes the token from one place, and the upstream may read another: one token a call.
 
-use ::picket::cli::demo::client::Answer;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use picket_demo::client::Answer;
 use serde_json::{Value, json};
 
 use super::issuer::{AUDIENCE, ISSUER, Issuer};

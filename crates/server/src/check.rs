@@ -1,0 +1,277 @@
+//! Checks calls: answers from the cache, or evaluates the request phase.
+//!
+//! Knows: the cache, the verifier, and where a call is evaluated. Must not know: the proxy's protocol, or the order of a
+//! phase: `request` decides it and nobody else does.
+
+mod admissible;
+mod approval_use;
+mod batch;
+pub mod cache;
+pub mod elicitation;
+pub mod evaluation;
+pub mod explainer;
+pub mod explanation;
+mod judgement;
+mod payload;
+pub mod prepared;
+pub mod profile;
+mod request;
+mod resource_metadata;
+pub mod shadow_verify;
+mod time;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::approval::Approvals;
+use crate::entity::Entities;
+use crate::keys::Keys;
+use crate::policy::Store;
+use cache::key::{CacheKeyParts, Relevance};
+use cache::{CacheKey, Entry, ListenerCache, Versions};
+use elicitation::StateTokens;
+pub use evaluation::{Evaluation, Pending};
+pub use judgement::Judgement;
+use picket_core::call::Call;
+use picket_core::catalog::{Protocol, Service};
+use picket_core::decision::Snapshot;
+use picket_core::decision::allowance::Pace;
+use picket_core::decision::decide::Cacheability;
+use picket_core::failure::{Code, Failure};
+use picket_core::identity::{self, Identity, KeyRing};
+use picket_core::mapping::{self, action};
+pub use profile::Profile;
+use time::Time;
+
+/// Longest body that is read on a thread that others' calls wait for, in bytes: that takes some 90 us (`benches/parse`).
+const BODY_QUICK_MAX: usize = 16 * 1024;
+
+/// Judges calls: the seam between the edge that speaks a proxy's protocol and everything behind it.
+pub trait Judge: Send + Sync {
+    /// Judges one call on a thread that others' calls wait for. Never fails and never panics on purpose: what cannot be
+    /// judged is a [`Failure`] inside the [`Judgement`]. Nothing is allowed after `deadline`.
+    ///
+    /// What would take too long there is broken off, see [`Judgement::is_too_long`].
+    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Evaluation<'a>;
+
+    /// Judges one call where nobody but its caller waits for it, however long it takes; otherwise as [`Judge::judge`].
+    fn judge_long<'a>(&'a self, call: &'a Call, deadline: Instant) -> Pending<'a> {
+        Box::pin(self.judge(call, deadline).done())
+    }
+}
+
+/// Judges the calls of one listener.
+#[derive(Debug)]
+pub struct Checker {
+    /// Name of the listener.
+    pub listener: String,
+    /// How its calls are read.
+    pub profile: Profile,
+    /// Where policies come from.
+    pub policies: Arc<Store>,
+    /// Where facts come from.
+    pub entities: Arc<Entities>,
+    /// Where approvals come from, and what was used of them.
+    pub approvals: Arc<Approvals>,
+    /// Seals and checks what MCP clients bring back from approval pages.
+    pub state_tokens: StateTokens,
+    /// Where issuers' keys come from.
+    pub keys: Arc<Keys>,
+    /// Verifies some decisions off the request path, where that is wanted.
+    pub verifier: Option<Arc<shadow_verify::Verifier>>,
+    /// Where its judgements are cached; `None`: nowhere.
+    pub cache: Option<ListenerCache>,
+}
+
+/// The policies and keys that one call is judged by, taken once: a reload between two reads would judge new facts by old
+/// policies.
+struct PolicyState {
+    snapshot: Arc<Snapshot>,
+    keys: Arc<KeyRing>,
+}
+
+/// Identifies the caller.
+trait Identify: FnOnce(&Call, &KeyRing) -> Result<Identity, Failure> + Send {}
+
+impl<F: FnOnce(&Call, &KeyRing) -> Result<Identity, Failure> + Send> Identify for F {}
+
+/// A call whose judgement can be cached.
+struct CacheableCall<'a> {
+    cache: &'a ListenerCache,
+    key: CacheKey,
+    parts: CacheKeyParts<'a>,
+    /// Whether its evaluation may take long.
+    is_long: bool,
+}
+
+impl Checker {
+    fn state(&self) -> Option<PolicyState> {
+        Some(PolicyState { snapshot: self.policies.current()?, keys: self.keys.ring() })
+    }
+
+    /// Finds the called service.
+    fn service<'a>(&self, call: &Call, snapshot: &'a Snapshot) -> Result<Cow<'a, Service>, Failure> {
+        let home = &self.profile.identity.home_trust_domain;
+        mapping::service(call, &self.profile.mapping, snapshot.catalog(), home)
+    }
+
+    fn identify(&self, call: &Call, keys: &KeyRing) -> Result<Identity, Failure> {
+        identity::identify(call, &self.profile.identity, keys).map_err(|rejection| {
+            if let Some(issuer) = &rejection.unknown_key_of {
+                self.keys.hint_unknown_key(issuer);
+            }
+            rejection.failure
+        })
+    }
+
+    /// Makes the cache key of a call to a service. `None` where there is no cache, or where the judgement cannot be cached:
+    /// then the call is evaluated as it came.
+    fn cacheable<'a>(&'a self, call: &'a Call, service: &Service, state: &PolicyState) -> Option<CacheableCall<'a>> {
+        let cache = self.cache.as_ref()?;
+        let snapshot = &state.snapshot;
+        let family = action::family(call, service);
+        let reads = snapshot.reads(&service.id, family);
+        let changeable = snapshot.changeable(service.namespace());
+        let relevance = Relevance { profile: &self.profile, service, family, reads, changeable };
+        let parts = CacheKeyParts::of(call, relevance)
+            .filter(|_| !self.entities.are_asked(reads) && !self.approvals.are_asked(reads));
+        let Some(parts) = parts else {
+            cache.skip();
+            return None;
+        };
+        let versions = Versions { snapshot: snapshot.generation(), keys: state.keys.generation() };
+        let key = cache.key(versions, &parts);
+        Some(CacheableCall { cache, key, parts, is_long: snapshot.is_crowded(service.namespace()) })
+    }
+
+    /// Evaluates a call that has the relevant parts and nothing else, and caches a judgement that holds for every call with
+    /// these parts. Where it does not hold, the call is evaluated as it came: the other parts may have a say.
+    ///
+    /// The reduced call finds its service again: nothing that is not in the key can choose it.
+    async fn evaluate_for_cache(
+        &self,
+        cacheable: CacheableCall<'_>,
+        call: &Call,
+        state: &PolicyState,
+        time: Time,
+    ) -> Arc<Judgement> {
+        let reduced = cacheable.parts.call(call.received_at);
+        let identify = |call: &Call, keys: &KeyRing| self.identify(call, keys);
+        let (mut judgement, cacheability) = self.evaluate_request(identify, &reduced, state, time).await;
+        if judgement.is_too_long {
+            return judgement;
+        }
+        let of_many =
+            Arc::get_mut(&mut judgement).filter(|one| cacheability != Cacheability::Never && one.is_repeatable());
+        let Some(of_many) = of_many else {
+            if judgement.result.is_ok() {
+                cacheable.cache.insert(cacheable.key, Entry::Uncacheable);
+            } else {
+                cacheable.cache.skip();
+            }
+            return self.evaluate(call, state, time).await;
+        };
+        of_many.answer_all(reduced);
+        cacheable.cache.insert(cacheable.key, Entry::Judgement(Arc::clone(&judgement)));
+        judgement
+    }
+
+    /// Evaluates a call as it came.
+    async fn evaluate(&self, call: &Call, state: &PolicyState, time: Time) -> Arc<Judgement> {
+        let identify = |call: &Call, keys: &KeyRing| self.identify(call, keys);
+        self.evaluate_request(identify, call, state, time).await.0
+    }
+
+    /// Postpones a call whose body takes longer to read than others may wait for it; `None` for every other call.
+    fn postponed(&self, call: &Call, service: &Service, state: &PolicyState) -> Option<Arc<Judgement>> {
+        if call.body.bytes() <= BODY_QUICK_MAX {
+            return None;
+        }
+        let (_, reads) = self.reads(&state.snapshot, service, call);
+        let is_read = match service.protocol {
+            Protocol::Mcp | Protocol::A2a | Protocol::Openai | Protocol::Anthropic => true,
+            Protocol::Http | Protocol::Grpc => reads.needs_body(),
+        };
+        is_read.then(|| {
+            let failure = Failure::new(Code::Deadline, "reading the body takes longer than others may wait for it");
+            Arc::new(Judgement { service: Some(service.id.clone()), is_too_long: true, ..Judgement::failed(failure) })
+        })
+    }
+
+    /// Evaluates a call as it came, whatever is cached, and has the decision verified.
+    async fn evaluate_and_verify(
+        &self,
+        cached: Option<Entry>,
+        call: &Call,
+        state: &PolicyState,
+        time: Time,
+    ) -> Arc<Judgement> {
+        let judgement = self.evaluate(call, state, time).await;
+        if let Some(verifier) = &self.verifier {
+            if let Some(Entry::Judgement(cached)) = &cached {
+                verifier.compare(cached, &judgement);
+            }
+            if let (Ok(_), Some(query)) = (&judgement.result, &judgement.query) {
+                verifier.offer(&state.snapshot, query);
+            }
+        }
+        judgement
+    }
+}
+
+impl Judge for Checker {
+    fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Evaluation<'a> {
+        let Some(state) = self.state() else {
+            return Evaluation::Ready(Arc::new(Judgement::failed(not_ready())));
+        };
+        let service = self.service(call, &state.snapshot).ok();
+        if let Some(judgement) = service.as_ref().and_then(|service| self.postponed(call, service, &state)) {
+            return Evaluation::Ready(judgement);
+        }
+        let time = Time { deadline, pace: Pace::Quick };
+        let cacheable = service.as_ref().and_then(|service| self.cacheable(call, service, &state));
+        let cached = cacheable.as_ref().and_then(|cacheable| cacheable.cache.get(&cacheable.key));
+        drop(service);
+        // What is verified goes round the cache, so that a wrong entry shows as well.
+        if self.verifier.as_ref().is_some_and(|verifier| verifier.is_due()) {
+            return Evaluation::pending(async move { self.evaluate_and_verify(cached, call, &state, time).await });
+        }
+        match (cached, cacheable) {
+            (Some(Entry::Judgement(judgement)), Some(cacheable)) => {
+                cacheable.cache.hit();
+                return Evaluation::Ready(judgement);
+            }
+            (None, Some(cacheable)) => {
+                let is_long = cacheable.is_long;
+                let is_first = cacheable.cache.is_first_sight(&cacheable.key);
+                let evaluated = async move {
+                    if is_first {
+                        self.evaluate(call, &state, time).await
+                    } else {
+                        self.evaluate_for_cache(cacheable, call, &state, time).await
+                    }
+                };
+                return if is_long { Evaluation::pending(evaluated) } else { Evaluation::ready(evaluated) };
+            }
+            (Some(Entry::Uncacheable), Some(cacheable)) => cacheable.cache.skip(),
+            (_, None) => {}
+        }
+        // A token, a body or a source of facts has to be read first.
+        Evaluation::pending(async move { self.evaluate(call, &state, time).await })
+    }
+
+    fn judge_long<'a>(&'a self, call: &'a Call, deadline: Instant) -> Pending<'a> {
+        Box::pin(async move {
+            match self.state() {
+                Some(state) => self.evaluate(call, &state, Time::long(deadline)).await,
+                None => Arc::new(Judgement::failed(not_ready())),
+            }
+        })
+    }
+}
+
+fn not_ready() -> Failure {
+    Failure::new(Code::NotReady, "no policies are loaded")
+}

@@ -1,0 +1,44 @@
+//! Checks that a call is admissible, or ends it without a verdict.
+//!
+//! Knows: what a call was read as, and which names policies count on. Must not know: who may do what.
+
+use picket_core::call::Call;
+use picket_core::catalog::Service;
+use picket_core::decision::Snapshot;
+use picket_core::failure::{Code, Failure};
+use picket_core::identity::Identity;
+use picket_core::mapping;
+use picket_core::query::{Family, Query};
+
+/// A query of the family that its call was read for: of another one, something else would have to be read.
+pub(super) fn of_family(family: Family, query: Query) -> Result<Query, Failure> {
+    if Family::of(&query.action) == Some(family) {
+        return Ok(query);
+    }
+    let detail = format!("the call became `{}`, and something else was read for it", query.action);
+    Err(Failure::new(Code::Internal, detail))
+}
+
+/// Checks what has to hold of a call before anybody looks at what it holds: its token is for the service, and no server
+/// takes a key of its query for one that policies change.
+pub(super) fn admissible(
+    call: &Call,
+    identity: &Identity,
+    snapshot: &Snapshot,
+    service: &Service,
+) -> Result<(), Failure> {
+    mapping::audience(identity, service)?;
+    let changeable = snapshot.changeable(service.namespace());
+    mapping::parameters::changed(call, &changeable.set_query, &changeable.remove_query)
+}
+
+/// Checks that what is asked for is not a known thing under another spelling, which a provider may take for that one.
+pub(super) fn plainly_named<'q>(snapshot: &Snapshot, query: &'q mut Query) -> Result<&'q mut Query, Failure> {
+    match snapshot.named_otherwise(&query.namespace, &query.resource.uid) {
+        None => Ok(query),
+        Some(known) => {
+            let detail = format!("{} is `{known}` in another spelling", query.resource.uid);
+            Err(Failure::new(Code::MessageRefused, detail))
+        }
+    }
+}

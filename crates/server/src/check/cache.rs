@@ -1,0 +1,246 @@
+//! The cache of whole results: calls that differ in no relevant part get the same answer.
+//!
+//! Knows: keys and judgements. Must not know: which parts of a call are relevant ([`CacheKeyParts`] does), or how a call
+//! is judged.
+
+pub mod key;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use moka::sync::Cache;
+
+use super::judgement::Judgement;
+use key::CacheKeyParts;
+
+use picket_core::call::Call;
+use picket_core::decision::verdict::{Effect, Verdict};
+use picket_core::obligation::Mutations;
+use picket_core::sighted::{self, KeptHash, Sighted};
+
+/// Most bytes of cached judgements and their keys together, approximately.
+const BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Longest key of a cached judgement.
+const KEY_BYTES_MAX: usize = 4096;
+/// What the cache itself takes for an entry: its place in the hash table and in the queues, and the allocator's headers.
+const ENTRY_BYTES: usize = 352;
+/// What a cached judgement takes beside its texts: fixed parts, and what edges prepare for it.
+const FIXED_BYTES: usize = 2048;
+
+/// The judgements of all listeners.
+#[derive(Debug)]
+pub struct CheckCache {
+    entries: Cache<sighted::Key, Entry, KeptHash>,
+    admission: Admission,
+    sighted: Sighted,
+    /// The newest snapshot's; judgements by older ones are forgotten.
+    generation: AtomicU64,
+    listeners: AtomicU64,
+    stats: Stats,
+}
+
+/// Which calls' judgements are cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Admission {
+    /// Those of calls that come again: each is judged once as it came, and once for all that follow.
+    #[default]
+    SecondSight,
+    /// All, from the first call on; for tests.
+    FirstSight,
+}
+
+/// The cached result for the calls with one key.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// They all have this judgement.
+    Judgement(Arc<Judgement>),
+    /// Each has to be judged as it came: something that is not in the key may have a say.
+    Uncacheable,
+}
+
+/// The counters of the cache; every scrape reads them.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Calls answered from the cache.
+    pub hits: AtomicU64,
+    /// Calls evaluated whose judgement is cached, at once or when they come again.
+    pub misses: AtomicU64,
+    /// Calls evaluated whose judgement must not be cached.
+    pub skips: AtomicU64,
+}
+
+/// One listener's part of the cache: judgements never pass from one listener to another.
+#[derive(Debug, Clone)]
+pub struct ListenerCache {
+    shared: Arc<CheckCache>,
+    number: u64,
+}
+
+/// By what a call is judged, in numbers that are never given twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Versions {
+    /// Of the snapshot.
+    pub snapshot: u64,
+    /// Of the key ring.
+    pub keys: u64,
+}
+
+/// The key of a cached judgement.
+#[derive(Debug)]
+pub struct CacheKey {
+    key: sighted::Key,
+    generation: u64,
+}
+
+impl Default for CheckCache {
+    fn default() -> Self {
+        Self::new(Admission::default())
+    }
+}
+
+impl CheckCache {
+    /// An empty cache.
+    #[must_use]
+    pub fn new(admission: Admission) -> Self {
+        let weight = |key: &sighted::Key, entry: &Entry| {
+            let bytes = match entry {
+                Entry::Judgement(judgement) => FIXED_BYTES + bytes(judgement),
+                Entry::Uncacheable => 0,
+            };
+            u32::try_from(key.size_bytes() + bytes + ENTRY_BYTES).unwrap_or(u32::MAX)
+        };
+        Self {
+            entries: Cache::builder().weigher(weight).max_capacity(BYTES_MAX).build_with_hasher(KeptHash),
+            admission,
+            sighted: Sighted::default(),
+            generation: AtomicU64::new(0),
+            listeners: AtomicU64::new(0),
+            stats: Stats::default(),
+        }
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The number of cached judgements, for the metrics.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.entries.entry_count()
+    }
+
+    /// The number of cached judgements and their bytes by the weights, once all pending work was done.
+    #[must_use]
+    pub fn settled(&self) -> (u64, u64) {
+        self.entries.run_pending_tasks();
+        (self.entries.entry_count(), self.entries.weighted_size())
+    }
+
+    /// Drops the judgements of older snapshots: their keys are never asked for again, and would keep them in memory.
+    fn invalidate_older(&self, generation: u64) {
+        if self.generation.load(Ordering::Relaxed) < generation
+            && self.generation.fetch_max(generation, Ordering::Relaxed) < generation
+        {
+            self.entries.invalidate_all();
+        }
+    }
+}
+
+impl ListenerCache {
+    /// A part of its own.
+    #[must_use]
+    pub fn new(cache: &Arc<CheckCache>) -> Self {
+        Self { shared: Arc::clone(cache), number: cache.listeners.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// The key of a call that is judged by these.
+    #[must_use]
+    pub fn key(&self, versions: Versions, reduced: &CacheKeyParts<'_>) -> CacheKey {
+        let mut bytes = Vec::with_capacity(512);
+        for number in [self.number, versions.snapshot, versions.keys] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        reduced.write_key(&mut bytes);
+        CacheKey { key: self.shared.sighted.key(bytes), generation: versions.snapshot }
+    }
+
+    /// The cached result for the calls with this key.
+    #[must_use]
+    pub fn get(&self, key: &CacheKey) -> Option<Entry> {
+        self.shared.invalidate_older(key.generation);
+        self.shared.entries.get(&key.key)
+    }
+
+    /// Whether no call with this key was asked about before, so that caching its judgement would likely help
+    /// nobody; counts it then.
+    #[must_use]
+    pub fn is_first_sight(&self, key: &CacheKey) -> bool {
+        let is_first = match self.shared.admission {
+            Admission::SecondSight => !self.shared.sighted.again(&key.key),
+            Admission::FirstSight => false,
+        };
+        if is_first {
+            self.shared.stats.misses.fetch_add(1, Ordering::Relaxed);
+        }
+        is_first
+    }
+
+    /// Caches the result for all calls with this key, unless the key is too long or a newer snapshot has come.
+    pub fn insert(&self, key: CacheKey, entry: Entry) {
+        let counter = match entry {
+            Entry::Judgement(_) => &self.shared.stats.misses,
+            Entry::Uncacheable => &self.shared.stats.skips,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let is_newest = self.shared.generation.load(Ordering::Relaxed) == key.generation;
+        if is_newest && key.key.size_bytes() <= KEY_BYTES_MAX {
+            self.shared.entries.insert(key.key.into_kept(), entry);
+        }
+    }
+
+    /// Counts a call that was answered from the cache.
+    pub fn hit(&self) {
+        self.shared.stats.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a call whose judgement must not be cached.
+    pub fn skip(&self) {
+        self.shared.stats.skips.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The bytes of everything in a judgement whose size a caller or a policy chooses, and of the rest about.
+fn bytes(judgement: &Judgement) -> usize {
+    let verdict = judgement.result.as_ref().map_or(0, verdict_bytes);
+    let query = judgement.query.as_ref().map_or(0, |query| {
+        query.principal.uid.id.len() + query.resource.uid.id.len() + query.action.len() + query.namespace.len()
+    });
+    // A verdict and the query's names stand in both answers and in the record as well.
+    4 * (verdict + query) + judgement.reduced.as_ref().map_or(0, call_bytes)
+}
+
+fn verdict_bytes(verdict: &Verdict) -> usize {
+    let mutations = match &verdict.effect {
+        Effect::Allow(mutations) => mutation_bytes(mutations),
+        Effect::Deny(_) | Effect::Challenge(..) => 512,
+    };
+    let shadow = verdict.would_be.as_ref().map_or(&[][..], |would_be| would_be.determining.as_slice());
+    mutations + verdict.determining.iter().chain(shadow).map(|id| id.len() + 48).sum::<usize>()
+}
+
+fn mutation_bytes(mutations: &Mutations) -> usize {
+    let Mutations { set_headers, remove_headers, response_headers, set_query, remove_query, metadata, log_full: _ } =
+        mutations;
+    let pairs = [set_headers, response_headers, set_query, metadata].into_iter().flatten();
+    let names = [remove_headers, remove_query].into_iter().flatten();
+    pairs.map(|(name, value)| name.len() + value.len() + 96).chain(names.map(|name| name.len() + 48)).sum()
+}
+
+fn call_bytes(call: &Call) -> usize {
+    let headers = call.headers.iter().map(|(name, value)| name.len() + value.len() + 96);
+    let extensions = call.extensions.iter().map(|(name, value)| name.len() + value.len() + 96);
+    // Path, query, host and identities stand in the key, which is never longer than this.
+    KEY_BYTES_MAX.min(1024) + headers.chain(extensions).sum::<usize>()
+}

@@ -1,0 +1,265 @@
+//! Reads what a call requests: the reader of its service's protocol parses the body, and no other does.
+//!
+//! Knows: which reader belongs to which protocol, and in whose language a refusal is put. Must not know: who is
+//! calling, policies.
+
+use picket_core::body::{self, Inside, a2a, grpc, json, llm, mcp};
+use picket_core::call::{Call, CanonicalPath};
+use picket_core::catalog::mcp::{Mcp, ProtocolVersion};
+use picket_core::catalog::{Protocol, Service};
+use picket_core::failure::{Code, Failure};
+use picket_core::mapping;
+use picket_core::mapping::action::{self, Asked, Spoken, What};
+use picket_core::query::Reads;
+use picket_core::reply::{A2aReply, Awaits, Echo, McpReply, Reply};
+
+/// What a call requests.
+pub(super) struct Requested {
+    /// Everything it asks: one thing, or each message of a batch in its order.
+    pub asked: Vec<Asked>,
+    /// What an MCP client says it was asked.
+    pub answers: Vec<String>,
+}
+
+/// Reads what a call requests.
+///
+/// `reply` is set as far as the call was read, also where it is refused.
+///
+/// # Errors
+/// As [`action::spoken`] and the protocol's reader.
+pub(super) fn read(
+    call: &Call,
+    service: &Service,
+    settings: &mapping::Settings,
+    reads: &Reads,
+    reply: &mut Reply,
+) -> Result<Requested, Failure> {
+    let spoken = action::spoken(call, service, settings)?;
+    let inside = match &spoken {
+        Spoken::Known(Asked { what: What::Grpc { service: name, method, .. }, .. }) => {
+            vec![message(call, service, [name, method], reads)?]
+        }
+        Spoken::Known(_) => {
+            // Judged on its path, so refused as such calls are.
+            *reply = Reply::Plain;
+            if service.opens_bodies() && action::family(call, service).hides_body() {
+                body::refuse(call)?;
+            }
+            return Ok(Requested { asked: vec![action::asked(call, spoken, Inside::Nothing)?], answers: Vec::new() });
+        }
+        Spoken::ByBody(Protocol::Http, _) => vec![document(call, service, reads)?],
+        Spoken::ByBody(Protocol::Mcp, _) => messages(call, service, reply)?,
+        Spoken::ByBody(Protocol::A2a, _) => vec![agent(call, service, reply)?],
+        Spoken::ByBody(Protocol::Openai | Protocol::Anthropic, path) => {
+            let api = api(service, path);
+            *reply = if api == Protocol::Anthropic { Reply::Anthropic } else { Reply::Openai };
+            models(llm::read(call, opened(call, service)?.as_ref(), api)?)
+        }
+        // Its path says what is asked.
+        Spoken::ByBody(Protocol::Grpc, _) => vec![Inside::Nothing],
+    };
+    // Where one message is several, each of them has the same answers.
+    let answers = match inside.first() {
+        Some(Inside::Mcp(message)) => message.answers.clone(),
+        Some(Inside::Nothing | Inside::Json(_) | Inside::Grpc(_) | Inside::A2a(_) | Inside::Llm(_)) | None => {
+            Vec::new()
+        }
+    };
+    // The last one takes what is spoken, and nearly always it is the only one.
+    let spoken = std::iter::repeat_n(spoken, inside.len());
+    let asked = spoken.zip(inside).map(|(spoken, inside)| action::asked(call, spoken, inside));
+    Ok(Requested { asked: asked.collect::<Result<_, _>>()?, answers })
+}
+
+/// In whose language a refusal is put before anything of the call was read.
+pub(super) fn reply_of(service: &Service) -> Reply {
+    match service.protocol {
+        Protocol::Http | Protocol::Grpc => Reply::Plain,
+        Protocol::Mcp => Reply::Mcp(McpReply {
+            form: service.mcp.as_ref().map(|mcp| mcp.denial).unwrap_or_default(),
+            version: None,
+            id: Echo::Unread,
+            asked: picket_core::reply::Asked::Server,
+            requested: None,
+            elicitation: None,
+            note: None,
+        }),
+        Protocol::A2a => Reply::A2a(A2aReply {
+            version: None,
+            id: Echo::Unread,
+            awaits: Awaits::Other,
+            requested: None,
+            context_id: None,
+            task_id: None,
+        }),
+        Protocol::Openai => Reply::Openai,
+        Protocol::Anthropic => Reply::Anthropic,
+    }
+}
+
+/// The whole body as a document; `None` where there provably is none.
+fn opened(call: &Call, service: &Service) -> Result<Option<json::Json>, Failure> {
+    let bytes = body::bytes(call, &service.body)?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(json::parse(&bytes, json::Limits::default())?))
+}
+
+/// The document of a plain HTTP call whose service says that its bodies are JSON, where a policy reads it.
+fn document(call: &Call, service: &Service, reads: &Reads) -> Result<Inside, Failure> {
+    if !reads.body {
+        return Ok(Inside::Nothing);
+    }
+    body::document(call, &service.body, json::Limits::default())
+}
+
+/// The message of a gRPC call whose service has a descriptor set, where a policy reads it.
+fn message(call: &Call, service: &Service, [name, method]: [&String; 2], reads: &Reads) -> Result<Inside, Failure> {
+    let Some(rules) = service.grpc.as_ref().filter(|_| reads.message) else { return Ok(Inside::Nothing) };
+    let described = rules.descriptors.method(name, method).ok_or_else(|| {
+        let detail = format!("a policy reads fields, and the descriptor set has no method `{name}/{method}`");
+        Failure::new(Code::RpcMethodUnknown, detail)
+    })?;
+    grpc::read(call, described, rules.unknown_fields, &service.body, json::Limits::default()).map(Inside::Grpc)
+}
+
+/// Whose API a request to a model speaks: a gateway may offer both, on paths that tell them apart.
+fn api(service: &Service, path: &CanonicalPath) -> Protocol {
+    let is_anthropic = path.as_str() == llm::MESSAGES_PATH;
+    match service.protocol {
+        Protocol::Openai if is_anthropic && service.both_apis => Protocol::Anthropic,
+        Protocol::Anthropic if !is_anthropic && service.both_apis => Protocol::Openai,
+        protocol => protocol,
+    }
+}
+
+/// A request to a model, once for each model that may answer: all of them must be allowed. The one it is addressed to
+/// comes last, as what was asked last is what is told of the call.
+fn models(request: llm::Request) -> Vec<Inside> {
+    let mut asked: Vec<Inside> = Vec::with_capacity(1);
+    for other in &request.other_models {
+        asked.push(Inside::Llm(Box::new(llm::Request { model: other.clone(), ..request.clone() })));
+    }
+    asked.push(Inside::Llm(Box::new(request)));
+    asked
+}
+
+/// The call to an agent; reading its public card is plain HTTP.
+fn agent(call: &Call, service: &Service, reply: &mut Reply) -> Result<Inside, Failure> {
+    let Some(rules) = &service.a2a else { return Err(without_rules(service)) };
+    let document = match call.method.as_str() {
+        // What they ask for stands in path and query.
+        "GET" | "HEAD" | "DELETE" => body::refuse(call).map(|()| None)?,
+        _ => opened(call, service)?,
+    };
+    match a2a::read(call, document.as_ref(), rules)? {
+        a2a::Reading::Card => {
+            *reply = Reply::Plain;
+            Ok(Inside::Nothing)
+        }
+        a2a::Reading::Message(message) => {
+            *reply = match &message.id {
+                None => Reply::Plain,
+                Some(id) => Reply::A2a(A2aReply {
+                    version: Some(message.version),
+                    id: Echo::Id(id.to_json()),
+                    awaits: if message.ask == a2a::Ask::Send { Awaits::Task } else { Awaits::Other },
+                    requested: None,
+                    context_id: message.context_id.clone(),
+                    task_id: message.task_id.clone(),
+                }),
+            };
+            Ok(Inside::A2a(message))
+        }
+    }
+}
+
+/// The messages to an MCP server.
+fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<Inside>, Failure> {
+    let (Some(rules), Reply::Mcp(reply)) = (&service.mcp, reply) else { return Err(without_rules(service)) };
+    let read = mcp::read(call, rules, &service.tools, &service.body, json::Limits::default());
+    let messages = match read {
+        Ok(messages) => messages,
+        Err(failure) => {
+            error_context(call, service, rules, reply);
+            return Err(failure);
+        }
+    };
+    let Some((first, others)) = messages.split_first() else { return Ok(Vec::new()) };
+    in_version(first.version, rules, reply);
+    // A subscription to several resources is several messages of one id; a batch of requests has several ids.
+    let is_one = others.iter().all(|message| message.id == first.id);
+    reply.id = match &first.id {
+        Some(id) if is_one => Echo::Id(id.to_json()),
+        None if is_one => Echo::Nothing,
+        Some(_) | None => Echo::Unread,
+    };
+    if others.is_empty() {
+        reply.asked = match &first.ask {
+            mcp::Ask::CallTool { name, .. } => picket_core::reply::Asked::Tool(name.clone()),
+            mcp::Ask::ReadResource { uri } | mcp::Ask::SubscribeResource { uri } => {
+                picket_core::reply::Asked::Resource(uri.clone())
+            }
+            mcp::Ask::GetPrompt { name, .. } => picket_core::reply::Asked::Prompt(name.clone()),
+            mcp::Ask::UseServer { .. } => picket_core::reply::Asked::Server,
+        };
+        reply.elicitation = rules.elicitation.clone().filter(|_| first.can_elicit_url);
+    }
+    Ok(messages.into_iter().map(Inside::Mcp).collect())
+}
+
+/// The loader gives every service the rules of its protocol; one that was made in another way may have none.
+fn without_rules(service: &Service) -> Failure {
+    let protocol = service.protocol.as_str();
+    let detail = format!("service `{}` speaks {protocol}, and nothing says how: it has no `{protocol}:`", service.id);
+    Failure::new(Code::Unmapped, detail)
+}
+
+fn in_version(version: ProtocolVersion, rules: &Mcp, reply: &mut McpReply) {
+    reply.version = Some(version);
+    reply.form = rules.denial_by_version.get(&version).copied().unwrap_or(rules.denial);
+}
+
+/// Finds what a refused message can be answered with. Nothing is decided on it.
+fn error_context(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpReply) {
+    let version = call.headers.single("mcp-protocol-version");
+    if let Ok(Some(version)) = version {
+        reply.requested = Some(version.to_owned());
+        if let Some(version) = ProtocolVersion::parse(version) {
+            in_version(version, rules, reply);
+        }
+    }
+    if matches!(call.method.as_str(), "GET" | "DELETE") {
+        reply.id = Echo::Nothing;
+        return;
+    }
+    let document = match (call.method.as_str(), opened(call, service)) {
+        ("POST", Ok(document)) => document,
+        (_, Ok(_) | Err(_)) => None,
+    };
+    if let Ok(None) = version {
+        in_version(
+            document.as_ref().map_or(ProtocolVersion::March2025, |document| mcp::presumed(document.node())),
+            rules,
+            reply,
+        );
+    }
+    if let Some(document) = document {
+        reply.id = echo(document.node());
+    }
+}
+
+/// Whom a refused document answers to: its id; nobody, where it asks for no answer.
+fn echo(document: json::Node<'_>) -> Echo {
+    let has = |name| document.get(name).is_some();
+    match document.get("id").map(mcp::RpcId::of) {
+        _ if has("result") || has("error") => Echo::Nothing,
+        Some(Ok(id)) => Echo::Id(id.to_json()),
+        None if has("method") => Echo::Nothing,
+        Some(Err(_)) | None => Echo::Unread,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,15 @@
+//! Profiles: how the calls of one kind of listener are read.
+//!
+//! Knows: the settings of identity and mapping. Must not know: which listener has which profile.
+
+use picket_core::{identity, mapping};
+
+/// How the calls of one kind of listener are read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Profile {
+    /// Who is calling.
+    pub identity: identity::Settings,
+    /// What is called.
+    pub mapping: mapping::Settings,
+}

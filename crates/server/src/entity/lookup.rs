@@ -1,0 +1,293 @@
+//! Looks facts up over HTTP: `GET` of a templated URL, JSON mapped to attributes and checked against the schema.
+//!
+//! Knows: JSON pointers, which policies' reads make a question necessary.
+//! Must not know: what the facts decide.
+//!
+//! Failures name the source, never the URL: it holds values of the call.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::Value as Json;
+use smol_str::SmolStr;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::cache::{self, Cache, CacheKey, CachedAnswer};
+use super::http::{self, Answer, HeaderFile, Http};
+use super::template::{Gap, Slashes, Template};
+use super::{EntitySource, Knowledge, unavailable};
+use picket_core::call::host::is_dns_label;
+use picket_core::decision::snapshot::FactsType;
+use picket_core::failure::Failure;
+use picket_core::problem::Problem;
+use picket_core::query::{Facts, Query, Reads, Value};
+
+/// One look-up.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Name of the source, for failures and metrics: a DNS label. No default.
+    pub name: String,
+    /// The place of the answer: `principal`, `resource`, or `call: {attribute: …}`. No default.
+    pub target: LookupTarget,
+    /// The URL to `GET`, with variables such as `${principal.id}`, `${resource.id}` or
+    /// `${context.args[/change]}`; values are percent-encoded. Scheme (`http`, `https`) and host are
+    /// literal. Redirects and proxies are not followed. No default.
+    pub url: String,
+    /// Whether values of the call in `url`'s path may hold slashes: `refused`, the safe default, or `allowed`. A value that
+    /// could change which request it is (a dot segment, `\`, `;`, `?`, `#`, an escape, a look-alike) is refused anyhow,
+    /// and the call denied, `entities_unavailable`. `${principal.id}` and `${resource.id}` may hold slashes always.
+    #[serde(default)]
+    pub slashes: Slashes,
+    /// Attributes to give, each by the JSON pointer (RFC 6901) of its value in the answer. One that the
+    /// answer lacks stays absent. Either this or `whole`.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// The whole answer is the value. Default false.
+    #[serde(default)]
+    pub whole: bool,
+    /// Whether calls that lack a variable of `url` go on without these facts. Default false, the safe
+    /// value: such a call is denied, `entities_unavailable`.
+    #[serde(default)]
+    pub optional: bool,
+    /// The meaning of a 404. Default `fail`, the safe value.
+    #[serde(default)]
+    pub missing: Missing,
+    /// How long a call waits for an answer, within its own deadline. Default 50ms; above 0s.
+    #[serde(default = "http::timeout_default", with = "humantime_serde")]
+    pub timeout: Duration,
+    /// Headers to send, each with its value in a file (a token, say), read again for every request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, HeaderFile>,
+    /// PEM file of the only certificate authorities that are trusted. Default: the system's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// The cache of the answers.
+    #[serde(default)]
+    pub cache: cache::Settings,
+}
+
+/// The place of a look-up's answer.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LookupTarget {
+    /// `principal.facts`, type `WorkloadFacts`. Unauthenticated callers have none, so no request is sent for them.
+    Principal,
+    /// `resource.facts`, type `ServiceFacts`.
+    Resource,
+    /// One attribute of `context.env.facts`, type `CallFacts`.
+    Call {
+        /// Its name.
+        attribute: String,
+    },
+}
+
+/// The meaning of a 404.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// There is nothing, and policies see that the facts are absent.
+    Absent,
+    /// The source is wrong: the call is denied, `entities_unavailable`.
+    #[default]
+    Fail,
+}
+
+impl Settings {
+    /// Problems of these settings, as written in `file`.
+    #[must_use]
+    pub fn check(&self, file: &str) -> Vec<Problem> {
+        let name = &self.name;
+        let mut problems = self.cache.check(file, name);
+        let mut wrong = |message: String, help: &str| problems.push(Problem::error(file, message).help(help));
+        if !is_dns_label(name) {
+            wrong(format!("look-up name `{name}` is not a DNS label"), "1 to 63 of a-z, 0-9 and, inside, `-`");
+        }
+        if let Err(message) = Template::parse(&self.url) {
+            wrong(
+                format!("url of look-up `{name}`: {message}"),
+                "for example `https://teams.infra.svc/v1/${principal.id}`",
+            );
+        }
+        if self.whole != self.attributes.is_empty() {
+            wrong(format!("look-up `{name}` needs one of `attributes` and `whole: true`"), "give exactly one");
+        }
+        for (attribute, pointer) in &self.attributes {
+            if !(pointer.is_empty() || pointer.starts_with('/')) {
+                let message = format!("`{pointer}` for `{attribute}` of look-up `{name}` is not a JSON pointer");
+                wrong(message, "begin it with `/`");
+            }
+        }
+        if self.target == (LookupTarget::Call { attribute: String::new() }) {
+            wrong(format!("look-up `{name}` has a target attribute without a name"), "name one of the type CallFacts");
+        }
+        problems.extend(http::check(file, &format!("look-up `{name}`"), self.timeout, &self.headers));
+        problems
+    }
+}
+
+/// A source that is queried over HTTP.
+#[derive(Debug)]
+pub struct Lookup {
+    settings: Arc<Settings>,
+    url: Template,
+    http: Arc<Http>,
+    cache: Arc<Cache>,
+}
+
+impl Lookup {
+    /// A look-up with an empty cache; requests run in `tasks`.
+    ///
+    /// # Errors
+    /// The URL is no template, or the certificates cannot be read.
+    pub fn new(settings: &Settings, tasks: &TaskTracker) -> Result<Self, String> {
+        let url = Template::parse(&settings.url)?.with_slashes(settings.slashes);
+        let http = Http::new(&settings.headers, settings.ca_file.as_deref(), &url)
+            .map_err(|message| format!("look-up `{}`: {message}", settings.name))?;
+        let cache = Cache::new(settings.cache.clone(), tasks);
+        Ok(Self { settings: Arc::new(settings.clone()), url, http: Arc::new(http), cache })
+    }
+
+    /// The same source for whoever only looks, see [`cache::Cache::looking`].
+    fn for_looking(&self) -> Self {
+        let Self { settings, url, http, cache } = self;
+        let (settings, http) = (Arc::clone(settings), Arc::clone(http));
+        Self { settings, url: url.clone(), http, cache: cache.looking() }
+    }
+
+    /// Its cache.
+    #[must_use]
+    pub fn cache(&self) -> &Arc<Cache> {
+        &self.cache
+    }
+
+    fn is_read(&self, reads: &Reads) -> bool {
+        match &self.settings.target {
+            LookupTarget::Principal => reads.principal_facts,
+            LookupTarget::Resource => reads.resource_facts,
+            LookupTarget::Call { attribute } => reads.call_facts.contains(attribute),
+        }
+    }
+
+    fn is_applicable(&self, query: &Query) -> bool {
+        match &self.settings.target {
+            LookupTarget::Principal => query.principal.uid.kind == "Workload",
+            LookupTarget::Resource | LookupTarget::Call { .. } => true,
+        }
+    }
+
+    async fn look_up(
+        &self,
+        query: &Query,
+        known: &Arc<dyn Knowledge>,
+        reads: &Reads,
+        deadline: Instant,
+    ) -> Result<Facts, Failure> {
+        let name = &self.settings.name;
+        if !self.is_read(reads) || !self.is_applicable(query) {
+            return Ok(Facts::default());
+        }
+        let url = match self.url.render(query) {
+            Ok(url) => url,
+            Err(Gap::Absent(_)) if self.settings.optional => return Ok(Facts::default()),
+            Err(Gap::Absent(variable)) => {
+                return Err(unavailable(format!("`{name}` cannot be queried: the call has no `${{{variable}}}`")));
+            }
+            Err(Gap::Unusable(why)) => return Err(unavailable(format!("`{name}` cannot be queried: the call {why}"))),
+        };
+        let key = CacheKey { url: url.clone(), schema: known.schema_digest().to_owned() };
+        let deadline = deadline.min(Instant::now() + self.settings.timeout);
+        let ask = || {
+            let (settings, http, known) = (self.settings.clone(), self.http.clone(), known.clone());
+            async move { ask(&settings, &http, url, &*known).await.map_err(unavailable) }
+        };
+        match self.cache.get(key, deadline, ask).await {
+            Ok(Some(value)) => Ok(self.placed(&value)),
+            Ok(None) => Ok(Facts::default()),
+            Err(failure) => Err(Failure::new(failure.code, format!("`{name}`: {}", failure.detail))),
+        }
+    }
+
+    fn placed(&self, value: &Value) -> Facts {
+        let mut facts = Facts::default();
+        match &self.settings.target {
+            LookupTarget::Principal => {
+                drop(facts.principal.attributes.insert(SmolStr::new_static("facts"), value.clone()))
+            }
+            LookupTarget::Resource => {
+                drop(facts.resource.attributes.insert(SmolStr::new_static("facts"), value.clone()))
+            }
+            LookupTarget::Call { attribute } => drop(facts.call.insert(attribute.into(), value.clone())),
+        }
+        facts
+    }
+}
+
+impl EntitySource for Lookup {
+    fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        query: &'a Query,
+        known: &'a Arc<dyn Knowledge>,
+        reads: &'a Reads,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Facts, Failure>> {
+        self.look_up(query, known, reads, deadline).boxed()
+    }
+
+    fn is_asked(&self, reads: &Reads) -> bool {
+        self.is_read(reads)
+    }
+
+    fn looking(&self) -> Option<Arc<dyn EntitySource>> {
+        Some(Arc::new(self.for_looking()))
+    }
+
+    fn needs(&self, reads: &Reads, needed: &mut Reads) {
+        if self.is_read(reads) {
+            self.url.needs(needed);
+        }
+    }
+}
+
+/// Asks once. Errors are fragments without the URL.
+async fn ask(settings: &Settings, http: &Http, url: String, known: &dyn Knowledge) -> Result<CachedAnswer, String> {
+    let answer = match (http.get(url).await?, settings.missing) {
+        (Answer::Document(answer), _) => answer,
+        (Answer::NotFound, Missing::Absent) => return Ok(None),
+        (Answer::NotFound, Missing::Fail) => return Err("the source answered 404 instead of 200".to_owned()),
+    };
+    let mapped = mapped(settings, answer);
+    let misfit = |why: String| format!("the answer does not fit the schema: {why}");
+    let value = match &settings.target {
+        LookupTarget::Principal => known.typed(FactsType::Workload, &mapped).map_err(misfit)?,
+        LookupTarget::Resource => known.typed(FactsType::Service, &mapped).map_err(misfit)?,
+        LookupTarget::Call { attribute } => {
+            let record = Json::Object([(attribute.clone(), mapped)].into_iter().collect());
+            let Value::Record(mut fields) = known.typed(FactsType::Call, &record).map_err(misfit)? else {
+                return Err(misfit("it is not a record".to_owned()));
+            };
+            fields.remove(attribute.as_str()).ok_or_else(|| misfit("it lacks the attribute".to_owned()))?
+        }
+    };
+    Ok(Some(Arc::new(value)))
+}
+
+fn mapped(settings: &Settings, answer: Json) -> Json {
+    if settings.whole {
+        return answer;
+    }
+    let value = |(attribute, pointer): (&String, &String)| Some((attribute.clone(), answer.pointer(pointer)?.clone()));
+    Json::Object(settings.attributes.iter().filter_map(value).collect())
+}
+
+#[cfg(test)]
+mod tests;

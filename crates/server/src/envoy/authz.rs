@@ -1,0 +1,370 @@
+//! The gRPC service that Envoy's ext_authz filter calls.
+//!
+//! Knows: deadlines, how much may be in flight, what to do about panics. Must not know: how a call is judged.
+//!
+//! It always answers, in time, and with `Ok`: a gRPC error would leave the decision to the filter's
+//! `failure_mode_allow`. The one exception is [`OnFailure::DeferToProxy`], which is opt-in.
+
+mod read;
+mod reply;
+mod service;
+#[cfg(test)]
+mod tests;
+mod timeout;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
+use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use futures_util::FutureExt as _;
+use prost::Message as _;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use super::decode::{self, Caller, Limits, Unattached};
+use super::encode;
+use crate::check::{Evaluation, Judge, Judgement};
+use crate::courtesy::lanes::{self, Broken};
+use crate::courtesy::leave_turn;
+use crate::telemetry::Observed;
+use picket_core::call::{Call, UnixMillis};
+use picket_core::decision::verdict::Decision;
+use picket_core::failure::{Code, Failure};
+use reply::Answered;
+pub use reply::Reply;
+pub use service::CheckServer;
+
+/// The wall clock, as far as decisions see it.
+pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
+/// Receives every answered call, once; must not block.
+pub type Observer = Arc<dyn Fn(&Observed<'_>) + Send + Sync>;
+
+/// The system's clock.
+#[must_use]
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    })
+}
+
+/// Settings of the ext_authz service; one set for all listeners.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthzSettings {
+    /// How long one check may take. Default 150ms, below Envoy's own default of 200ms. A shorter `grpc-timeout` of
+    /// the proxy, less 10 ms for the way back, goes before it. `0s` denies everything. Units: `ms`, `s`.
+    #[serde(with = "humantime_serde")]
+    pub deadline: Duration,
+    /// Handling of a check that fails for internal reasons or because of a source. Default `deny` (the safe one):
+    /// the caller gets a 503. `defer_to_proxy` answers with a gRPC error instead, so that the filter's
+    /// `failure_mode_allow` decides, which may ALLOW the call.
+    pub on_failure: OnFailure,
+    /// Largest check in bytes. Default 1048576. It must hold the filter's `max_request_bytes` and all headers; a larger
+    /// check is denied.
+    pub message_bytes_max: usize,
+    /// The filter's `max_request_bytes`; bodies of that size or more count as cut off. Default none: then a body is
+    /// known to be whole only by its `content-length`. A value above the filter's lets cut bodies pass for whole.
+    pub body_bytes_max: Option<usize>,
+    /// States that every proxy attaches every body: `with_request_body` on every route, `disable_request_body_buffering`
+    /// on none. Then a check without a body proves that the call has none. Default false (the safe one): only an attached
+    /// empty body and `content-length: 0` prove that. True where one route attaches nothing lets its bodies pass for none.
+    pub every_body_attached: bool,
+}
+
+impl AuthzSettings {
+    /// Properties of the filter that decoding needs.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let unattached = if self.every_body_attached { Unattached::Absent } else { Unattached::Unknown };
+        Limits { body_bytes_max: self.body_bytes_max, unattached }
+    }
+}
+
+impl Default for AuthzSettings {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_millis(150),
+            on_failure: OnFailure::Deny,
+            message_bytes_max: 1024 * 1024,
+            body_bytes_max: None,
+            every_body_attached: false,
+        }
+    }
+}
+
+/// Handling of a check that fails for internal reasons or because of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The call is denied with 503.
+    #[default]
+    Deny,
+    /// The proxy decides, by its `failure_mode_allow`.
+    DeferToProxy,
+}
+
+/// The service's own counters; read at every scrape.
+#[derive(Debug, Default)]
+pub struct Stats {
+    panics: AtomicU64,
+    sheds: AtomicU64,
+    abandoned: AtomicU64,
+}
+
+impl Stats {
+    /// Panics caught; every one is a defect.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Checks denied because too many were in flight.
+    #[must_use]
+    pub fn sheds(&self) -> u64 {
+        self.sheds.load(Ordering::Relaxed)
+    }
+
+    /// Checks that the proxy abandoned before the answer; they are not observed.
+    #[must_use]
+    pub fn abandoned(&self) -> u64 {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+}
+
+/// The service of one listener.
+pub struct Authz {
+    judge: Arc<dyn Judge>,
+    settings: AuthzSettings,
+    listener: Arc<str>,
+    in_flight: Arc<Semaphore>,
+    clock: Clock,
+    observer: Observer,
+    stats: Arc<Stats>,
+}
+
+impl std::fmt::Debug for Authz {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authz").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+impl Authz {
+    /// The service of the listener (profile) called `listener`.
+    ///
+    /// `in_flight` bounds the checks judged at once and is shared by all listeners; so may be `stats`.
+    #[must_use]
+    pub fn new(
+        judge: Arc<dyn Judge>,
+        settings: AuthzSettings,
+        listener: impl Into<Arc<str>>,
+        in_flight: Arc<Semaphore>,
+        clock: Clock,
+        observer: Observer,
+        stats: Arc<Stats>,
+    ) -> Self {
+        Self { judge, settings, listener: listener.into(), in_flight, clock, observer, stats }
+    }
+
+    /// The same as a tonic service, with the limits on a check's size and on the time until it is whole.
+    #[must_use]
+    pub fn into_server(self) -> CheckServer {
+        CheckServer::new(self)
+    }
+
+    /// The largest check that is read, in bytes.
+    fn message_bytes_max(&self) -> usize {
+        self.settings.message_bytes_max
+    }
+
+    /// Evaluates a check, the bytes of a `CheckRequest`, and returns the response; never panics, and never waits past
+    /// the deadline.
+    ///
+    /// # Errors
+    /// A gRPC error where a failure is left to the proxy: [`OnFailure::DeferToProxy`].
+    pub async fn reply(&self, check: &[u8], metadata: &MetadataMap) -> Result<Reply, Status> {
+        self.reply_since(Instant::now(), Ok(check), metadata).await
+    }
+
+    /// As [`Self::reply`], for a check whose headers came at `started`, or that could not be read.
+    async fn reply_since(
+        &self,
+        started: Instant,
+        check: Result<&[u8], Failure>,
+        metadata: &MetadataMap,
+    ) -> Result<Reply, Status> {
+        // What panics outside the inner guards, such as dropping a judge's future, ends here.
+        let sent = AssertUnwindSafe(self.answered(started, check, metadata)).catch_unwind().await;
+        let sent = sent.unwrap_or_else(|panic| {
+            let judgement = Arc::new(Judgement::failed(self.panicked(panic.as_ref())));
+            Answered::of(encode::answer(judgement, Uuid::now_v7(), None, Caller::default()))
+        });
+        match (self.settings.on_failure, encode::deferrable(&sent.judgement)) {
+            (OnFailure::DeferToProxy, Some(code)) => Err(Status::unavailable(code.as_str())),
+            (OnFailure::DeferToProxy, None) | (OnFailure::Deny, _) => Ok(sent.reply),
+        }
+    }
+
+    /// When a check must be answered whose headers came at `started`.
+    fn deadline(&self, started: Instant, metadata: &MetadataMap) -> Instant {
+        started + timeout::of(self.settings.deadline, metadata)
+    }
+
+    async fn answered(&self, started: Instant, check: Result<&[u8], Failure>, metadata: &MetadataMap) -> Answered {
+        let received_at = (self.clock)();
+        let deadline = self.deadline(started, metadata);
+        let mut abandoned = Abandoned { stats: Some(&self.stats) };
+        if check.as_ref().is_err_and(|failure| failure.code == Code::Overload) {
+            self.stats.sheds.fetch_add(1, Ordering::Relaxed);
+        }
+        let check = check.and_then(|check| self.caught(|| decode::CheckView::read(check))?);
+        let outline = check.as_ref().map(decode::outline).unwrap_or_default();
+        let (judgement, call) = self.judged(check, received_at, deadline).await;
+        abandoned.stats = None;
+        let decision_id = decision_id(received_at);
+        let encoded = self.caught(|| Answered::new(judgement, decision_id, call.as_ref(), outline.caller));
+        // A failure's answer has no input but its code: it cannot meet whatever made the first one panic.
+        let sent = encoded.unwrap_or_else(|failure| {
+            let judgement = Arc::new(Judgement::failed(failure));
+            Answered::of(encode::answer(judgement, decision_id, None, outline.caller))
+        });
+        let own = metadata.get("traceparent").and_then(|value| value.to_str().ok());
+        let observed = Observed {
+            decision_id,
+            judgement: &sent.judgement,
+            call: call.as_ref(),
+            listener: &self.listener,
+            status: sent.status,
+            trace_parent: own.or(outline.trace_parent),
+            request_id: outline.request_id,
+            received_at,
+            elapsed: started.elapsed(),
+        };
+        // The answer stands, whatever becomes of its record; the count of panics tells.
+        let told = self.caught(|| (self.observer)(&observed));
+        drop(told);
+        sent
+    }
+
+    /// The judgement, and the call as far as it was decoded.
+    async fn judged(
+        &self,
+        check: Result<decode::CheckView<'_>, Failure>,
+        received_at: UnixMillis,
+        deadline: Instant,
+    ) -> (Arc<Judgement>, Option<Call>) {
+        // Shedding comes first, so that a refused check costs next to nothing.
+        let Ok(_permit) = self.in_flight.try_acquire() else {
+            self.stats.sheds.fetch_add(1, Ordering::Relaxed);
+            return (failed(Failure::new(Code::Overload, "too many checks are in flight")), None);
+        };
+        let limits = self.settings.limits();
+        let decoded = check.and_then(|check| self.caught(|| decode::call(&check, limits, received_at))?);
+        let call = match decoded {
+            Ok(call) => call,
+            Err(failure) => return (failed(failure), None),
+        };
+        // A deadline that has passed already is not even tried: `timeout_at` would poll once.
+        if deadline <= Instant::now() {
+            return (failed(Failure::new(Code::Deadline, "the check arrived after its deadline")), Some(call));
+        }
+        let judgement = self.waited(&call, deadline).await;
+        let (judgement, call) =
+            if judgement.is_too_long { self.waited_long(&judgement, call, deadline).await } else { (judgement, call) };
+        (in_time(judgement, deadline), Some(call))
+    }
+
+    /// The judgement of a call, or why there is none in time.
+    async fn waited(&self, call: &Call, deadline: Instant) -> Arc<Judgement> {
+        let pending = match self.caught(|| self.judge.judge(call, deadline)) {
+            Ok(Evaluation::Ready(judgement)) => return judgement,
+            Ok(Evaluation::Pending(pending)) => AssertUnwindSafe(pending).catch_unwind(),
+            Err(failure) => return failed(failure),
+        };
+        leave_turn().await;
+        match tokio::time::timeout_at(deadline, pending).await {
+            Ok(Ok(judgement)) => judgement,
+            Ok(Err(panic)) => failed(self.panicked(panic.as_ref())),
+            Err(_) => failed(late()),
+        }
+    }
+
+    /// The judgement of a call that takes long: made beside the calls, in the lane of the called namespace. Whatever it
+    /// does there, the answer does not wait for it beyond the deadline.
+    async fn waited_long(&self, begun: &Judgement, call: Call, deadline: Instant) -> (Arc<Judgement>, Call) {
+        leave_turn().await;
+        let lane = begun.namespace().unwrap_or_default();
+        let call = Arc::new(call);
+        let (judge, theirs) = (Arc::clone(&self.judge), Arc::clone(&call));
+        let judging = lanes::run(lane, async move { judge.judge_long(&theirs, deadline).await });
+        let judgement = match tokio::time::timeout_at(deadline, judging).await {
+            Ok(Ok(judgement)) => judgement,
+            Ok(Err(Broken::Panicked(panic))) => failed(self.panicked(panic.as_ref())),
+            Ok(Err(Broken::NoThread)) => failed(Failure::new(Code::Internal, "no thread is free for a slow check")),
+            Err(_) => failed(late()),
+        };
+        (judgement, Arc::unwrap_or_clone(call))
+    }
+
+    /// Runs `work`, and turns a panic into [`Code::Internal`].
+    fn caught<T>(&self, work: impl FnOnce() -> T) -> Result<T, Failure> {
+        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| self.panicked(panic.as_ref()))
+    }
+
+    fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> Failure {
+        self.stats.panics.fetch_add(1, Ordering::Relaxed);
+        // A formatted message may quote the call, so only a literal one goes to the log.
+        let message = panic.downcast_ref::<&'static str>().copied().unwrap_or("see the panic's own message");
+        Failure::new(Code::Internal, format!("a panic was caught: {message}"))
+    }
+}
+
+fn failed(failure: Failure) -> Arc<Judgement> {
+    Arc::new(Judgement::failed(failure))
+}
+
+fn late() -> Failure {
+    Failure::new(Code::Deadline, "the check was not decided by its deadline")
+}
+
+/// The judgement, unless it allows and its deadline has passed, wherever it comes from: a thread may have been held up, and
+/// the proxy has given up on the call or soon will.
+fn in_time(judgement: Arc<Judgement>, deadline: Instant) -> Arc<Judgement> {
+    let allows = judgement.result.as_ref().is_ok_and(|verdict| verdict.decision() == Decision::Allow);
+    if allows && deadline <= Instant::now() { Arc::new(judgement.with_result(Err(late()))) } else { judgement }
+}
+
+/// The id of the decision about a call: the time when it came, and otherwise random.
+fn decision_id(received_at: UnixMillis) -> Uuid {
+    let seconds = u64::try_from(received_at.seconds()).unwrap_or_default();
+    let nanos = u32::try_from(received_at.0.rem_euclid(1000)).unwrap_or_default() * 1_000_000;
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanos))
+}
+
+/// For whoever asks in process; the proxy asks [`CheckServer`], which sends the same replies.
+#[tonic::async_trait]
+impl Authorization for Authz {
+    async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
+        let (metadata, _extensions, request) = request.into_parts();
+        self.reply(&request.encode_to_vec(), &metadata).await?.into_response().map(Response::new)
+    }
+}
+
+/// Counts a check whose future is dropped before the answer: the proxy gave up on it.
+struct Abandoned<'a> {
+    stats: Option<&'a Stats>,
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        if let Some(stats) = self.stats {
+            stats.abandoned.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The PRP: fetches the policies, and holds the active snapshot.
+//!
+//! Knows: files and their units, when to read them again, the last good snapshot.
+//! Must not know: what a policy means; a [`Loader`] makes the snapshot, nobody here evaluates.
+//!
+//! A bad update never opens anything. It is refused by unit: the platform's files (`mesh`) are one, each namespace is
+//! another, and a refused unit keeps the version it had. A namespace that a good update of the platform leaves without
+//! a version that fits is denied. Whatever a namespace does, the others' updates come into force.
+
+pub mod directory;
+pub mod layout;
+pub mod parts;
+mod slow;
+pub mod status;
+pub mod store;
+pub mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sha2::{Digest as _, Sha256};
+
+use crate::courtesy::let_others_run;
+pub use directory::Directory;
+use picket_core::decision::load::Base;
+use picket_core::decision::snapshot::{Loaded, Tree};
+use picket_core::problem::Problem;
+pub use status::Status;
+pub use store::Store;
+
+/// The unit of `mesh/`, schema, facts, catalogue, entities and manifest: refused or accepted as one.
+pub const PLATFORM: &str = picket_core::catalog::MESH;
+
+/// Where policies are read from, and how often.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The policy directory: a plain folder, a symbolic link to one (swap the link to publish), or a
+    /// ConfigMap or projected volume. No default.
+    pub directory: PathBuf,
+    /// How often the files are compared with the active ones, in addition to the watch for changes, which
+    /// normally notices within a second. Default 5s; at least 100ms. Units: `ms`, `s`, `m`.
+    #[serde(default = "poll_default", with = "humantime_serde")]
+    pub poll: Duration,
+}
+
+fn poll_default() -> Duration {
+    Duration::from_secs(5)
+}
+
+impl Settings {
+    /// Settings for a directory, the rest by default.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), poll: poll_default() }
+    }
+
+    /// Problems of these settings, as written in `file`.
+    #[must_use]
+    pub fn check(&self, file: &str) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.directory.as_os_str().is_empty() {
+            problems.push(Problem::error(file, "`policies.dir` is empty").help("name the policy directory"));
+        }
+        if self.poll < Duration::from_millis(100) {
+            let message = format!("`policies.poll` is {}", humantime::format_duration(self.poll));
+            problems.push(Problem::error(file, message).help("at least 100ms; the default is 5s"));
+        }
+        problems
+    }
+}
+
+/// Makes a snapshot of a tree; what is bad keeps its version of the snapshot in force.
+pub type Loader = Arc<dyn Fn(&Tree, &Base<'_>) -> Loaded + Send + Sync>;
+
+/// One complete, stable reading of a source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Every file of the units that could be read.
+    pub tree: Tree,
+    /// Units that could not be read, and why: [`PLATFORM`] or a namespace's name. Their files are not in `tree`.
+    pub withheld: BTreeMap<String, Vec<Problem>>,
+    /// Those of them that did not hold still: they are worth another reading soon.
+    pub changing: BTreeSet<String>,
+}
+
+impl Reading {
+    /// Hex SHA-256 over names, contents and what could not be read: equal digests, equal readings.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let withheld = self.withheld.iter().map(|(unit, problems)| (unit.as_str(), problems.as_slice()));
+        digest(&self.tree.folders, &self.tree.files, withheld)
+    }
+}
+
+fn digest<'a>(
+    folders: &BTreeSet<String>,
+    files: &BTreeMap<String, Arc<str>>,
+    withheld: impl IntoIterator<Item = (&'a str, &'a [Problem])>,
+) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |tag: &str, text: &str| {
+        hash.update(tag.as_bytes());
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    };
+    for folder in folders {
+        add("folder", folder);
+    }
+    for (path, text) in files {
+        let_others_run();
+        add("path", path);
+        add("text", text);
+    }
+    for (unit, problems) in withheld {
+        add("withheld", unit);
+        problems.iter().for_each(|problem| add("problem", &problem.to_string()));
+    }
+    hex::encode(hash.finalize())
+}
+
+/// A place that policies are read from.
+pub trait PolicySource: Send + Sync {
+    /// Reads everything, from one moment: never a mixture of two versions.
+    ///
+    /// # Errors
+    /// Nothing can be read. What ails one unit only is in [`Reading::withheld`] instead.
+    fn read(&self) -> BoxFuture<'_, Result<Reading, Vec<Problem>>>;
+
+    /// Waits for a hint that something may have changed. A hint may be false and may be missed; callers
+    /// poll as well. May be dropped and called again at any time.
+    fn changed(&self) -> BoxFuture<'_, ()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_shorter_than_100_ms_is_a_problem() {
+        let mut settings = Settings::new("/policies");
+        assert!(settings.check("config.yaml").is_empty());
+        settings.poll = Duration::from_millis(99);
+        assert_eq!(settings.check("config.yaml").len(), 1);
+    }
+
+    #[test]
+    fn readings_that_differ_in_where_a_text_ends_have_different_digests() {
+        let reading = |files: &[(&str, &str)]| Reading {
+            tree: Tree {
+                files: files.iter().map(|(p, t)| ((*p).to_owned(), (*t).into())).collect(),
+                ..Tree::default()
+            },
+            ..Reading::default()
+        };
+        let digests = [
+            reading(&[]),
+            reading(&[("mesh/a.cedar", "bc")]),
+            reading(&[("mesh/a.cedar", "b")]),
+            reading(&[("mesh/a.cedar", "b"), ("mesh/c.cedar", "")]),
+        ]
+        .map(|reading| reading.digest());
+        for (index, digest) in digests.iter().enumerate() {
+            assert!(!digests[..index].contains(digest), "reading {index} shares its digest with an earlier one");
+        }
+    }
+}
