@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use picket::body::Inside;
 use picket::call::{Body, Call, CanonicalPath, Headers, Host, Peer, Target, UnixMillis};
 use picket::decision::Snapshot;
 use picket::decision::snapshot::Tree;
@@ -186,7 +185,7 @@ fn asked(snapshot: &Snapshot, path: &str, caller: &str, tenant: &str) -> Query {
         ..Identity::default()
     };
     let service = mapping::service(&call, &settings, snapshot.catalog(), place.home).unwrap();
-    let asked = action::asked(&call, action::spoken(&call, &service, &settings).unwrap(), Inside::Nothing).unwrap();
+    let asked = action::spoken(&call, &service, &settings).unwrap().without_body(&call).unwrap();
     let reads = snapshot.reads(&service.id, action::family(&call, &service));
     mapping::query(&call, &identity, &service, &asked, reads, place).unwrap()
 }

@@ -291,14 +291,6 @@ fn p44_a_call_is_judged_by_the_one_reading_of_the_clock_it_came_with() {
 }
 
 #[test]
-fn a_message_that_nobody_opened_is_never_judged_as_http() {
-    let all = [("mesh/a.cedar", r#"permit (principal, action in Action::"any", resource);"#)];
-    check(&all, &frontend(), &call().service("agents/tools").path("/mcp").method("POST").0, "error internal");
-    let healthz = call().service("agents/tools").path("/healthz").0;
-    assert!(show(&judge(&snapshot(&all), &frontend(), &healthz)).starts_with("allow"));
-}
-
-#[test]
 fn a_federated_domain_inherits_nothing() {
     let policy = r#"@id("web") permit (principal in Namespace::"web", action == Action::"GET", resource);"#;
     let files = [("namespaces/shop/a.cedar", policy)];

@@ -191,3 +191,17 @@ fn p17_all_messages_of_a_call_unpack_within_one_bound() {
     assert_eq!(posted(&runtime, &service, Kind::Grpc, packed.clone(), "grpc-encoding"), "policy_permit");
     assert_eq!(posted(&runtime, &service, Kind::Grpc, packed.repeat(2), "grpc-encoding"), "body_refused");
 }
+
+#[test]
+fn a_message_that_was_not_parsed_has_no_operation_and_so_is_never_evaluated_as_http() {
+    let snapshot = Snapshot::load(&with(&[("mesh/a.cedar", ALL)]), None).snapshot.unwrap();
+    let settings = mapping::Settings::default();
+    let mut unparsed = Vec::new();
+    for (service, path) in [("t/mcp", "/"), ("t/a2a", "/a2a"), ("t/llm", "/v1/responses"), ("t/llm", "/health")] {
+        let service = snapshot.catalog().service(service).unwrap();
+        let call = crate::support::call().method("POST").path(path).0;
+        let spoken = mapping::action::spoken(&call, service, &settings).unwrap();
+        unparsed.push(spoken.without_body(&call).is_none());
+    }
+    assert_eq!(unparsed, [true, true, true, false]);
+}

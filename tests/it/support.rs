@@ -153,7 +153,7 @@ pub fn judge(snapshot: &Snapshot, identity: &Identity, call: &Call) -> Result<Ve
     let settings = mapping::Settings::default();
     let place = Place { listener: "test", home: "cluster.local", catalog: snapshot.catalog() };
     let service = mapping::service(call, &settings, snapshot.catalog(), place.home)?;
-    let asked = action::asked(call, action::spoken(call, &service, &settings)?, picket::body::Inside::Nothing)?;
+    let asked = action::spoken(call, &service, &settings)?.without_body(call).expect("a call without a body");
     let reads = snapshot.reads(&service.id, action::family(call, &service));
     let mut query = mapping::query(call, identity, &service, &asked, reads, place)?;
     let facts = Entities::declared(snapshot, &query)?;

@@ -24,30 +24,13 @@ use crate::call::{Body, Call, query_string};
 use crate::catalog::BodyRules;
 use crate::failure::{Code, Failure};
 
-/// The content of a call's body.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Inside {
-    /// No content to evaluate: the protocol has no bodies to read, or the call has no message.
-    Nothing,
-    /// A document of a plain HTTP service with `body: json` in the catalogue.
-    Json(json::Json),
-    /// A message of the Model Context Protocol.
-    Mcp(mcp::Message),
-    /// A message of the Agent2Agent protocol.
-    A2a(a2a::Message),
-    /// A request to a model.
-    Llm(Box<llm::Request>),
-    /// The message of a gRPC call to a service with a descriptor set.
-    Grpc(grpc::Message),
-}
-
 /// The document of a plain HTTP call; none where the call provably has no body.
 ///
 /// # Errors
 /// `message_refused` for another content type; as [`bytes()`] and [`json::parse`]; `body_refused` where two members of an object differ only by case.
-pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<Inside, Failure> {
+pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<Option<json::Json>, Failure> {
     match &call.body {
-        Body::Complete(bytes) if bytes.is_empty() => return Ok(Inside::Nothing),
+        Body::Complete(bytes) if bytes.is_empty() => return Ok(None),
         // What was not sent has no content type worth looking at.
         Body::NotSent => {}
         Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) => {
@@ -60,7 +43,7 @@ pub fn document(call: &Call, rules: &BodyRules, limits: json::Limits) -> Result<
             let detail = format!("`{}` and another member differ only by case", shown(key));
             Err(Failure::new(Code::BodyRefused, detail))
         }
-        None => Ok(Inside::Json(document)),
+        None => Ok(Some(document)),
     }
 }
 

@@ -8,7 +8,7 @@ pub mod action;
 pub mod address;
 pub mod context;
 mod grpc;
-mod http;
+pub mod http;
 mod llm;
 mod mcp;
 pub mod parameters;
@@ -62,7 +62,7 @@ pub struct Place<'a> {
 
 /// Builds the query.
 ///
-/// `asked` is what [`action::asked`] made of the call; `reads` is what the policies that judge it can read.
+/// `asked` is what the call requests; `reads` is what the policies that judge it can read.
 ///
 /// # Errors
 /// `header_duplicated`, `header_refused` or `query_refused` where a value that can be read has no single reading;

@@ -1,7 +1,6 @@
 //! What the engine's tests draw from: every form of a scope, conditions that read every part of a query, and calls
 //! that tell them apart.
 
-use picket::body::Inside;
 use picket::call::Call;
 use picket::decision::Snapshot;
 use picket::decision::schema::FactsType;
@@ -160,7 +159,7 @@ pub fn query(snapshot: &Snapshot, identity: &Identity, call: &Call) -> Query {
     let (settings, place) =
         (mapping::Settings::default(), Place { listener: "test", home: "cluster.local", catalog: snapshot.catalog() });
     let service = mapping::service(call, &settings, snapshot.catalog(), place.home).unwrap();
-    let asked = action::asked(call, action::spoken(call, &service, &settings).unwrap(), Inside::Nothing).unwrap();
+    let asked = action::spoken(call, &service, &settings).unwrap().without_body(call).unwrap();
     let reads = Reads { headers: Keys::All, query: Keys::All, ..Reads::default() };
     let mut query = mapping::query(call, identity, &service, &asked, &reads, place).unwrap();
     for (_, facts) in declared::facts(snapshot, &query) {

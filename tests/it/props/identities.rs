@@ -127,8 +127,7 @@ pub fn queries() -> impl Strategy<Value = (Identity, Call, String)> {
 pub fn query(snapshot: &Snapshot, identity: &Identity, call: &Call, service: &str) -> Query {
     let settings = mapping::Settings::default();
     let service = snapshot.catalog().service(service).unwrap();
-    let asked =
-        action::asked(call, action::spoken(call, service, &settings).unwrap(), picket::body::Inside::Nothing).unwrap();
+    let asked = action::spoken(call, service, &settings).unwrap().without_body(call).unwrap();
     let reads = Reads { headers: Keys::All, query: Keys::All, ..Reads::default() };
     let place = Place { listener: "test", home: "cluster.local", catalog: snapshot.catalog() };
     mapping::query(call, identity, service, &asked, &reads, place).unwrap()

@@ -79,7 +79,7 @@ fn read_alike<T>(read: Result<T, Failure>, found: Option<&Pairs>, who: &str) -> 
 fn of_policies(snapshot: &Snapshot, query: &str) -> Result<Pairs, Failure> {
     let (call, settings) = (with("GET", "/", query), mapping::Settings::default());
     let service = snapshot.catalog().service("shop/orders").unwrap();
-    let asked = action::asked(&call, action::spoken(&call, service, &settings)?, body::Inside::Nothing)?;
+    let asked = action::spoken(&call, service, &settings)?.without_body(&call).unwrap();
     let reads = Reads { query: Keys::Some(["key".to_owned()].into()), ..Reads::default() };
     let place = Place { listener: "test", home: "cluster.local", catalog: snapshot.catalog() };
     let query = mapping::query(&call, &Identity::default(), service, &asked, &reads, place)?;

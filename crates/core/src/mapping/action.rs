@@ -1,9 +1,9 @@
 //! The requested operation: the action, and its target.
 
-use crate::body::{self, Inside, json::Json};
+use crate::body::{self, json::Json};
 use crate::call::{Call, CanonicalPath, Target};
 use crate::catalog::{Protocol, Service};
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::query::Family;
 
 use super::{Settings, a2a, grpc, http, llm, mcp};
@@ -77,10 +77,40 @@ impl Asked {
 /// As what a call is read: its service's protocol, or plain HTTP where the catalogue or the request says so.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Spoken {
-    /// Read without its body.
-    Known(Asked),
-    /// The body contains the operation, in this protocol.
-    ByBody(Protocol, CanonicalPath),
+    /// Plain HTTP; the body is not parsed.
+    Plain(Asked),
+    /// Plain HTTP with a JSON body.
+    Json(CanonicalPath),
+    /// A gRPC call of a method; the body is its message.
+    Grpc {
+        /// The canonical path.
+        path: CanonicalPath,
+        /// `package.Service`.
+        service: String,
+        /// `Method`.
+        method: String,
+    },
+    /// MCP: the body contains the operation.
+    Mcp(CanonicalPath),
+    /// A2A: the body contains the operation, or the path is the agent's public card.
+    A2a(CanonicalPath),
+    /// A request to a model: the body contains the operation.
+    Llm(CanonicalPath),
+}
+
+impl Spoken {
+    /// The operation of a call whose body nobody reads; `None` where the body contains the operation.
+    #[must_use]
+    pub fn without_body(self, call: &Call) -> Option<Asked> {
+        match self {
+            Self::Plain(asked) => Some(asked),
+            Self::Json(path) => Some(http::asked(call, path, None)),
+            Self::Grpc { path, service, method } => {
+                Some(Asked { path, what: What::Grpc { service, method, message: None } })
+            }
+            Self::Mcp(_) | Self::A2a(_) | Self::Llm(_) => None,
+        }
+    }
 }
 
 /// The family of a call's action: known before its body is parsed.
@@ -115,64 +145,29 @@ pub fn family(call: &Call, service: &Service) -> Family {
 /// `path_refused` for a path in another spelling where the service takes one only.
 pub fn spoken(call: &Call, service: &Service, settings: &Settings) -> Result<Spoken, Failure> {
     let path = match &call.target {
-        Target::Authority => return http::connect(settings).map(Spoken::Known),
+        Target::Authority => return http::connect(settings).map(Spoken::Plain),
         Target::Path { path, .. } => path.clone(),
     };
     if service.exact_paths {
         http::check_exact(call, &path)?;
     }
     if let Some(protocol) = &call.upgrade {
-        return http::upgrade(protocol, call, path, service, settings).map(Spoken::Known);
+        return http::upgrade(protocol, call, path, service, settings).map(Spoken::Plain);
     }
     if service.http_paths.contains(&path) || http::is_preflight(call) {
-        return Ok(Spoken::Known(http::asked(call, path, None)));
+        return Ok(Spoken::Plain(http::asked(call, path, None)));
     }
     match service.protocol {
-        Protocol::Http if service.body.is_json && !family(call, service).hides_body() => {
-            Ok(Spoken::ByBody(Protocol::Http, path))
-        }
-        Protocol::Http => Ok(Spoken::Known(http::asked(call, path, None))),
-        Protocol::Grpc => grpc::asked(call, path).map(Spoken::Known),
-        Protocol::Mcp | Protocol::A2a | Protocol::Openai | Protocol::Anthropic => {
-            Ok(Spoken::ByBody(service.protocol, path))
-        }
+        Protocol::Http if service.body.is_json && !family(call, service).hides_body() => Ok(Spoken::Json(path)),
+        Protocol::Http => Ok(Spoken::Plain(http::asked(call, path, None))),
+        Protocol::Grpc => grpc::spoken(call, path),
+        Protocol::Mcp => Ok(Spoken::Mcp(path)),
+        Protocol::A2a => Ok(Spoken::A2a(path)),
+        Protocol::Openai | Protocol::Anthropic => Ok(Spoken::Llm(path)),
     }
 }
 
-/// The operation, with the parsed body.
-///
-/// # Errors
-/// `internal` where what is inside is not of the protocol that the call is read as: a defect of the caller's.
-pub fn asked(call: &Call, spoken: Spoken, inside: Inside) -> Result<Asked, Failure> {
-    let (protocol, path) = match (spoken, inside) {
-        (Spoken::Known(Asked { path, what: What::Grpc { service, method, .. } }), Inside::Grpc(message)) => {
-            return Ok(Asked { path, what: What::Grpc { service, method, message: Some(message) } });
-        }
-        (Spoken::Known(asked), Inside::Nothing) => return Ok(asked),
-        // An agent's public card is read like any page.
-        (Spoken::ByBody(Protocol::Http | Protocol::A2a, path), Inside::Nothing) => {
-            return Ok(http::asked(call, path, None));
-        }
-        (Spoken::ByBody(Protocol::Http, path), Inside::Json(document)) => {
-            return Ok(http::asked(call, path, Some(document)));
-        }
-        (Spoken::ByBody(Protocol::Mcp, path), Inside::Mcp(message)) => {
-            return Ok(Asked { path, what: What::Mcp(message.ask) });
-        }
-        (Spoken::ByBody(Protocol::A2a, path), Inside::A2a(message)) => {
-            return Ok(Asked { path, what: What::A2a(message) });
-        }
-        (Spoken::ByBody(Protocol::Openai | Protocol::Anthropic, path), Inside::Llm(request)) => {
-            return Ok(Asked { path, what: What::Llm(request) });
-        }
-        (Spoken::ByBody(protocol, path), _) => (protocol.as_str(), path),
-        (Spoken::Known(Asked { path, .. }), _) => ("http", path),
-    };
-    let detail = format!("the body of `{path}` was not parsed as {protocol}");
-    Err(Failure::new(Code::Internal, detail))
-}
-
-/// The headers that [`asked`] reads for a call of this method to a service of this protocol.
+/// The headers that [`spoken`] reads for a call of this method to a service of this protocol.
 #[must_use]
 pub fn headers(method: &str, protocol: Protocol) -> &'static [&'static str] {
     const OPTIONS: [&str; 6] =

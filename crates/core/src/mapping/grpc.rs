@@ -4,7 +4,7 @@
 
 use smol_str::format_smolstr;
 
-use super::action::{Asked, What};
+use super::action::Spoken;
 use super::context::ContextParts;
 use super::resource::{scope_facts, within};
 use super::values::Values;
@@ -48,7 +48,7 @@ pub(super) fn resource(service: &Service, grpc_service: &str, method: &str) -> N
 ///
 /// # Errors
 /// `protocol_mismatch`.
-pub(super) fn asked(call: &Call, path: CanonicalPath) -> Result<Asked, Failure> {
+pub(super) fn spoken(call: &Call, path: CanonicalPath) -> Result<Spoken, Failure> {
     let mismatch = |detail: &str| Failure::new(Code::ProtocolMismatch, detail);
     if call.method != "POST" {
         return Err(mismatch("a gRPC call must be a POST"));
@@ -71,5 +71,5 @@ pub(super) fn asked(call: &Call, path: CanonicalPath) -> Result<Asked, Failure> 
         return Err(mismatch("a gRPC path has no escapes, no query and no slash at its end"));
     }
     let (service, method) = ((*service).to_owned(), (*method).to_owned());
-    Ok(Asked { path, what: What::Grpc { service, method, message: None } })
+    Ok(Spoken::Grpc { path, service, method })
 }

@@ -56,7 +56,8 @@ pub(super) fn resource(service: &Service, method: &str, path: &CanonicalPath) ->
 }
 
 /// The request for a path, with the document of its body.
-pub(super) fn asked(call: &Call, path: CanonicalPath, document: Option<Json>) -> Asked {
+#[must_use]
+pub fn asked(call: &Call, path: CanonicalPath, document: Option<Json>) -> Asked {
     let action = action(&call.method);
     Asked { path, what: What::Http { action, method: call.method.clone(), document } }
 }

@@ -3,7 +3,7 @@
 //! Knows: which reader belongs to which protocol, and in whose language a refusal is put. Must not know: who is
 //! calling, policies.
 
-use picket_core::body::{self, Inside, a2a, grpc, json, llm, mcp};
+use picket_core::body::{self, a2a, grpc, json, llm, mcp};
 use picket_core::call::{Call, CanonicalPath};
 use picket_core::catalog::mcp::{Mcp, ProtocolVersion};
 use picket_core::catalog::{Protocol, Service};
@@ -34,41 +34,37 @@ pub(super) fn read(
     reads: &Reads,
     reply: &mut Reply,
 ) -> Result<Requested, Failure> {
-    let spoken = action::spoken(call, service, settings)?;
-    let inside = match &spoken {
-        Spoken::Known(Asked { what: What::Grpc { service: name, method, .. }, .. }) => {
-            vec![message(call, service, [name, method], reads)?]
-        }
-        Spoken::Known(_) => {
+    let mut answers = Vec::new();
+    let asked = match action::spoken(call, service, settings)? {
+        Spoken::Plain(asked) => {
             // Judged on its path, so refused as such calls are.
             *reply = Reply::Plain;
             if service.opens_bodies() && action::family(call, service).hides_body() {
                 body::refuse(call)?;
             }
-            return Ok(Requested { asked: vec![action::asked(call, spoken, Inside::Nothing)?], answers: Vec::new() });
+            vec![asked]
         }
-        Spoken::ByBody(Protocol::Http, _) => vec![document(call, service, reads)?],
-        Spoken::ByBody(Protocol::Mcp, _) => messages(call, service, reply)?,
-        Spoken::ByBody(Protocol::A2a, _) => vec![agent(call, service, reply)?],
-        Spoken::ByBody(Protocol::Openai | Protocol::Anthropic, path) => {
-            let api = api(service, path);
+        Spoken::Json(path) => vec![mapping::http::asked(call, path, document(call, service, reads)?)],
+        Spoken::Grpc { path, service: name, method } => {
+            let message = message(call, service, [&name, &method], reads)?;
+            vec![Asked { path, what: What::Grpc { service: name, method, message } }]
+        }
+        Spoken::Mcp(path) => {
+            let messages = messages(call, service, reply)?;
+            // Where one message is several, each of them has the same answers.
+            answers = messages.first().map(|message| message.answers.clone()).unwrap_or_default();
+            // The last one takes the path, and nearly always it is the only one.
+            let paths = std::iter::repeat_n(path, messages.len());
+            paths.zip(messages).map(|(path, message)| Asked { path, what: What::Mcp(message.ask) }).collect()
+        }
+        Spoken::A2a(path) => vec![agent(call, service, path, reply)?],
+        Spoken::Llm(path) => {
+            let api = api(service, &path);
             *reply = if api == Protocol::Anthropic { Reply::Anthropic } else { Reply::Openai };
-            models(llm::read(call, opened(call, service)?.as_ref(), api)?)
-        }
-        // Its path says what is asked.
-        Spoken::ByBody(Protocol::Grpc, _) => vec![Inside::Nothing],
-    };
-    // Where one message is several, each of them has the same answers.
-    let answers = match inside.first() {
-        Some(Inside::Mcp(message)) => message.answers.clone(),
-        Some(Inside::Nothing | Inside::Json(_) | Inside::Grpc(_) | Inside::A2a(_) | Inside::Llm(_)) | None => {
-            Vec::new()
+            models(path, llm::read(call, opened(call, service)?.as_ref(), api)?)
         }
     };
-    // The last one takes what is spoken, and nearly always it is the only one.
-    let spoken = std::iter::repeat_n(spoken, inside.len());
-    let asked = spoken.zip(inside).map(|(spoken, inside)| action::asked(call, spoken, inside));
-    Ok(Requested { asked: asked.collect::<Result<_, _>>()?, answers })
+    Ok(Requested { asked, answers })
 }
 
 /// In whose language a refusal is put before anything of the call was read.
@@ -107,21 +103,26 @@ fn opened(call: &Call, service: &Service) -> Result<Option<json::Json>, Failure>
 }
 
 /// The document of a plain HTTP call whose service says that its bodies are JSON, where a policy reads it.
-fn document(call: &Call, service: &Service, reads: &Reads) -> Result<Inside, Failure> {
+fn document(call: &Call, service: &Service, reads: &Reads) -> Result<Option<json::Json>, Failure> {
     if !reads.body {
-        return Ok(Inside::Nothing);
+        return Ok(None);
     }
     body::document(call, &service.body, json::Limits::default())
 }
 
 /// The message of a gRPC call whose service has a descriptor set, where a policy reads it.
-fn message(call: &Call, service: &Service, [name, method]: [&String; 2], reads: &Reads) -> Result<Inside, Failure> {
-    let Some(rules) = service.grpc.as_ref().filter(|_| reads.message) else { return Ok(Inside::Nothing) };
+fn message(
+    call: &Call,
+    service: &Service,
+    [name, method]: [&String; 2],
+    reads: &Reads,
+) -> Result<Option<grpc::Message>, Failure> {
+    let Some(rules) = service.grpc.as_ref().filter(|_| reads.message) else { return Ok(None) };
     let described = rules.descriptors.method(name, method).ok_or_else(|| {
         let detail = format!("a policy reads fields, and the descriptor set has no method `{name}/{method}`");
         Failure::new(Code::RpcMethodUnknown, detail)
     })?;
-    grpc::read(call, described, rules.unknown_fields, &service.body, json::Limits::default()).map(Inside::Grpc)
+    grpc::read(call, described, rules.unknown_fields, &service.body, json::Limits::default()).map(Some)
 }
 
 /// Whose API a request to a model speaks: a gateway may offer both, on paths that tell them apart.
@@ -136,17 +137,18 @@ fn api(service: &Service, path: &CanonicalPath) -> Protocol {
 
 /// A request to a model, once for each model that may answer: all of them must be allowed. The one it is addressed to
 /// comes last, as what was asked last is what is told of the call.
-fn models(request: llm::Request) -> Vec<Inside> {
-    let mut asked: Vec<Inside> = Vec::with_capacity(1);
+fn models(path: CanonicalPath, request: llm::Request) -> Vec<Asked> {
+    let mut asked = Vec::with_capacity(1);
     for other in &request.other_models {
-        asked.push(Inside::Llm(Box::new(llm::Request { model: other.clone(), ..request.clone() })));
+        let what = What::Llm(Box::new(llm::Request { model: other.clone(), ..request.clone() }));
+        asked.push(Asked { path: path.clone(), what });
     }
-    asked.push(Inside::Llm(Box::new(request)));
+    asked.push(Asked { path, what: What::Llm(Box::new(request)) });
     asked
 }
 
 /// The call to an agent; reading its public card is plain HTTP.
-fn agent(call: &Call, service: &Service, reply: &mut Reply) -> Result<Inside, Failure> {
+fn agent(call: &Call, service: &Service, path: CanonicalPath, reply: &mut Reply) -> Result<Asked, Failure> {
     let Some(rules) = &service.a2a else { return Err(without_rules(service)) };
     let document = match call.method.as_str() {
         // What they ask for stands in path and query.
@@ -156,7 +158,7 @@ fn agent(call: &Call, service: &Service, reply: &mut Reply) -> Result<Inside, Fa
     match a2a::read(call, document.as_ref(), rules)? {
         a2a::Reading::Card => {
             *reply = Reply::Plain;
-            Ok(Inside::Nothing)
+            Ok(mapping::http::asked(call, path, None))
         }
         a2a::Reading::Message(message) => {
             *reply = match &message.id {
@@ -170,13 +172,13 @@ fn agent(call: &Call, service: &Service, reply: &mut Reply) -> Result<Inside, Fa
                     task_id: message.task_id.clone(),
                 }),
             };
-            Ok(Inside::A2a(message))
+            Ok(Asked { path, what: What::A2a(message) })
         }
     }
 }
 
 /// The messages to an MCP server.
-fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<Inside>, Failure> {
+fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<mcp::Message>, Failure> {
     let (Some(rules), Reply::Mcp(reply)) = (&service.mcp, reply) else { return Err(without_rules(service)) };
     let read = mcp::read(call, rules, &service.tools, &service.body, json::Limits::default());
     let messages = match read {
@@ -206,7 +208,7 @@ fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<Ins
         };
         reply.elicitation = rules.elicitation.clone().filter(|_| first.can_elicit_url);
     }
-    Ok(messages.into_iter().map(Inside::Mcp).collect())
+    Ok(messages)
 }
 
 /// The loader gives every service the rules of its protocol; one that was made in another way may have none.
