@@ -37,7 +37,7 @@
 //!
 //! **The path of a call**:
 //!
-//! - [`check`]: runs the steps in their order, behind a cache of whole judgements
+//! - [`check`]: runs the steps in their order, behind a cache of whole results
 //!
 //! **Edges**:
 //!

@@ -1,7 +1,7 @@
-//! Reads what a call requests: the reader of its service's protocol parses the body, and no other does.
+//! Reads the payload of a call: only the reader of its service's protocol parses the body.
 //!
-//! Knows: which reader belongs to which protocol, and in whose language a refusal is put. Must not know: who is
-//! calling, policies.
+//! Knows: which reader belongs to which protocol, and the response format of a denial. Must not know: who is calling,
+//! policies.
 
 use crate::body::{self, Inside, a2a, grpc, json, llm, mcp};
 use crate::call::{Call, CanonicalPath};
@@ -13,17 +13,17 @@ use crate::mapping::action::{self, Asked, Spoken, What};
 use crate::query::Reads;
 use crate::reply::{A2aReply, Awaits, Echo, McpReply, Reply};
 
-/// What a call requests.
+/// The request in a call.
 pub(super) struct Requested {
-    /// Everything it asks: one thing, or each message of a batch in its order.
+    /// The requested operations: one, or one for each message of a batch in its order.
     pub asked: Vec<Asked>,
-    /// What an MCP client says it was asked.
+    /// The elicitation answers of an MCP client.
     pub answers: Vec<String>,
 }
 
-/// Reads what a call requests.
+/// Reads the request in a call.
 ///
-/// `reply` is set as far as the call was read, also where it is refused.
+/// `reply` is set as far as the call was read, also if the call is rejected.
 ///
 /// # Errors
 /// As [`action::spoken`] and the protocol's reader.
@@ -40,7 +40,7 @@ pub(super) fn read(
             vec![message(call, service, [name, method], reads)?]
         }
         Spoken::Known(_) => {
-            // Judged on its path, so refused as such calls are.
+            // The call is evaluated by its path, so a denial has the format of such calls.
             *reply = Reply::Plain;
             if service.opens_bodies() && action::family(call, service).hides_body() {
                 body::refuse(call)?;
@@ -55,23 +55,23 @@ pub(super) fn read(
             *reply = if api == Protocol::Anthropic { Reply::Anthropic } else { Reply::Openai };
             models(llm::read(call, opened(call, service)?.as_ref(), api)?)
         }
-        // Its path says what is asked.
+        // The path names the operation.
         Spoken::ByBody(Protocol::Grpc, _) => vec![Inside::Nothing],
     };
-    // Where one message is several, each of them has the same answers.
+    // If one message counts as several, each of them has the same answers.
     let answers = match inside.first() {
         Some(Inside::Mcp(message)) => message.answers.clone(),
         Some(Inside::Nothing | Inside::Json(_) | Inside::Grpc(_) | Inside::A2a(_) | Inside::Llm(_)) | None => {
             Vec::new()
         }
     };
-    // The last one takes what is spoken, and nearly always it is the only one.
+    // The last one moves `spoken`; nearly always there is only one.
     let spoken = std::iter::repeat_n(spoken, inside.len());
     let asked = spoken.zip(inside).map(|(spoken, inside)| action::asked(call, spoken, inside));
     Ok(Requested { asked: asked.collect::<Result<_, _>>()?, answers })
 }
 
-/// In whose language a refusal is put before anything of the call was read.
+/// The response format of a denial before anything of the call is read.
 pub(super) fn reply_of(service: &Service) -> Reply {
     match service.protocol {
         Protocol::Http | Protocol::Grpc => Reply::Plain,
@@ -97,7 +97,7 @@ pub(super) fn reply_of(service: &Service) -> Reply {
     }
 }
 
-/// The whole body as a document; `None` where there provably is none.
+/// The whole body as a document; `None` if it provably is empty.
 fn opened(call: &Call, service: &Service) -> Result<Option<json::Json>, Failure> {
     let bytes = body::bytes(call, &service.body)?;
     if bytes.is_empty() {
@@ -106,7 +106,7 @@ fn opened(call: &Call, service: &Service) -> Result<Option<json::Json>, Failure>
     Ok(Some(json::parse(&bytes, json::Limits::default())?))
 }
 
-/// The document of a plain HTTP call whose service says that its bodies are JSON, where a policy reads it.
+/// The document of a plain HTTP call to a service with JSON bodies, if a policy reads it.
 fn document(call: &Call, service: &Service, reads: &Reads) -> Result<Inside, Failure> {
     if !reads.body {
         return Ok(Inside::Nothing);
@@ -114,17 +114,17 @@ fn document(call: &Call, service: &Service, reads: &Reads) -> Result<Inside, Fai
     body::document(call, &service.body, json::Limits::default())
 }
 
-/// The message of a gRPC call whose service has a descriptor set, where a policy reads it.
+/// The message of a gRPC call to a service with a descriptor set, if a policy reads it.
 fn message(call: &Call, service: &Service, [name, method]: [&String; 2], reads: &Reads) -> Result<Inside, Failure> {
     let Some(rules) = service.grpc.as_ref().filter(|_| reads.message) else { return Ok(Inside::Nothing) };
     let described = rules.descriptors.method(name, method).ok_or_else(|| {
-        let detail = format!("a policy reads fields, and the descriptor set has no method `{name}/{method}`");
+        let detail = format!("a policy reads fields, but the descriptor set has no method `{name}/{method}`");
         Failure::new(Code::RpcMethodUnknown, detail)
     })?;
     grpc::read(call, described, rules.unknown_fields, &service.body, json::Limits::default()).map(Inside::Grpc)
 }
 
-/// Whose API a request to a model speaks: a gateway may offer both, on paths that tell them apart.
+/// The API of a request to a model: a gateway may offer both, on different paths.
 fn api(service: &Service, path: &CanonicalPath) -> Protocol {
     let is_anthropic = path.as_str() == llm::MESSAGES_PATH;
     match service.protocol {
@@ -134,8 +134,8 @@ fn api(service: &Service, path: &CanonicalPath) -> Protocol {
     }
 }
 
-/// A request to a model, once for each model that may answer: all of them must be allowed. The one it is addressed to
-/// comes last, as what was asked last is what is told of the call.
+/// A request to a model, once for each model that may answer: all of them must be allowed. The model that the request
+/// names comes last, because the last operation is the one that is logged and reported.
 fn models(request: llm::Request) -> Vec<Inside> {
     let mut asked: Vec<Inside> = Vec::with_capacity(1);
     for other in &request.other_models {
@@ -149,7 +149,7 @@ fn models(request: llm::Request) -> Vec<Inside> {
 fn agent(call: &Call, service: &Service, reply: &mut Reply) -> Result<Inside, Failure> {
     let Some(rules) = &service.a2a else { return Err(without_rules(service)) };
     let document = match call.method.as_str() {
-        // What they ask for stands in path and query.
+        // Path and query hold the request.
         "GET" | "HEAD" | "DELETE" => body::refuse(call).map(|()| None)?,
         _ => opened(call, service)?,
     };
@@ -188,7 +188,7 @@ fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<Ins
     };
     let Some((first, others)) = messages.split_first() else { return Ok(Vec::new()) };
     in_version(first.version, rules, reply);
-    // A subscription to several resources is several messages of one id; a batch of requests has several ids.
+    // A subscription to several resources is several messages with one id; a batch of requests has several ids.
     let is_one = others.iter().all(|message| message.id == first.id);
     reply.id = match &first.id {
         Some(id) if is_one => Echo::Id(id.to_json()),
@@ -209,10 +209,11 @@ fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<Ins
     Ok(messages.into_iter().map(Inside::Mcp).collect())
 }
 
-/// The loader gives every service the rules of its protocol; one that was made in another way may have none.
+/// The loader gives every service the rules of its protocol; a service that was made in another way may have none.
 fn without_rules(service: &Service) -> Failure {
     let protocol = service.protocol.as_str();
-    let detail = format!("service `{}` speaks {protocol}, and nothing says how: it has no `{protocol}:`", service.id);
+    let detail =
+        format!("service `{}` has protocol {protocol}, but no settings for it under `{protocol}:`", service.id);
     Failure::new(Code::Unmapped, detail)
 }
 
@@ -221,7 +222,7 @@ fn in_version(version: ProtocolVersion, rules: &Mcp, reply: &mut McpReply) {
     reply.form = rules.denial_by_version.get(&version).copied().unwrap_or(rules.denial);
 }
 
-/// Finds what a refused message can be answered with. Nothing is decided on it.
+/// Finds the answer's id and version for a rejected message. No decision depends on it.
 fn error_context(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpReply) {
     let version = call.headers.single("mcp-protocol-version");
     if let Ok(Some(version)) = version {
@@ -250,7 +251,7 @@ fn error_context(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpRep
     }
 }
 
-/// Whom a refused document answers to: its id; nobody, where it asks for no answer.
+/// The id that the answer to a rejected document repeats; none if the document expects no answer.
 fn echo(document: json::Node<'_>) -> Echo {
     let has = |name| document.get(name).is_some();
     match document.get("id").map(mcp::RpcId::of) {

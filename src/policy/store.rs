@@ -126,7 +126,7 @@ impl Store {
             let begin = slow::patience(running);
             loader(
                 &tree,
-                &Base { previous: previous.as_ref(), donors: &donors, purpose: Purpose::Force, begin: &begin },
+                &Base { previous: previous.as_ref(), donors: &donors, purpose: Purpose::Activate, begin: &begin },
             )
         };
         let Ok(loaded) = tokio::task::spawn_blocking(load).await else {
