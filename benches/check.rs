@@ -1,7 +1,7 @@
-//! What one check costs in process, from the bytes of a `CheckRequest` to the bytes of a `CheckResponse`, beside
-//! decoding and encoding alone.
+//! Cost of one check in process, from the bytes of a `CheckRequest` to the bytes of a `CheckResponse`, next to decoding
+//! and encoding alone.
 //!
-//! A `miss` is a call as there was none before; the `second` of its kind is remembered; from the third on it is a `hit`.
+//! A `miss` is the first call of its kind; the `second` call is cached; from the third on it is a `hit`.
 //!
 //! `cargo bench --bench check` prints medians and ratios. `check --count codec|hit|miss|second <policies>` makes one
 //! hundred checks for callgrind, see `benches/instructions`.
@@ -26,7 +26,7 @@ mod composed;
 #[path = "support.rs"]
 mod support;
 
-/// How long the calls are that the marks speak of; callers' names and tenants make some bytes of difference.
+/// Length of the calls to which the marks apply; callers' names and tenants make some bytes of difference.
 const BYTES: std::ops::Range<usize> = 1000..1050;
 
 /// A whole ext_authz service over `policies` policies.

@@ -1,9 +1,9 @@
-//! What one decision costs: the engine over 1 to 100,000 policies of every shape, and beside it plain Cedar.
+//! Cost of one decision: the engine over 1 to 100,000 policies of every shape, next to plain Cedar.
 //!
-//! `cargo bench --bench decide [-- PART…]` prints medians of one run and their ratios. Parts: `flat` (scope-selective sets
-//! of all sizes and layouts), `plain` (against plain Cedar), `shapes` (hierarchies, and tests in `when`), `deep` (paths of 32
-//! segments, callers in 1,000 groups). `BENCH_POLICIES_MAX` bounds the sizes. Machines are shared and noisy, so only the
-//! ratios of one run mean anything; the sets of a part take turns, round by round.
+//! `cargo bench --bench decide [-- PART…]` prints medians of one run and their ratios. Parts: `flat` (scope-selective
+//! sets of all sizes and layouts), `plain` (against plain Cedar), `shapes` (hierarchies, and tests in `when`), `deep`
+//! (paths of 32 segments, callers in 1,000 groups). `BENCH_POLICIES_MAX` bounds the sizes. Machines are shared and
+//! noisy, so only the ratios of one run mean anything; the sets of a part take turns, round by round.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -57,7 +57,7 @@ fn timed(snapshot: &Snapshot, queries: &mut [Query]) -> f64 {
     begin.elapsed().as_nanos() as f64 / queries.len() as f64
 }
 
-/// Queries whose tenant nobody named before, so that memory cannot answer.
+/// Queries with new tenants, so that the cache cannot answer.
 fn new(set: &Set, count: usize, round: usize) -> Vec<Query> {
     (0..count).map(|n| set.query(n % set.callers(), &format!("t{round}-{n}"))).collect()
 }

@@ -1,5 +1,5 @@
-//! Picket under an open load, beside a server that judges nothing: every check has its intended time, and its latency
-//! counts from there, so that a server that falls behind cannot hide it by being asked later.
+//! Picket under an open load, next to a server that evaluates nothing. Every check has its intended time, and its
+//! latency counts from there, so that a server that falls behind cannot hide it by getting checks later.
 //!
 //! `cargo bench --bench load -- PART`, where the part is `steps` (latency over offered load), `envoy` (through the real
 //! Envoy), `reload` (while files are edited) or `memory` (bytes a policy, and 10^7 distinct callers).

@@ -1,9 +1,10 @@
-//! What a policy and a call that cost as much as they can do to the answer's time, and to others.
+//! Effect of the costliest policies and calls on the time of the answer, and on other calls.
 //!
-//! One namespace has policies that cost the most that loads, and three callers send it 900 KB each, one after another. Printed
-//! are how long after the deadline they are answered, and the latencies of another namespace's plain calls, quiet and meanwhile.
+//! One namespace has the costliest policies that load, and three callers send it 900 KB each, one after another. The
+//! output is how long after the deadline they get an answer, and the latencies of another namespace's plain calls,
+//! without and with them.
 //!
-//! `cargo bench --bench long`; `BENCH_SECONDS` sets how long each side is asked (default 5).
+//! `cargo bench --bench long`; `BENCH_SECONDS` sets how long each side is measured (default 5).
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -145,7 +146,7 @@ fn main() {
     let seconds = std::env::var("BENCH_SECONDS").map_or(5, |seconds| seconds.parse().unwrap());
     let time = Duration::from_secs(seconds);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    // Attackers have machines of their own: here they come after the server and those whose calls are timed.
+    // Attackers have machines of their own: here they have a lower priority than the server and the timed callers.
     let mut elsewhere = tokio::runtime::Builder::new_multi_thread();
     elsewhere.worker_threads(2).enable_all();
     #[cfg(target_os = "linux")]

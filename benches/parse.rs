@@ -1,5 +1,6 @@
-//! What a body of 16 KB costs: read as a document and as a call of a tool, and added to a whole check in process; and what
-//! the longest input costs each reader of untrusted text. The shapes go from common bodies to those that cost most.
+//! Cost of a body of 16 KB: parsed as a document and as a call of a tool, and as part of a whole check in process; and
+//! the cost of the longest input for each reader of untrusted text. The shapes go from common bodies to the costliest
+//! ones.
 //!
 //! `cargo bench --bench parse` prints rows of JSON, for `benches/tables`. `parse --count SHAPE` reads the body of that
 //! shape one hundred times for callgrind.
@@ -64,7 +65,7 @@ const POLICIES: [(&str, &str); 3] = [
     ),
 ];
 
-/// What fills the body: opened, so many parts as there is room for with commas between, closed.
+/// Content of the body: an opening, as many parts as fit with commas between, an end.
 struct Shape {
     name: &'static str,
     open: &'static str,
@@ -243,7 +244,7 @@ fn fastest(mut once: impl FnMut()) -> f64 {
     (0..100).map(round).fold(f64::INFINITY, f64::min)
 }
 
-/// What callgrind counts, by `--toggle-collect='*counted_once*'`.
+/// The function that callgrind counts, by `--toggle-collect='*counted_once*'`.
 #[inline(never)]
 fn counted_once(call: &Call, rules: &Mcp) {
     for _ in 0..100 {

@@ -1,8 +1,9 @@
-//! What one check costs a server over loopback: Picket against servers that judge nothing.
+//! Cost of one check for a server over loopback: Picket against servers that evaluate nothing.
 //!
-//! There are two that judge nothing: tonic's own server (`tonic`), and one on Picket's accept loop and turns (`own`). All
-//! are processes of their own with the same limits; the load alternates between them within one run. Printed are the CPU time of each server for one check (user and system, from
-//! `/proc/<pid>/stat`), the ratio no-op / Picket of each round and its median, and latencies.
+//! There are two of these: tonic's own server (`tonic`), and one on Picket's accept loop and inline executor (`own`).
+//! All are processes of their own with the same limits; the load alternates between them within one run. The output is
+//! the CPU time of each server for one check (user and system, from `/proc/<pid>/stat`), the ratio no-op / Picket of
+//! each round and its median, and latencies.
 //!
 //! `cargo bench --bench server`; `BENCH_CHECKS` sets the checks of a round (default 20,000).
 #![expect(
@@ -117,7 +118,7 @@ async fn measure(folder: &Path) {
             let idle = load(&noop, Arc::clone(&requests)).await;
             let tonic = load(&tonic, Arc::clone(&requests)).await;
             let busy = load(&picket, requests).await;
-            // A call is remembered when it comes again.
+            // A call is cached at its second request.
             if round >= WARM {
                 println!(
                     "{mix:>4} round {}: no-op {:.1} us CPU, tonic's {:.1} us CPU, Picket {:.1} us CPU",

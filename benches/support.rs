@@ -1,4 +1,4 @@
-//! What the benches share: the load's calls and the policies they are judged by.
+//! Shared parts of the benches: the load's calls and the policies that apply to them.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, 
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use envoy_types::pb::google::protobuf::Timestamp;
 
-/// As in the binary, so that a server that judges nothing and Picket share it.
+/// As in the binary, so that Picket and a server that evaluates nothing share it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -31,7 +31,7 @@ pub fn write_policies(folder: &Path, policies: usize) {
     }
 }
 
-/// An ordinary browser's call as the proxy tells it: 1 KB, which `check` makes sure of.
+/// An ordinary browser's call as the proxy reports it: 1 KB, which `check` ensures.
 pub fn check(number: usize, tenant: &str) -> CheckRequest {
     let path = format!("/v1/items{number}/42?page=3");
     let filler = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36";

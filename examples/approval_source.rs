@@ -1,7 +1,7 @@
 //! A custom source of approvals: a change system that says which deployments may start.
 //!
-//! Picket asks such systems by HTTP, so a source is not a trait: it is a web service whose answers the settings describe.
-//! This example serves one, and asks for one deployment twice: an approval opens one call.
+//! Picket queries such systems by HTTP, so a source is not a trait: it is a web service with answers as the settings say.
+//! This example serves one, and requests one deployment twice: an approval opens one call.
 //! `cargo run --example approval_source` prints:
 //!
 //! ```text
@@ -40,8 +40,8 @@ async fn change(Path(id): Path<String>) -> Result<Json<Value>, StatusCode> {
     ))
 }
 
-/// Where a call names its change, where Picket asks, and where each value is in the answer. In a configuration file this is
-/// one entry of `approvals` (docs/approvals.md).
+/// The places of the reference in a call, of the source, and of each value in the answer. In a configuration file this
+/// is one entry of `approvals` (docs/approvals.md).
 fn settings(address: SocketAddr) -> Result<Settings, Box<dyn Error>> {
     let yaml = format!(
         "name: changes
@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tasks = TaskTracker::new();
     tasks.spawn(async move { axum::serve(listener, Router::new().route("/changes/{id}", get(change))).await });
 
-    // The store remembers which approvals were used; the default one is in memory, a server keeps a file.
+    // The store records used approvals; the default one is in memory, a server keeps a file.
     let approvals = Approvals::new(&[settings], &Store::default(), "example", &tasks)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     let engine = support::engine("examples/changes", Entities::over(Vec::new()), approvals).await?;

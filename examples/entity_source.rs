@@ -1,7 +1,7 @@
-//! A custom source of facts: whoever is on call may cancel orders.
+//! A custom source of facts: the worker on call may cancel orders.
 //!
 //! Implements the port [`EntitySource`]. The facts' types are in `examples/roster/facts.cedarschema`, the policy that
-//! reads them is beside it. `cargo run --example entity_source` prints:
+//! reads them is next to it. `cargo run --example entity_source` prints:
 //!
 //! ```text
 //! DELETE /v1/orders/7: deny no_permit
@@ -25,7 +25,7 @@ use picket::query::{Facts, Query, Reads, Value};
 use serde_json::json;
 use tokio::time::Instant;
 
-/// Who is on call. A real source would ask a service, and cache its answers.
+/// The workers on call. A real source would query a service, and cache its answers.
 #[derive(Default)]
 struct Roster(Mutex<BTreeSet<String>>);
 
@@ -46,7 +46,7 @@ impl EntitySource for Roster {
     ) -> BoxFuture<'a, Result<Facts, Failure>> {
         let on_call = self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(query.principal.uid.id.as_str());
         async move {
-            // The schema is the judge of what a fact may look like: what does not fit fails, and nothing is guessed.
+            // The schema defines valid facts: a fact that does not fit is an error.
             let value = known.typed(FactsType::Call, &json!({"onCall": on_call}));
             let value = value.map_err(|why| Failure::new(Code::EntitiesUnavailable, format!("`roster`: {why}")))?;
             let Value::Record(call) = value else { return Ok(Facts::default()) };

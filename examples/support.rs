@@ -1,4 +1,4 @@
-//! What the examples share: an engine over a policy directory, and a call to ask it about.
+//! Shared parts of the examples: an engine over a policy directory, and a call to evaluate.
 
 use std::collections::BTreeMap;
 use std::error::Error;

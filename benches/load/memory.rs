@@ -53,7 +53,7 @@ async fn of_policies() {
         let server = servers::picket(folder.path());
         servers::ready(&server).await;
         kilobytes.push(server.memory_kb());
-        // What is counted is a server that stands still, not one that starts.
+        // Measure an idle server, not one that starts.
         assert!(server.cpu().as_millis() < 600_000);
     }
     let bytes = (kilobytes[1] - kilobytes[0]) as f64 * 1024.0 / (counts[1] - counts[0]) as f64;
@@ -116,7 +116,7 @@ fn service(folder: &Path) -> Authz {
         state_tokens: StateTokens::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
         verifier: None,
-        // Every caller is remembered at once: what never comes again would not fill the memory.
+        // Every caller is cached at its first call: otherwise callers that never come again would not fill the cache.
         cache: Some(ListenerCache::new(&Arc::new(CheckCache::new(Admission::FirstSight)))),
     };
     let observer: Observer = Arc::new(move |seen| telemetry.finish(seen));

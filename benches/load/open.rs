@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 /// Most checks under way; beyond it the server is far behind, and the rest of the step is not sent.
 const UNDER_WAY_MAX: usize = 5_000;
 
-/// What became of one step.
+/// Result of one step.
 pub struct Step {
     latencies: Histogram<u64>,
     /// Offered checks a second.
@@ -31,7 +31,7 @@ impl Step {
 
 /// Something that makes one check; the number says which.
 pub trait Ask: Send + Sync + 'static {
-    /// Asks and waits for the answer; panics on a wrong one.
+    /// Sends a check and waits for the answer; panics on a wrong one.
     fn ask(&self, number: usize) -> impl Future<Output = ()> + Send;
 }
 

@@ -1,4 +1,4 @@
-//! What a change costs: latency while a namespace's file is edited again and again, and how soon an edit is in force.
+//! Cost of a change: latency while a namespace's file is edited again and again, and how soon an edit is active.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const EDIT_EVERY: Duration = Duration::from_millis(500);
 const TURNS: usize = 5;
 const EDITS: usize = 10;
 
-/// Ten policies in `ns0`, whose callers ask, and ten in each of the others.
+/// Ten policies in `ns0`, the callers' namespace, and ten in each of the others.
 fn write(folder: &Path) {
     write_policies(folder, POLICIES / NAMESPACES);
     let namespaces = folder.join("policies/namespaces");
@@ -46,7 +46,7 @@ fn edited(folder: &Path) -> PathBuf {
     folder.join("policies/namespaces/ns0/edited.cedar")
 }
 
-/// A forbid that is there or not, for a caller that nobody else asks as.
+/// A forbid that is present or absent, for a caller that sends no other calls.
 fn edit(folder: &Path, number: usize) {
     let forbid = format!(
         "@id(\"edit\") forbid (principal == Workload::\"spiffe://cluster.local/ns/web/sa/caller9\", \
@@ -125,7 +125,7 @@ async fn by_watch(folder: &Path, server: &Server) {
     in_force("watch", times);
 }
 
-/// A directory whose watch never says anything.
+/// A directory with a watch that never reports a change.
 struct Unwatched(Directory);
 
 impl PolicySource for Unwatched {

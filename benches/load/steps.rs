@@ -1,4 +1,4 @@
-//! Latency over offered load: the server that judges nothing, and Picket over 10 and over 10,000 policies, in turn.
+//! Latency over offered load: the server that evaluates nothing, and Picket over 10 and over 10,000 policies, in turn.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What Picket adds behind the real Envoy: one Envoy, a listener for each authorization server, the same calls in turn.
+//! Latency that Picket adds behind the real Envoy: one Envoy, a listener for each authorization server, the same calls
+//! in turn.
 //!
 //! The upstream is Envoy itself, which answers 200, so that the difference between two listeners is the server's alone.
 
@@ -38,7 +39,7 @@ fn port(server: &Server) -> u16 {
     server.address.rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
-/// A cluster that speaks HTTP/2 to an authorization server.
+/// An HTTP/2 cluster of an authorization server.
 fn cluster(name: &str, server: &Server) -> Value {
     let options = json!({"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         "explicit_http_config": {"http2_protocol_options": {}}});
@@ -48,7 +49,7 @@ fn cluster(name: &str, server: &Server) -> Value {
             {"lb_endpoints": [{"endpoint": {"address": address(port(server))}}]}]}})
 }
 
-/// A listener that asks the cluster of that name; `none` asks nobody.
+/// A listener that sends checks to the cluster of that name; `none` sends none.
 fn listener(name: &str) -> Value {
     let authz = json!({"name": "envoy.filters.http.ext_authz", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",

@@ -1,4 +1,4 @@
-//! A server that judges nothing, as tonic serves it.
+//! A server that evaluates nothing, as tonic serves it.
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 

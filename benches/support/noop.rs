@@ -1,4 +1,4 @@
-//! A server that judges nothing, on Picket's own accept loop with the same limits: what gRPC alone costs.
+//! A server that evaluates nothing, on Picket's own accept loop with the same limits: the cost of gRPC alone.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use envoy_types::pb::google::rpc::Status;
 use picket::app::admin::{AdminBackend, AdminState, Answer, Unit};
 use picket::server::{Parts, Shutdown};
 
-/// Allows whatever it is asked.
+/// Allows every check.
 pub struct NoOp;
 
 #[tonic::async_trait]
@@ -62,7 +62,7 @@ pub fn serve_nothing(config_file: &str) {
             shutdown: config.shutdown,
             tasks: Default::default(),
             stats: Arc::default(),
-            secured: Box::new(drop),
+            on_tls_bound: Box::new(drop),
             flush: Box::pin(async {}),
         };
         picket::server::run(parts, Shutdown::default()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a bench found, as a line of JSON on standard output, which `benches/all` keeps in `target/bench`.
+//! Results of a bench, as lines of JSON on standard output, which `benches/all` stores in `target/bench`.
 
 use serde_json::Value;
 

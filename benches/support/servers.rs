@@ -49,7 +49,7 @@ pub fn picket(folder: &Path) -> Server {
     start(folder, "picket", env!("CARGO_BIN_EXE_picket"), &["serve", "--config"])
 }
 
-/// Starts this program as the server that judges nothing, on Picket's own accept loop.
+/// Starts this program as the server that evaluates nothing, on Picket's own accept loop.
 pub fn noop(folder: &Path) -> Server {
     this(folder, "noop", "--serve-nothing")
 }
@@ -77,7 +77,7 @@ fn start(folder: &Path, name: &str, program: &str, arguments: &[&str]) -> Server
     Server { child: command.spawn().unwrap(), address: format!("http://{address}") }
 }
 
-/// Zipf over callers: rank r is asked about with weight 1/r.
+/// Zipf over callers: rank r has weight 1/r.
 pub fn zipf(count: usize, callers: usize) -> Vec<usize> {
     let weights: Vec<f64> = (1..=callers).map(|rank| 1.0 / rank as f64).collect();
     let total: f64 = weights.iter().sum();

@@ -1,4 +1,4 @@
-//! Policy sets of any size and the queries that are asked of them.
+//! Policy sets of any size and the queries for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use picket::identity::{Identity, Proof, SpiffeId, Workload};
 use picket::mapping::{self, Place, action};
 use picket::query::{Memberships, Query, Uid};
 
-/// What tells a set's policies apart.
+/// The part in which a set's policies differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// Principal and path in the scope.
@@ -53,7 +53,7 @@ pub struct Set {
     pub policies: usize,
     pub namespaces: usize,
     pub snapshot: Arc<Snapshot>,
-    /// What each caller's groups are, where policies name none of them: made once, as the catalogue's are.
+    /// Each caller's groups, if policies name none of them: made once, as the catalogue's are.
     groups: Vec<Arc<Memberships>>,
 }
 
@@ -77,13 +77,13 @@ impl Set {
         set
     }
 
-    /// How many callers there are, all of the first namespace. Ten where there are so many policies, whatever the size, so
-    /// that sets differ by their policies and not by how many queries take turns.
+    /// Number of callers, all of the first namespace. Large sets have ten, independent of the size, so that sets differ
+    /// by their policies and not by how many queries take turns.
     pub fn callers(&self) -> usize {
         self.policies.div_ceil(self.namespaces).min(10)
     }
 
-    /// What caller `number` asks; `tenant` is a header that a condition reads.
+    /// The query of caller `number`; `tenant` is a header that a condition reads.
     pub fn query(&self, number: usize, tenant: &str) -> Query {
         let path = match self.shape {
             Shape::Scope | Shape::Groups | Shape::Head | Shape::When | Shape::OneGroup | Shape::ManyGroups => {
@@ -135,7 +135,7 @@ fn policy(shape: Shape, ns: usize, n: usize) -> String {
     )
 }
 
-/// The files of a set: one file of policies for each namespace, and a forbid of the mesh beside them.
+/// The files of a set: one file of policies for each namespace, and a forbid of the mesh.
 fn tree(shape: Shape, policies: usize, namespaces: usize) -> Tree {
     let mut files: BTreeMap<String, Arc<str>> = BTreeMap::new();
     // An open catalogue: callers' groups need not all be listed.

@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_answers_calls_that_repeat_and_none_whose_headers_differ() {
+    fn the_cache_answers_repeated_calls_and_none_with_other_headers() {
         let dir = tempfile::tempdir().unwrap();
         let policy = "permit (principal, action == Action::\"GET\", resource)\n\
                       when { context.http.headers.hasTag(\"x-a\") && context.http.headers.getTag(\"x-a\") == \"b\" };";

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_imported_is_a_catalogue() {
+    fn imported_tools_are_a_valid_catalogue() {
         let text = imported(true).replace('\n', "\n    ");
         let catalog = format!("services:\n  - id: a/b\n    protocol: mcp\n    {text}");
         let catalog = picket_core::catalog::Catalog::parse("catalog.yaml", &catalog).unwrap();
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_cannot_be_told_apart_is_refused() {
+    fn an_ambiguous_list_is_rejected() {
         for text in [r#"{"tools":{}}"#, r#"[{"name":"a"},{"name":"a"}]"#, r#"[{"name":"a/b"}]"#, r#"[{}]"#, "1"] {
             let document = json::parse(text.as_bytes(), LIMITS).unwrap();
             assert!(tools(document.node(), true).is_err(), "{text}");

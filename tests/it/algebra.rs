@@ -34,7 +34,7 @@ fn a_mesh_forbid_cannot_be_overridden() {
 }
 
 #[test]
-fn a_namespace_speaks_only_about_itself() {
+fn policies_of_a_namespace_apply_only_to_itself() {
     let files = [("namespaces/shop/all.cedar", r#"@id("all") permit (principal, action in Action::"any", resource);"#)];
     check(&files, &frontend(), &call().service("shop/orders").path("/v1").0, "allow policy_permit [shop/all]");
     check(&files, &frontend(), &call().service("pay/billing").path("/v1").0, "challenge no_permit []");
@@ -87,7 +87,7 @@ fn a_permit_that_fails_grants_nothing_and_is_reported() {
 }
 
 #[test]
-fn remedies_lift_only_what_all_forbids_agree_on() {
+fn remedies_lift_only_denials_that_all_forbids_allow_to_lift() {
     let step_up = r#"@id("fresh") @remedy("step_up") @max_age("300") @reason("login_too_old")
         forbid (principal, action == Action::"GET", resource is Path) unless { principal has token };"#;
     let files = [("namespaces/shop/a.cedar", READ_ORDERS), ("namespaces/shop/b.cedar", step_up)];
@@ -116,7 +116,7 @@ fn no_remedy_helps_where_nothing_permits() {
 }
 
 #[test]
-fn a_caller_without_a_token_learns_where_to_get_one() {
+fn a_caller_without_a_token_is_sent_to_the_issuer() {
     let verdict = judge(&snapshot(&[]), &frontend(), &call().service("pay/billing").0).unwrap();
     assert!(matches!(verdict.effect, Effect::Challenge(Challenge::Login { .. }, _)), "{verdict:?}");
     let with_token = Identity { token: Some(token(&[]).into()), ..frontend() };
@@ -203,7 +203,7 @@ fn captures_scopes_and_groups_are_facts_of_the_path() {
 }
 
 #[test]
-fn a_grpc_service_is_judged_by_method() {
+fn a_grpc_service_is_evaluated_by_method() {
     let policy = r#"@id("get") permit (principal, action == Action::"grpc.call", resource == Method::"shop/inventory/shop.v1.Inventory/Get");"#;
     let files = [("namespaces/shop/a.cedar", policy)];
     let grpc =
@@ -270,14 +270,14 @@ fn p43_a_service_is_named_exactly_or_unmapped() {
     ] {
         check(&files, &frontend(), &call().service(id).0, "error unmapped");
     }
-    // Another key of the route's extensions names nothing, whatever it holds.
+    // Any other key of the route's extensions names no service.
     let mut other = call().0;
     other.extensions.insert("Service".into(), "shop/orders".into());
     check(&files, &frontend(), &other, "error unmapped");
 }
 
 #[test]
-fn p44_a_call_is_judged_by_the_one_reading_of_the_clock_it_came_with() {
+fn p44_a_call_is_evaluated_by_its_one_reading_of_the_clock() {
     let policy = r#"@id("until") permit (principal, action == Action::"GET", resource)
         when { context.env.now < datetime("2026-11-23T00:00:01Z") };"#;
     let files = [("namespaces/shop/a.cedar", policy)];

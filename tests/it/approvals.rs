@@ -11,8 +11,8 @@ use crate::harness::fake_http::{FakeHttp, Reply};
 use crate::harness::server::{Client, Server};
 use crate::harness::{Check, FRONTEND, Said, check};
 
-/// One namespace where writing takes an approval. It does not look at `used` and not at the window, on purpose:
-/// that an approval is good for one call, and for none after its end, holds whatever policies say.
+/// One namespace where writing takes an approval. Its policies ignore `used` and the window on purpose: an approval is
+/// good for one call, and for none after its end, regardless of policies.
 const TREE: &[(&str, &str)] = &[(
     "namespaces/shop/a.cedar",
     r#"@id("reads") permit (principal, action == Action::"GET", resource);
@@ -55,7 +55,7 @@ async fn reason(client: &mut Client, check: Check) -> String {
     client.ask(check).await.reason
 }
 
-/// What is said to a second call with one approval.
+/// The answer to a second call with one approval.
 pub async fn used() -> Said {
     let source = FakeHttp::start(Reply::Json(ticket().to_string())).await;
     let server = server(&source, TREE, None).await;
@@ -129,7 +129,7 @@ async fn policies_in_shadow_use_nothing_up() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_reads_no_approval_asks_for_none() {
+async fn a_namespace_that_reads_no_approval_fetches_none() {
     let source = FakeHttp::start(Reply::Close).await;
     let permit = r#"@id("writes") permit (principal, action == Action::"POST", resource);"#;
     let server = server(&source, &[("namespaces/shop/a.cedar", permit)], None).await;
@@ -138,7 +138,7 @@ async fn a_namespace_that_reads_no_approval_asks_for_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_calls_that_race_for_one_approval_one_goes_on() {
+async fn one_of_the_calls_that_race_for_an_approval_is_allowed() {
     let source = FakeHttp::start(Reply::Json(ticket().to_string())).await;
     let server = server(&source, TREE, None).await;
     let mut clients = Vec::new();
@@ -151,20 +151,20 @@ async fn of_calls_that_race_for_one_approval_one_goes_on() {
 }
 
 #[tokio::test]
-async fn a_crash_does_not_forget_what_was_used() {
+async fn a_crash_loses_no_use_of_an_approval() {
     let home = TempDir::new().unwrap();
     let (store, left) = (home.path().join("approvals"), home.path().join("left"));
     let source = FakeHttp::start(Reply::Json(ticket().to_string())).await;
     let first = server(&source, TREE, Some(&store)).await;
     assert_eq!(reason(&mut first.client().await, write()).await, "policy_permit");
-    // What a crash leaves: the file in the middle of its life.
+    // The file after a crash: a copy in the middle of its life.
     std::fs::copy(&store, &left).unwrap();
     let second = server(&source, TREE, Some(&left)).await;
     assert_eq!(reason(&mut second.client().await, write()).await, "approval_used");
 }
 
 #[tokio::test]
-async fn sources_of_approvals_are_counted_with_the_look_ups() {
+async fn sources_of_approvals_are_counted_with_the_lookups() {
     let source = FakeHttp::start(Reply::Json(ticket().to_string())).await;
     let server = server(&source, TREE, None).await;
     assert_eq!(reason(&mut server.client().await, write()).await, "policy_permit");

@@ -1,7 +1,7 @@
-//! Bodies, however they come: policies judge the whole of one, or the call is refused.
+//! Bodies of every kind: policies evaluate the whole of one, or the call is denied.
 //!
-//! Every protocol, method and state of a body, under policies that read its length, its values or nothing. What is right
-//! is told by [`is_allowed`], which knows nothing of how Picket finds it.
+//! Every protocol, method and state of a body, under policies that read its length, its values or nothing.
+//! [`is_allowed`] defines the right result; it does not know how Picket finds it.
 
 mod calls;
 mod scopes;
@@ -48,7 +48,7 @@ when { context has args && context.args.hasTag("/bad") };
 @id("fields") forbid (principal, action == Action::"grpc.call", resource)
 when { context has fields && context.fields.hasTag("/order_id") && context.fields.getTag("/order_id") like "bad*" };"#;
 
-/// What policies read of a body.
+/// The part of a body that policies read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Read {
     Nothing,
@@ -63,7 +63,7 @@ fn with(files: &[(&str, &str)]) -> Tree {
     tree(&[&own, files].concat())
 }
 
-/// Judges tunnels too, so that their bodies are looked at.
+/// Evaluates tunnels too, so that their bodies are read.
 fn profile() -> Profile {
     let mapping = mapping::Settings {
         allow_connect: true,
@@ -73,7 +73,7 @@ fn profile() -> Profile {
     Profile { mapping, ..Profile::default() }
 }
 
-/// A service that remembers judgements, so that a body that was left out of the memory's key gives another's answer.
+/// A service with a cache, so that a body that is missing in the cache's key gives another body's answer.
 async fn service(tree: Tree) -> Authz {
     let source = Arc::new(direct::Memory::default());
     source.give(tree);
@@ -84,7 +84,7 @@ async fn service(tree: Tree) -> Authz {
     authz(Arc::new(checker(&store, &profile(), Some(cache))), Arc::new(|_| {}))
 }
 
-/// Whether the call may go on.
+/// Returns whether the call may be allowed.
 fn is_allowed(kind: Kind, method: Method, body: Body, read: Read) -> bool {
     let is_none = matches!(body, Body::Zero | Body::Empty);
     let shows_none = is_none || body == Body::NotSent;
@@ -113,7 +113,7 @@ fn is_allowed(kind: Kind, method: Method, body: Body, read: Read) -> bool {
 }
 
 #[test]
-fn p17_whatever_a_policy_reads_of_a_body_is_known_of_all_of_it_or_the_call_is_refused() {
+fn p17_values_that_a_policy_reads_are_known_of_the_whole_body_or_the_call_is_denied() {
     let runtime = Runtime::new().unwrap();
     let mut wrong = Vec::new();
     for (read, policies) in [(Read::Nothing, ""), (Read::Length, LENGTH), (Read::Values, VALUES)] {
@@ -154,7 +154,7 @@ fn unpacking(runtime: &Runtime, max: usize) -> Authz {
     runtime.block_on(service(tree(&files)))
 }
 
-/// What a POST of these bytes comes to, if this header says that they are packed.
+/// The result of a POST of these bytes, if this header names their encoding.
 fn posted(runtime: &Runtime, service: &Authz, kind: Kind, bytes: Vec<u8>, header: &str) -> String {
     let call = calls::with_bytes(calls::bare(kind, Method::Named("POST")), bytes).header(header, "gzip");
     said(&runtime.block_on(asked(service, call.0))).reason
@@ -162,7 +162,7 @@ fn posted(runtime: &Runtime, service: &Authz, kind: Kind, bytes: Vec<u8>, header
 
 /// The length is that of what the service takes in: packed bodies are unpacked or refused.
 #[test]
-fn p17_the_length_of_a_packed_body_is_that_of_what_it_unpacks_to() {
+fn p17_the_length_of_an_encoded_body_is_that_of_the_decoded_one() {
     let runtime = Runtime::new().unwrap();
     let service = unpacking(&runtime, 100_000);
     let of = |kind, bytes: Vec<u8>, header| posted(&runtime, &service, kind, bytes, header);
@@ -175,7 +175,7 @@ fn p17_the_length_of_a_packed_body_is_that_of_what_it_unpacks_to() {
     let frame = |flag, message: &[u8]| calls::framed(flag, message);
     assert_eq!(of(Kind::Grpc, frame(1, &small), "grpc-encoding"), "policy_permit");
     assert_eq!(of(Kind::Grpc, frame(1, &large), "grpc-encoding"), "policy_forbid");
-    // Of several messages all count.
+    // Every message counts.
     assert_eq!(of(Kind::Grpc, [frame(1, &small), frame(1, &small)].concat(), "grpc-encoding"), "policy_forbid");
     assert_eq!(of(Kind::Grpc, [frame(0, b"xx"), frame(0, b"")].concat(), "grpc-encoding"), "policy_permit");
     assert_eq!(of(Kind::Grpc, small.clone(), "content-encoding"), "body_encoded");

@@ -1,9 +1,9 @@
 //! Recorded checks and their exact answers, by the shipped policies.
 //!
-//! A case is a folder `tests/it/cases/NAME` whose name is the claim: `call.json` is a check as Envoy sends it, in
-//! protobuf's JSON; `expect.json` is the answer. To add one, write `call.json` and run
-//! `UPDATE=1 cargo test --test it cases`; then read what was written. Ids of decisions and digests, which differ
-//! between runs and versions, are put in words.
+//! A case is a folder `tests/it/cases/NAME`; its name is the claim. `call.json` is a check as Envoy sends it, in
+//! protobuf's JSON; `expect.json` is the answer. To add one, write `call.json` and run `UPDATE=1 cargo test --test it
+//! cases`; then read the result. Decision ids and digests, which differ between runs and versions, are replaced by
+//! words.
 
 use std::path::{Path, PathBuf};
 

@@ -15,7 +15,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a command left behind.
+/// Result of a command.
 struct Run {
     code: i32,
     stdout: String,
@@ -65,7 +65,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A policy directory of the given files, beside the catalogue of the other tests.
+/// A policy directory of the given files, with the catalogue of the other tests.
 fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let all = [("catalog.yaml", crate::support::CATALOG)];
@@ -78,7 +78,7 @@ fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 #[test]
-fn exit_codes_are_told_apart() {
+fn exit_codes_differ() {
     picket(&["version"]).ends_with(0);
     picket(&[]).ends_with(2);
     picket(&["validate", "--nonsense"]).ends_with(2);

@@ -1,7 +1,7 @@
-//! What holds of every call with two credentials: one of them is refused unless both are one token.
+//! Property of every call with two credentials: one of them is rejected unless both are one token.
 //!
-//! Draws where the proxy found the good token, where the other stands and how it is spelt. The policy allows everybody,
-//! so that whatever is not refused for its credentials is allowed. Seeds are as in `props`.
+//! Draws where the proxy found the good token, where the other one is and its spelling. The policy allows every call,
+//! so a call is denied only for its credentials. Seeds are as in `props`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,7 @@ use crate::harness::{Check, PERMIT_ALL, orders, said};
 use crate::props::holds;
 use crate::support::{NOW, tree};
 
-/// A profile whose sources name a place of every sort.
+/// A profile with sources of every kind of place.
 pub fn profile() -> Profile {
     crate::props::tokens_and_peer()
 }
@@ -25,7 +25,7 @@ pub fn claims() -> Value {
     json!({"iss": "https://idp.example", "sub": "alice", "aud": "shop", "exp": now + 300, "iat": now - 5})
 }
 
-/// A token as the proxy has verified it: nothing here looks at its signature.
+/// A token as the proxy has verified it: these tests never check its signature.
 fn token(claims: &str, signature: &str) -> String {
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","typ":"at+jwt"}"#);
     format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode(claims))
@@ -186,7 +186,7 @@ fn a_good_token_is_good_at_each_place_of_its_own() {
     for first in [Place::Authorization(0), Place::Header(0), Place::Cookie(0), Place::Query(0), Place::AccessToken(0)] {
         assert_eq!(ask(with_first(Some(first))).status, 200, "{first:?}");
     }
-    // The same token again is no second one, but for the methods of RFC 6750.
+    // The same token again does not count as a second one, but for the methods of RFC 6750.
     for (first, second, status) in [
         (Place::Header(0), Place::Authorization(0), 200),
         (Place::Header(0), Place::Cookie(0), 200),
@@ -209,7 +209,7 @@ fn no_call_with_another_credential_is_allowed() {
     holds(3000, drawn, |(first, place, other, is_alone)| {
         let base = if is_alone { orders() } else { with_first(first) };
         let said = said(&runtime.block_on(direct.ask(place.put(base, &other).0)));
-        // Alone another scheme or an opaque Bearer is no token: `strict` refuses it.
+        // Alone, another scheme or an opaque Bearer does not count as a token: `strict` rejects it.
         let is_passed_over = is_alone && matches!(place, Place::Authorization(_)) && other == "opaque";
         assert!(said.status != 200 || is_passed_over, "{said:?}");
     });

@@ -48,7 +48,7 @@ fn object(file: &str, name: &str) -> Value {
     named(file).into_iter().find(|(found, _)| found == name).unwrap_or_else(|| panic!("no `{name}` in {file}")).1
 }
 
-/// Asks Envoy whether it would load this, with certificates at hand.
+/// Runs Envoy's validation of a configuration, with certificates at hand.
 fn envoy_takes(config: &str) -> Result<(), String> {
     let folder = Folder::new().unwrap();
     let authority = Authority::new("cluster.local").unwrap();

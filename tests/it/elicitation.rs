@@ -1,4 +1,5 @@
-//! Approvals asked for inside MCP, through a whole server: who is sent to a page, and what comes back with a note.
+//! Approvals inside MCP, through a whole server: clients that are sent to a page, and clients that return with a state
+//! token.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -39,7 +40,7 @@ const POLICIES: &str = r#"@id("all") permit (principal, action in Action::"any",
 const OTHER: &str = "spiffe://cluster.local/ns/web/sa/other";
 const MINUTE: i64 = 60_000;
 
-/// A server whose clock is the test's, and the tickets it asks about.
+/// A server with a clock of the test's, and its tickets.
 struct Scene {
     server: Server,
     tickets: FakeHttp,
@@ -132,7 +133,7 @@ impl Sent {
         self
     }
 
-    /// The same, with answers to what was asked under these keys.
+    /// The same, with answers to elicitations under these keys.
     fn answering(self, keys: &[&str]) -> Self {
         let answers: Value = keys.iter().map(|key| ((*key).to_owned(), json!({"action": "accept"}))).collect();
         self.param("/inputResponses", answers)
@@ -172,7 +173,7 @@ impl Sent {
     }
 }
 
-/// What became of a message: the reason, and what the client reads.
+/// The result of a message: the reason, and the client's answer.
 async fn ask(client: &mut Client, check: Check) -> (String, Value) {
     let response = client.0.check(check.0).await.unwrap().into_inner();
     let reason = said(&response).reason;
@@ -204,7 +205,7 @@ async fn note_for(client: &mut Client, sent: &Sent) -> String {
 }
 
 #[tokio::test]
-async fn a_client_is_sent_to_the_page_and_goes_on_once_the_approval_is_there() {
+async fn a_client_is_sent_to_the_page_and_continues_once_it_is_approved() {
     let scene = Scene::new().await;
     let mut client = scene.client().await;
     let (reason_first, body) = ask(&mut client, sent().check()).await;
@@ -216,7 +217,7 @@ async fn a_client_is_sent_to_the_page_and_goes_on_once_the_approval_is_there() {
     let page = format!("https://approve.example/r/{}", asked["params"]["elicitationId"].as_str().unwrap());
     assert_eq!(asked["params"]["url"], page.as_str());
     assert!(first.starts_with("picket1.") && body["result"].get("requestState").is_none(), "{body}");
-    // That the user went to the page is no approval.
+    // A visit to the page does not count as an approval.
     scene.clock.fetch_add(1000, Ordering::Relaxed);
     let second = note_for(&mut client, &sent().answering(&[&first])).await;
     assert_ne!(first, second, "each has its own end");
@@ -293,7 +294,7 @@ async fn replicas_with_one_key_file_take_one_anothers_notes() {
 }
 
 #[tokio::test]
-async fn what_the_server_behind_asked_for_is_the_servers() {
+async fn elicitations_of_the_server_behind_are_left_alone() {
     let scene = Scene::new().await;
     let mut client = scene.client().await;
     scene.tickets.set(ticket("approved"));
@@ -310,7 +311,7 @@ async fn what_the_server_behind_asked_for_is_the_servers() {
 }
 
 #[tokio::test]
-async fn nobody_is_sent_away_who_cannot_go_or_must_not() {
+async fn only_clients_that_can_and_may_are_sent_to_the_page() {
     let scene = Scene::new().await;
     let mut client = scene.client().await;
     let listen = json!({"notifications": {"resourceSubscriptions": ["file:///a"]}});
@@ -336,7 +337,7 @@ async fn nobody_is_sent_away_who_cannot_go_or_must_not() {
 }
 
 #[tokio::test]
-async fn a_note_is_no_way_round_another_forbid() {
+async fn a_state_token_bypasses_no_other_forbid() {
     let scene = Scene::new().await;
     let mut client = scene.client().await;
     let never = sent().param("/name", json!("never"));

@@ -1,9 +1,9 @@
-//! The engine against its specification: plain Cedar over every policy, with everything that is known.
+//! The engine against its specification: plain Cedar over every policy, with all inputs.
 //!
-//! Compared are always three sets: satisfied permits, satisfied forbids, and policies that failed. `machine` edits a tree
-//! step by step, `metamorphic` says it in other words, `footprint` varies what is not read, `lead` draws conditions that are
-//! indexed as scopes are, `could` compares verdicts with what was said to be possible,
-//! `typed` gives tools actions of their own.
+//! Every test compares three sets: satisfied permits, satisfied forbids, and failed policies. `machine` edits a tree
+//! step by step, `metamorphic` rewrites it without changing its meaning, `footprint` varies inputs that are not read,
+//! `lead` draws conditions that are indexed as scopes are, `could` compares verdicts with the reachable ones, `typed`
+//! gives tools actions of their own.
 
 mod could;
 pub(crate) mod drawn;
@@ -20,7 +20,7 @@ use picket::decision::Snapshot;
 use picket::decision::engine::evaluate::Satisfied;
 use picket::decision::policy::mode::Mode;
 use picket::decision::reference::reference;
-use picket::decision::snapshot::judging;
+use picket::decision::snapshot::applicable_bundles;
 use picket::identity::Identity;
 use picket::query::{Query, Uid};
 use proptest::prelude::*;
@@ -44,8 +44,8 @@ fn load(mesh: &[Drawn], shop: &[Drawn], previous: Option<&Arc<Snapshot>>) -> Arc
 }
 
 pub(crate) fn engine(snapshot: &Snapshot, query: &Query, mode: Mode) -> Satisfied {
-    let units = judging(snapshot, &query.namespace).unwrap();
-    snapshot.engine().remember_at_first_sight();
+    let units = applicable_bundles(snapshot, &query.namespace).unwrap();
+    snapshot.engine().cache_at_first_request();
     Satisfied::clone(&snapshot.engine().find(&units, mode, query, snapshot.types()).unwrap())
 }
 
@@ -98,7 +98,7 @@ proptest! {
 }
 
 #[test]
-fn a_decision_that_reads_the_clock_is_not_remembered() {
+fn a_decision_that_reads_the_clock_is_not_cached() {
     let until = r#"@id("until") permit (principal, action == Action::"GET", resource)
         when { context.env.now < datetime("2026-11-23T00:00:01Z") };"#;
     let loaded = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", until)]), None);
@@ -148,8 +148,8 @@ fn a_call_out_of_scope_never_gets_the_answer_of_one_in_scope() {
     assert_eq!(found(frontend(), "/y"), 0, "another path");
 }
 
-/// Seventy policies are candidates of each caller, more than a key lists. Which of them are satisfied hangs on nothing that
-/// a condition reaches, so only the selection tells the two apart.
+/// Seventy policies are candidates of each caller, more than a key lists. No input of a condition selects the satisfied
+/// ones, so only the selection distinguishes the two callers.
 #[test]
 fn selections_of_very_many_policies_never_answer_for_each_other() {
     let callers =
@@ -170,9 +170,10 @@ fn selections_of_very_many_policies_never_answer_for_each_other() {
     assert!(hits >= 2, "what very many policies decide is remembered: {hits}");
 }
 
-/// The bound on remembered decisions is a bound on weights. A node of a set of strings takes 280 bytes, however few it holds.
+/// The bound on cached decisions is a bound on weights. A node of a set of strings takes 280 bytes, even with few
+/// entries.
 #[test]
-fn findings_weigh_what_they_take() {
+fn results_weigh_at_least_their_memory() {
     for (count, nodes) in [(0, 0), (1, 1), (11, 1), (100, 12)] {
         let ids = (0..count).map(|number| format!("shop/policy{number:03}"));
         let findings = Satisfied { permits: ids.collect(), ..Satisfied::default() };
@@ -187,7 +188,7 @@ fn findings_weigh_what_they_take() {
 
 /// It may come from the stack of the moment.
 #[test]
-fn a_failure_is_not_remembered() {
+fn a_failed_evaluation_is_not_cached() {
     let policy = r#"@id("broken") forbid (principal, action == Action::"GET", resource)
         when { 9223372036854775807 + (if context.http.path == "/" then 1 else 0) < 0 };"#;
     let snapshot = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", policy)]), None).snapshot.unwrap();
@@ -200,7 +201,7 @@ fn a_failure_is_not_remembered() {
     assert_eq!(counted.map(|count| count.load(std::sync::atomic::Ordering::Relaxed)), [0, 0, 2]);
 }
 
-/// What a selection says alone is found without evaluating: scopes, and confinement.
+/// Results that the selection decides alone are found without evaluation: by scopes, and by confinement.
 #[test]
 fn a_policy_without_conditions_is_found_where_its_scope_and_its_namespace_say_so() {
     let text = r#"@id("all") permit (principal, action in Action::"any", resource in Group::"pci");
@@ -210,7 +211,7 @@ fn a_policy_without_conditions_is_found_where_its_scope_and_its_namespace_say_so
     inside.resource.ancestors.insert(Uid::new("Group", "pci"));
     assert_same(&snapshot, &inside).unwrap();
     assert_eq!(engine(&snapshot, &inside, Mode::Enforce).permits.len(), 1);
-    // Nobody asks a namespace's policies about another's resource; if somebody did, they would have no say.
+    // No call evaluates a namespace's policies for another's resource; if one did, they would have no effect.
     let mut outside = inside.clone();
     let home = Uid::new("Namespace", "shop");
     assert!(outside.resource.ancestors.contains(&home));
@@ -221,12 +222,12 @@ fn a_policy_without_conditions_is_found_where_its_scope_and_its_namespace_say_so
 }
 
 #[test]
-fn a_decision_is_remembered_when_it_is_made_again_and_not_before() {
+fn a_decision_is_cached_at_its_second_request_and_not_before() {
     let policy = r#"@id("a") permit (principal, action == Action::"GET", resource in Service::"shop/orders")
         when { context.http.headers.hasTag("x-a") };"#;
     let snapshot = Snapshot::load(&tree(&[("namespaces/shop/a.cedar", policy)]), None).snapshot.unwrap();
     let query = query(&snapshot, &frontend(), &call().service("shop/orders").header("x-a", "1").0);
-    let units = judging(&snapshot, &query.namespace).unwrap();
+    let units = applicable_bundles(&snapshot, &query.namespace).unwrap();
     let hits = [0, 0, 1, 2].map(|_| {
         let found = snapshot.engine().find(&units, Mode::Enforce, &query, snapshot.types()).unwrap();
         assert_eq!(found.permits.len(), 1);

@@ -1,4 +1,4 @@
-//! What goes wrong, and what is promised then: a denial with its own code, in time, and never an allow.
+//! Faults, and the promise for them: a denial with its own code, in time, and never an allow.
 
 mod actions;
 mod cardinality;

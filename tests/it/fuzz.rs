@@ -1,10 +1,10 @@
-//! Checks as bytes, mutated for as long as one likes: no panic, no wrong allow, no answer without a status. `policies` does
-//! the same for the policies' side.
+//! Checks as bytes, mutated for any length of time: no panic, no wrong allow, no answer without a status. `policies`
+//! does the same for policies.
 //!
-//! Starts from the recorded cases and `tests/fuzz/corpus`, and keeps every input whose answers are new: that is its
-//! measure of progress on a stable compiler. `cargo test` runs it for a fixed number of inputs; `docs/fuzzing.md`
-//! says how to run it longer, and by coverage. What fails is written to `target/fuzz`: the seed alone repeats the
-//! choices, but not always the bytes, since protobuf's maps have no order.
+//! Starts from the recorded cases and `tests/fuzz/corpus`, and keeps every input with new answers: that is its measure
+//! of progress on a stable compiler. `cargo test` runs it for a fixed number of inputs; `docs/fuzzing.md` says how to
+//! run it longer, and by coverage. A failing input is written to `target/fuzz`: the seed alone repeats the choices, but
+//! not always the bytes, since protobuf's maps have no order.
 
 pub mod agree;
 mod bodies;
@@ -51,7 +51,7 @@ fn corpus() -> Vec<Vec<u8>> {
         std::fs::read_dir(root("tests/fuzz/corpus")).unwrap().map(|entry| entry.unwrap().path()).collect();
     found.sort();
     corpus.extend(found.iter().map(|path| std::fs::read(path).unwrap()));
-    // What the recorded ones lack: both ends, each with a name of its own.
+    // The recorded cases lack this: both ends, each with a name of its own.
     let mut ends = crate::harness::orders();
     ends.attributes().destination =
         Some(Peer { principal: "spiffe://cluster.local/ns/shop/sa/orders".to_owned(), ..Peer::default() });
@@ -59,7 +59,7 @@ fn corpus() -> Vec<Vec<u8>> {
     corpus
 }
 
-/// What an answer shows of the way it took.
+/// The part of an answer that shows the path through the code.
 fn trail(seen: &Seen) -> String {
     match &seen.result {
         Ok(verdict) => format!("{} {:?} {:?}", verdict.reason().as_str(), verdict.determining, verdict.would_be),

@@ -1,7 +1,7 @@
 //! Picket under test: without sockets ([`direct`]), as a whole server on ports of its own ([`server`]), and the
-//! services it asks ([`fake_http`]).
+//! services it queries ([`fake_http`]).
 //!
-//! Checks are built by [`Check`]; what is built is boring and denied unless a test says otherwise.
+//! [`Check`] builds checks, which are boring and denied unless a test says otherwise.
 
 pub mod direct;
 pub mod fake_http;
@@ -17,16 +17,16 @@ use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
 
 /// The workload that the small trees' policies know.
 pub const FRONTEND: &str = "spiffe://cluster.local/ns/web/sa/frontend";
-/// A permit for everything of the namespace it stands in.
+/// A permit for everything in its namespace.
 pub const PERMIT_ALL: &str = r#"@id("all") permit (principal, action in Action::"any", resource);"#;
-/// A forbid for everything of the namespace it stands in.
+/// A forbid for everything in its namespace.
 pub const FORBID_ALL: &str = r#"@id("none") forbid (principal, action in Action::"any", resource);"#;
 
 /// Builds a check as Envoy sends it with raw headers.
 #[derive(Debug, Clone)]
 pub struct Check(pub CheckRequest);
 
-/// `method path` on `orders.shop`, by nobody, for no service.
+/// `method path` on `orders.shop`, without a caller, for no service.
 pub fn check(method: &str, path: &str) -> Check {
     let http = HttpRequest {
         method: method.to_owned(),
@@ -103,7 +103,7 @@ fn proto(json: &serde_json::Value) -> Value {
     Value { kind: Some(kind) }
 }
 
-/// What an answer says, for asserts.
+/// The content of an answer, for asserts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     /// HTTP status the caller gets; 200 for an allow, and for denials in a form that has it.

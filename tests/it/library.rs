@@ -33,7 +33,7 @@ fn every_tree_is_valid_without_a_warning() {
 #[test]
 fn every_tree_passes_its_own_suites() {
     for tree in trees() {
-        // Ends with another code where a test fails, and where there is none.
+        // Another exit code means a failing test, or no test at all.
         let run = picket(&["test", "-o", "json", "--policies"], &tree);
         let (said, complained) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
         let report: Value = serde_json::from_str(&said).unwrap_or_default();
@@ -96,6 +96,6 @@ fn the_loader_warns_of_a_forbid_that_leaves_out_the_parent() {
     };
     let warned = validated(&catalog(""));
     let said = String::from_utf8_lossy(&warned.stdout).into_owned() + &String::from_utf8_lossy(&warned.stderr);
-    assert!(!warned.status.success() && said.contains("holds below `/admin` of `web/a`"), "{said}");
+    assert!(!warned.status.success() && said.contains("applies below `/admin` of `web/a`"), "{said}");
     assert!(validated(&catalog("{name: home, match: /admin, groups: [admin]}, ")).status.success());
 }

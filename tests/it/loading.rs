@@ -1,4 +1,4 @@
-//! What a tree may hold, and what becomes of one that is bad.
+//! The valid content of a tree, and the handling of an invalid one.
 
 use crate::support::{call, frontend, judge, problems, show, snapshot, tree};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ fn refused(files: &[(&str, &str)], unit: &str, message: &str) {
     assert!(text.contains(message), "expected `{message}` in:\n{text}");
 }
 
-/// A policy of namespace `shop`, and what must be said about it.
+/// A policy of namespace `shop`, and its problem.
 const REFUSED: &[(&str, &str)] = &[
     (
         r#"permit (principal, action == Action::"GET", resource in Service::"shop/order");"#,
@@ -37,7 +37,7 @@ const REFUSED: &[(&str, &str)] = &[
     (r#"permit (principal, action == Action::"GET", resource == Path::"shop/orders");"#, "is written `shop/orders/`"),
     (
         r#"permit (principal, action == Action::"GET", resource in Service::"pay/billing");"#,
-        "lies outside namespace `shop`",
+        "is outside namespace `shop`",
     ),
     (r#"permit (principal, action == Action::"GETT", resource);"#, "GETT"),
     (r#"permit (principal, action == Action::"GET", resource is Tool);"#, "unable to find an applicable action"),
@@ -52,11 +52,11 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         r#"permit (principal, action == Action::"GET", resource) when { context.http.headers.hasTag("x-envoy-external-address") };"#,
-        "can be written by any caller",
+        "any caller can set header",
     ),
     (
         r#"permit (principal, action == Action::"GET", resource) when { context.http.headers.hasTag("X_Envoy-Peer") };"#,
-        "can be written by any caller",
+        "any caller can set header",
     ),
     (
         r#"permit (principal, action == Action::"GET", resource) when { context.http.headers.hasTag("X-A") };"#,
@@ -70,11 +70,11 @@ const REFUSED: &[(&str, &str)] = &[
     (r#"@set_headers("host=1") permit (principal, action == Action::"GET", resource);"#, "frames or addresses"),
     (
         r#"@set_headers("x-a=${principal.facts.team}") permit (principal, action == Action::"GET", resource);"#,
-        "names nothing textual",
+        "does not name a text",
     ),
     (
         r#"@set_headers("x-a=${principal.token}") permit (principal, action == Action::"GET", resource);"#,
-        "names nothing textual",
+        "does not name a text",
     ),
     (r#"@deny_status("200") forbid (principal, action == Action::"GET", resource);"#, "400 to 499"),
     (r#"@bridge permit (principal, action == Action::"GET", resource);"#, "permit of the mesh"),
@@ -82,18 +82,18 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn what_would_silently_never_match_is_refused() {
+fn policies_that_would_silently_never_match_are_rejected() {
     for (policy, message) in REFUSED {
         refused(&[("namespaces/shop/a.cedar", policy)], "shop", message);
     }
     refused(
         &[("namespaces/shop/a.cedar", PERMIT), ("namespaces/shop/b.cedar", PERMIT)],
         "shop",
-        "two policies are called `shop/all`",
+        "two policies have the id `shop/all`",
     );
     refused(&[("namespaces/shop/a.txt", "")], "shop", "only `*.cedar` files");
-    refused(&[("namespaces/Shop/a.cedar", PERMIT)], "Shop", "cannot be a namespace");
-    refused(&[("mesh/sub/a.cedar", PERMIT)], "mesh", "no place in a policy tree");
+    refused(&[("namespaces/Shop/a.cedar", PERMIT)], "Shop", "is not a namespace");
+    refused(&[("mesh/sub/a.cedar", PERMIT)], "mesh", "does not belong in a policy tree");
     refused(&[("schema.cedarschema", "entity A;")], "mesh", "differs from the types built into");
     refused(&[("facts.cedarschema", "type WorkloadFacts = {")], "mesh", "facts.cedarschema");
     refused(&[("manifest.yaml", "mode: {}")], "mesh", "manifest.yaml");
@@ -159,20 +159,20 @@ fn a_bad_namespace_keeps_its_policies_and_does_not_stop_a_mesh_forbid() {
 }
 
 #[test]
-fn a_change_of_the_platform_that_a_namespace_no_longer_fits_denies_that_namespace_and_nobody_else() {
+fn a_change_of_the_platform_denies_only_the_namespace_that_no_longer_fits() {
     let uses = r#"@id("t") permit (principal is Workload, action == Action::"GET", resource) when { principal has facts && principal.facts.team == "a" };"#;
     let facts = ("facts.cedarschema", "type WorkloadFacts = { team: String };");
     let first = snapshot(&[("namespaces/shop/a.cedar", uses), facts]);
     let without = [("namespaces/shop/a.cedar", uses), ("namespaces/pay/a.cedar", PERMIT)];
     let loaded = Snapshot::load(&tree(&without), Some(&first));
     assert_eq!(loaded.refused, ["shop"], "{}", problems(&loaded));
-    assert!(problems(&loaded).contains("the version of `shop` in force no longer fits"), "{}", problems(&loaded));
+    assert!(problems(&loaded).contains("the active version of `shop` no longer fits"), "{}", problems(&loaded));
     let second = loaded.snapshot.unwrap();
     assert_ne!(second.digests()["mesh"], first.digests()["mesh"]);
     let (orders, billing) = (call().service("shop/orders").0, call().service("pay/billing").0);
     assert_eq!(show(&judge(&second, &frontend(), &orders)), "error bundle_invalid");
     assert_eq!(show(&judge(&second, &frontend(), &billing)), "allow policy_permit [pay/all]");
-    // What it names is back, and so is it.
+    // The names that it uses are back, and so is it.
     let back = Snapshot::load(&tree(&[without[0], without[1], facts]), Some(&second));
     assert!(back.refused.is_empty(), "{}", problems(&back));
     // One that never loaded does not block.
@@ -182,7 +182,7 @@ fn a_change_of_the_platform_that_a_namespace_no_longer_fits_denies_that_namespac
 }
 
 #[test]
-fn moving_a_forbid_to_shadow_is_said() {
+fn moving_a_forbid_to_shadow_is_reported() {
     let forbid = ("mesh/stop.cedar", r#"@id("stop") forbid (principal, action == Action::"GET", resource);"#);
     let first = snapshot(&[forbid]);
     let second = Snapshot::load(&tree(&[forbid, ("manifest.yaml", "modes: {mesh/stop.cedar: shadow}")]), Some(&first));
@@ -208,7 +208,7 @@ fn an_unchanged_namespace_is_not_loaded_again() {
 #[test]
 fn entities_cannot_leave_their_namespace() {
     let entities = r#"[{"uid": {"type": "Service", "id": "shop/orders"}, "attrs": {}, "parents": [{"type": "Namespace", "id": "pay"}]}]"#;
-    refused(&[("entities.json", entities)], "mesh", "cannot lie in Namespace::\"pay\"");
+    refused(&[("entities.json", entities)], "mesh", "cannot be in Namespace::\"pay\"");
     refused(&[("entities.json", "[{")], "mesh", "entities.json");
 }
 
@@ -260,7 +260,7 @@ const UNINDEXED: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_test_that_could_stand_in_an_open_scope_is_noted_with_the_scope() {
+fn a_test_that_belongs_in_an_open_scope_is_noted_with_the_scope() {
     let scopes = ["resource", "resource is Path", r#"resource in Namespace::"shop""#];
     for (condition, advice) in UNINDEXED {
         for scope in scopes {
@@ -313,15 +313,18 @@ fn a_mesh_policy_that_names_a_namespace_is_indexed_by_it() {
     let said = |resource: &str| problems(&Snapshot::load(&tree(&[("mesh/a.cedar", &policy(resource))]), None));
     assert_eq!(said(r#"resource in Namespace::"shop""#), "");
     let text = said("resource");
-    assert!(
-        text.contains(r#"`resource == Path::"<namespace>/<service>/x"`, or put the routes into a group"#),
-        "{text}"
-    );
+    assert!(text.contains(r#"`resource == Path::"<namespace>/<service>/x"`, or add the routes to a group"#), "{text}");
 }
 
-/// What a load builds on, where every namespace that is begun is late at once.
+/// The base of a load in which every started namespace is late at once.
 fn hurried<'a>(previous: &'a Arc<Snapshot>, donors: &'a [Arc<Snapshot>]) -> Base<'a> {
-    Base { previous: Some(previous), donors, purpose: Purpose::Force, begin: &|_, _| Box::new(|| true), pause: || {} }
+    Base {
+        previous: Some(previous),
+        donors,
+        purpose: Purpose::Activate,
+        begin: &|_, _| Box::new(|| true),
+        pause: || {},
+    }
 }
 
 #[test]
@@ -337,9 +340,9 @@ fn an_edit_of_the_mesh_loads_no_namespace_again_good_or_bad() {
     ];
     let first = Snapshot::load(&tree(&namespaces), None).snapshot.unwrap();
     let nothing = |_: &str, _: Stakes| -> Late { panic!("a namespace is loaded again") };
-    let base = Base { previous: Some(&first), donors: &[], purpose: Purpose::Force, begin: &nothing, pause: || {} };
+    let base = Base { previous: Some(&first), donors: &[], purpose: Purpose::Activate, begin: &nothing, pause: || {} };
     let second = Snapshot::load_on(&tree(&[stop, namespaces[0], namespaces[1], namespaces[2]]), &base);
-    // What is wrong with the bad one is said all the same.
+    // The problems of the invalid one are reported all the same.
     assert_eq!(second.refused, ["web"]);
     assert!(problems(&second).contains("namespaces/web/a.cedar"), "{}", problems(&second));
     let second = second.snapshot.unwrap();
@@ -349,7 +352,7 @@ fn an_edit_of_the_mesh_loads_no_namespace_again_good_or_bad() {
 }
 
 #[test]
-fn a_namespace_that_takes_long_keeps_what_it_has_and_gets_the_new_when_it_is_there() {
+fn a_slow_namespace_keeps_its_version_until_the_new_one_is_loaded() {
     let orders = call().service("shop/orders").0;
     let first = snapshot(&[("namespaces/shop/a.cedar", PERMIT)]);
     let edited = r#"@id("other") permit (principal, action in Action::"any", resource);"#;
@@ -359,12 +362,12 @@ fn a_namespace_that_takes_long_keeps_what_it_has_and_gets_the_new_when_it_is_the
     let second = second.snapshot.unwrap();
     assert_ne!(second.digests()["mesh"], first.digests()["mesh"]);
     assert_eq!(show(&judge(&second, &frontend(), &orders)), "allow policy_permit [shop/all]");
-    // Somebody took the time for it.
+    // A load took the time for it.
     let donor = Snapshot::load(&new, Some(&first)).snapshot.unwrap();
     let third = Snapshot::load_on(&new, &hurried(&second, &[donor]));
     assert!(third.postponed.is_empty() && third.refused.is_empty(), "{}", problems(&third));
     assert_eq!(show(&judge(&third.snapshot.unwrap(), &frontend(), &orders)), "allow policy_permit [shop/other]");
-    // A donor of another catalogue is none.
+    // A donor of another catalogue does not count.
     let other = Snapshot::load(
         &tree(&[("namespaces/shop/a.cedar", edited), ("facts.cedarschema", "type CallFacts = {};")]),
         None,

@@ -1,4 +1,4 @@
-//! One call may cost anything that its policies and its caller make of it, and nobody else waits for it.
+//! One call may cost anything that its policies and its caller make of it, and no other call waits for it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ async fn server(evil: &str, deadline: &str) -> Server {
 
 /// In a debug build all of it would take minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_costs_too_much_is_denied_at_its_deadline_and_others_go_on() {
+async fn a_call_that_costs_too_much_is_denied_at_its_deadline_and_others_continue() {
     let server = server(&likes(240, 1, 40), "1s").await;
     let (mut client, mut other) = (server.client().await, server.client().await);
     let began = Instant::now();
@@ -120,7 +120,7 @@ fn call(check: &Check) -> picket::call::Call {
 }
 
 #[tokio::test]
-async fn a_call_is_broken_off_where_others_wait_for_it_and_judged_where_nobody_does() {
+async fn a_long_call_is_interrupted_inline_and_evaluated_on_its_own_thread() {
     let checker = checker(&likes(20, 4, 4)).await;
     let deadline = Instant::now() + Duration::from_secs(60);
     // Few bytes, one long text, a body that takes long to read.
@@ -131,7 +131,7 @@ async fn a_call_is_broken_off_where_others_wait_for_it_and_judged_where_nobody_d
         assert_eq!(begun.namespace(), Some("evil"), "{bytes}");
         assert!(checker.judge_long(&call, deadline).await.result.is_ok(), "{bytes}");
     }
-    // Reading takes long, whatever is judged then.
+    // Reading takes long, independent of the evaluation.
     let (unwatched, large) = (self::checker("").await, call(&tool(100_000)));
     assert!(unwatched.judge(&large, deadline).done().await.is_too_long);
     assert!(unwatched.judge_long(&large, deadline).await.result.is_ok());
@@ -140,7 +140,7 @@ async fn a_call_is_broken_off_where_others_wait_for_it_and_judged_where_nobody_d
 }
 
 #[tokio::test]
-async fn nobody_allows_anything_after_the_deadline() {
+async fn no_call_is_allowed_after_the_deadline() {
     let passed = Instant::now();
     for call in [call(&tool(10)), call(&orders())] {
         let checker = checker("").await;
@@ -162,7 +162,7 @@ async fn evaluating_stops_when_the_deadline_has_passed() {
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
 
-/// A judge that allows when the deadline has passed, without having waited for anything.
+/// A `Judge` that allows after the deadline, without having waited for anything.
 enum Late {
     Known,
     Pending,

@@ -1,4 +1,4 @@
-//! Looking has no effect: what is explained is found afterwards as if nobody had asked.
+//! Explanations have no effect: calls find the same state as without them.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ const TREE: &[(&str, &str)] = &[
     ("facts.cedarschema", "type CallFacts = { ticket?: String };"),
 ];
 
-/// A server whose operators' door is open.
+/// A server with an open operators' port.
 struct Running {
     backend: Arc<dyn AdminBackend>,
     client: Client,
@@ -58,7 +58,7 @@ impl Running {
         Self { backend, client, running, _home: home }
     }
 
-    /// What would become of a call.
+    /// The result that a call would have.
     async fn explained(&self, method: &str) -> String {
         let http = json!({"method": method, "path": "/v1/orders/1", "host": "orders.shop", "scheme": "http",
                           "headers": {"x-approval": "CHG1"}});
@@ -68,7 +68,7 @@ impl Running {
         serde_json::from_str::<Value>(&said).unwrap()["reason"].as_str().unwrap().to_owned()
     }
 
-    /// What becomes of it.
+    /// The result of a call.
     async fn asked(&mut self, method: &str) -> String {
         let check = check(method, "/v1/orders/1").service("shop/orders").by(FRONTEND).header("x-approval", "CHG1");
         self.client.ask(check).await.reason
@@ -111,7 +111,7 @@ async fn an_approval_that_is_explained_is_not_used_up() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_asked_for_to_explain_is_not_remembered_for_calls() {
+async fn an_answer_fetched_for_an_explanation_is_not_cached_for_calls() {
     let (source, facts) = (FakeHttp::start(not_found()).await, FakeHttp::start(not_found()).await);
     let mut running = Running::start(&source, &facts).await;
     assert_eq!([running.explained("POST").await, running.explained("GET").await], ["no_permit", "no_permit"]);
@@ -119,7 +119,7 @@ async fn an_answer_that_is_asked_for_to_explain_is_not_remembered_for_calls() {
     facts.set(Reply::Json(r#""open""#.to_owned()));
     assert_eq!(running.asked("POST").await, "policy_permit", "that there was none is forgotten");
     assert_eq!(running.asked("GET").await, "policy_permit", "that there was none is forgotten");
-    // What calls have found is what is explained.
+    // An explanation uses the state that calls have left.
     facts.set(not_found());
     assert_eq!(running.explained("GET").await, "policy_permit");
     running.running.abort_all();
@@ -130,7 +130,7 @@ async fn explaining_moves_no_metric() {
     let (source, facts) = (FakeHttp::start(ticket()).await, FakeHttp::start(not_found()).await);
     let mut running = Running::start(&source, &facts).await;
     assert_eq!(running.asked("PUT").await, "no_permit");
-    // That call's decision is verified beside it.
+    // That call's decision is verified in the background.
     let is_verified = |metrics: &[String]| metrics.iter().any(|line| line == "picket_decisions_verified_total 1.0");
     while !is_verified(&running.metrics()) {
         tokio::task::yield_now().await;

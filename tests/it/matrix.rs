@@ -1,7 +1,7 @@
-//! Who may do what by the shipped policies, as one table: `tests/it/matrix.txt`.
+//! Permissions by the shipped policies, as one table: `tests/it/matrix.txt`.
 //!
 //! A row is a request, a column a caller; a cell is the verdict's reason (`+` for an allow, `?` before a challenge) or
-//! the failure's code. After a change that is meant: `UPDATE=1 cargo test --test it matrix`, and read the diff.
+//! the failure's code. After an intended change: `UPDATE=1 cargo test --test it matrix`, and read the diff.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -108,7 +108,7 @@ fn cell(seen: &Seen) -> String {
 }
 
 #[tokio::test]
-async fn who_may_do_what_is_what_is_written_down() {
+async fn permissions_equal_the_recorded_table() {
     let direct = Direct::with(shipped(), tokens_and_peer()).await;
     let (callers, mut covered) = (callers(), BTreeSet::new());
     let mut table = format!("{:56}", "");

@@ -1,7 +1,7 @@
-//! The memory of whole calls: with it and without it every answer and every record is the same.
+//! The cache of whole results: with it and without it every answer and every record is the same.
 //!
-//! Two services judge the same calls, one that remembers and one that does not. Calls come in pairs that differ in one
-//! part, so that a part which is missing in the key gives one call the other's answer.
+//! Two services evaluate the same calls, one with a cache and one without. Calls come in pairs that differ in one part,
+//! so that a part that is missing in the key gives one call the other's answer.
 
 mod keys;
 mod pace;
@@ -40,7 +40,7 @@ use crate::harness::{Check, PERMIT_ALL, orders};
 use crate::props::{check, holds, profiles};
 use crate::support::{NOW, tree};
 
-/// Policies that read everything of a call that can be read, beside those of the property tests.
+/// More policies, which read everything of a call that can be read.
 const READING: &[(&str, &str)] = &[
     (
         "namespaces/shop/reads.cedar",
@@ -62,7 +62,7 @@ const READING: &[(&str, &str)] = &[
     ),
 ];
 
-/// Two services on one clock, over one source of policies: one that remembers, and one that does not.
+/// Two services on one clock, over one source of policies: one with a cache, and one without.
 struct Twins {
     remembers: Authz,
     forgets: Authz,
@@ -74,7 +74,7 @@ struct Twins {
     _folder: tempfile::TempDir,
 }
 
-/// Judges by default settings, with a memory where it has a seat.
+/// Evaluates by default settings, with a cache if it gets one.
 pub fn checker(store: &Arc<Store>, profile: &Profile, cache: Option<ListenerCache>) -> Checker {
     Checker {
         listener: "test".to_owned(),
@@ -91,7 +91,7 @@ pub fn checker(store: &Arc<Store>, profile: &Profile, cache: Option<ListenerCach
 
 impl Twins {
     async fn new(first: Tree, profile: &Profile) -> Self {
-        // All are remembered at once, so that every other call of a test is answered from memory.
+        // Every call is cached at its first request, so that every other call of a test is answered from the cache.
         Self::with_memory(first, profile, CheckCache::new(Admission::FirstSight)).await
     }
 
@@ -128,7 +128,7 @@ impl Twins {
         Self { remembers, forgets, memory, source, store, clock, logs, _folder: folder }
     }
 
-    /// Asks both, and fails where they do not answer alike.
+    /// Sends a check to both, and fails if their answers differ.
     #[track_caller]
     fn ask(&self, runtime: &Runtime, request: &CheckRequest) -> String {
         let ask = |authz: &Authz| {
@@ -244,7 +244,7 @@ fn with_and_without_the_memory_every_answer_and_every_record_is_the_same() {
                 }
                 twins.clock.store(NOW.0, Ordering::Relaxed);
             });
-            // What was remembered by one tree must not answer for the next.
+            // An entry of one tree must not answer for the next.
             twins.reload(&runtime, trees[(round + 1) % 2].clone());
         }
         assert!(twins.hits() > 20, "the memory was hardly ever asked for the same: {} hits", twins.hits());
@@ -253,7 +253,7 @@ fn with_and_without_the_memory_every_answer_and_every_record_is_the_same() {
 }
 
 #[test]
-fn what_nobody_looks_at_does_not_matter_to_the_memory() {
+fn parts_that_no_step_reads_do_not_matter_to_the_cache() {
     let runtime = Runtime::new().unwrap();
     let twins = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]), &Profile::default()));
     let calls = [
@@ -268,10 +268,10 @@ fn what_nobody_looks_at_does_not_matter_to_the_memory() {
     twins.assert_same_records(&runtime);
 }
 
-/// The bound on the memory is a bound on weights, so these must not be less than what is kept. What can be counted here is
-/// the judgement itself, the answer and the place in the cache; what heaptrack counted is within the factor.
+/// The bound on the cache is a bound on weights, so weights must not be less than the memory. This test counts the
+/// judgement itself, the answer and the place in the cache; heaptrack's count is within the factor.
 #[test]
-fn a_remembered_judgement_weighs_what_it_takes() {
+fn a_cached_result_weighs_at_least_its_memory() {
     const CALLS: u64 = 100;
     let runtime = Runtime::new().unwrap();
     let twins = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]), &Profile::default()));
@@ -288,7 +288,7 @@ fn a_remembered_judgement_weighs_what_it_takes() {
 }
 
 #[test]
-fn a_call_is_remembered_when_it_comes_again_and_not_before() {
+fn a_call_is_cached_at_its_second_request_and_not_before() {
     let runtime = Runtime::new().unwrap();
     let tree = tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]);
     let twins = runtime.block_on(Twins::with_memory(tree, &Profile::default(), CheckCache::default()));
@@ -313,7 +313,7 @@ fn a_header_that_is_stripped_is_stripped_from_memory_as_well() {
 }
 
 #[test]
-fn a_judgement_of_the_moment_is_never_remembered() {
+fn a_result_for_one_moment_is_never_cached() {
     let runtime = Runtime::new().unwrap();
     let [tree, _] = trees();
     let twins = runtime.block_on(Twins::new(tree, &crate::props::tokens_and_peer()));
@@ -354,7 +354,7 @@ fn decoded(check: &Check) -> Call {
 }
 
 #[test]
-fn a_wrong_memory_is_told_and_not_believed_where_decisions_are_verified() {
+fn a_wrong_cache_entry_is_reported_and_not_used_where_decisions_are_verified() {
     let runtime = Runtime::new().unwrap();
     let twins = runtime.block_on(Twins::new(tree(&[]), &Profile::default()));
     let open = runtime.block_on(Twins::new(tree(&[("namespaces/shop/a.cedar", PERMIT_ALL)]), &Profile::default()));
@@ -377,7 +377,7 @@ fn a_wrong_memory_is_told_and_not_believed_where_decisions_are_verified() {
     assert_eq!(stats.mismatches.load(Ordering::Relaxed), 1);
 }
 
-/// Remembers a judgement for a call that it is not of.
+/// Caches a judgement for a call that it does not belong to.
 fn poison(cache: &ListenerCache, snapshot: &Snapshot, call: &Call, judgement: &Arc<Judgement>) {
     let service = snapshot.catalog().service("shop/orders").unwrap();
     let (family, changeable) = (Family::Get, snapshot.changeable("shop"));
@@ -385,7 +385,7 @@ fn poison(cache: &ListenerCache, snapshot: &Snapshot, call: &Call, judgement: &A
     let profile = Profile::default();
     let reduced = CacheKeyParts::of(call, Relevance { profile: &profile, service, family, reads, changeable }).unwrap();
     let generations = Versions { snapshot: snapshot.generation(), keys: 0 };
-    // Asking tells the memory which snapshot is the newest.
+    // A lookup sets the newest snapshot of the cache.
     assert!(cache.get(&cache.key(generations, &reduced)).is_none());
     cache.insert(cache.key(generations, &reduced), Entry::Judgement(Arc::clone(judgement)));
 }

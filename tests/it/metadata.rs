@@ -34,7 +34,7 @@ fn asked(method: &str, path: &str) -> Check {
 }
 
 #[tokio::test]
-async fn the_document_is_served_to_anybody_before_anything_is_judged() {
+async fn the_document_is_served_to_any_client_before_any_evaluation() {
     let direct = Direct::new(&tree()).await;
     let anybody = [
         asked("GET", PATH),
@@ -55,7 +55,7 @@ async fn the_document_is_served_to_anybody_before_anything_is_judged() {
 }
 
 #[tokio::test]
-async fn what_is_not_exactly_a_request_for_the_document_is_judged() {
+async fn any_other_request_than_for_the_document_is_evaluated() {
     let files = [tree()[0], ("namespaces/agents/a.cedar", PERMIT_ALL)];
     let (shut, open) = (Direct::new(&tree()).await, Direct::new(&files).await);
     let others = [

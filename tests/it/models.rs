@@ -1,7 +1,7 @@
-//! Requests to models: whatever the published types of the APIs have is read as the list says, or the request is refused.
+//! Requests to models: every member of the APIs' published types is read as the list says, or the request is rejected.
 //!
-//! `tests/sdk/models/fields` has every field at which a request to a model may hold something, by API and type, and what
-//! it is classified as. It is compared with the SDKs in `tests/it/sdk.rs`; here each row is tried on the reader.
+//! `tests/sdk/models/fields` has every field at which a request to a model may hold something, by API and type, with
+//! its class. `tests/it/sdk.rs` compares it with the SDKs; here each row is tried on the reader.
 
 mod fields;
 
@@ -30,12 +30,12 @@ fn read(api: &str, body: &Value) -> Result<Request, Failure> {
     llm::read(&call, Some(&body), protocol)
 }
 
-/// Whether a set holds a text with this in it.
+/// Returns whether a set has a text with this in it.
 fn has(set: &BTreeSet<String>, part: &str) -> bool {
     set.iter().any(|text| text.contains(part))
 }
 
-/// Whether what stands at a place of this class is in a fact.
+/// Returns whether the value at a place of this class is in a fact.
 fn shows(kind: Kind, request: &Request) -> bool {
     match kind {
         Kind::Fetch | Kind::Content | Kind::Schema => {
@@ -59,7 +59,7 @@ fn shows(kind: Kind, request: &Request) -> bool {
     }
 }
 
-/// Whether the names of an object are those of tools of a set, which this build does not list.
+/// Returns whether the names of an object are those of tools of a set, which this build does not list.
 fn is_map(place: &Place) -> bool {
     place.of.ends_with("ToolsetConfigsParam")
 }
@@ -86,7 +86,7 @@ fn every_field_of_the_types_is_classified() {
 }
 
 #[test]
-fn what_the_types_have_is_known() {
+fn members_of_the_published_types_are_known() {
     everywhere(|fields, place, faults| match read(fields.api, &fields.request(place, fields.least(&place.of))) {
         Ok(request) => {
             let odd: Vec<_> = request.hosted_tools.iter().filter(|name| name.contains(':')).collect();
@@ -145,7 +145,7 @@ fn content_and_local_references_are_no_fetch() {
 }
 
 #[test]
-fn a_member_that_nobody_knows_counts_wherever_it_stands() {
+fn an_unknown_member_counts_at_every_place() {
     everywhere(|fields, place, faults| {
         let ways = [
             json!({"deep": ["https://evil.example/x"]}),
@@ -205,7 +205,7 @@ fn a_field_with_an_effect_has_one_spelling() {
 }
 
 #[test]
-fn an_item_of_an_unknown_type_or_none_counts_wherever_it_stands() {
+fn an_item_of_an_unknown_type_or_none_counts_at_every_place() {
     everywhere(|fields, place, faults| {
         let least = fields.least(&place.of);
         let Some(kind) = least.get("type").and_then(Value::as_str) else { return };
@@ -233,7 +233,7 @@ fn an_item_of_an_unknown_type_or_none_counts_wherever_it_stands() {
 }
 
 #[test]
-fn two_names_of_one_tool_are_refused_and_one_is_read_wherever_it_stands() {
+fn two_names_of_one_tool_are_rejected_and_one_is_read_at_every_place() {
     let (ours, evil) = (json!({"name": "ours"}), json!({"name": "evil-tool"}));
     for fields in fields::all() {
         for kind in [json!("function"), json!("custom"), json!(null)] {
@@ -257,7 +257,7 @@ fn two_names_of_one_tool_are_refused_and_one_is_read_wherever_it_stands() {
     }
 }
 
-/// A request by Chat Completions with this path and these headers: its models beside its own, and what else is odd.
+/// A request by Chat Completions with this path and these headers: its other models, and other unusual parts.
 fn aside(path: &str, headers: &[(&str, &str)]) -> String {
     let call = call().method("POST").path(path).header("content-type", "application/json");
     let call = headers.iter().fold(call, |call, (name, value)| call.header(name, value)).0;
@@ -269,7 +269,7 @@ fn aside(path: &str, headers: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_model_that_is_named_beside_the_body_is_judged() {
+fn a_model_named_outside_the_body_is_evaluated() {
     for (query, expected) in [
         ("", ""),
         ("?model=m", ""),
@@ -307,7 +307,7 @@ fn a_model_that_is_named_beside_the_body_is_judged() {
 }
 
 #[test]
-fn who_is_called_for_a_fetch_has_one_reading_or_the_request_is_refused() {
+fn the_server_of_a_fetch_has_one_reading_or_the_request_is_denied() {
     for (url, servers) in [
         ("https://evil.example/a%2Fb.png?x=1", Some("https://evil.example/a%2Fb.png")),
         ("HTTPS://Evil.Example:443//a.png", Some("https://evil.example//a.png")),

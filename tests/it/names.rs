@@ -45,7 +45,7 @@ fn rpc(service: &str, method: &str, name: &str) -> Check {
 
 #[tokio::test]
 async fn a_name_in_another_spelling_evades_no_policy() {
-    // What a namespace's own policies call a thing takes no name from the mesh.
+    // A namespace's own names for a resource take no name from the mesh.
     let own = r#"@id("b") forbid (principal, action, resource == Model::"ai/unlisted/Gpt-4o");"#;
     let files = [("catalog.yaml", CATALOG), ("mesh/a.cedar", POLICIES), ("namespaces/ai/a.cedar", own)];
     let direct = Direct::new(&files).await;

@@ -19,11 +19,11 @@ use serde_json::{Value as Json, json};
 
 use crate::harness::direct::Seen;
 
-/// What plain Cedar says.
+/// The result of plain Cedar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     pub decision: Decision,
-    /// Forbids whose evaluation failed.
+    /// Forbids that failed to evaluate.
     pub failed_forbids: usize,
 }
 
@@ -34,7 +34,7 @@ impl Word {
     }
 }
 
-/// Fails where an answer is not what plain Cedar says of the very query that was judged, or where something panicked.
+/// Fails if an answer differs from plain Cedar's for the evaluated query, or if something panicked.
 #[track_caller]
 pub fn assert_proven(seen: &Seen) {
     let is_defect = seen.result.as_ref().is_err_and(|failure| failure.code == Code::Internal);
@@ -65,12 +65,12 @@ pub fn assert_stripped(request: &CheckRequest, response: &CheckResponse, seen: &
     }
 }
 
-/// Whether the policies said yes. An obligation that cannot be carried out is a no on top of that yes.
+/// Returns whether the policies allow. An obligation that cannot be carried out denies an allow afterwards.
 fn would_allow(verdict: &Verdict) -> bool {
     matches!(verdict.reason(), Reason::PolicyPermit | Reason::ObligationConflict | Reason::ObligationUnmet)
 }
 
-/// Asks plain Cedar.
+/// Evaluates with plain Cedar.
 #[track_caller]
 pub fn word(snapshot: &Snapshot, query: &Query) -> Word {
     let mut policies: Vec<Policy> = enforced(snapshot.mesh());

@@ -1,7 +1,7 @@
-//! What holds of every input: whatever is asked, nothing is allowed that plain Cedar does not allow.
+//! Properties of every input: no call is allowed that plain Cedar does not allow.
 //!
-//! Every run draws new inputs and prints its seed; `PROPS_SEED=<seed> cargo test --test it props` runs the same again,
-//! `PROPS_CASES=<n>` more of them.
+//! Every run draws new inputs and prints its seed; `PROPS_SEED=<seed> cargo test --test it props` repeats a run,
+//! `PROPS_CASES=<n>` runs more of them.
 
 mod bodies;
 mod calls;
@@ -54,7 +54,7 @@ where
     }
 }
 
-/// Asks every listener there is, and asserts what holds of every answer.
+/// Sends a check to every listener, and asserts the properties of every answer.
 pub fn ask_all(runtime: &Runtime, listeners: &[Direct], request: &CheckRequest) -> Vec<Seen> {
     let ask = |listener: &Direct| {
         let (response, seen) = runtime.block_on(listener.judged(request.clone()));
@@ -129,7 +129,7 @@ fn the_order_of_headers_does_not_matter() {
         }
         let answers = [&check, &other].map(|check| ask_all(&runtime, &listeners, &check.0));
         for (one, other) in answers[0].iter().zip(&answers[1]) {
-            // Of several faults the first in order is told; that there is one does not depend on it.
+            // The first of several faults is reported; the existence of one does not depend on the order.
             match (&one.result, &other.result) {
                 (Err(_), Err(_)) => {}
                 _ => assert_eq!(shown(one), shown(other)),
@@ -199,7 +199,7 @@ fn adding_a_forbid_never_turns_a_deny_into_an_allow() {
 }
 
 #[test]
-fn what_mapping_builds_conforms_to_the_schema_for_any_identity() {
+fn mapped_queries_conform_to_the_schema_for_any_identity() {
     let snapshot = crate::support::snapshot(trees::NASTY);
     holds(500, identities::queries(), |(identity, call, service)| {
         let query = identities::query(&snapshot, &identity, &call, &service);
@@ -209,7 +209,7 @@ fn what_mapping_builds_conforms_to_the_schema_for_any_identity() {
 }
 
 #[test]
-fn the_oracle_tells_an_allow_that_is_none() {
+fn the_oracle_finds_a_wrong_allow() {
     let runtime = Runtime::new().unwrap();
     let open = runtime.block_on(Direct::new(&[("namespaces/shop/a.cedar", crate::harness::PERMIT_ALL)]));
     let shut = runtime.block_on(Direct::new(&[]));

@@ -1,9 +1,9 @@
-//! Acceptance scenarios: whole calls by agents, with what must come back.
+//! Acceptance scenarios: whole calls by agents, with their expected answers.
 //!
 //! `SCENARIOS=FILE cargo test --test it scenarios` runs another file of the same form; without it, `scenarios/dev.json`
 //! and `scenarios/more.json` are run. Policies are the shipped ones (`policies/library/agents`); issuers, tickets,
-//! tasks, tools and routes are built from the file's `world`, and its clock is the server's. Cases of example 3 speak
-//! of responses, which no part of this server sees yet: they are counted and passed over.
+//! tasks, tools and routes are built from the file's `world`, and its clock is the server's. Cases of example 3 are
+//! about responses, which no part of this server sees yet: they are counted and skipped.
 
 mod adapt;
 mod call;
@@ -50,7 +50,7 @@ struct Scenario {
     token2: Option<keys::Written>,
     txn_token: Option<keys::Written>,
     expected: expect::Expected,
-    /// What this runner does not know; responses are example 3's.
+    /// Members that this runner does not know; responses are example 3's.
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
 }
@@ -64,7 +64,7 @@ impl Scenario {
         self.expected.is_allow() && self.body.iter().any(|body| body.contains("change_ticket"))
     }
 
-    /// Keys whose meaning is not known, so that a wrong answer can be understood.
+    /// Keys with unknown meaning, so that a wrong answer can be understood.
     fn unknown_keys(&self) -> impl Iterator<Item = &String> {
         let is_known = |key: &str| matches!(key, "description" | "note") || key.starts_with("response_");
         self.others.iter().filter(move |(key, value)| !is_known(key) && !value.is_null()).map(|(key, _)| key)
@@ -87,7 +87,7 @@ fn files() -> Vec<(PathBuf, Arc<File>)> {
     paths.into_iter().map(read).collect()
 }
 
-/// One case: what is asked of which server, and whether the answer is right.
+/// One case: the check, its server, and whether the answer is right.
 struct Runner {
     file: Arc<File>,
     issuers: keys::Issuers,

@@ -1,8 +1,8 @@
 //! The official SDKs of MCP against a real Envoy, a real Picket and a real server of the SDK.
 //!
-//! Each script under `tests/sdk/` makes calls as any program does and prints what it sees, a line for each fact; what
-//! is printed is committed under `golden/` and told in `docs/refusals.md`. Nothing of an SDK is replaced: logins,
-//! asking for scopes and going to the approval page are its own doing.
+//! Each script under `tests/sdk/` makes calls as any program does and prints its observations, a line for each fact;
+//! the output is committed under `golden/` and described in `docs/refusals.md`. Nothing of an SDK is replaced: logins,
+//! requests for scopes and the visit to the approval page are its own.
 
 mod install;
 mod login;
@@ -29,8 +29,8 @@ use login::Login;
 const SERVICES: [&str; 7] =
     ["http_jsonrpc", "http_problem", "rpc_error_200", "tool_error_200", "hidden", "careful", "guarded"];
 
-/// What may be refused: callers without a token, the forbidden, what wants more, and documents that Picket serves
-/// itself. SDKs open streams, end sessions and probe for revisions beside what a script does: none of that is refused.
+/// Calls that may be denied: callers without a token, forbidden calls, calls that need more, and documents that Picket
+/// serves itself. SDKs also open streams, end sessions and probe for versions: none of that is denied.
 const REFUSED: [&str; 4] = ["GET metadata", "POST no_permit", "POST policy_forbid", "POST remedy"];
 
 /// How long a script may take. It takes a few seconds on an idle machine.
@@ -75,7 +75,7 @@ impl Stack {
         Self { places, _login: login, _server: server, _envoy: envoy, _picket: picket, scene }
     }
 
-    /// What the script prints, without which id a decision had and on which port a service was.
+    /// The output of the script, without decision ids and ports.
     async fn seen(&self, script: &mut Command) -> String {
         let places = Value::Object(self.places.clone()).to_string();
         let output = tokio::time::timeout(LIMIT, script.arg(places).kill_on_drop(true).output()).await;
@@ -87,7 +87,7 @@ impl Stack {
         port.replace_all(&id.replace_all(&said, "ID"), "HOST").into_owned()
     }
 
-    /// Method and reason of whatever Picket refused.
+    /// Method and reason of every denied call.
     fn refused_for(&self) -> BTreeSet<String> {
         let text = std::fs::read_to_string(self.scene.path("picket.decisions")).unwrap();
         // The last line may still be on its way.
@@ -132,9 +132,9 @@ async fn the_python_sdks_complete_are_refused_and_step_up() {
     assert_eq!(stack.refused_for(), BTreeSet::from(REFUSED.map(str::to_owned)));
 }
 
-/// What each field does is tried in `tests/it/models.rs`; here the list of them is held to the SDKs' own types.
+/// `tests/it/models.rs` tries the effect of each field; here the list of fields is compared with the SDKs' own types.
 #[tokio::test]
-async fn the_list_of_what_a_request_to_a_model_may_have_is_that_of_the_sdks() {
+async fn the_list_of_members_of_a_request_to_a_model_is_that_of_the_sdks() {
     let python = tokio::task::spawn_blocking(install::models).await.unwrap();
     let home = install::scripts("models");
     let output = Command::new(python).arg(home.join("fields.py")).arg(home.join("fields")).output().await.unwrap();
@@ -149,7 +149,7 @@ async fn the_list_of_what_a_request_to_a_model_may_have_is_that_of_the_sdks() {
 #[tokio::test]
 async fn the_typescript_sdks_complete_are_refused_and_step_up() {
     let Some(home) = tokio::task::spawn_blocking(install::typescript).await.unwrap() else {
-        // Not by a macro, whose output the test runner would keep to itself.
+        // Not by a macro: the test runner would capture its output.
         drop(writeln!(io::stderr(), "PASSED OVER: the TypeScript SDKs of MCP, because `node` or `npm` is not here"));
         return;
     };

@@ -55,7 +55,7 @@ pub fn problems(loaded: &Loaded) -> String {
     loaded.problems.iter().map(|problem| format!("{:?} {problem}\n", problem.severity)).collect()
 }
 
-/// A call: `GET /` on `orders.shop`, by nobody, for no service.
+/// A call: `GET /` on `orders.shop`, without a caller, for no service.
 pub fn call() -> CallBuilder {
     CallBuilder(Call {
         peer: Peer::default(),

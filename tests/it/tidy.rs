@@ -1,4 +1,4 @@
-//! What no compiler checks: arrows between modules, words that stay where they belong, sizes, docs that are true.
+//! Rules that no compiler checks: arrows between modules, words that stay where they belong, sizes, docs that are true.
 //!
 //! The tables are the house rules (`docs/ARCHITECTURE.md`); a change to one is a decision and says why.
 
@@ -60,7 +60,7 @@ fn production() -> Vec<Source> {
     all.map(|file| Source { text: without_tests_and_comments(&file.text), path: file.path }).collect()
 }
 
-/// Whether a file is a module of tests or lies below one.
+/// Returns whether a file is a module of tests or lies below one.
 fn is_of_tests(path: &str) -> bool {
     path.ends_with("/tests.rs") || path.contains("/tests/")
 }

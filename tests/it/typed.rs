@@ -1,4 +1,4 @@
-//! Tools whose arguments have types, from a proxy's check to the answer, and what is said of a tree that gets them wrong.
+//! Tools with typed arguments, from a proxy's check to the answer, and problems of a tree that gets them wrong.
 
 mod arguments;
 mod trees;
@@ -8,7 +8,7 @@ use crate::harness::direct::Direct;
 use crate::harness::{Said, said};
 use crate::oracle::assert_proven;
 
-/// A catalogue whose tool `t` of `agents/tools` has a schema and whose tool `u` has none.
+/// A catalogue: tool `t` of `agents/tools` has a schema and tool `u` has none.
 const CATALOG: &str = r"
 services:
   - id: agents/tools
@@ -57,7 +57,7 @@ async fn policies_read_arguments_by_their_types() {
         (r#"{"amount": 1, "tags": ["SAFE", "saf"]}"#, "no_permit"),
         (r#"{"amount": 1, "tags": ["safe"], "note": "a secret b"}"#, "no_permit"),
         (r#"{"amount": 1, "tags": ["safe"], "item": {"id": "root"}}"#, "policy_forbid"),
-        // What is left out of `input` is read as before, and by a policy that names no tool.
+        // Arguments outside `input` are read as before, and by a policy that names no tool.
         (r#"{"amount": 1, "tags": ["safe"], "rate": 1.5}"#, "policy_forbid"),
     ] {
         assert_eq!(asked(POLICIES, arguments).await.reason, reason, "{arguments}");
@@ -65,7 +65,7 @@ async fn policies_read_arguments_by_their_types() {
 }
 
 #[tokio::test]
-async fn arguments_that_do_not_fit_are_refused_whatever_policies_read() {
+async fn arguments_that_do_not_fit_are_rejected_under_any_policy() {
     let all = r#"permit (principal, action in Action::"any", resource);"#;
     for (arguments, reason) in [
         (r#"{"amount": "1", "tags": ["safe"]}"#, "message_refused"),

@@ -1,4 +1,4 @@
-//! Real gRPC calls over loopback: what a proxy meets that speaks to the real server.
+//! Real gRPC calls over loopback: the real server as a proxy meets it.
 
 pub mod mutual_tls;
 mod raw;
@@ -114,7 +114,7 @@ async fn a_message_beyond_the_limit_is_denied_and_the_connection_lives() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_no_check_is_denied() {
+async fn a_message_that_is_not_a_check_is_denied() {
     let server = Server::start(SHOP, &[]).await;
     let raw = Raw::new(&server.port("ext_authz"));
     let good = orders().0.encode_to_vec();
@@ -129,7 +129,7 @@ async fn a_message_that_is_no_check_is_denied() {
 }
 
 #[tokio::test]
-async fn the_listener_tells_its_health_under_both_names() {
+async fn the_listener_reports_its_health_under_both_names() {
     let server = Server::start(SHOP, &[]).await;
     let endpoint = Endpoint::from_shared(format!("http://{}", server.port("ext_authz"))).unwrap();
     let mut client = HealthClient::new(endpoint.connect().await.unwrap());
@@ -169,7 +169,7 @@ async fn p36_only_the_exact_method_is_served_and_reflection_is_not() {
 }
 
 #[tokio::test]
-async fn what_is_no_grpc_gets_no_answer_that_allows() {
+async fn requests_other_than_grpc_get_no_answer_that_allows() {
     let server = Server::start(SHOP, &[]).await;
     let url = format!("http://{}{CHECK}", server.port("ext_authz"));
     let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
@@ -180,7 +180,7 @@ async fn what_is_no_grpc_gets_no_answer_that_allows() {
         let message = CheckResponse::decode(answer.bytes().await.unwrap().slice(5..)).unwrap();
         assert_eq!(said(&message).reason, "malformed_request");
     }
-    // HTTP/1.1 is not spoken at all.
+    // HTTP/1.1 is not supported at all.
     let old = reqwest::Client::builder().http1_only().no_proxy().build().unwrap();
     assert!(old.post(&url).body("x").send().await.is_err());
 }

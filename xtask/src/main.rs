@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// One program call. `cargo` stands for the cargo that runs this program.
+/// One program call. `cargo` means the cargo that runs this program.
 struct Step {
     /// Environment variables that are set for the program.
     environment: &'static [(&'static str, &'static str)],

@@ -37,7 +37,7 @@ pub enum Echo {
 pub struct McpReply {
     /// The form the service wants.
     pub form: DenialForm,
-    /// The message's revision; `None` where it was not read.
+    /// The message's version; `None` where it was not read.
     pub version: Option<ProtocolVersion>,
     /// The message that the response answers.
     pub id: Echo,

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_ascii_is_refused() {
+    fn a_name_outside_ascii_is_rejected() {
         assert!(Authority::new("cluster.local").unwrap().issue(&["spiffe://clüster/a"], &[]).is_err());
     }
 }

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_this_machine_is_not_fetched() {
+    fn an_installed_envoy_is_not_fetched() {
         let folder = Folder::new().unwrap();
         let on_path = folder.write("bin/envoy", "").unwrap();
         let cached = folder.write(&format!("cache/envoy-{VERSION}"), "").unwrap();

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_differs_from_the_story_is_told() {
+    fn every_difference_from_the_scenario_is_reported() {
         let step = Step {
             status: 200,
             end: End::Policy("allow", &["a/b"]),

@@ -63,7 +63,7 @@ pub fn call(number: usize, step: &Step, played: &Played, environment: &Place<'_>
     text.push_str(&format!("     {} {}  {by}\n", environment.colours.paint(word), played.answer.status));
     if let Some(edit) = &step.edit {
         let took = played.effect.unwrap_or_default().as_millis();
-        text.push_str(&format!("     edited    {}, in force after {took} ms\n", edit.file));
+        text.push_str(&format!("     edited    {}, active after {took} ms\n", edit.file));
     }
     for (name, _) in step.upstream {
         let values: Vec<&str> = played.upstream.iter().flat_map(|echo| echo.values(name)).collect();

@@ -34,22 +34,22 @@ use crate::envoy::authz::{self, Authz, Clock, Observer, system_clock};
 use crate::keys::Keys;
 use crate::policy::{Directory, Loader, Store};
 use crate::server::by_client::ByClient;
-use crate::server::peers::Peers;
+use crate::server::peers::AllowedClients;
 use crate::server::settings::{ClientProfile, Listener};
 use crate::server::stats::ConnStats;
 use crate::server::tasks::Tasks;
-use crate::server::{Parts, Secured};
+use crate::server::{OnTlsBound, Parts};
 use crate::telemetry::Telemetry;
 use picket_core::decision::Snapshot;
 use picket_core::decision::load::Purpose;
 use picket_core::problem::Problem;
 use picket_core::problem::chain;
 
-/// A server that is ready to listen, and what answers its operators.
+/// A server that is ready to listen, and the backend of its admin services.
 pub struct App {
     /// The parts of the server.
     pub server: Parts,
-    /// What the services for operators ask.
+    /// The backend of the services for operators.
     pub backend: Arc<dyn AdminBackend>,
 }
 
@@ -61,16 +61,16 @@ impl std::fmt::Debug for App {
 
 /// Builds a server. `observer` sees every answered call, after telemetry.
 ///
-/// Policies and keys are loaded once before this returns, so that a good start is ready at once; where they
-/// cannot be, the server starts not ready and keeps trying.
+/// Policies and keys are loaded once before this returns, so that a good start is ready at once. If they cannot be
+/// loaded, the server starts not ready and keeps trying.
 ///
 /// # Errors
-/// Every problem of the settings that shows only when they are put to use.
+/// Every problem of the settings that shows only when they are applied.
 pub async fn compose(config: Config, observer: Option<Observer>) -> Result<App, Vec<Problem>> {
     compose_at(config, observer, system_clock()).await
 }
 
-/// As [`compose`], with a clock of the caller's: for tests of what depends on the time. No setting leads here.
+/// As [`compose`], with a clock of the caller's, for tests that depend on the time. No setting selects it.
 ///
 /// # Errors
 /// As [`compose`].
@@ -127,7 +127,7 @@ pub async fn compose_at(config: Config, observer: Option<Observer>, clock: Clock
     };
     collectors::register(telemetry.metrics(), &work);
     start(&tasks, &policies, &keys, config.keys.issuers.is_empty());
-    let (flush, secured) = (flush(&telemetry, config.shutdown.flush_timeout), measured(&telemetry));
+    let (flush, on_tls_bound) = (flush(&telemetry, config.shutdown.flush_timeout), measured(&telemetry));
     let ready_anyway = Instant::now() + config.keys.ready_wait;
     let backend: Arc<dyn AdminBackend> = Arc::new(Backend::new(policies, telemetry, explainers, keys, ready_anyway));
     let server = Parts {
@@ -137,15 +137,15 @@ pub async fn compose_at(config: Config, observer: Option<Observer>, clock: Clock
         shutdown: config.shutdown,
         tasks,
         stats: connections,
-        secured,
+        on_tls_bound,
         flush,
     };
     Ok(App { server, backend })
 }
 
-/// What a listener serves: to each client what `routes` makes of the client's profile.
+/// The routes of a listener: `routes` makes them from the profile of each client.
 fn by_client(listener: &Listener, routes: &impl Fn(&Listener, &str) -> Routes) -> ByClient<Routes> {
-    let row = |row: &ClientProfile| (Peers::new(&row.clients), routes(listener, &row.profile));
+    let row = |row: &ClientProfile| (AllowedClients::new(&row.clients), routes(listener, &row.profile));
     let rows = listener.client_profiles.iter().map(row).collect();
     ByClient::new(rows, routes(listener, &listener.profile))
 }
@@ -155,7 +155,7 @@ fn flush(telemetry: &Arc<Telemetry>, timeout: Duration) -> Pin<Box<dyn Future<Ou
     Box::pin(async move { telemetry.shutdown(tokio::time::Instant::now() + timeout).await })
 }
 
-fn measured(telemetry: &Arc<Telemetry>) -> Secured {
+fn measured(telemetry: &Arc<Telemetry>) -> OnTlsBound {
     let telemetry = Arc::clone(telemetry);
     Box::new(move |acceptors| collectors::register_certificates(telemetry.metrics(), acceptors))
 }
@@ -177,7 +177,7 @@ fn keys(config: &Config) -> Result<Arc<Keys>, Vec<Problem>> {
     keys.map(Arc::new).map_err(|problems| problems.into_iter().map(problem).collect())
 }
 
-/// Verifies every `every`th decision, none at 0; and what that comes to.
+/// Verifies every `every`th decision, none at 0. Also returns the counts.
 fn verifier(every: u64, tasks: &Tasks) -> (Option<Arc<shadow_verify::Verifier>>, Arc<shadow_verify::Stats>) {
     let (verifier, verification) = shadow_verify::verifier(every);
     let stats = verifier.stats();
@@ -198,13 +198,13 @@ fn observers(telemetry: &Arc<Telemetry>, observer: Option<Observer>) -> Observer
     })
 }
 
-/// The policy store, which tells the metrics of every snapshot it makes.
+/// The policy store, which reports every snapshot that it makes to the metrics.
 fn store(config: &Config, telemetry: &Arc<Telemetry>) -> Arc<Store> {
     let settings = config.policies.store();
     let telemetry = Arc::clone(telemetry);
     let loader: Loader = Arc::new(move |tree, base| {
         let loaded = Snapshot::load_on(tree, base);
-        if let (Some(snapshot), Purpose::Force) = (&loaded.snapshot, base.purpose) {
+        if let (Some(snapshot), Purpose::Activate) = (&loaded.snapshot, base.purpose) {
             telemetry.metrics().loaded(&snapshot.policy_ids(), snapshot.digests());
         }
         loaded
@@ -218,7 +218,7 @@ fn report(policies: &Store) {
         let units = policies.current().map_or(0, |snapshot| snapshot.digests().len());
         tracing::info!(units, "loaded the policies of {units} units");
     } else {
-        tracing::error!("the policies did not load whole: {status}");
+        tracing::error!("not all policies were loaded: {status}");
     }
 }
 

@@ -1,11 +1,11 @@
 //! Approvals: proof that another system approved exactly this call, used at most once.
 //!
-//! Knows: where a call names its approval, who is asked about it, whether it was used. Must not know: policies, which
-//! decide what an approval is worth; [`Reads`] says whether they can see one, and else nothing is asked.
+//! Knows: where a call names its approval, the source that has it, whether it was used. Must not know: policies, which
+//! decide the effect of an approval; [`Reads`] says whether they can see one, and otherwise none is fetched.
 //!
-//! No reference, or none that its source knows, is no approval: `context.approval` is absent. A source that
-//! does not answer well is a failure. One that is good for one call is used when the verdict is known to rest on
-//! it, before the answer leaves: of two calls that race, one is denied.
+//! Without a reference that its source knows, `context.approval` is absent. A source that does not answer well is a
+//! failure. An approval that is good for one call is used up when the verdict is known to depend on it, before the
+//! answer leaves: of two calls that race, one is denied.
 
 pub mod digest;
 pub mod record;
@@ -28,7 +28,7 @@ use record::{FieldKind, Matches, Record, Used};
 use redemption::{Embedded, RedemptionStore, Uses};
 pub use settings::{Settings, Store};
 
-/// How long a use is remembered after its approval's end: clocks differ, and ends are moved a little.
+/// How long a use is recorded after its approval's end: clocks differ, and ends are moved a little.
 const KEPT_MILLIS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// All sources of approvals, and what was used.
@@ -38,12 +38,12 @@ pub struct Approvals {
     store: Access,
 }
 
-/// What may be done with the store of uses.
+/// Access to the store of uses.
 #[derive(Debug)]
 enum Access {
-    /// There is none, because nothing is asked for.
+    /// There is no store, because no source is configured.
     Nothing,
-    /// Whoever only looks learns what was used, and has no way to use anything up.
+    /// Read-only access, which cannot use anything up.
     Look(Arc<dyn Uses>),
     /// A call uses up what it rests on.
     Use(Arc<dyn RedemptionStore>),
@@ -52,16 +52,16 @@ enum Access {
 #[derive(Debug, Clone)]
 enum Sources {
     Asked(Vec<Source>),
-    /// What policy tests say instead.
+    /// The approval that a policy test gives instead.
     Given(Box<Given>),
 }
 
-/// An approval that is said, not asked for, with what else there is to find out about it.
+/// An approval that is given instead of fetched, with everything else that a call would find out about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
     /// The approval.
     pub record: Record,
-    /// Whether it is for the call.
+    /// Whether it matches the call.
     pub matches: Matches,
 }
 
@@ -70,7 +70,7 @@ pub struct Given {
 pub struct Found {
     /// The value of `context.approval`.
     pub value: Value,
-    /// What is used up by the call, where it is good for one only.
+    /// The use that the call consumes, if the approval is good for one only.
     once: Option<Once>,
 }
 
@@ -83,14 +83,14 @@ struct Once {
 }
 
 impl Found {
-    /// Whether it is good for one call only.
+    /// Returns whether it is good for one call only.
     #[must_use]
     pub fn is_one_use(&self) -> bool {
         self.once.is_some()
     }
 }
 
-/// One source, ready to be asked.
+/// One source, ready for requests.
 #[derive(Debug, Clone)]
 struct Source {
     settings: Arc<Settings>,
@@ -145,12 +145,12 @@ impl Approvals {
         Self { sources: Sources::Asked(sources), store: Access::Use(once) }
     }
 
-    /// The same approvals for whoever only looks: none is used up, and no answer is remembered for calls.
+    /// The same approvals, read-only: none is used up, and no answer is cached for calls.
     #[must_use]
-    pub fn looking(&self) -> Self {
+    pub fn read_only(&self) -> Self {
         let mut sources = self.sources.clone();
         if let Sources::Asked(sources) = &mut sources {
-            sources.iter_mut().for_each(|source| source.cache = source.cache.looking());
+            sources.iter_mut().for_each(|source| source.cache = source.cache.read_only());
         }
         let store = match &self.store {
             Access::Nothing => Access::Nothing,
@@ -160,7 +160,7 @@ impl Approvals {
         Self { sources, store }
     }
 
-    /// Whether a judgement can depend on an approval, given what its policies read.
+    /// Returns whether a result can depend on an approval, given the inputs of its policies.
     #[must_use]
     pub fn are_asked(&self, reads: &Reads) -> bool {
         reads.approval
@@ -179,8 +179,8 @@ impl Approvals {
         }
     }
 
-    /// The approval that a call to `service` names. `digest` is the action's, absent where what is asked is not
-    /// known whole: an unread body could hold anything.
+    /// The approval that a call to `service` names. `digest` is the action's, absent if the request is not known
+    /// completely: an unread body could hold anything.
     ///
     /// # Errors
     /// [`Code::EntitiesUnavailable`]: the source or the store of uses does not answer by `deadline`, or not well.
@@ -204,12 +204,12 @@ impl Approvals {
         self.judged(source, &record, query, digest, deadline).await.map(Some)
     }
 
-    /// Uses the approval up that an allow rests on; to be called once for each such call, before its answer.
-    /// When the call is broken off or fails, the approval may be used up all the same.
+    /// Uses up the approval that an allow depends on; to be called once for each such call, before its answer. If the
+    /// call is interrupted or fails, the approval may be used up all the same.
     ///
     /// # Errors
-    /// [`Code::ApprovalUsed`]: it was good for one call, and was used by another, or its time is over.
-    /// [`Code::EntitiesUnavailable`]: that it is used could not be written by `deadline`.
+    /// [`Code::ApprovalUsed`]: it was good for one call, and another has used it, or it has expired.
+    /// [`Code::EntitiesUnavailable`]: the use could not be written by `deadline`.
     pub async fn consume(&self, found: &Found, deadline: Instant) -> Result<(), Failure> {
         let Some(once) = &found.once else { return Ok(()) };
         let denied = |why: &str| {
@@ -239,7 +239,7 @@ impl Approvals {
         }
     }
 
-    /// Statistics of each source, by its label in metrics, with the number of answers it remembers.
+    /// Statistics of each source, by its label in metrics, with the number of cached answers.
     pub fn caches(&self) -> impl Iterator<Item = (&str, &cache::Stats, u64)> {
         self.asked().iter().map(|source| (source.label.as_str(), source.cache.stats(), source.cache.entries()))
     }
@@ -307,7 +307,7 @@ impl Source {
         })
     }
 
-    /// What the source says about the approval that a call names; nothing where it names none.
+    /// The source's record of the approval that a call names; `None` if the call names none.
     async fn find(&self, query: &Query, deadline: Instant) -> Result<Option<Arc<Record>>, Failure> {
         let is_named = match &self.settings.reference {
             settings::Reference::Argument(pointer) => {
@@ -335,7 +335,7 @@ impl Source {
     }
 }
 
-/// Whether the schema gives the action's context a place for an approval.
+/// Returns whether the schema has a place for an approval in the action's context.
 fn has_place(action: &str) -> bool {
     !matches!(action, "connect" | "upgrade" | "mcp.prompts.get" | "mcp.server.use" | "release")
 }

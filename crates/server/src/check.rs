@@ -1,7 +1,7 @@
 //! Checks calls: answers from the cache, or evaluates the request phase.
 //!
-//! Knows: the cache, the verifier, and where a call is evaluated. Must not know: the proxy's protocol, or the order of a
-//! phase: `request` decides it and nobody else does.
+//! Knows: the cache, the verifier, and where a call is evaluated. Must not know: the proxy's protocol, or the order of
+//! a phase, which only `request` decides.
 
 mod admissible;
 mod approval_use;
@@ -45,48 +45,48 @@ use picket_core::mapping::{self, action};
 pub use profile::Profile;
 use time::Time;
 
-/// Longest body that is read on a thread that others' calls wait for, in bytes: that takes some 90 us (`benches/parse`).
+/// Longest body that is read on a thread that other calls wait for, in bytes: reading takes some 90 us
+/// (`benches/parse`).
 const BODY_QUICK_MAX: usize = 16 * 1024;
 
-/// Judges calls: the seam between the edge that speaks a proxy's protocol and everything behind it.
+/// Evaluates calls: the interface between the edge, which has a proxy's protocol, and the rest.
 pub trait Judge: Send + Sync {
-    /// Judges one call on a thread that others' calls wait for. Never fails and never panics on purpose: what cannot be
-    /// judged is a [`Failure`] inside the [`Judgement`]. Nothing is allowed after `deadline`.
+    /// Evaluates one call on a thread that other calls wait for. It never fails and never panics on purpose: a call
+    /// that cannot be evaluated has a [`Failure`] in its [`Judgement`]. No call is allowed after `deadline`.
     ///
-    /// What would take too long there is broken off, see [`Judgement::is_too_long`].
+    /// An evaluation that would take too long there is interrupted, see [`Judgement::is_too_long`].
     fn judge<'a>(&'a self, call: &'a Call, deadline: Instant) -> Evaluation<'a>;
 
-    /// Judges one call where nobody but its caller waits for it, however long it takes; otherwise as [`Judge::judge`].
+    /// Evaluates one call where only its own caller waits, however long it takes; otherwise as [`Judge::judge`].
     fn judge_long<'a>(&'a self, call: &'a Call, deadline: Instant) -> Pending<'a> {
         Box::pin(self.judge(call, deadline).done())
     }
 }
 
-/// Judges the calls of one listener.
+/// Evaluates the calls of one listener.
 #[derive(Debug)]
 pub struct Checker {
     /// Name of the listener.
     pub listener: String,
     /// How its calls are read.
     pub profile: Profile,
-    /// Where policies come from.
+    /// The source of policies.
     pub policies: Arc<Store>,
-    /// Where facts come from.
+    /// The source of facts.
     pub entities: Arc<Entities>,
-    /// Where approvals come from, and what was used of them.
+    /// The source of approvals, and the store of used ones.
     pub approvals: Arc<Approvals>,
-    /// Seals and checks what MCP clients bring back from approval pages.
+    /// Seals the state that MCP clients bring back from approval pages, and checks it.
     pub state_tokens: StateTokens,
-    /// Where issuers' keys come from.
+    /// The issuers' keys.
     pub keys: Arc<Keys>,
-    /// Verifies some decisions off the request path, where that is wanted.
+    /// Verifies some decisions off the request path, if configured.
     pub verifier: Option<Arc<shadow_verify::Verifier>>,
-    /// Where its judgements are cached; `None`: nowhere.
+    /// The cache of its judgements; `None`: no caching.
     pub cache: Option<ListenerCache>,
 }
 
-/// The policies and keys that one call is judged by, taken once: a reload between two reads would judge new facts by old
-/// policies.
+/// The policies and keys of one call, taken once: a reload between two reads would mix new facts with old policies.
 struct PolicyState {
     snapshot: Arc<Snapshot>,
     keys: Arc<KeyRing>,
@@ -97,12 +97,12 @@ trait Identify: FnOnce(&Call, &KeyRing) -> Result<Identity, Failure> + Send {}
 
 impl<F: FnOnce(&Call, &KeyRing) -> Result<Identity, Failure> + Send> Identify for F {}
 
-/// A call whose judgement can be cached.
+/// A call with a cacheable judgement.
 struct CacheableCall<'a> {
     cache: &'a ListenerCache,
     key: CacheKey,
     parts: CacheKeyParts<'a>,
-    /// Whether its evaluation may take long.
+    /// Its evaluation may take long.
     is_long: bool,
 }
 
@@ -126,7 +126,7 @@ impl Checker {
         })
     }
 
-    /// Makes the cache key of a call to a service. `None` where there is no cache, or where the judgement cannot be cached:
+    /// Makes the cache key of a call to a service. `None` if there is no cache, or if the judgement cannot be cached;
     /// then the call is evaluated as it came.
     fn cacheable<'a>(&'a self, call: &'a Call, service: &Service, state: &PolicyState) -> Option<CacheableCall<'a>> {
         let cache = self.cache.as_ref()?;
@@ -143,13 +143,13 @@ impl Checker {
         };
         let versions = Versions { snapshot: snapshot.generation(), keys: state.keys.generation() };
         let key = cache.key(versions, &parts);
-        Some(CacheableCall { cache, key, parts, is_long: snapshot.is_crowded(service.namespace()) })
+        Some(CacheableCall { cache, key, parts, is_long: snapshot.is_hot(service.namespace()) })
     }
 
-    /// Evaluates a call that has the relevant parts and nothing else, and caches a judgement that holds for every call with
-    /// these parts. Where it does not hold, the call is evaluated as it came: the other parts may have a say.
+    /// Evaluates a call that has the relevant parts and nothing else, and caches a judgement that holds for every call
+    /// with these parts. If it does not hold for them, the call is evaluated as it came: the other parts may matter.
     ///
-    /// The reduced call finds its service again: nothing that is not in the key can choose it.
+    /// The reduced call finds its service again: no part outside the key can choose it.
     async fn evaluate_for_cache(
         &self,
         cacheable: CacheableCall<'_>,
@@ -184,7 +184,7 @@ impl Checker {
         self.evaluate_request(identify, call, state, time).await.0
     }
 
-    /// Postpones a call whose body takes longer to read than others may wait for it; `None` for every other call.
+    /// Postpones a call with a body that takes too long to read while other calls wait; `None` for every other call.
     fn postponed(&self, call: &Call, service: &Service, state: &PolicyState) -> Option<Arc<Judgement>> {
         if call.body.bytes() <= BODY_QUICK_MAX {
             return None;
@@ -195,12 +195,12 @@ impl Checker {
             Protocol::Http | Protocol::Grpc => reads.needs_body(),
         };
         is_read.then(|| {
-            let failure = Failure::new(Code::Deadline, "reading the body takes longer than others may wait for it");
+            let failure = Failure::new(Code::Deadline, "reading the body takes longer than other calls may wait");
             Arc::new(Judgement { service: Some(service.id.clone()), is_too_long: true, ..Judgement::failed(failure) })
         })
     }
 
-    /// Evaluates a call as it came, whatever is cached, and has the decision verified.
+    /// Evaluates a call as it came, without the cache, and has the decision verified.
     async fn evaluate_and_verify(
         &self,
         cached: Option<Entry>,
@@ -234,7 +234,7 @@ impl Judge for Checker {
         let cacheable = service.as_ref().and_then(|service| self.cacheable(call, service, &state));
         let cached = cacheable.as_ref().and_then(|cacheable| cacheable.cache.get(&cacheable.key));
         drop(service);
-        // What is verified goes round the cache, so that a wrong entry shows as well.
+        // A verified call bypasses the cache, so that a wrong entry shows as well.
         if self.verifier.as_ref().is_some_and(|verifier| verifier.is_due()) {
             return Evaluation::pending(async move { self.evaluate_and_verify(cached, call, &state, time).await });
         }

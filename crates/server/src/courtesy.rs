@@ -1,9 +1,9 @@
-//! Long work that lets others run in between, or leaves a place where others wait.
+//! Cooperative scheduling: yields the CPU during long work, and moves slow calls off the connection's task.
 //!
 //! Knows: the clock and the scheduler. Must not know: what the work is.
 //!
-//! Where all processors are busy, Linux lets a thread run on for some milliseconds before one that has just woken, even if
-//! that one ranks higher. A call would wait for that long behind the reading of policies.
+//! While all CPUs are busy, Linux lets a thread run for some milliseconds before a thread that has just woken, even if
+//! the woken one has a higher priority. A call would wait that long behind policy loading.
 
 pub(crate) mod lanes;
 
@@ -12,73 +12,70 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// How long work goes on before it lets others run: what a call may have to wait for it.
-const TURN: Duration = Duration::from_micros(200);
-/// How long it goes on at most where others took the processor for long.
-const TURN_MAX: Duration = Duration::from_millis(5);
+/// Time that work runs before it yields: the longest time that a call waits for it.
+const SLICE_LENGTH: Duration = Duration::from_micros(200);
+/// Longest time slice, used where other threads kept the CPU for long.
+const SLICE_LENGTH_MAX: Duration = Duration::from_millis(5);
 
 thread_local! {
-    static TURNS: Cell<Turns> = const { Cell::new(Turns { since: None, length: TURN }) };
+    static SLICE: Cell<TimeSlice> = const { Cell::new(TimeSlice { since: None, length: SLICE_LENGTH }) };
 }
 
-/// When this thread's turn began, and how long it lasts.
+/// Start and length of this thread's time slice.
 #[derive(Clone, Copy)]
-struct Turns {
+struct TimeSlice {
     since: Option<Instant>,
     length: Duration,
 }
 
-/// Lets threads that wait run first, if this one has not for its turn. For every round of a loop that may run long.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long a processor was held has nothing to do with a clock that tests move"
-)]
-pub(crate) fn let_others_run() {
-    let turns = TURNS.get();
+/// Yields to waiting threads if this thread has used up its time slice. Call it in every round of a long loop.
+#[expect(clippy::disallowed_methods, reason = "a time slice ends by real time, not by a clock that tests move")]
+pub(crate) fn maybe_yield() {
+    let slice = SLICE.get();
     let now = Instant::now();
-    if turns.since.is_none_or(|since| now - since >= turns.length) {
+    if slice.since.is_none_or(|since| now - since >= slice.length) {
         std::thread::yield_now();
         let back = Instant::now();
-        TURNS.set(Turns { since: Some(back), length: next_turn(back - now) });
+        SLICE.set(TimeSlice { since: Some(back), length: next_length(back - now) });
     }
 }
 
-/// The turn after one in which others ran for `lost`. Where they take all there is, a thread that gave every turn away
-/// would hardly come to its end, and policies that shut somebody out would wait with it.
-fn next_turn(lost: Duration) -> Duration {
-    (lost / 2).clamp(TURN, TURN_MAX)
+/// The time slice after other threads ran for `lost`. It grows with `lost`: on a busy machine a thread that yields too
+/// often would hardly finish, and a policy that revokes an access would be delayed with it.
+fn next_length(lost: Duration) -> Duration {
+    (lost / 2).clamp(SLICE_LENGTH, SLICE_LENGTH_MAX)
 }
 
-/// Whether work within somebody's turn can go on there.
+/// Where work that was started inline continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Went {
-    /// It can.
-    On,
-    /// What follows is long: it belongs in a task of its own.
-    Away,
+pub(crate) enum Progress {
+    /// Inline, on the connection's task.
+    Inline,
+    /// In a task of its own: the rest takes long.
+    Detached,
 }
 
 thread_local! {
-    /// How the work goes that runs within a turn now; `None` outside of turns.
-    static WITHIN: Cell<Option<Went>> = const { Cell::new(None) };
+    /// Where the work that is polled inline now continues; `None` outside of [`poll_inline`].
+    static INLINE: Cell<Option<Progress>> = const { Cell::new(None) };
 }
 
-/// Runs a part of some work within a turn of many, and says whether the rest can stay there. `part` must not panic.
-pub(crate) fn in_turn<T>(part: impl FnOnce() -> T) -> (T, Went) {
-    let outer = WITHIN.replace(Some(Went::On));
-    let done = part();
-    (done, WITHIN.replace(outer).unwrap_or(Went::On))
+/// Polls work inline, on the connection's task, and reports where the work continues. `poll` must not panic.
+pub(crate) fn poll_inline<T>(poll: impl FnOnce() -> T) -> (T, Progress) {
+    let outer = INLINE.replace(Some(Progress::Inline));
+    let done = poll();
+    (done, INLINE.replace(outer).unwrap_or(Progress::Inline))
 }
 
-/// Waits for a task of its own, if this runs within a turn. For work that others should not wait for.
+/// Moves the rest of this work to a task of its own if it runs inline. For work that no other call should wait for.
 ///
-/// It wakes nobody: the turn's owner polls all of the work again elsewhere. So it is to be awaited itself, not beside other
-/// futures in something that polls only those which were woken.
-pub(crate) async fn leave_turn() {
-    let leave = || match WITHIN.get() {
+/// It wakes no task: the executor that polls inline polls all of the work again elsewhere. So await it directly, not
+/// inside a combinator that polls only futures that were woken.
+pub(crate) async fn detach() {
+    let leave = || match INLINE.get() {
         None => Poll::Ready(()),
         Some(_) => {
-            WITHIN.set(Some(Went::Away));
+            INLINE.set(Some(Progress::Detached));
             Poll::Pending
         }
     };
@@ -90,21 +87,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_lasts_for_its_time_and_ends_once() {
-        let_others_run();
-        let Turns { since, length } = TURNS.get();
+    fn a_slice_lasts_for_its_time_and_ends_once() {
+        maybe_yield();
+        let TimeSlice { since, length } = SLICE.get();
         let mut rounds = 0_u64;
-        while TURNS.get().since == since {
-            let_others_run();
+        while SLICE.get().since == since {
+            maybe_yield();
             rounds += 1;
         }
-        assert!(TURNS.get().since.unwrap() - since.unwrap() >= length);
-        assert!(rounds > 1, "every call ended the turn");
+        assert!(SLICE.get().since.unwrap() - since.unwrap() >= length);
+        assert!(rounds > 1, "every call ended the slice");
     }
 
     #[test]
-    fn turns_grow_where_others_take_long() {
-        let micros = |lost| next_turn(Duration::from_micros(lost)).as_micros();
+    fn slices_grow_with_the_time_that_others_take() {
+        let micros = |lost| next_length(Duration::from_micros(lost)).as_micros();
         assert_eq!([0, 400, 2_000, 40_000].map(micros), [200, 200, 1_000, 5_000]);
     }
 }

@@ -133,7 +133,7 @@ pub trait EntitySource: Send + Sync {
     }
 
     /// The same source for whoever only looks: it changes nothing that calls find. `None` where it remembers nothing.
-    fn looking(&self) -> Option<Arc<dyn EntitySource>> {
+    fn read_only(&self) -> Option<Arc<dyn EntitySource>> {
         None
     }
 
@@ -186,8 +186,8 @@ impl Entities {
 
     /// The same sources for explanations: their requests change nothing that calls find.
     #[must_use]
-    pub fn looking(&self) -> Self {
-        Self::over(self.sources.iter().map(|source| source.looking().unwrap_or_else(|| Arc::clone(source))).collect())
+    pub fn read_only(&self) -> Self {
+        Self::over(self.sources.iter().map(|source| source.read_only().unwrap_or_else(|| Arc::clone(source))).collect())
     }
 
     /// The inputs that a call must provide: for the policies, and for the requests of look-ups.

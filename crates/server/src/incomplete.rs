@@ -1,10 +1,10 @@
-//! Requests that have not come whole: how many bytes of them are held, and for how long.
+//! Incomplete requests: limits how many of their bytes are held, and for how long.
 //!
-//! Knows: bytes and time. Must not know: what is asked, who asks, how a message is framed.
+//! Knows: bytes and time. Must not know: what is requested, who sends it, how a message is framed.
 //!
-//! Whoever reaches a port may begin a request and never end it. What came of it stays in memory, so it counts: for its
-//! connection, and for the process. The first bytes of each connection are free of the process's account, so that those
-//! who fill it take nothing from a proxy whose checks are small.
+//! Any client that reaches a port may begin a request and never end it. Its bytes stay in memory, so they count: for
+//! the connection, and for the process. The first bytes of each connection do not count for the process, so that
+//! clients that exhaust the process's limit do not affect a proxy with small checks.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,51 +16,51 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
-/// What a connection may hold beside the process's account: some checks of usual size.
+/// Bytes of a connection that do not count for the process: some checks of usual size.
 const FREE_BYTES: usize = 16 * 1024;
-/// One connection may hold this part of the process's account.
+/// One connection may hold one in so many bytes of the process's limit.
 const CONNECTION_PART: usize = 4;
 
-/// What went wrong below a body.
+/// The error of the body below.
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a request is given up before it came whole.
+/// Why a request is given up before it is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GivenUp {
-    /// The connection, or the process, holds as much as it may.
+    /// The connection or the process holds as many bytes as it may.
     #[error("too many bytes of unfinished requests are held")]
     Full,
-    /// It took too long.
-    #[error("the request did not come whole in time")]
+    /// The rest did not arrive in time.
+    #[error("the request did not arrive completely in time")]
     Late,
 }
 
 impl GivenUp {
-    /// The reason in an error, or in what it came from.
+    /// Finds the reason in an error or in its sources.
     #[must_use]
     pub fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
         std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref().copied())
     }
 }
 
-/// The process's account.
+/// The limit of the process, and what is held of it.
 #[derive(Debug)]
-pub struct Account {
+pub struct Budget {
     bytes_max: usize,
     held: AtomicUsize,
 }
 
-impl Account {
-    /// An account of so many bytes.
+impl Budget {
+    /// A limit of so many bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Arc<Self> {
         Arc::new(Self { bytes_max, held: AtomicUsize::new(0) })
     }
 
-    /// The part of one more connection.
+    /// The share of one more connection.
     #[must_use]
-    pub fn part(self: &Arc<Self>) -> Arc<Part> {
-        Arc::new(Part { account: Arc::clone(self), held: Mutex::new(0) })
+    pub fn share(self: &Arc<Self>) -> Arc<Share> {
+        Arc::new(Share { budget: Arc::clone(self), held: Mutex::new(0) })
     }
 
     fn take(&self, bytes: usize) -> Result<(), GivenUp> {
@@ -69,19 +69,19 @@ impl Account {
     }
 }
 
-/// The part of one connection.
+/// The share of one connection.
 #[derive(Debug)]
-pub struct Part {
-    account: Arc<Account>,
+pub struct Share {
+    budget: Arc<Budget>,
     held: Mutex<usize>,
 }
 
-impl Part {
+impl Share {
     fn take(&self, bytes: usize) -> Result<(), GivenUp> {
         let mut held = self.held();
-        let bytes_max = self.account.bytes_max / CONNECTION_PART;
+        let bytes_max = self.budget.bytes_max / CONNECTION_PART;
         let next = held.checked_add(bytes).filter(|next| *next <= bytes_max).ok_or(GivenUp::Full)?;
-        self.account.take(counted(next) - counted(*held))?;
+        self.budget.take(counted(next) - counted(*held))?;
         *held = next;
         Ok(())
     }
@@ -89,7 +89,7 @@ impl Part {
     fn give_back(&self, bytes: usize) {
         let mut held = self.held();
         let next = held.saturating_sub(bytes);
-        self.account.held.fetch_sub(counted(*held) - counted(next), Ordering::Relaxed);
+        self.budget.held.fetch_sub(counted(*held) - counted(next), Ordering::Relaxed);
         *held = next;
     }
 
@@ -98,17 +98,18 @@ impl Part {
     }
 }
 
-/// Of what a connection holds, the bytes that count for the process.
+/// The bytes that count for the process, of those that a connection holds.
 fn counted(held: usize) -> usize {
     held.saturating_sub(FREE_BYTES)
 }
 
-/// A request's body that counts while it is not whole. One that came whole before anybody waited costs nothing.
+/// A request's body, which counts while it is incomplete. A body that is complete before its reader waits costs
+/// nothing.
 #[derive(Debug)]
 pub struct Counted<B> {
     body: B,
-    part: Arc<Part>,
-    /// Bytes that came since the last wait.
+    share: Arc<Share>,
+    /// Bytes that arrived since the last wait.
     fresh: usize,
     held: usize,
     timeout: Duration,
@@ -116,15 +117,15 @@ pub struct Counted<B> {
 }
 
 impl<B> Counted<B> {
-    /// `body`, which counts for `part`. `head_bytes` is what the request's headers hold; `timeout` is how long the
-    /// body may make its reader wait.
-    pub fn new(body: B, head_bytes: usize, timeout: Duration, part: Arc<Part>) -> Self {
-        Self { body, part, fresh: head_bytes, held: 0, timeout, late: None }
+    /// Counts `body` for `share`. `head_bytes` is the size of the request's headers; `timeout` is how long the body may
+    /// make its reader wait.
+    pub fn new(body: B, head_bytes: usize, timeout: Duration, share: Arc<Share>) -> Self {
+        Self { body, share, fresh: head_bytes, held: 0, timeout, late: None }
     }
 
-    /// Counts what is held until the rest comes, and ends the wait when it was long enough.
+    /// Counts the bytes that are held until the rest arrives, and ends the wait at the timeout.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<GivenUp> {
-        if let Err(full) = self.part.take(self.fresh) {
+        if let Err(full) = self.share.take(self.fresh) {
             return Poll::Ready(full);
         }
         self.held += self.fresh;
@@ -139,7 +140,7 @@ impl<B> Counted<B> {
 impl<B> Drop for Counted<B> {
     fn drop(&mut self) {
         if self.held > 0 {
-            self.part.give_back(self.held);
+            self.share.give_back(self.held);
         }
     }
 }

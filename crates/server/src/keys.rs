@@ -91,7 +91,7 @@ impl Keys {
 
     /// The same keys for explanations: no token can trigger a fetch.
     #[must_use]
-    pub fn looking(&self) -> Self {
+    pub fn read_only(&self) -> Self {
         Self { ring: Arc::clone(&self.ring), issuers: Vec::new(), timeout: self.timeout }
     }
 

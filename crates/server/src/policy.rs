@@ -23,7 +23,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
-use crate::courtesy::let_others_run;
+use crate::courtesy::maybe_yield;
 pub use directory::Directory;
 use picket_core::decision::load::Base;
 use picket_core::decision::snapshot::{Loaded, Tree};
@@ -110,7 +110,7 @@ fn digest<'a>(
         add("folder", folder);
     }
     for (path, text) in files {
-        let_others_run();
+        maybe_yield();
         add("path", path);
         add("text", text);
     }

@@ -1,11 +1,11 @@
-//! The running server: binds, serves, and leaves in good order.
+//! The running server: binds, serves, and shuts down gracefully.
 //!
-//! Knows: listeners, health, signals, background tasks. Must not know: how a call is judged; the services it
-//! serves are handed in ready-made.
+//! Knows: listeners, health, signals, background tasks. Must not know: how a call is evaluated; it gets its services
+//! ready-made.
 //!
-//! On SIGTERM or SIGINT: not ready and NOT_SERVING; served on for `pre_drain`, because proxies learn late that
-//! an endpoint is gone; GOAWAY everywhere; what is left is cut in time to write out logs before
-//! `drain_timeout`. A second signal cuts at once.
+//! On SIGTERM or SIGINT the server reports not ready and NOT_SERVING. It keeps serving for `pre_drain`, because proxies
+//! notice late that an endpoint is gone. Then it sends GOAWAY on every connection. It aborts remaining connections
+//! early enough to write out logs before `drain_timeout`. A second signal aborts them at once.
 
 pub mod accept;
 pub mod by_client;
@@ -44,24 +44,24 @@ use stats::ConnStats;
 use tasks::Tasks;
 use tls::Acceptor;
 
-use crate::incomplete::Account;
+use crate::incomplete::Budget;
 
-/// gRPC services whose health the listeners tell; the empty name stands for the server.
+/// gRPC services with a health that the listeners report; the empty name is the server.
 const HEALTH_NAMES: [&str; 2] = ["", "envoy.service.auth.v3.Authorization"];
-/// Longest question about health, in bytes: it holds one name.
+/// Longest health request, in bytes: it holds one name.
 const HEALTH_BYTES_MAX: usize = 1024;
-/// What operators' ports hold of requests that are not whole, in bytes.
-const QUESTIONS_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most bytes of incomplete requests on the ports for operators.
+const OPERATORS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How soon gRPC health follows the first snapshot.
 const HEALTH_POLL: Duration = Duration::from_millis(100);
 
-/// Everything a server is made of.
+/// The parts of a server.
 pub struct Parts {
-    /// The gRPC listeners with what they serve, by who asks; health is added here.
+    /// The gRPC listeners with their services, by client; health is added here.
     pub listeners: Vec<(settings::Listener, ByClient<tonic::service::Routes>)>,
     /// The ports for operators, with what they serve.
     pub admin: AdminPorts,
-    /// What a connection may cost.
+    /// Limits of a connection.
     pub limits: limits::Settings,
     /// How to stop.
     pub shutdown: settings::Shutdown,
@@ -69,9 +69,9 @@ pub struct Parts {
     pub tasks: Tasks,
     /// Counts of connections, shared with the metrics.
     pub stats: Arc<ConnStats>,
-    /// Is told of the listeners with TLS by name, once they are bound: for the metrics.
-    pub secured: Secured,
-    /// Writes out what is buffered; awaited after the last call, while the background tasks still run.
+    /// Called with the listeners with TLS, by name, once they are bound: for the metrics.
+    pub on_tls_bound: OnTlsBound,
+    /// Writes out buffered data; awaited after the last call, while the background tasks still run.
     pub flush: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -88,8 +88,8 @@ pub struct AdminPorts {
     pub health: Health,
 }
 
-/// What is told of the listeners with TLS, each by its name.
-pub type Secured = Box<dyn FnOnce(Vec<(String, Arc<Acceptor>)>) + Send>;
+/// Receives the listeners with TLS, each by its name.
+pub type OnTlsBound = Box<dyn FnOnce(Vec<(String, Arc<Acceptor>)>) + Send>;
 
 impl std::fmt::Debug for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -123,16 +123,16 @@ pub enum StartProblem {
 /// How a server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// In good order, though some connections may have been cut at the deadline.
+    /// Gracefully, though some connections may have been aborted at the deadline.
     Drained(Drained),
     /// By a second signal.
     Forced,
 }
 
-/// Binds and serves until `shutdown` says so.
+/// Binds and serves until `shutdown` begins.
 ///
 /// # Errors
-/// [`StartProblem`]; once it serves, it always ends by `drain_timeout` after the signal.
+/// [`StartProblem`]. A server that serves always ends by `drain_timeout` after the signal.
 pub async fn run(parts: Parts, shutdown: Shutdown) -> Result<Ended, StartProblem> {
     Ok(Server::bind(parts)?.run(shutdown).await)
 }
@@ -144,28 +144,28 @@ pub struct Server {
     admin: Vec<(Listener, Served)>,
     health: Health,
     reporter: HealthReporter,
-    rest: Rest,
+    rest: Lifecycle,
 }
 
-/// What is needed while it runs and stops.
-struct Rest {
+/// The parts that are needed while the server runs and stops.
+struct Lifecycle {
     shutdown: settings::Shutdown,
     tasks: Tasks,
     stats: Arc<ConnStats>,
     flush: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl std::fmt::Debug for Rest {
+impl std::fmt::Debug for Lifecycle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rest").field("shutdown", &self.shutdown).finish_non_exhaustive()
+        f.debug_struct("Lifecycle").field("shutdown", &self.shutdown).finish_non_exhaustive()
     }
 }
 
-/// How one listener speaks, and what its connections may cost.
-type How<'a> = (Wire, &'a limits::Settings, &'a Arc<Account>);
+/// The HTTP version of a listener, and the limits of its connections.
+type WireAndLimits<'a> = (Wire, &'a limits::Settings, &'a Arc<Budget>);
 
-/// What the connections of each listener and of each port for operators may cost, as far as there are descriptors.
-fn allotted(
+/// The limits of each listener and of each port for operators, reduced if there are too few descriptors.
+fn fitted_limits(
     admin: &settings::Admin,
     limits: &limits::Settings,
     listeners: usize,
@@ -185,9 +185,9 @@ impl Server {
     pub fn bind(parts: Parts) -> Result<Self, StartProblem> {
         let AdminPorts { settings: admin, http, grpc, health } = parts.admin;
         let reporter = HealthReporter::new();
-        let (limits, of_admin) = allotted(&admin, &parts.limits, parts.listeners.len());
-        let (checks, questions) = (Account::new(limits.unfinished_bytes_max), Account::new(QUESTIONS_BYTES_MAX));
-        let bind = |name: &str, address: &Address, routers: ByClient<axum::Router>, tls, how: How<'_>| {
+        let (limits, of_admin) = fitted_limits(&admin, &parts.limits, parts.listeners.len());
+        let (checks, of_operators) = (Budget::new(limits.unfinished_bytes_max), Budget::new(OPERATORS_BYTES_MAX));
+        let bind = |name: &str, address: &Address, routers: ByClient<axum::Router>, tls, how: WireAndLimits<'_>| {
             let (wire, limits, unfinished) = how;
             let listener = Listener::bind(address).map_err(|source| StartProblem::Bind {
                 name: name.to_owned(),
@@ -204,7 +204,7 @@ impl Server {
             if settings.insecure {
                 tracing::warn!(
                     listener = %settings.name, address = %settings.address,
-                    "listener `{}` is insecure: anybody who reaches it can feign any caller", settings.name
+                    "listener `{}` is insecure: any client that reaches it can claim any caller", settings.name
                 );
             }
             let routers = routes.map(|routes| {
@@ -216,12 +216,12 @@ impl Server {
             listeners.push(bind(&settings.name, &settings.address, routers, tls, (Wire::Http2, &limits, &checks))?);
         }
         let admin = vec![
-            bind("admin_http", &admin.http_address, http.into(), None, (Wire::Http1, &of_admin, &questions))?,
-            bind("admin_grpc", &admin.grpc_address, grpc.into(), None, (Wire::Http2, &of_admin, &questions))?,
+            bind("admin_http", &admin.http_address, http.into(), None, (Wire::Http1, &of_admin, &of_operators))?,
+            bind("admin_grpc", &admin.grpc_address, grpc.into(), None, (Wire::Http2, &of_admin, &of_operators))?,
         ];
         let tls = |served: &Served| served.tls.clone().map(|tls| (served.name.to_string(), tls));
-        (parts.secured)(listeners.iter().filter_map(|(_, served)| tls(served)).collect());
-        let rest = Rest { shutdown: parts.shutdown, tasks: parts.tasks, stats: parts.stats, flush: parts.flush };
+        (parts.on_tls_bound)(listeners.iter().filter_map(|(_, served)| tls(served)).collect());
+        let rest = Lifecycle { shutdown: parts.shutdown, tasks: parts.tasks, stats: parts.stats, flush: parts.flush };
         Ok(Self { listeners, admin, health, reporter, rest })
     }
 
@@ -232,11 +232,11 @@ impl Server {
         all.filter_map(|(listener, served)| Some((served.name.to_string(), listener.address().ok()?))).collect()
     }
 
-    /// Serves until `shutdown` says so, then leaves.
+    /// Serves until `shutdown` begins, then drains.
     pub async fn run(self, shutdown: Shutdown) -> Ended {
         let Self { listeners, admin, health, reporter, rest } = self;
-        tell(&reporter, ServingStatus::NotServing).await;
-        rest.tasks.spawn("health", follow(health.clone(), reporter.clone()));
+        set_health(&reporter, ServingStatus::NotServing).await;
+        rest.tasks.spawn("health", sync_health(health.clone(), reporter.clone()));
         // Operators may watch a drain until its end, so their connections are a group of their own.
         let (calls, operators) = (Connections::new(Arc::clone(&rest.stats)), Connections::new(Arc::default()));
         for (listener, served) in listeners {
@@ -249,29 +249,29 @@ impl Server {
         tracing::info!("serving");
 
         shutdown.begin.cancelled().await;
-        tracing::info!("leaving");
+        tracing::info!("draining");
         health.begin_drain();
-        tell(&reporter, ServingStatus::NotServing).await;
+        set_health(&reporter, ServingStatus::NotServing).await;
         let forced = shutdown.force.clone();
-        let left = forced.run_until_cancelled(leave(rest, &calls, &operators)).await;
+        let left = forced.run_until_cancelled(drain(rest, &calls, &operators)).await;
         if let Some(drained) = left {
-            tracing::info!(?drained, "left");
+            tracing::info!(?drained, "stopped");
             return Ended::Drained(drained);
         }
-        tokio::join!(calls.cut(), operators.cut());
+        tokio::join!(calls.abort_all(), operators.abort_all());
         Ended::Forced
     }
 }
 
-/// Drains, ends the background, writes out; in all no longer than `drain_timeout`.
-async fn leave(rest: Rest, calls: &Connections, operators: &Connections) -> Drained {
+/// Drains, ends the background tasks, writes out; in all no longer than `drain_timeout`.
+async fn drain(rest: Lifecycle, calls: &Connections, operators: &Connections) -> Drained {
     let settings = rest.shutdown;
     let gone = Instant::now() + settings.drain_timeout;
     let flush_from = gone.checked_sub(settings.flush_timeout).unwrap_or(gone);
     tokio::time::sleep_until((Instant::now() + settings.pre_drain).min(flush_from)).await;
     let drained = calls.drain(flush_from).await;
     if drained == Drained::Cut {
-        tracing::warn!("cut the connections that were left at the deadline");
+        tracing::warn!("aborted the remaining connections at the drain deadline");
     }
     let finish = async {
         // The log's writer is one of the tasks, so it must still run.
@@ -279,26 +279,26 @@ async fn leave(rest: Rest, calls: &Connections, operators: &Connections) -> Drai
         rest.tasks.end().await;
     };
     if tokio::time::timeout_at(gone, finish).await.is_err() {
-        tracing::warn!("could not write out everything in time");
+        tracing::warn!("could not write out all logs in time");
     }
-    operators.cut().await;
+    operators.abort_all().await;
     drained
 }
 
 /// Keeps gRPC health equal to readiness.
-async fn follow(health: Health, reporter: HealthReporter) {
-    let mut told = false;
+async fn sync_health(health: Health, reporter: HealthReporter) {
+    let mut reported = false;
     loop {
         let ready = health.ready();
-        if ready != told {
-            told = ready;
-            tell(&reporter, if ready { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
+        if ready != reported {
+            reported = ready;
+            set_health(&reporter, if ready { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
         }
         tokio::time::sleep(HEALTH_POLL).await;
     }
 }
 
-async fn tell(reporter: &HealthReporter, status: ServingStatus) {
+async fn set_health(reporter: &HealthReporter, status: ServingStatus) {
     for name in HEALTH_NAMES {
         reporter.set_service_status(name, status).await;
     }

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_a_tool_is_read_again_as_it_was() {
+    fn known_fields_of_a_tool_are_read_again_unchanged() {
         assert_eq!(read(&yaml(&tools())), tools());
     }
 

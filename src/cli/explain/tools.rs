@@ -50,7 +50,7 @@ pub(super) async fn list(
     Ok(Ok(tools))
 }
 
-/// A call of a tool in the newest revision that its server speaks.
+/// A call of a tool in the newest version that its server speaks.
 fn call(service: &Service, tool: &str) -> Mcp {
     let spoken: Option<&mcp::Mcp> = service.mcp.as_ref();
     let plain = Mcp::default();

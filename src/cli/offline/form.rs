@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_sent_whole_and_says_so() {
+    fn a_body_is_sent_whole_with_its_length() {
         let (given, _) = read("c", "{request: {method: POST, body: {a: 1}, headers: {X-A: [1, b]}}}").unwrap();
         let check: Value = serde_json::from_str(&given.sent.check_json(None, Catalogued::default()).unwrap()).unwrap();
         let http = &check["attributes"]["request"]["http"];

@@ -7,12 +7,12 @@ use flate2::write::GzEncoder;
 
 use crate::harness::{Check, FRONTEND, check};
 
-/// What is called.
+/// The called service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Plain,
     Json,
-    /// A path under `http_paths` of a service whose bodies are opened elsewhere.
+    /// A path under `http_paths` of a service that reads bodies elsewhere.
     HttpPath,
     /// No descriptors.
     Grpc,
@@ -31,7 +31,7 @@ pub enum Method {
     Connect,
 }
 
-/// What the check says of the body.
+/// The state of the body in the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
     /// Nothing at all: none was attached, and there may be one.
@@ -194,7 +194,7 @@ fn bytes(kind: Kind, bad: &[u8]) -> Vec<u8> {
     }
 }
 
-/// A message whose first field is this text.
+/// A message with this text in its first field.
 fn order(id: &str) -> Vec<u8> {
     let mut message = vec![0x0a];
     let mut rest = id.len();

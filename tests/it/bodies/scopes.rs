@@ -1,10 +1,10 @@
-//! What is collected of a call is what the policies that can judge it read, and no more than that.
+//! The collected inputs of a call are those that the applicable policies read, and no more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use picket::decision::Snapshot;
 use picket::decision::policy::mode::Mode;
-use picket::decision::snapshot::judging;
+use picket::decision::snapshot::applicable_bundles;
 use picket::problem::Severity;
 use picket::query::{Family, Keys};
 use tokio::runtime::Runtime;
@@ -75,7 +75,7 @@ fn policies() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn what_a_policy_reads_is_collected_for_every_call_that_its_scope_leaves_room_for() {
+fn inputs_of_a_policy_are_collected_for_every_call_that_its_scope_allows() {
     let runtime = Runtime::new().unwrap();
     let policies = policies();
     assert!(policies.len() > 150, "the loader took {} policies only", policies.len());
@@ -90,7 +90,7 @@ fn what_a_policy_reads_is_collected_for_every_call_that_its_scope_leaves_room_fo
         families.insert(family);
         let service: Vec<&str> = query.resource.uid.id.split('/').take(2).collect();
         let reads = snapshot.reads(&service.join("/"), family);
-        for unit in judging(&snapshot, &query.namespace).unwrap() {
+        for unit in applicable_bundles(&snapshot, &query.namespace).unwrap() {
             for index in unit.indexes(Mode::Enforce) {
                 let entries = index.candidates(&query).into_iter().filter_map(|number| index.entry(number));
                 for name in entries.filter_map(|entry| entry.id.rsplit('/').next()).filter(|name| *name != "all") {
@@ -106,7 +106,7 @@ fn what_a_policy_reads_is_collected_for_every_call_that_its_scope_leaves_room_fo
 }
 
 #[test]
-fn a_policy_makes_nobody_read_what_it_cannot_judge() {
+fn a_policy_adds_no_reads_to_calls_outside_its_scope() {
     let snapshot = |files: &[(&str, &str)]| Snapshot::load(&with(files), None).snapshot.unwrap();
     let values = snapshot(&[("mesh/all.cedar", ALL), ("mesh/read.cedar", VALUES), ("namespaces/t/a.cedar", "")]);
     for service in ["t/plain", "t/json", "t/none", "u/none"] {
@@ -133,7 +133,7 @@ fn a_policy_makes_nobody_read_what_it_cannot_judge() {
     }
 }
 
-/// The schema's actions that can be asked about: none lies in one of another family.
+/// The schema's actions that a call can request: none is a member of one of another family.
 #[test]
 fn every_action_of_the_schema_is_of_one_family() {
     let snapshot = Snapshot::load(&with(&[]), None).snapshot.unwrap();
@@ -150,9 +150,9 @@ fn every_action_of_the_schema_is_of_one_family() {
     }
 }
 
-/// What is left out for a family is what no action of it has in its context.
+/// The context of a family's actions lacks exactly the parts that are left out for the family.
 #[test]
-fn only_what_the_schema_does_not_give_is_left_out() {
+fn only_inputs_outside_the_schema_are_left_out() {
     use picket::decision::schema::BUILT_IN;
     let (fragment, _) = cedar_policy::SchemaFragment::from_cedarschema_str(BUILT_IN).unwrap();
     let json = fragment.to_json_value().unwrap();

@@ -8,7 +8,7 @@ const LIST: &str = r#"{"result": {"tools": [
   {"name": "broken", "inputSchema": {"type": "array"}}]}}"#;
 
 #[test]
-fn schemas_are_imported_where_they_are_asked_for_and_are_typed_then() {
+fn schemas_are_imported_on_request_and_are_typed_then() {
     let plain = picket_in(&root(), &["catalog", "import-mcp", "-"], LIST).ends_with(0);
     assert!(!plain.stdout.contains("input_schema"), "{}", plain.stdout);
     let run = picket_in(&root(), &["catalog", "import-mcp", "-", "--schemas"], LIST).ends_with(0);
@@ -23,7 +23,7 @@ fn schemas_are_imported_where_they_are_asked_for_and_are_typed_then() {
     let dir = super::tree(&[("catalog.yaml", &catalog), ("namespaces/desk/a.cedar", policy)]);
     let dir = dir.path().to_str().unwrap();
     picket(&["validate", "--deny-warnings", dir]).ends_with(0);
-    // What the catalogue has stays, also where it is not asked for again.
+    // Entries of the catalogue stay, even if they are not imported again.
     let known = ["catalog", "import-mcp", "-", "--service", "desk/money", "--policies", dir];
     assert_eq!(picket_in(&root(), &known, LIST).ends_with(0).stdout, run.stdout);
     let changed = LIST.replace("integer", "string");
@@ -50,7 +50,7 @@ fn a_typed_call_is_explained_by_its_own_action_and_by_the_policies_for_all() {
 }
 
 #[test]
-fn a_list_counts_typed_tools_whatever_arguments_they_need() {
+fn a_list_counts_typed_tools_with_any_required_arguments() {
     let arguments = ["explain", "--policies", "policies/library/typed", "--tools", "desk/ledger", "--call", "-"];
     let run = picket_in(&root(), &arguments, CALL).ends_with(0);
     assert_eq!(
@@ -87,7 +87,7 @@ services:
 "#;
 
 #[test]
-fn what_the_catalogue_knows_outlives_a_server_that_says_less() {
+fn entries_of_the_catalogue_outlive_a_server_with_fewer() {
     let dir = super::tree(&[("catalog.yaml", KNOWN)]);
     let dir = dir.path().to_str().unwrap();
     let list = r#"[{"name": "refund"}, {"name": "broken", "inputSchema": {"type": "array"}}]"#;
@@ -110,7 +110,7 @@ fn what_the_catalogue_knows_outlives_a_server_that_says_less() {
 }
 
 #[test]
-fn a_list_of_eight_mebibytes_is_read_and_a_longer_one_says_how_long_it_may_be() {
+fn a_list_of_eight_mebibytes_is_read_and_a_longer_one_names_the_limit() {
     let of = |length: usize| {
         let list = r#"[{"name": "a", "description": ""}]"#;
         list.replace("\"\"", &format!("\"{}\"", "x".repeat(length - list.len())))

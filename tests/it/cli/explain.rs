@@ -17,7 +17,7 @@ fn an_unmapped_call_shows_every_key_that_was_tried() {
         ERROR  unmapped
           no service has the host `nowhere.example`
 
-          looked for the called service by
+          searched for the called service by
             context extension `service` (not sent): no source of the profile names a service
             host `nowhere.example`: no service has the host `nowhere.example`
     "#]]
@@ -25,7 +25,7 @@ fn an_unmapped_call_shows_every_key_that_was_tried() {
 }
 
 #[test]
-fn a_denied_call_shows_what_came_close_and_for_whom_it_would_be() {
+fn a_denied_call_shows_near_matches_and_other_callers() {
     let call = "
 caller: {spiffe: spiffe://cluster.local/ns/web/sa/other}
 request: {service: shop/orders, path: /v1/orders/7}
@@ -40,14 +40,14 @@ request: {service: shop/orders, path: /v1/orders/7}
           action     Action::"GET"
           resource   Path::"shop/orders/v1/orders/7"
                      in Namespace::"shop", Route::"shop/orders/one-order"
-          judged by  17 policies of mesh and shop
+          policies   17 of mesh and shop can apply
 
-          in scope, but did not hold
+          in scope, but not satisfied
             permit mesh/health-probes  mesh/probes.cedar:4
               when { context.http.path == "/healthz" }
                 context.http.path = "/v1/orders/7"
 
-          also in scope, and did not hold: mesh/enough-scopes, mesh/home-domain-only, mesh/no-excess-scopes
+          also in scope, but not satisfied: mesh/enough-scopes, mesh/home-domain-only, mesh/no-excess-scopes
 
           for other callers
             permit shop/storefront-reads  namespaces/shop/orders.cedar:4
@@ -72,12 +72,12 @@ now: 2026-01-01T00:00:00Z
           action     Action::"GET"
           resource   Path::"pay/billing/v1/refunds/7"
                      in Group::"cardholder-data", Namespace::"pay", Route::"pay/billing/one-refund", Group::"refund-reads"
-          judged by  14 policies of mesh and pay
+          policies   14 of mesh and pay can apply
 
           decided by
             permit pay/desk-reads-refunds  namespaces/pay/billing.cedar:28
 
-          in scope, but did not hold
+          in scope, but not satisfied
             forbid mesh/enough-scopes     mesh/tokens.cedar:4
               unless { (principal has token) && principal.token.scopesProven.containsAll(resource.requiredScopes) }
                 principal.token is present
@@ -90,7 +90,7 @@ now: 2026-01-01T00:00:00Z
               when { !principal.token.isUser }
                 principal.token.isUser = true
 
-          also in scope, and did not hold: mesh/health-probes
+          also in scope, but not satisfied: mesh/health-probes
     "#]]
     .assert_eq(&run.stdout);
 }
@@ -113,7 +113,7 @@ fn a_recorded_check_is_read_as_the_server_reads_it() {
 }
 
 #[test]
-fn what_is_no_call_is_an_error_with_its_place() {
+fn an_invalid_call_file_is_an_error_with_its_place() {
     let run = explain("{request: {metod: GET}}", &[]).ends_with(3);
     assert!(
         run.stderr.contains("unknown key `metod`") && run.stderr.contains("did you mean `method`?"),
@@ -125,7 +125,7 @@ fn what_is_no_call_is_an_error_with_its_place() {
 }
 
 #[test]
-fn a_profile_without_a_token_source_does_not_look_at_tokens() {
+fn a_profile_without_a_token_source_does_not_read_tokens() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("picket.yaml");
     std::fs::write(&config, "policies: {dir: policies}\n").unwrap();
@@ -139,14 +139,14 @@ request: {service: pay/billing, path: /v1/refunds/7}
 }
 
 #[test]
-fn a_server_that_cannot_be_asked_is_a_failure_of_its_own() {
+fn an_unreachable_server_is_a_failure_of_its_own() {
     // Port 0 is nobody's.
     let run = picket_in(&root(), &["explain", "--live", "127.0.0.1:0", "--call", "-"], "{request: {}}").ends_with(1);
     assert!(run.stderr.contains("could not query `127.0.0.1:0`"), "{}", run.stderr);
 }
 
 #[test]
-fn what_would_not_reach_a_running_server_is_refused_by_its_name() {
+fn keys_that_a_running_server_never_gets_are_rejected_by_name() {
     let rows = [
         ("token", "{caller: {token: {sub: a}}, request: {}}"),
         ("task", "{caller: {task: {txn: a}}, request: {}}"),
@@ -164,7 +164,7 @@ fn what_would_not_reach_a_running_server_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_trust_domain_that_is_none_or_not_the_profiles_is_refused_for_what_it_is() {
+fn an_invalid_or_foreign_trust_domain_is_rejected_with_its_reason() {
     let call = "trust_domain: Not A Domain\nrequest: {service: shop/orders}\n";
     let run = explain(call, &[]).ends_with(3);
     assert!(
@@ -186,7 +186,7 @@ fn a_trust_domain_that_is_none_or_not_the_profiles_is_refused_for_what_it_is() {
 }
 
 #[test]
-fn no_explanation_shows_a_key_in_a_header_or_in_the_query_or_what_it_should_be() {
+fn no_explanation_shows_a_secret_of_a_header_or_query_or_its_expected_value() {
     const POLICIES: &str = r#"
 @id("key") permit (principal, action == Action::"GET", resource)
         when { context.http.headers.hasTag("x-role") && context.http.headers.getTag("x-role") == "s3cret-a" };

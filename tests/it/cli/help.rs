@@ -20,7 +20,7 @@ fn commands() -> Vec<Vec<String>> {
 }
 
 #[test]
-fn help_is_what_was_reviewed() {
+fn help_equals_the_reviewed_text() {
     for words in commands() {
         let arguments: Vec<&str> = words.iter().map(String::as_str).chain(["--help"]).collect();
         let golden = root().join("tests/it/cli/help").join(words.join("-")).with_extension("txt");

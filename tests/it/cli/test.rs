@@ -34,7 +34,7 @@ fn a_run_without_a_test_is_an_error() {
 }
 
 #[test]
-fn a_failure_says_what_differs_and_why() {
+fn a_failing_test_shows_the_difference_and_its_cause() {
     let tests = "  - {name: a, caller: nobody, request: {service: shop/orders, path: /v1/x}, expect: {decision: allow, status: 200}}\n";
     let run = run(tests, &[]).ends_with(4);
     for part in ["FAIL  a", "decision: expected allow, got deny", "status: expected 200, got 403", "| DENY  no_permit"]
@@ -68,7 +68,7 @@ fn every_expectation_can_fail() {
 }
 
 #[test]
-fn a_matrix_denies_what_it_does_not_list_and_a_typo_proves_nothing() {
+fn a_matrix_denies_every_unlisted_cell_and_a_typo_proves_nothing() {
     let matrix = |service: &str, allow: &str| {
         format!(
             "  - name: m\n    request: {{service: {service}}}\n    matrix: {{caller: [web, nobody], path: [/v1/x, /x]}}\n    expect_allow: [{allow}]\n"
@@ -81,7 +81,7 @@ fn a_matrix_denies_what_it_does_not_list_and_a_typo_proves_nothing() {
     assert!(typo.stdout.contains("expected deny, got no verdict (unmapped)"), "{}", typo.stdout);
 }
 
-/// Suites that cannot be read, and what is said about them.
+/// Suites that do not parse, and their problems.
 const UNREADABLE: &[(&str, &str)] = &[
     ("  - {name: a, reqest: {}, expect: {decision: deny}}\n", "did you mean `request`?"),
     ("  - {name: a, request: {servce: x}, expect: {decision: deny}}\n", "did you mean `service`?"),
@@ -124,14 +124,14 @@ fn build_servers_get_xml_and_fail_fast_stops() {
 }
 
 #[test]
-fn a_given_fact_without_a_type_is_refused_as_a_looked_up_one() {
+fn a_given_fact_without_a_type_is_rejected_as_a_fetched_one() {
     let tests = "  - name: a\n    caller: web\n    request: {service: shop/orders, path: /v1/x}\n    facts: {principal: {team: web}}\n    expect: {decision: error, reason: entities_unavailable}\n";
     // Without a type for it in facts.cedarschema, a fact does not fit.
     run(tests, &[]).ends_with(0);
 }
 
 #[test]
-fn a_given_approval_is_what_policies_see_and_what_it_does_not_say_opens_nothing() {
+fn a_given_approval_is_the_one_that_policies_see_and_its_gaps_open_nothing() {
     let policy = r#"@id("approved") permit (principal, action == Action::"POST", resource)
                     when { context has approval && context.approval.state == "approved" && context.approval.matchesAction
                            && !context.approval.selfApproved && !context.approval.used
@@ -153,7 +153,7 @@ fn a_given_approval_is_what_policies_see_and_what_it_does_not_say_opens_nothing(
     };
     test("good", &good, "allow");
     for without in 0..good.len() {
-        // Who asked matters only where somebody of that name approved.
+        // The requester matters only if a person of that name approved.
         if without != 1 {
             let fields: Vec<&str> = good.iter().copied().filter(|field| *field != good[without]).collect();
             test(&format!("without {without}"), &fields, "deny");

@@ -39,7 +39,7 @@ fn a_task_bound_agent_sees_the_tools_of_its_task() {
 }
 
 #[test]
-fn what_the_call_itself_asks_changes_nothing() {
+fn the_request_of_the_call_itself_changes_nothing() {
     let plain = tools("agents/tickets-mcp", AGENT, &[]).ends_with(0).stdout;
     let request = format!("{AGENT}request: {{service: billing/api, path: /v1/invoices/1, headers: {{x-a: '1'}}}}\n");
     assert_eq!(tools("agents/tickets-mcp", &request, &[]).ends_with(0).stdout, plain);
@@ -56,7 +56,7 @@ fn programs_read_the_list_as_json() {
 }
 
 #[test]
-fn a_caller_who_is_refused_gets_no_list() {
+fn a_denied_caller_gets_no_list() {
     let expired = AGENT.replace("txn: t-1", "exp: -1s, txn: t-1");
     let run = tools("agents/tickets-mcp", &expired, &[]).ends_with(5);
     assert!(run.stdout.starts_with("ERROR  task_expired\n"), "{}", run.stdout);
@@ -65,7 +65,7 @@ fn a_caller_who_is_refused_gets_no_list() {
 }
 
 #[test]
-fn what_is_no_mcp_server_of_the_catalogue_is_an_error() {
+fn a_service_that_is_not_an_mcp_server_is_an_error() {
     for (service, why) in [("agents/nowhere", "has no service"), ("billing/api", "is not an MCP server")] {
         let run = tools(service, AGENT, &[]).ends_with(3);
         assert!(run.stderr.contains(why), "{}", run.stderr);
@@ -78,7 +78,7 @@ fn what_is_no_mcp_server_of_the_catalogue_is_an_error() {
 }
 
 #[test]
-fn the_named_service_is_asked_about_however_the_profile_finds_services() {
+fn the_named_service_is_queried_under_every_mapping_of_the_profile() {
     let caller = "
 caller: {spiffe: spiffe://prod.example/ns/ops/sa/deployer}
 now: 2026-01-01T00:00:00Z

@@ -10,10 +10,10 @@ fn the_shipped_policies_have_no_error_and_no_warning() {
     // The probes' path is meant for every service, so no single path can stand in their scope.
     expect![[r#"
         note: mesh/probes.cedar:4: policy `mesh/health-probes` is evaluated for every call that its action names: it tests `context.http.path == "/healthz"` in its condition, where no index finds it
-          help: narrow its scope to `resource == Path::"<namespace>/<service>/healthz"`, or put the routes into a group of the catalogue and write `resource in Group::"…"`
-        note: mesh/probes.cedar:4: permit `mesh/health-probes` of the mesh opens every namespace
-        note: mesh/probes.cedar:10: permit `mesh/cors-preflight` of the mesh opens every namespace
-        note: mesh/release.cedar:3: permit `mesh/release` of the mesh opens every namespace
+          help: narrow its scope to `resource == Path::"<namespace>/<service>/healthz"`, or add the routes to a group of the catalogue and write `resource in Group::"…"`
+        note: mesh/probes.cedar:4: permit `mesh/health-probes` of the mesh applies to every namespace
+        note: mesh/probes.cedar:10: permit `mesh/cors-preflight` of the mesh applies to every namespace
+        note: mesh/release.cedar:3: permit `mesh/release` of the mesh applies to every namespace
         4 units, 22 policies, 0 errors, 0 warnings
     "#]]
     .assert_eq(&run.stdout);

@@ -1,5 +1,5 @@
-//! What is shipped for Istio: objects that apply as they are, and settings by which a real server tells sidecars from
-//! gateways. One test for each way in which an installation was seen to fail behind a real istiod.
+//! The files for Istio: objects that apply as they are, and settings by which a real server separates sidecars from
+//! gateways. One test for each way in which an installation failed behind a real istiod.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ fn provider() -> Value {
 }
 
 #[test]
-fn what_is_applied_is_of_kinds_that_the_cluster_knows() {
+fn applied_objects_are_of_kinds_that_the_cluster_knows() {
     let objects = applied();
     assert!(objects.len() > 10, "{}", objects.len());
     for (name, object) in objects {
@@ -86,7 +86,7 @@ fn sidecars_can_reach_the_service() {
 }
 
 #[test]
-fn one_provider_is_asked_about_every_call_and_no_answer_is_a_no() {
+fn one_provider_checks_every_call_and_no_answer_denies() {
     let provider = provider();
     let grpc = &provider["envoyExtAuthzGrpc"];
     assert_eq!((text(&grpc["timeout"]), text(&grpc["statusOnError"])), ("0.3s", "503"), "Istio's own are 600s and 403");
@@ -149,7 +149,7 @@ fn p14_p15_p31_the_patches_close_sidecars_and_gateways_and_a_real_envoy_takes_th
         let mut config: Value = serde_saphyr::from_str(&read("deploy/envoy.yaml")).unwrap();
         let chain = &mut config["static_resources"]["listeners"][0]["filter_chains"][0];
         let manager = &mut chain["filters"][0]["typed_config"];
-        // As Istio sets them, so that only the patches can put them right.
+        // As Istio sets them, so that only the patches can correct them.
         manager["forward_client_cert_details"] = json!("APPEND_FORWARD");
         manager["early_header_mutation_extensions"] = json!([]);
         let authz = &mut manager["http_filters"][0]["typed_config"];
@@ -185,7 +185,7 @@ impl Mesh {
     async fn start() -> Self {
         let folder = Folder::new().unwrap();
         write_tree(&folder);
-        // What the public may do is nobody's sample; here it may look at one page.
+        // The samples define no access of the public; here it may read one page.
         let public =
             r#"@id("status") permit (principal, action == Action::"GET", resource == Path::"shop/orders/v1/status");"#;
         folder.write("namespaces/shop/public.cedar", public).unwrap();
@@ -211,7 +211,7 @@ impl Mesh {
         Self { server, authority, _folder: folder }
     }
 
-    /// Asks as the proxy of this workload, over mutual TLS.
+    /// Sends a check as the proxy of this workload, over mutual TLS.
     async fn ask(&self, proxy: &str, check: &Check) -> Said {
         let leaf = self.authority.issue(&[proxy], &[]).unwrap();
         let root = reqwest::Certificate::from_pem(self.authority.certificate().as_bytes()).unwrap();
@@ -251,7 +251,7 @@ fn reasons(said: &Said) -> (&str, &str) {
 }
 
 #[tokio::test]
-async fn p11_p35_the_shipped_settings_judge_sidecars_by_account_and_gateways_by_host() {
+async fn p11_p35_the_shipped_settings_map_sidecars_by_account_and_gateways_by_host() {
     let mesh = Mesh::start().await;
     let allow = ("allow", "policy_permit");
     assert_eq!(reasons(&mesh.ask(ORDERS, &by_sidecar(Some(FRONTEND))).await), allow);
@@ -265,7 +265,7 @@ async fn p11_p35_the_shipped_settings_judge_sidecars_by_account_and_gateways_by_
         }
         let unknown = by_gateway("other.example.com", "");
         assert_eq!(reasons(&mesh.ask(gateway, &unknown).await), ("error", "unmapped"));
-        // A certificate that some authority of the gateway's signed for a partner is no workload of the mesh.
+        // A partner's certificate from another authority of the gateway does not identify a workload of the mesh.
         let mut feigned = by_gateway("orders.example.com", "").by(FRONTEND);
         feigned.http().path = "/v1/orders/1".to_owned();
         assert_eq!(reasons(&mesh.ask(gateway, &feigned).await), ("deny", "no_permit"), "{gateway}");
@@ -300,7 +300,7 @@ async fn p11_no_caller_of_a_sidecar_chooses_the_service_or_the_profile() {
 }
 
 #[test]
-fn the_pages_for_istio_name_what_is_needed_and_what_each_symptom_means() {
+fn the_pages_for_istio_name_requirements_and_symptoms() {
     let (page, readme) = (read("docs/istio.md"), read("README.md"));
     for word in [
         "unmapped",

@@ -1,4 +1,5 @@
-//! What could be allowed against what is: no call is allowed, or challenged, of which it was said that it never could.
+//! Reachable verdicts against actual ones: no call is allowed, or challenged, if that verdict was reported as
+//! unreachable.
 
 use std::sync::Arc;
 
@@ -111,7 +112,7 @@ pub(super) fn query(snapshot: &Snapshot, identity: &Identity, tool: &str, argume
     query
 }
 
-/// One call's verdict is within what was said of all such calls.
+/// One call's verdict is within the reachable verdicts of all such calls.
 fn assert_within(snapshot: &Snapshot, query: &mut Query) -> Result<(), TestCaseError> {
     let said = reachable(snapshot, query).unwrap();
     let verdict = decide(snapshot, query, &Facts::default()).unwrap();
@@ -161,7 +162,7 @@ proptest! {
     }
 }
 
-/// What is said of each of the three tools.
+/// The reachable verdict for each of the three tools.
 fn said(policies: &str, identity: &Identity) -> String {
     let snapshot = load(CATALOG, policies);
     let said = TOOLS
@@ -172,7 +173,7 @@ fn said(policies: &str, identity: &Identity) -> String {
 const PERMIT: &str = r#"@id("all") permit (principal, action == Action::"mcp.tools.call", resource);"#;
 
 #[test]
-fn what_the_context_cannot_change_is_settled() {
+fn verdicts_that_the_context_cannot_change_are_settled() {
     let permit = |condition: &str| {
         format!(r#"@id("p") permit (principal, action == Action::"mcp.tools.call", resource is Tool) {condition};"#)
     };
@@ -241,8 +242,8 @@ fn a_login_is_a_way_only_where_no_permit_holds_anyway() {
     }
 }
 
-/// What is not looked into may come out either way. The deepest test is the first. Cedar's reading of so long a chain
-/// takes more stack than a test has.
+/// Unknown parts may have any outcome. The deepest test is the first. Cedar's evaluation of so long a chain needs more
+/// stack than a test has.
 #[test]
 fn a_condition_that_nests_too_deep_counts_as_unknown() {
     let chained = |tests: usize| {

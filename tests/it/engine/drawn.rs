@@ -1,5 +1,5 @@
-//! What the engine's tests draw from: every form of a scope, conditions that read every part of a query, and calls
-//! that tell them apart.
+//! Random inputs of the engine's tests: every form of a scope, conditions that read every part of a query, and calls
+//! that differ in them.
 
 use picket::call::Call;
 use picket::decision::Snapshot;
@@ -71,7 +71,7 @@ pub const CONDITIONS: &[&str] = &[
     r#"unless { resource has facts.tier && resource.facts.tier == "core" }"#,
     // No scope says this.
     r#"when { [principal == Workload::"spiffe://cluster.local/ns/web/sa/frontend"].contains(true) }"#,
-    // Who approves may be who asks, and the thing may be what is asked for.
+    // The approver may be the caller, and the fact may name the resource.
     r#"when { context.env has facts.approver && context.env.facts.approver in Group::"storefront" }"#,
     r#"when { context.env has facts.approver && context.env.facts.approver is Workload in Namespace::"web" }"#,
     r#"unless { context.env has facts.approver && context.env.facts.approver has token }"#,

@@ -6,7 +6,7 @@ use picket::decision::engine::find_within;
 use picket::decision::policy::mode::Mode;
 use picket::decision::read_set::{EntityReadSet, Path, ReadSet};
 use picket::decision::reference::reference;
-use picket::decision::snapshot::judging;
+use picket::decision::snapshot::applicable_bundles;
 use picket::query::{Keys, Node, Query, Record, Uid, Value};
 use proptest::prelude::*;
 
@@ -14,10 +14,10 @@ use super::drawn::{CONDITIONS, FACTS, pairs, policies, query};
 use super::{engine, failed, load};
 use crate::support::{problems, tree};
 
-/// What all policies that judge calls into `shop` reach.
+/// The read set of all policies that apply to calls into `shop`.
 fn read_set(snapshot: &Snapshot) -> ReadSet {
     let mut all = ReadSet::default();
-    for unit in judging(snapshot, "shop").unwrap() {
+    for unit in applicable_bundles(snapshot, "shop").unwrap() {
         unit.entries.values().for_each(|entry| all.merge(&entry.read_set));
     }
     all
@@ -138,7 +138,7 @@ fn without_each(read_set: &ReadSet) -> Vec<(String, ReadSet)> {
             less.context.retain(|other| !touches([path].into_iter(), other))
         });
     }
-    // What a fact names is the caller or the resource, and these are reached whole then.
+    // An entity in a fact may be the caller or the resource, and then these are in the read set as a whole.
     let is_fact = |path: &Path| path.starts_with(&["env".to_owned(), "facts".to_owned()]);
     for (path, keys) in read_set.bags.iter().filter(|(path, _)| !is_fact(path)) {
         let Keys::Some(keys) = keys else { continue };
@@ -175,13 +175,13 @@ fn forget(keys: &mut Keys, key: &str) {
     }
 }
 
-/// What is found in a query that is cut down to `read_set`.
+/// The result for a query that is projected onto `read_set`.
 fn cut_down(snapshot: &Snapshot, query: &Query, read_set: &ReadSet) -> Satisfied {
-    let units = judging(snapshot, &query.namespace).unwrap();
+    let units = applicable_bundles(snapshot, &query.namespace).unwrap();
     find_within(&units, read_set, query, snapshot.types()).unwrap()
 }
 
-/// Each condition as a policy of its own, so that no other policy's reach stands in for a key that is dropped.
+/// Each condition as a policy of its own, so that no other policy's read set hides a missing key.
 #[test]
 fn a_key_that_is_dropped_from_a_reach_is_missed() {
     let mut keys = 0;

@@ -105,7 +105,7 @@ const HEADS: &[(&str, bool)] = &[
         r#"when { resource in Path::"shop/orders/v2" || (resource == Path::"shop/orders/v3" && context.http.path == "/") }"#,
         false,
     ),
-    // What may fail stands first, here or in an earlier clause.
+    // A part that may fail comes first, here or in an earlier clause.
     (r#"when { context.http.path == "/" && resource in Path::"shop/orders/v2" }"#, true),
     (r#"when { context.http.path == "/" } when { resource in Path::"shop/orders/v2" }"#, true),
     // The policy may apply all the same.
@@ -129,7 +129,7 @@ fn a_test_at_the_head_of_a_condition_spares_the_calls_it_is_false_for() {
 
 /// The others make the postings of principals and actions longer, so that those of resources are walked.
 #[test]
-fn a_policy_that_two_of_its_tests_find_is_looked_at_once() {
+fn a_policy_found_by_two_of_its_tests_is_evaluated_once() {
     let twice =
         r#"when { resource in [Path::"shop/orders/v2", Path::"shop/orders/v1", Path::"shop/orders/v1/orders"] }"#;
     let other = r#"when { resource in Path::"shop/orders/v2" }"#;

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use picket::decision::Snapshot;
 use picket::decision::snapshot::Namespace;
-use picket::decision::snapshot::judging;
+use picket::decision::snapshot::applicable_bundles;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -25,7 +25,8 @@ const FILES: [(&str, &str); 5] = [
     ("namespaces/pay/a.cedar", "p"),
 ];
 
-/// What the platform may say of groups, by a catalogue and by entities. Every group that a policy names is somewhere.
+/// Groups that the platform may declare, by a catalogue and by entities. Every group that a policy names is in one of
+/// them.
 const KNOWN: [(&str, &str); 4] = [
     ("groups: [storefront]}", "[]"),
     ("groups: [storefront], facts: {team: a}}", "[]"),
@@ -40,15 +41,15 @@ const KNOWN: [(&str, &str); 4] = [
 enum Step {
     /// A policy is added.
     Add(usize, Drawn),
-    /// A policy is put in another's place, under the same name.
+    /// One policy replaces another, under the same name.
     Replace(usize, Index, Drawn),
     /// A policy is taken out.
     Remove(usize, Index),
-    /// A file is written anew.
+    /// A file is written again.
     Write(usize, Vec<Drawn>),
     /// A file is deleted.
     Delete(usize),
-    /// A file does not parse until it is written anew: its unit stays as it was.
+    /// A file does not parse until it is written again: its unit stays as it was.
     Spoil(usize),
     /// The catalogue or the entities change.
     Know(usize),
@@ -148,7 +149,7 @@ fn compare(snapshot: &Snapshot, offset: usize) {
         let query = query(snapshot, &identity, &call);
         match snapshot.namespace(&query.namespace) {
             // Spoilt before it ever loaded.
-            Some(Namespace::Invalid) => assert!(judging(snapshot, &query.namespace).is_err()),
+            Some(Namespace::Invalid) => assert!(applicable_bundles(snapshot, &query.namespace).is_err()),
             Some(Namespace::Loaded(_)) | None => assert_same(snapshot, &query).unwrap(),
         }
     }

@@ -37,7 +37,7 @@ fn named(found: &Satisfied, name: impl Fn(&str) -> Vec<String>) -> [BTreeSet<Str
     ]
 }
 
-/// Both trees answer every fifth pair alike, the first one's ids read as `name` has it.
+/// Both trees answer every fifth pair equally, the first one's ids read as `name` has it.
 fn alike(
     one: &Snapshot,
     other: &Snapshot,
@@ -105,7 +105,7 @@ proptest! {
 
     #[test]
     fn names_of_policies_and_files_do_not_matter(drawn in policies(12), at in 0..5_usize) {
-        // Names in the opposite order, so that sorted by name the policies stand the other way round.
+        // Names in the opposite order, so that the policies sorted by name are in reverse order.
         let other = |id: &str| vec![format!("shop/r{:03}", 999 - number(id))];
         let renamed = drawn.iter().enumerate().map(|(n, drawn)| drawn.text(&format!("r{:03}", 999 - n))).collect();
         alike(&load(&shop("a", text("p", &drawn))), &load(&shop("other", renamed)), at, other)?;
@@ -118,13 +118,13 @@ proptest! {
         alike(&load(&shop("a", text("p", &drawn))), &load(&shop("a", twice)), at, both)?;
     }
 
-    /// Whatever their conditions: a false scope is neither satisfied nor does it fail.
+    /// With any condition, a policy with a false scope is neither satisfied nor fails.
     #[test]
     fn policies_out_of_scope_change_nothing(drawn in policies(8), others in 1..40_usize, at in 0..5_usize) {
         let mut files = shop("a", text("p", &drawn));
         let base = load(&files);
         files.extend(shop("noise", noise(others, &drawn[0])));
-        // Another namespace's policies are out of scope whatever they say.
+        // Another namespace's policies are always out of scope.
         files.insert("namespaces/pay/a.cedar".to_owned(), r#"forbid (principal, action in Action::"any", resource);"#.to_owned());
         let noisy = load(&files);
         for (identity, call) in pairs(at, 5).into_iter().filter(|(_, call)| call.extensions["service"] == "shop/orders") {

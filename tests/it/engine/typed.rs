@@ -1,11 +1,12 @@
-//! Tools with actions of their own against the same tools without: policies that name no such action cannot tell.
+//! Tools with actions of their own against the same tools without: policies that name no such action give equal
+//! results.
 
 use std::sync::Arc;
 
 use cedar_policy::{PolicySet, ValidationMode, Validator};
 use picket::approval::digest;
 use picket::decision::reachable::reachable;
-use picket::decision::snapshot::judging;
+use picket::decision::snapshot::applicable_bundles;
 use picket::decision::{Snapshot, decide};
 use picket::obligation::template::Template;
 use picket::query::{Facts, action};
@@ -35,7 +36,7 @@ const SCOPES: &[&str] = &[
     r#"principal is Workload, action in [Action::"mcp.any", Action::"mcp.tools.call"], resource is Tool"#,
     r#"principal, action == Action::"mcp.prompts.get", resource"#,
 ];
-/// Conditions about the action, beside those of the other tests, that mean the same for every call of a tool.
+/// More conditions about the action that mean the same for every call of a tool.
 const OF_ACTIONS: &[&str] = &[
     r#"when { action in Action::"mcp.tools.call" }"#,
     r#"unless { action in [Action::"mcp.tools.call", Action::"GET"] && context.http.headers.hasTag("x-a") }"#,
@@ -50,7 +51,7 @@ fn rules() -> impl Strategy<Value = Vec<(String, usize)>> {
     let conditions: Vec<&str> = CONDITIONS.iter().chain(OF_ACTIONS).copied().collect();
     let rule = (effects, prop::sample::select(SCOPES), prop::sample::select(conditions), 0..3_usize);
     let text = |(effect, scope, condition, place): (&str, &str, &str, usize)| {
-        // Prompts have no effect and no groups to ask for.
+        // Prompts have no effect and no groups to test.
         let condition = if scope.contains("prompts.get") { "" } else { condition };
         (format!("{effect} ({scope}) {condition};\n"), place)
     };
@@ -78,7 +79,7 @@ fn load(catalog: &str, rules: &[(String, usize)]) -> Arc<Snapshot> {
 /// Policies that cannot see tools' own actions are checked without them; with them they must be as good.
 fn assert_fits_the_whole_schema(snapshot: &Snapshot) -> Result<(), TestCaseError> {
     let validator = Validator::new(snapshot.types().schema().clone());
-    for unit in judging(snapshot, "agents").unwrap() {
+    for unit in applicable_bundles(snapshot, "agents").unwrap() {
         let policies = PolicySet::from_policies(unit.entries.values().map(|entry| entry.policy.clone())).unwrap();
         let result = validator.validate_with_level(&policies, ValidationMode::Strict, 1);
         let errors: Vec<String> = result.validation_errors().map(ToString::to_string).collect();
@@ -115,7 +116,7 @@ proptest! {
 
 /// Digests bind approvals, and templates fill headers: neither may change when a schema is imported.
 #[test]
-fn what_is_said_of_a_call_elsewhere_is_the_same() {
+fn other_reports_of_a_call_are_the_same() {
     let rules = [(r#"permit (principal, action == Action::"mcp.tools.call", resource);"#.to_owned(), 0)];
     let of = |catalog: &str| {
         let snapshot = load(catalog, &rules);

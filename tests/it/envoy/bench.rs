@@ -25,7 +25,7 @@ pub fn binary() -> &'static Path {
         let variable = std::env::var_os("ENVOY_PATH").map(PathBuf::from);
         let cache = cache_folder(target, None, None);
         let places = Places { named: None, variable: variable.as_deref(), search_path: None, cache: &cache };
-        // Not by a macro, whose output the test runner would keep to itself.
+        // Not by a macro: the test runner would capture its output.
         let mut notice = |said: &str| drop(writeln!(io::stderr(), "{said}"));
         find(places, &mut notice).unwrap_or_else(|error| panic!("{error}"))
     })
@@ -127,7 +127,7 @@ pub fn cluster_of(name: &str, addresses: &[Value]) -> Value {
     ]}})
 }
 
-/// Has a cluster speak HTTP/2.
+/// Makes a cluster use HTTP/2.
 pub fn http2(mut cluster: Value) -> Value {
     let http2 = json!({"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         "explicit_http_config": {"http2_protocol_options": {}}});
@@ -144,7 +144,7 @@ pub struct Bench {
     _folder: Folder,
 }
 
-/// What became of one request.
+/// Result of one request.
 pub struct Outcome {
     pub answer: io::Result<Answer>,
     pub checks: Vec<CheckRequest>,
@@ -160,7 +160,7 @@ impl Outcome {
         self.answer.as_ref().unwrap()
     }
 
-    /// What the upstream got, if anything.
+    /// The request that reached the upstream, if one did.
     pub fn upstream(&self) -> Option<Seen> {
         let answer = self.answer.as_ref().ok()?;
         let reached = answer.values("x-upstream").next() == Some("yes");
@@ -195,7 +195,7 @@ impl Bench {
         TcpStream::connect(self.envoy.listener(listener).unwrap()).await.unwrap()
     }
 
-    /// Sends the bytes in the clear and gives what became of them under that reply.
+    /// Sends the bytes without TLS and returns the result under that reply.
     pub async fn send(&self, listener: &str, reply: impl Into<Reply>, request: &[u8]) -> Outcome {
         self.script.reply(reply);
         let answer = client::exchange(self.connect(listener).await, request).await;

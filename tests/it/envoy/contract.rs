@@ -1,7 +1,7 @@
-//! What Envoy does, case by case, as committed tables.
+//! Behaviour of Envoy, case by case, as committed tables.
 //!
-//! A table changes when Envoy does: look at each line, then `UPDATE_EXPECT=1 cargo test --test it envoy`, correct
-//! `docs/envoy.md`, and say in the commit which lines changed.
+//! A table changes when Envoy does: read each line, then `UPDATE_EXPECT=1 cargo test --test it envoy`, correct
+//! `docs/envoy.md`, and name the changed lines in the commit.
 
 mod bodies;
 mod doubled;
@@ -60,7 +60,7 @@ fn list<T: AsRef<str>>(values: &[T]) -> String {
     if values.is_empty() { "-".to_owned() } else { values.iter().map(T::as_ref).collect::<Vec<_>>().join(" | ") }
 }
 
-/// A table whose columns line up.
+/// A table with aligned columns.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width =

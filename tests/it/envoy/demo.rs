@@ -15,17 +15,17 @@ fn tell(story: &[&str], calls_min: usize) {
 }
 
 #[test]
-fn every_call_of_the_demonstration_ends_as_its_story_says() {
+fn every_call_of_the_demonstration_ends_as_expected() {
     tell(&[], 10);
 }
 
 #[test]
-fn every_call_of_the_agents_story_ends_as_it_says() {
+fn every_call_of_the_agents_scenario_ends_as_expected() {
     tell(&["--agents"], 11);
 }
 
 #[test]
-fn a_wrong_envoy_is_told_apart_from_a_wrong_verdict() {
+fn a_wrong_envoy_differs_from_a_wrong_verdict() {
     let demo = Command::new(env!("CARGO_BIN_EXE_picket")).args(["demo", "--envoy", "/absent/envoy"]).output().unwrap();
     assert_eq!(demo.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&demo.stderr).contains("`/absent/envoy` is not a file"));

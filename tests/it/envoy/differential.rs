@@ -35,7 +35,7 @@ const AT_ONCE: u64 = 8;
 
 type Http2Body = StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, std::io::Error>>>>;
 
-/// What a run found.
+/// Findings of a run.
 #[derive(Default)]
 struct Findings {
     /// Requests that reached the upstream, by listener.
@@ -79,7 +79,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var_os(name)?.to_str()?.parse().ok()
 }
 
-/// Sends the requests whose numbers leave `first` when they are divided by [`AT_ONCE`].
+/// Sends the requests with numbers that have the remainder `first` when divided by [`AT_ONCE`].
 async fn send_share(world: std::sync::Arc<World>, seed: u64, first: u64, requests: u64) -> Findings {
     let mut findings = Findings::default();
     let mut connections = JoinSet::new();
@@ -113,7 +113,7 @@ async fn connect(address: std::net::SocketAddr, connections: &mut JoinSet<()>) -
     sender
 }
 
-/// Sends a request whose body has no declared length unless a header line declares it.
+/// Sends a request with a body of undeclared length unless a header line declares it.
 async fn send_http2(sender: &mut SendRequest<Http2Body>, drawn: &Drawn) {
     let frames: Vec<_> = drawn.body.chunks(1 << 14).map(|part| Ok(Frame::data(Bytes::copy_from_slice(part)))).collect();
     let target = format!("http://edge.example{}", drawn.target);
@@ -124,7 +124,7 @@ async fn send_http2(sender: &mut SendRequest<Http2Body>, drawn: &Drawn) {
             request = request.header(name, value);
         }
     }
-    // What the client's types cannot hold is left to HTTP/1.1, which is sent byte by byte.
+    // Requests that the client's types cannot represent use HTTP/1.1, which is sent byte by byte.
     let Ok(request) = request.body(StreamBody::new(futures_util::stream::iter(frames))) else { return };
     if sender.ready().await.is_err() {
         return;
@@ -135,7 +135,7 @@ async fn send_http2(sender: &mut SendRequest<Http2Body>, drawn: &Drawn) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_reading_of_an_allowed_request_holds_what_a_policy_forbids() {
+async fn no_reading_of_an_allowed_request_is_forbidden_by_a_policy() {
     let seed = number("DIFF_SEED").unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1);
     let requests = number("DIFF_REQUESTS").unwrap_or(REQUESTS);
     println!("DIFF_SEED={seed} DIFF_REQUESTS={requests}");
@@ -155,7 +155,7 @@ async fn no_reading_of_an_allowed_request_holds_what_a_policy_forbids() {
     }
     assert!(report.is_empty(), "DIFF_SEED={seed} DIFF_REQUESTS={requests}\n{report}");
     for listener in scene::LISTENERS {
-        // A listener whose requests all end one way shows nothing.
+        // A listener with only one kind of result shows nothing.
         assert!(findings.allowed.get(listener).is_some_and(|count| *count > 0), "{listener} let nothing through");
         assert!(findings.stopped.get(listener).is_some_and(|count| *count > 0), "{listener} stopped nothing");
     }

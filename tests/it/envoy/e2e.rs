@@ -1,7 +1,7 @@
-//! Envoy with Picket itself behind it: what callers and upstreams see of its promises.
+//! Envoy with Picket itself behind it: its promises as callers and upstreams see them.
 //!
-//! A [`Scene`] holds `picket serve` processes on socket files, Envoys before them and an upstream that tells what it
-//! got. Listeners are set as `deploy/envoy.yaml` sets them, unless a test is about leaving something out.
+//! A [`Scene`] has `picket serve` processes on socket files, Envoys before them and an upstream that reports its
+//! requests. Listeners are configured as in `deploy/envoy.yaml`, unless a test is about an omission.
 
 mod bodies;
 mod callers;
@@ -75,7 +75,7 @@ impl Scene {
         self.clusters.push(cluster);
     }
 
-    /// Starts Picket with these settings beside the usual ones, as the cluster `name`.
+    /// Starts Picket with these settings in addition to the usual ones, as the cluster `name`.
     pub async fn picket(&mut self, name: &str, settings: Value) -> Picket {
         let picket = Picket::start(self.folder.path(), name, settings).await;
         self.clusters.push(http2(cluster_of(name, &[picket.pipe()])));
@@ -98,7 +98,7 @@ impl Scene {
         envoy.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// What a listener needs to show `NAME.crt` and to ask for certificates that `ca.crt` signed.
+    /// Settings of a listener that shows `NAME.crt` and requests certificates that `ca.crt` signed.
     pub fn tls(&self, name: &str, validation: Value) -> Value {
         let file = |name: String| json!({"filename": self.path(&name)});
         let own = json!({"certificate_chain": file(format!("{name}.crt")), "private_key": file(format!("{name}.key"))});
@@ -108,7 +108,7 @@ impl Scene {
     }
 }
 
-/// A listener as the samples have it, whose every route is that service's. Paths under `/unasked` are not checked.
+/// A listener as in the samples, with every route to that service. Paths under `/unasked` are not checked.
 pub fn safe(name: &'static str, service: &str) -> Listener {
     let own = json!({"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
@@ -139,7 +139,7 @@ pub fn asks(cluster: &str) -> Value {
     })
 }
 
-/// Routes that all stand for one service.
+/// Routes to one service.
 pub fn routes(service: &str, cluster: &str) -> Value {
     let per_route = |keys: Value| {
         let mut config =
@@ -183,7 +183,7 @@ pub async fn send_as(
     client::exchange(stream, request).await.unwrap()
 }
 
-/// What the upstream got, if the request reached it.
+/// The request that reached the upstream, if it did.
 pub fn upstream(answer: &Answer) -> Option<Seen> {
     (answer.values("x-upstream").next() == Some("yes")).then(|| Seen::parse(&answer.text()))
 }

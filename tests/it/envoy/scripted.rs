@@ -1,4 +1,4 @@
-//! An authorization server that answers what the test says and remembers what it was asked.
+//! An authorization server that answers as the test defines and records its checks.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tonic::transport::server::TcpIncoming;
 
-/// What the server does with a check.
+/// The server's reaction to a check.
 #[derive(Debug, Clone)]
 pub enum Reply {
     Check(Box<CheckResponse>),
@@ -42,7 +42,7 @@ impl Script {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Whether a check came, at once or within the time.
+    /// Returns whether a check arrived, at once or within the time.
     pub async fn asked_within(&self, limit: Duration) -> bool {
         let asked = self.asked.notified();
         if !self.seen.lock().unwrap().is_empty() {

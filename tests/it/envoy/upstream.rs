@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// What the upstream got.
+/// A request that the upstream got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// Method and target.

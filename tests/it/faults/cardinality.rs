@@ -1,8 +1,8 @@
 //! A million hosts, paths and callers: no new series, no growing memory.
 //!
-//! A million calls go through the metrics, every tenth of them through the decision log, and 20,000 through the
-//! whole path; a million through the whole path would take a debug build minutes. Memory is the process's, so
-//! each test runs in a process of its own: the same binary, asked for the one ignored test.
+//! A million calls go through the metrics, every tenth of them through the decision log, and 20,000 through the whole
+//! path; a million through the whole path would take a debug build minutes. Memory is the process's, so each test runs
+//! in a process of its own: the same binary, with the one ignored test.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl Names {
     }
 }
 
-/// A judgement whose every free text is new.
+/// A judgement with new texts in every free field.
 fn judgement(names: &mut Names, number: u64, known: &Arc<picket::decision::Snapshot>) -> Judgement {
     let query = Query {
         principal: Node::new(Uid::new("Workload", format!("spiffe://{}/w", names.next()))),

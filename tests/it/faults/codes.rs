@@ -142,7 +142,7 @@ fn rows(tasks: &Issuer) -> Vec<(Code, i32, &'static str, Check)> {
     .collect()
 }
 
-/// What was reached: code to status.
+/// The codes that were reached, with their statuses.
 #[derive(Default)]
 struct Reached(BTreeMap<Code, i32>);
 
@@ -155,7 +155,7 @@ impl Reached {
     }
 }
 
-/// A judge that panics.
+/// A `Judge` that panics.
 enum Scripted {
     Panics,
 }
@@ -210,7 +210,7 @@ async fn every_failure_code_is_reached_and_has_its_status() {
     assert_eq!(found, all, "every code of crates/core/src/failure.rs needs a row here");
 }
 
-/// What a second check is told while the only place is taken by one that waits for its source.
+/// The answer to a second check while the only place is taken by one that waits for its source.
 async fn overloaded() -> crate::harness::Said {
     let source = FakeHttp::start(Reply::Hang).await;
     let server = start(&["limits.in_flight_max=1", &lookup(&source, "5s")]).await;

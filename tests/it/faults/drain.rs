@@ -1,7 +1,7 @@
-//! A replica is told to leave while calls come: nobody notices.
+//! A replica is terminated while calls arrive, and no client notices.
 //!
-//! Two processes of the real binary, and clients that do what a proxy does: they follow the replicas' health and
-//! ask those that are well. One retry would hide a failure, so there is none.
+//! Two processes of the real binary, and clients that behave as a proxy does: they follow the replicas' health and send
+//! checks to the healthy ones. One retry would hide a failure, so there is none.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -102,7 +102,7 @@ async fn follow(replica: Arc<Replica>, stop: CancellationToken) {
     }
 }
 
-/// Asks the replicas that are well in turn; gives what failed.
+/// Sends checks to the healthy replicas in turn; returns the failures.
 async fn call(replicas: Vec<Arc<Replica>>, stop: CancellationToken) -> Vec<String> {
     let mut clients: Vec<(Arc<Replica>, AuthorizationClient<Channel>)> =
         replicas.into_iter().map(|r| (r.clone(), AuthorizationClient::new(r.endpoint().connect_lazy()))).collect();
@@ -142,7 +142,7 @@ fn policies() -> TempDir {
 async fn a_replica_that_leaves_under_load_fails_no_call_and_exits_in_time() {
     let policies = policies();
     let (leaving, staying) = (Replica::start(&policies), Replica::start(&policies));
-    // Somebody connects and never says a word.
+    // A client connects and stays silent.
     let mut silent = std::net::TcpStream::connect(&leaving.address).unwrap();
     let stop = CancellationToken::new();
     let (mut callers, mut followers) = (JoinSet::new(), JoinSet::new());
@@ -159,7 +159,7 @@ async fn a_replica_that_leaves_under_load_fails_no_call_and_exits_in_time() {
         tokio::task::yield_now().await;
     }
     answers(&staying, 200).await;
-    // The process ends while calls go on; `/proc` tells without the handle that the tasks share.
+    // The process ends while calls continue; `/proc` shows it without the handle that the tasks share.
     #[expect(clippy::disallowed_methods, reason = "processes live on the real clock")]
     let start = Instant::now();
     while is_running(leaving.process.id()) {
@@ -178,7 +178,7 @@ async fn a_replica_that_leaves_under_load_fails_no_call_and_exits_in_time() {
     assert_eq!(status.code(), Some(0));
 }
 
-/// Whether a process has not ended yet; one that has waits for its parent as a zombie.
+/// Returns whether a process has not ended yet; an ended one waits for its parent as a zombie.
 fn is_running(id: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))

@@ -1,6 +1,6 @@
 //! Policies that fail to evaluate: a forbid denies, a permit grants nothing, and both are counted.
 //!
-//! What is left after strict validation is arithmetic beyond 64 bits, which a caller's numbers bring about.
+//! The only failure after strict validation is arithmetic beyond 64 bits, which a caller's numbers cause.
 
 use super::codes::tool_call;
 use crate::harness::Said;
@@ -52,7 +52,7 @@ async fn a_failing_forbid_denies_a_failing_permit_grants_nothing_and_both_are_co
     let both = [r#"policy_id="agents/no-large-squares"} 2.0"#, r#"policy_id="agents/small-squares"} 2.0"#];
     assert_eq!(counted(&server).await, both);
 
-    // What fails for one call does not fail for the next.
+    // A policy that fails for one call does not fail for the next.
     assert_eq!(ask(&server, r#"{"n": 3, "m": 3}"#).await, said(200, "allow", "policy_permit"));
     assert_eq!(counted(&server).await, both);
 }

@@ -15,7 +15,7 @@ use crate::support::tree;
 
 /// Twice what is promised for the watch.
 const WATCH: Duration = Duration::from_secs(2);
-/// What is promised for the poll.
+/// The promised interval of the poll.
 const POLL: Duration = Duration::from_secs(10);
 const SHOP: &str = "namespaces/shop/a.cedar";
 
@@ -40,7 +40,7 @@ fn swap(home: &Path, to: &str) {
     std::fs::rename(home.join("next"), home.join("live")).unwrap();
 }
 
-/// Asks until the answer is `status`; fails after `limit`.
+/// Sends checks until the answer is `status`; fails after `limit`.
 async fn until(client: &mut Client, status: i32, limit: Duration) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "the kernel's events follow the real clock")]
     let start = Instant::now();
@@ -78,7 +78,7 @@ async fn half_written_files_and_vanished_folders_change_nothing() {
     let (server, mut client) = serve(&home, "shut", "100ms").await;
     let before = client.ask(orders()).await;
     let (shut, file) = (home.path().join("shut"), home.path().join("shut").join(SHOP));
-    // The file grows to a permit, byte by byte as far as asking goes, and never ends.
+    // The file grows to a permit, byte by byte as far as the test checks, and never ends.
     for end in (1..PERMIT_ALL.len() - 1).step_by(5) {
         std::fs::write(&file, &PERMIT_ALL[..end]).unwrap();
         assert_eq!(client.ask(orders()).await, before, "after {end} bytes");

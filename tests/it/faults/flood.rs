@@ -103,7 +103,7 @@ impl Served {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// A client with the certificate of a proxy, whose connections are its own.
+    /// A client with the certificate of a proxy, with connections of its own.
     fn proxy(&self) -> reqwest::Client {
         let root = reqwest::Certificate::from_pem(self.authority.pem.as_bytes()).unwrap();
         let (certificate, key) = self.authority.issue(GATEWAY);
@@ -194,7 +194,7 @@ fn unfinished(tasks: &mut JoinSet<()>, address: &str, count: usize) {
     }
 }
 
-/// A namespace whose file is touched all the time.
+/// A namespace with a file that is touched all the time.
 fn touch(tasks: &mut JoinSet<()>, policies: &Path) {
     let file = policies.join("namespaces/busy/a.cedar");
     tasks.spawn(async move {
@@ -226,7 +226,7 @@ fn strangers() -> tokio::runtime::Runtime {
     threads.build().unwrap()
 }
 
-/// What was measured.
+/// The measured values.
 struct Measured {
     quiet: [Duration; 2],
     flooded: [Duration; 2],
@@ -287,7 +287,7 @@ async fn flooded(scale: Scale, is_touched: bool) -> Measured {
 }
 
 #[tokio::test]
-async fn a_failed_handshake_is_told_with_peer_and_reason() {
+async fn a_failed_handshake_is_logged_with_peer_and_reason() {
     let served = Served::start().await;
     let mut peers = Vec::new();
     for _ in 0..20 {

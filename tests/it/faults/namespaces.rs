@@ -1,7 +1,8 @@
-//! Whatever one namespace's writers do to its folder, everybody else's edits come into force.
+//! With any change to one namespace's folder, the edits of all others become active.
 //!
-//! Every run draws new histories and prints its seed; `PROPS_SEED=<seed> cargo test --test it faults::namespaces` runs the same
-//! again, `PROPS_CASES=<n>` more of them. The directory is a real one, and so are the watch and the loader.
+//! Every run draws new histories and prints its seed; `PROPS_SEED=<seed> cargo test --test it faults::namespaces`
+//! repeats a run, `PROPS_CASES=<n>` runs more of them. The directory is a real one, and so are the watch and the
+//! loader.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -31,7 +32,7 @@ const PERMIT: &str = r#"permit (principal, action in Action::"any", resource);"#
 /// Something done to a folder, the so-manieth time.
 type Deed = fn(&Path, u64);
 
-/// What a namespace's writers can do to its folder, which exists when they begin.
+/// Deeds of a namespace's writers to its folder, which exists when they begin.
 const DEEDS: &[(&str, Deed)] = &[
     ("a good edit", |evil, n| write(evil, "a.cedar", &format!("@id(\"p{n}\") {PERMIT}"))),
     ("a bad edit", |evil, n| write(evil, "a.cedar", &format!("permit ( // {n}"))),
@@ -71,7 +72,7 @@ const DEEDS: &[(&str, Deed)] = &[
 ];
 
 fn write(evil: &Path, name: &str, text: &str) {
-    // What a deed before it made of the folder may forbid it.
+    // An earlier deed may have made it impossible.
     let _ = fs::write(evil.join(name), text);
 }
 
@@ -167,7 +168,7 @@ impl Mesh {
             let (name, deed) = DEEDS[random.below(DEEDS.len())];
             self.history.push(name.to_owned());
             if is_link(&self.evil()) {
-                // What the link leads to is others', and they alone write there.
+                // The link leads to a folder of others, and only they write there.
                 remove(&self.evil());
                 fs::create_dir(self.evil()).unwrap();
             }

@@ -1,4 +1,4 @@
-//! What anybody who reaches a port can do without ever asking anything: it is bounded, and others get their answers.
+//! Attacks by clients that reach a port and never send a request: the effect is bounded, and others get their answers.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ use crate::harness::{PERMIT_ALL, Said, orders, said};
 const SHOP: &[(&str, &str)] = &[("namespaces/shop/a.cedar", PERMIT_ALL)];
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
-/// A body whose pieces the test sends; it ends when the sender is dropped.
+/// A body in pieces that the test sends; it ends when the sender is dropped.
 pub struct Fed(mpsc::UnboundedReceiver<Bytes>);
 
 impl Body for Fed {
@@ -42,7 +42,7 @@ pub struct Open {
     tasks: JoinSet<()>,
 }
 
-/// What came back: `grpc-status` of the head or of the trailers, and the message.
+/// The answer: `grpc-status` of the head or of the trailers, and the message.
 #[derive(Debug)]
 struct Back {
     code: Option<i32>,
@@ -110,7 +110,7 @@ enum Ends {
     AfterThem,
 }
 
-/// What comes, in pieces and with or without an end, and the reason it is denied for after at least this time.
+/// The input, in pieces and with or without an end, and the reason of the denial after at least this time.
 type Row<'a> = (&'a str, &'a [&'a [u8]], Ends, (&'a str, Duration));
 
 fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
@@ -123,7 +123,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Whatever comes instead of one whole message is denied by an answer, in time and with its own code.
+/// Any input other than one whole message is denied by an answer, in time and with its own code.
 #[tokio::test]
 async fn a_check_that_does_not_come_whole_is_denied_in_time() {
     // It is the check's own time that ends the wait.
@@ -195,7 +195,7 @@ async fn other_services_give_up_a_message_that_does_not_come_whole() {
 
 /// One connection holds no more than its part, all no more than the whole, and small checks of others go on.
 #[tokio::test]
-async fn unfinished_checks_are_bounded_and_small_ones_of_others_go_on() {
+async fn unfinished_checks_are_bounded_and_small_ones_of_others_continue() {
     // The part of a connection is 64 KiB, the whole 256 KiB. What is begun stays begun until the test ends it.
     let patient = "limits.connection.handshake_timeout=60s";
     let settings = ["limits.check.message_bytes_max=65536", "limits.connection.unfinished_bytes_max=1", patient];
@@ -260,10 +260,10 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Peers that say nothing make room for those that speak, on every port.
+/// Silent peers are evicted for active ones, on every port.
 #[tokio::test]
-async fn silent_peers_take_nothing_from_one_that_speaks() {
-    // Nobody is closed for having been silent long enough.
+async fn silent_peers_take_nothing_from_an_active_one() {
+    // No peer is closed for having been silent long enough.
     let patient = "limits.connection.handshake_timeout=1h";
     let settings = ["limits.connection.handshakes_max=8", "admin.connections_max=8", patient];
     let server = Server::start(SHOP, &settings).await;
@@ -298,7 +298,7 @@ async fn crowd(server: &Server) {
     assert!(server.http("/livez").await.ends_with("ok\n"));
     let metrics = server.http("/metrics").await;
     let open = metrics.lines().find_map(|line| line.strip_prefix("picket_connections ")).unwrap();
-    // Newcomers, those that have asked, and those about to be closed.
+    // Newcomers, admitted peers, and those about to be closed.
     assert!(open.parse::<f64>().unwrap() <= 8.0 + 3.0 + 16.0, "{open} open");
 }
 
@@ -328,7 +328,7 @@ async fn slow_requests_take_nothing_from_a_scrape() {
 }
 
 #[tokio::test]
-async fn operators_ports_answer_by_no_name_that_somebody_else_may_have() {
+async fn operators_ports_answer_to_no_name_that_others_may_own() {
     let server = Server::start(SHOP, &["admin.hosts=[picket.system.svc]"]).await;
     for path in ["/livez", "/readyz", "/readyz?verbose", "/metrics", "/"] {
         for host in ["evil.example", "localhost.evil.example", "evil.example:9192", "", "127.0.0.1.evil.example"] {

@@ -28,7 +28,7 @@ const TREES: [(&[(&str, &str)], &str); 3] = [
 
 type Digests = serde_json::Map<String, serde_json::Value>;
 
-/// The digests that an answer about `shop` names if it was judged by this tree.
+/// The digests that an answer about `shop` names if this tree was active.
 fn digests(tree: &Tree) -> Digests {
     let snapshot = Snapshot::load(tree, None).snapshot.unwrap();
     let named = snapshot.digests().iter().filter(|(unit, _)| ["mesh", "shop"].contains(&unit.as_str()));

@@ -1,4 +1,4 @@
-//! Sources that are dead, slow, hang or lie, through a whole server: the promised code, in time, and nothing allowed.
+//! Sources that are dead, slow, hang or send false data, through a whole server: the promised code, in time, and nothing allowed.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::harness::server::{Client, Server};
 use crate::harness::{FRONTEND, Said, check, orders};
 use crate::support::CATALOG;
 
-/// What a check may take here; the look-up's own 200 ms come first.
+/// Time limit of a check here; the lookup's own 200 ms come first.
 const DEADLINE: Duration = Duration::from_secs(2);
 const OPEN: &str = r#"{"state": "open"}"#;
 
@@ -38,7 +38,7 @@ fn billing(principal: &str) -> crate::harness::Check {
     check("GET", "/v1/bills").service("pay/billing").by(principal)
 }
 
-/// Asks, and asserts that the answer came before the deadline.
+/// Sends a check, and asserts that the answer came before the deadline.
 async fn ask(client: &mut Client, check: crate::harness::Check) -> Said {
     #[expect(clippy::disallowed_methods, reason = "sockets need the real clock")]
     let start = Instant::now();
@@ -51,7 +51,7 @@ fn http(head: &str, body: &str) -> Reply {
     Reply::Bytes(format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into())
 }
 
-/// What a source may do instead of answering well.
+/// Ways in which a source may fail.
 fn failures() -> Vec<(&'static str, Reply)> {
     let json = "200 OK\r\ncontent-type: application/json";
     vec![
@@ -86,7 +86,7 @@ async fn a_look_up_that_fails_in_any_way_denies_in_time_and_is_not_remembered() 
         source.set(reply);
         let said = ask(&mut client, billing(&caller)).await;
         assert_eq!((said.status, said.reason.as_str()), (503, "entities_unavailable"), "a source that {name}");
-        // Its late answer may still be on the way; the calls are judged by the next good one.
+        // Its late answer may still be on the way; the calls use the next good one.
         source.set(Reply::Json(OPEN.to_owned()));
         let mut said = ask(&mut client, billing(&caller)).await;
         while said.reason == "entities_unavailable" {
@@ -112,7 +112,7 @@ async fn a_killed_source_is_unavailable_and_its_facts_live_no_longer_than_their_
     }
     let said = ask(&mut client, billing(FRONTEND)).await;
     assert_eq!((said.status, said.reason.as_str()), (503, "entities_unavailable"));
-    // Who does not need the source is not held up by it.
+    // A call that does not need the source is not delayed by it.
     assert_eq!(ask(&mut client, orders()).await.reason, "no_permit");
 }
 
@@ -142,7 +142,7 @@ async fn many_calls_make_one_request_for_each_key() {
     assert_eq!((source.requests(), source.in_flight_max()), (4, 1));
 }
 
-/// A profile that takes Bearers of one issuer, whose key set is at `source`.
+/// A profile that takes Bearers of one issuer, with its key set at `source`.
 fn tokens(source: &FakeHttp) -> Vec<String> {
     vec![
         "profiles={default: {identity: {tokens: [verified: {issuers: [idp]}]}}}".to_owned(),

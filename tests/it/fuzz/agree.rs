@@ -17,7 +17,7 @@ pub fn assert_refused(bytes: &[u8], refused: &Refused) {
     assert!(is_marked || !is_read, "refused, but jiter reads it: {refused}: {}", String::from_utf8_lossy(bytes));
 }
 
-/// Whether it is one document that keeps our rules; an error where it is none.
+/// Whether it is one document that keeps our rules; an error if it is not JSON.
 fn is_strict(text: &str) -> JiterResult<bool> {
     let mut reader = Jiter::new(text.as_bytes());
     let first = reader.peek()?;
@@ -30,7 +30,7 @@ fn is_strict(text: &str) -> JiterResult<bool> {
 fn strict(reader: &mut Jiter<'_>, first: Peek, depth: usize, is_exact: &mut bool) -> JiterResult<()> {
     *is_exact &= depth <= Limits::default().depth_max;
     match first {
-        // Deeper ones are refused, whatever follows.
+        // Deeper ones are rejected, with any content.
         Peek::Array | Peek::Object if depth >= Limits::default().depth_max => {
             *is_exact = false;
             reader.known_skip(first)
@@ -102,7 +102,7 @@ fn is_same(ours: Node<'_>, theirs: &Value) -> bool {
 fn is_same_number(ours: Number<'_>, theirs: &serde_json::Number) -> bool {
     match (ours.to_i64(), theirs.as_i64(), theirs.as_f64()) {
         (ours, Some(theirs), _) => ours == Some(theirs),
-        // A double: the nearest one, or beside it.
+        // A double: the nearest one, or its neighbour.
         (_, None, Some(theirs)) => {
             let ours: f64 = ours.as_str().parse().unwrap();
             ours == theirs || ((ours - theirs) / ours).abs() < 1e-14 || ours.abs() < f64::MIN_POSITIVE

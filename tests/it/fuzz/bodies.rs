@@ -21,7 +21,7 @@ use super::{number, root};
 const RUNS: u64 = 30_000;
 /// Largest input; the limits beyond have tables of their own.
 const BYTES_MAX: usize = 2048;
-/// Of how many accepted documents one is also written anew and walked by pointers.
+/// One in so many accepted documents is also written again and walked by pointers.
 const WALKED: u64 = 8;
 /// Inputs that are kept to go on from, for each door.
 const POOL: usize = 48;
@@ -43,7 +43,7 @@ impl Fuzzer {
         let mut doors = Doors::new();
         let count = doors.all.len();
         let mut pool = vec![Vec::new(); count];
-        // Every body as the newest revision sends it and as the older ones do, at every door that takes it.
+        // Every body as the newest version sends it and as the older ones do, at every door that takes it.
         for seed in SEEDS {
             let mut taken = 0;
             for mut body in [META, r#""_meta":{}"#].map(|meta| seed.replace("META", meta).into_bytes()) {
@@ -108,7 +108,7 @@ impl Fuzzer {
         }
     }
 
-    /// A change of bytes, whatever they mean.
+    /// A change of bytes, regardless of their meaning.
     fn garble(&mut self, input: &mut Vec<u8>) {
         let at = self.random.below(input.len() + 1);
         let end = at + self.random.below(8).min(input.len() - at);
@@ -164,7 +164,7 @@ impl Fuzzer {
         }
     }
 
-    /// Goes on from some of what was accepted; the seeds stay.
+    /// Continues from some of the accepted inputs; the seeds stay.
     fn keep(&mut self, input: &[u8], door: usize) {
         if self.random.below(64) > 0 {
             return;
@@ -178,7 +178,7 @@ impl Fuzzer {
     }
 }
 
-/// What holds of every accepted document.
+/// Properties of every accepted document.
 fn assert_walked(json: Node<'_>) {
     for (pointer, node) in json.nodes(BYTES_MAX).unwrap() {
         assert_eq!(json.pointer(&pointer), Some(node), "{pointer}");

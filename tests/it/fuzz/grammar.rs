@@ -12,7 +12,7 @@ const KEYS: &[&str] = &["x-a", "x-b", "orders.shop", "q", "id"];
 const NUMBERS: &[&str] = &["0", "1", "2", "9223372036854775807", "4611686018427387904"];
 const ENTITIES: &[&str] = &[r#"Group::"storefront""#, r#"Group::"pci""#, r#"Namespace::"web""#];
 
-/// Reads choices from bytes and remembers which forms it came by.
+/// Reads choices from bytes and records the forms that it chose.
 pub struct Grammar<'a> {
     bytes: &'a [u8],
     forms: BTreeSet<&'static str>,
@@ -90,7 +90,7 @@ impl<'a> Grammar<'a> {
         }
     }
 
-    /// What few policies say.
+    /// Rare parts of policies.
     fn odd(&mut self, depth: usize) -> String {
         let operator = self.one_of(&["<", "<=", "==", "!="]);
         match self.number(6) {

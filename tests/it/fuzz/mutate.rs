@@ -5,7 +5,7 @@ use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer};
 use prost::Message as _;
 
-/// Texts that mean something to somebody.
+/// Texts with a meaning for some reader.
 const WORDS: &[&str] = &[
     "",
     "/",

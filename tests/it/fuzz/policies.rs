@@ -1,8 +1,8 @@
-//! Policies and calls made of bytes: the engine finds what plain Cedar finds, whatever a policy says.
+//! Policies and calls made of bytes: the engine finds the same results as plain Cedar, for any policy.
 //!
-//! The conditions come from a grammar over all that the schema lets a policy read, so they hold forms that nobody thought
-//! of. What the loader refuses shows nothing. An input is kept if what it led to is new: the forms in it, how much
-//! was found, and whether memory took part.
+//! The conditions come from a grammar over everything that the schema lets a policy read, so they contain unforeseen
+//! forms. A policy that the loader rejects shows nothing. An input is kept if its result is new: the forms in it, how
+//! much was found, and whether the cache took part.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use picket::decision::Snapshot;
 use picket::decision::engine::evaluate::Satisfied;
 use picket::decision::policy::mode::Mode;
-use picket::decision::snapshot::judging;
+use picket::decision::snapshot::applicable_bundles;
 use picket::query::Query;
 
 use super::grammar::Grammar;
@@ -57,7 +57,7 @@ impl Judged {
         self.trails.insert(trail.into_iter().collect())
     }
 
-    /// Asks twice, so that the second answer comes from memory if it may.
+    /// Evaluates twice, so that the second answer comes from the cache if it may.
     fn judge(&mut self, snapshot: &Snapshot, query: &Query, policies: &str) -> String {
         let told = |error| panic!("{error}\nfor {query:?}\nand {policies}");
         assert_same(snapshot, query).unwrap_or_else(told);
@@ -69,7 +69,7 @@ impl Judged {
         self.allows += u64::from(allows);
         let stats = snapshot.engine().stats();
         let remembered = stats.decision_hits.load(Relaxed) > 0;
-        format!("{} {remembered} {}", shape(&found), judging(snapshot, &query.namespace).unwrap().len())
+        format!("{} {remembered} {}", shape(&found), applicable_bundles(snapshot, &query.namespace).unwrap().len())
     }
 }
 

@@ -28,7 +28,7 @@ when { context has fields && context.fields.hasTag("/items/1/sku") };
 when { context has fields && context.fields.hasTag("/labels/a~1b/currency") };
 @id("plain") permit (principal, action == Action::"grpc.call", resource in Service::"shop/plain");
 "#;
-/// What reads numbers of other protocols does not make anybody look into a gRPC message.
+/// A policy that reads numbers of other protocols causes no parsing of a gRPC message.
 const FREE: &str = r#"
 @id("all") permit (principal, action in Action::"any", resource);
 @id("few") forbid (principal, action == Action::"mcp.tools.call", resource)
@@ -79,7 +79,7 @@ fn compressed(message: &[u8]) -> Vec<u8> {
 type Row<'a> = (&'a str, &'a str, &'a [u8], &'a [(&'a str, &'a str)], &'a str);
 
 #[tokio::test]
-async fn fields_are_judged_and_what_cannot_be_read_is_refused() {
+async fn fields_are_evaluated_and_invalid_messages_are_rejected() {
     let server = server().await;
     let mut client = server.client().await;
     let good = framed(&refund("o-1", 100));
@@ -127,7 +127,7 @@ async fn fields_are_judged_and_what_cannot_be_read_is_refused() {
         (lenient, "Refund", &packed, &[("grpc-encoding", "snappy")], "body_encoded"),
         (lenient, "Refund", &packed, &[("grpc-encoding", "identity")], "message_refused"),
         (lenient, "Refund", &bomb, &gzip, "body_refused"),
-        // Nothing describes these, or no policy reads them: nobody looks.
+        // These have no descriptor, or no policy reads them: they are not parsed.
         ("shop/plain", "Refund", b"\xff", &[], "policy_permit"),
         ("free/refunds", "Refund", b"\xff", &[], "policy_permit"),
         ("free/refunds", "Upload", b"\xff", &[], "policy_permit"),
@@ -139,7 +139,7 @@ async fn fields_are_judged_and_what_cannot_be_read_is_refused() {
 }
 
 #[tokio::test]
-async fn a_call_whose_body_the_proxy_did_not_send_is_denied_where_fields_are_read() {
+async fn a_call_without_its_body_is_denied_where_fields_are_read() {
     let server = server().await;
     let mut client = server.client().await;
     let bare = check("POST", "/shop.v1.Orders/Refund").by(FRONTEND).header("content-type", "application/grpc");

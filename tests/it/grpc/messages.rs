@@ -26,7 +26,7 @@ fn refuses(name: &str, message: &[u8], expected: &Refused) {
 }
 
 #[test]
-fn what_was_not_sent_has_its_default_only_where_nobody_can_tell() {
+fn an_omitted_field_has_its_default_only_without_presence() {
     reads("Refund", b"", r#"{"order_id":"","reason":"REASON_UNKNOWN","receipt":""}"#);
     // The same, with the defaults spelt out.
     let spelt = [bytes(1, b""), number(3, 0), bytes(9, b"")].concat();
@@ -102,7 +102,7 @@ fn every_scalar_keeps_its_exact_value() {
 }
 
 #[test]
-fn what_servers_read_in_two_ways_is_refused() {
+fn messages_with_two_readings_are_rejected() {
     let own = |name: &str| format!("shop.v1.RefundRequest.{name}");
     let money = bytes(2, &bytes(1, b"EUR"));
     let entry = |key: &[u8]| bytes(5, &bytes(1, key));
@@ -125,7 +125,7 @@ fn what_servers_read_in_two_ways_is_refused() {
         (number(10, 1 << 32), Refused::Value(own("steps"))),
         (bytes(1, b"\xff"), Refused::NotUtf8(own("order_id"))),
         (bytes(1, b"\xed\xa0\x80"), Refused::NotUtf8(own("order_id"))),
-        // Taken as a field nobody knows, or refused.
+        // Parsed as an unknown field, or rejected.
         (number(1, 0), Refused::Type(own("order_id"))),
         (bytes(3, b""), Refused::Type(own("reason"))),
         (number(2, 0), Refused::Type(own("amount"))),
@@ -150,7 +150,7 @@ fn what_servers_read_in_two_ways_is_refused() {
 }
 
 #[test]
-fn what_is_no_message_is_refused() {
+fn invalid_messages_are_rejected() {
     for (message, expected) in [
         (vec![0x0a], Refused::Cut),
         (vec![0x0a, 2, b'a'], Refused::Cut),
@@ -174,7 +174,7 @@ fn what_is_no_message_is_refused() {
 }
 
 #[test]
-fn proto2_has_what_is_required_and_closed_enumerations() {
+fn proto2_has_required_fields_and_closed_enumerations() {
     refuses("Old", b"", &Refused::Missing("old.Old.name".into()));
     let old = |more: Vec<u8>| [bytes(1, b"a"), more].concat();
     reads("Old", &old(number(2, 2)), r#"{"kind":"SECOND","name":"a"}"#);
@@ -190,7 +190,7 @@ fn proto2_has_what_is_required_and_closed_enumerations() {
 }
 
 #[test]
-fn unknown_fields_are_passed_over_where_the_service_says_so_and_it_shows() {
+fn unknown_fields_are_skipped_only_by_the_service_and_reported() {
     let read = |message: &[u8]| fields(message, &method("Refund"), UnknownFields::Allowed, Limits::default()).unwrap();
     let plain = read(&bytes(1, b"a"));
     assert!(plain.is_whole);

@@ -6,7 +6,7 @@ use picket::body::json::{Json, Limits, parse};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage as _, Value};
 
-/// What that reader makes of the bytes, in our terms; `None` where it does not take them, or finds fields unknown to it.
+/// The bytes as that reader parses them, in our terms; `None` if it rejects them, or finds unknown fields.
 pub fn read(bytes: &[u8], descriptor: &MessageDescriptor) -> Option<(DynamicMessage, Json)> {
     let message = DynamicMessage::decode(descriptor.clone(), bytes).ok()?;
     let text = object(&message)?;

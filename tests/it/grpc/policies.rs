@@ -69,13 +69,16 @@ fn fields_of_a_service_that_nothing_describes_are_refused_by_name_and_warned_of_
     let named = loaded(CATALOG, &reading("resource in Service::\"shop/plain\"", "/order_id"));
     let text = problems(&named);
     assert!(
-        text.contains("nothing describes the messages of `shop/plain`") && text.contains("descriptors: FILE"),
+        text.contains("`shop/plain` has no descriptor set for its messages") && text.contains("descriptors: FILE"),
         "{text}"
     );
     assert_eq!(named.refused, ["shop"]);
     let all = loaded(CATALOG, &reading("resource", "/order_id"));
     let text = problems(&all);
-    assert!(text.contains("Warning") && text.contains("nothing describes the messages of `shop/plain`, so"), "{text}");
+    assert!(
+        text.contains("Warning") && text.contains("`shop/plain` has no descriptor set for its messages, so"),
+        "{text}"
+    );
     assert!(text.contains("`shop.v1.Orders/Upload` takes a stream"), "{text}");
     assert!(all.refused.is_empty());
     let one = loaded(CATALOG, &reading("resource == Method::\"shop/refunds/shop.v1.Orders/Refund\"", "/order_id"));
@@ -84,7 +87,7 @@ fn fields_of_a_service_that_nothing_describes_are_refused_by_name_and_warned_of_
 }
 
 #[test]
-fn a_set_that_is_missing_broken_or_unnamed_is_told_with_its_place() {
+fn a_missing_broken_or_unnamed_set_is_reported_with_its_place() {
     let permit = "permit (principal, action == Action::\"grpc.call\", resource);";
     let missing = loaded("services: [{id: shop/refunds, protocol: grpc, grpc: {descriptors: order.binpb}}]", permit);
     let text = problems(&missing);
@@ -121,7 +124,7 @@ fn a_set_that_vanishes_changes_nothing() {
 }
 
 #[test]
-fn a_change_of_a_set_is_a_change_of_what_calls_are_judged_by() {
+fn a_change_of_a_set_changes_the_evaluation_of_calls() {
     let digest = |proto: &str| {
         let catalog = "services: [{id: shop/refunds, protocol: grpc, grpc: {descriptors: a.binpb}}]";
         let set = set_text(proto);
@@ -153,7 +156,7 @@ fn a_set_that_no_compiler_writes_is_refused_before_a_call_meets_it() {
     for set in broken {
         assert!(Descriptors::decode(&set).is_err());
     }
-    // Whatever is cut off or garbled is refused, or describes something: it never ends the process.
+    // A truncated or garbled set is rejected, or describes something: it never ends the process.
     for at in 0..whole.len() {
         drop(Descriptors::decode(&whole[..at]));
         for bit in 0..8 {

@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 
 use crate::support::{NOW, tree};
 
-/// A policy source whose next reading the test sets.
+/// A policy source with a next reading that the test sets.
 #[derive(Default)]
 pub struct Memory(Mutex<Option<Reading>>);
 
@@ -53,7 +53,7 @@ impl PolicySource for Memory {
     }
 }
 
-/// What the observer saw of one call.
+/// The observer's record of one call.
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub result: Result<Verdict, Failure>,
@@ -108,18 +108,18 @@ impl Direct {
         Self { authz: authz(checker.clone(), recorder(&last)), checker, source, store, last }
     }
 
-    /// The same, its calls told to telemetry and not recorded.
+    /// The same, with its calls observed by telemetry and not recorded.
     pub fn observed_by(self, telemetry: Arc<Telemetry>) -> Self {
         let observer: Observer = Arc::new(move |observed| telemetry.finish(observed));
         Self { authz: authz(self.checker.clone(), observer), ..self }
     }
 
-    /// Asks; panics on what would be a gRPC error.
+    /// Sends a check; panics on a gRPC error.
     pub async fn ask(&self, request: CheckRequest) -> CheckResponse {
         self.authz.check(tonic::Request::new(request)).await.unwrap().into_inner()
     }
 
-    /// Asks, and says what was judged.
+    /// Sends a check, and returns its judgement.
     pub async fn judged(&self, request: CheckRequest) -> (CheckResponse, Seen) {
         let response = self.ask(request).await;
         let seen = self.last.lock().unwrap().take().expect("every answered call is observed");
@@ -127,7 +127,7 @@ impl Direct {
     }
 }
 
-/// The service over any judge, on a fixed clock.
+/// The service over any `Judge`, on a fixed clock.
 pub fn authz(judge: Arc<dyn Judge>, observer: Observer) -> Authz {
     // Far above what a debug build on a busy machine needs, so that no answer depends on its speed.
     let settings = AuthzSettings { deadline: Duration::from_secs(30), ..AuthzSettings::default() };

@@ -1,4 +1,4 @@
-//! An HTTP service that answers well, badly, late or never, and counts who asks.
+//! An HTTP service that answers well, badly, late or never, and counts its requests.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// What becomes of a request.
+/// The reaction to a request.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// 200 with this JSON.
@@ -95,7 +95,7 @@ async fn answer(mut stream: TcpStream, reply: Arc<Mutex<Reply>>, counts: Arc<Mut
             tokio::time::sleep(delay).await;
             json(&body)
         }
-        // Until whoever asked gives up.
+        // Until the client gives up.
         Reply::Hang => {
             drop(stream.read_u8().await);
             Vec::new()

@@ -19,7 +19,7 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// An issuer whose key has this id.
+    /// An issuer with a key of this id.
     pub fn new(id: &str) -> Self {
         let pair = KeyPair::generate().unwrap();
         let key = EncodingKey::from_ec_der(pair.serialized_der());

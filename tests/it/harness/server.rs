@@ -124,7 +124,7 @@ impl Server {
         answer
     }
 
-    /// Asks it to leave, and waits until it has.
+    /// Terminates it, and waits until it has ended.
     pub async fn end(&mut self) -> Ended {
         self.shutdown.begin.cancel();
         self.running.join_next().await.unwrap().unwrap()
@@ -141,7 +141,7 @@ impl Client {
         Self(AuthorizationClient::connect(format!("http://{address}")).await.unwrap())
     }
 
-    /// Asks; panics on a gRPC error.
+    /// Sends a check; panics on a gRPC error.
     pub async fn ask(&mut self, check: Check) -> Said {
         said(self.0.check(check.0).await.unwrap().get_ref())
     }

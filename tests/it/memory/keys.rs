@@ -1,9 +1,9 @@
-//! What is in the key under which a judgement is remembered, a part at a time.
+//! The key of a cached result, a part at a time.
 
 use super::*;
 use crate::harness::FRONTEND;
 
-/// Both calls of a row are remembered, and the policy tells them apart by the part in question alone.
+/// Both calls of a row are cached, and the policy distinguishes them by the part in question alone.
 #[test]
 fn calls_that_differ_in_one_part_never_answer_for_each_other() {
     let runtime = Runtime::new().unwrap();
@@ -64,7 +64,7 @@ fn calls_that_differ_in_one_part_never_answer_for_each_other() {
     }
 }
 
-/// What is sent under a name that a policy can set or remove is in the key, though no policy reads it.
+/// Values that are sent under a name that a policy can set or remove are in the key, though no policy reads them.
 #[test]
 fn calls_that_differ_in_what_is_replaced_or_refused_never_answer_for_each_other() {
     let runtime = Runtime::new().unwrap();
@@ -91,7 +91,7 @@ fn calls_that_differ_in_what_is_replaced_or_refused_never_answer_for_each_other(
         at("GET", "").header("x_debug", "1"),
         at("GET", "").header("x.debug", "1"),
     ];
-    // Both services answer each alike, first and again, and so the one that remembers gave nobody another's answer.
+    // Both services give the same answers, first and again, so the one with a cache gave no call another's answer.
     let first: Vec<String> = rows.iter().map(|check| twins.ask(&runtime, &check.0)).collect();
     for (check, first) in rows.iter().zip(&first) {
         assert_eq!(twins.ask(&runtime, &check.0), *first);
@@ -119,7 +119,7 @@ fn two_listeners_never_answer_for_each_other() {
     assert_eq!(twins.hits(), 0);
 }
 
-/// A call that was under way when a newer snapshot came is judged by its own.
+/// A call that was in flight when a newer snapshot was loaded is evaluated by its own.
 #[test]
 fn a_call_never_gets_the_answer_of_a_newer_snapshot() {
     let runtime = Runtime::new().unwrap();
@@ -141,8 +141,8 @@ fn a_call_never_gets_the_answer_of_a_newer_snapshot() {
     assert!(cache.get(&key(1)).is_none());
 }
 
-/// Nothing that a profile looks at for tokens is cut off: a remembered answer to a call without a credential is none
-/// to the same call with one.
+/// Every place that a profile reads for tokens is in the key: a cached answer to a call without a credential never
+/// answers the same call with one.
 #[test]
 fn a_call_with_a_credential_never_gets_the_answer_of_one_without() {
     let runtime = Runtime::new().unwrap();
@@ -181,7 +181,7 @@ fn a_call_with_a_credential_never_gets_the_answer_of_one_without() {
         }
         assert!(twins.hits() > hits, "the call without a credential is remembered: {without:?}");
     }
-    // A body of another type is no form, also where a policy reads only its length.
+    // A body of another type does not count as a form, also if a policy reads only its length.
     let hits = twins.hits();
     let json = post().header("content-type", "application/json").header("content-length", "5");
     for _ in 0..3 {

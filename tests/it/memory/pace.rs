@@ -1,4 +1,4 @@
-//! Which judgements are there at once, and which are waited for.
+//! Evaluations that are ready at once, and those that are pending.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::{Twins, checker};
 use crate::harness::{Check, FRONTEND, PERMIT_ALL, check};
 use crate::support::{NOW, tree};
 
-/// How a call is judged, as far as waiting for it goes.
+/// Whether the evaluation of a call is ready or pending.
 fn pace(runtime: &Runtime, checker: &Checker, check: &Check) -> &'static str {
     let call = decode::call(&decode::CheckView::of(&check.0), decode::Limits::default(), NOW).unwrap();
     let judging = checker.judge(&call, tokio::time::Instant::now() + Duration::from_secs(30));
@@ -25,7 +25,7 @@ fn pace(runtime: &Runtime, checker: &Checker, check: &Check) -> &'static str {
 }
 
 #[test]
-fn judging_is_waited_for_where_many_policies_were_seen_to_speak_of_one_call_or_more_is_to_be_read() {
+fn an_evaluation_is_pending_for_hot_namespaces_and_calls_with_more_to_read() {
     let runtime = Runtime::new().unwrap();
     let crowd: String = (0..30).map(|n| PERMIT_ALL.replace("all", &format!("p{n}"))).collect();
     let files = [("namespaces/shop/a.cedar", crowd.as_str()), ("namespaces/pay/a.cedar", PERMIT_ALL)];

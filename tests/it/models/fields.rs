@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 const LIST: &str = include_str!("../../sdk/models/fields");
 
-/// What stands at a place, and so what must become of it.
+/// The class of a place, which defines its handling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A scalar without effect.
@@ -15,9 +15,9 @@ pub enum Kind {
     Free,
     /// A fact of its own, or a part of one: the model, the bound, content that makes an id no pointer, who runs a tool.
     Own,
-    /// Objects whose members are listed.
+    /// Objects with listed members.
     Below,
-    /// The same, told apart by their type.
+    /// The same, distinguished by their type.
     Union,
     /// Sent as a header by the SDK.
     Header,
@@ -109,7 +109,7 @@ impl Field {
     }
 }
 
-/// Where an object of a type stands: the fields that lead to it.
+/// A place of an object of a type: the fields that lead to it.
 pub struct Place {
     pub of: String,
     pub is_told_by_type: bool,
@@ -131,7 +131,7 @@ fn rows() -> impl Iterator<Item = (&'static str, &'static str, &'static str, &'s
     })
 }
 
-/// The rows whose class is no class.
+/// The rows with an unknown class.
 pub fn unclassified() -> String {
     let rows = rows().filter(|(_, _, class, _)| Kind::of(class).is_none());
     rows.map(|(api, field, class, _)| format!("{api} {field} ({class})\n")).collect()
@@ -185,7 +185,7 @@ impl Fields {
         self.types.get(kind).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// An object of the type with what tells it apart, and no more.
+    /// A minimal object of the type, with the members that identify it.
     pub fn least(&self, kind: &str) -> Value {
         let mut object = Map::new();
         let fields = self.of(kind);
@@ -198,7 +198,7 @@ impl Fields {
                 "name" => field.words().next().cloned(),
                 // The function inside its tool.
                 "function" | "custom" => field.objects().next().map(|of| self.least(of)),
-                // The request's own, so that it is no other one.
+                // The request's own model does not count as another.
                 "model" if kind != "Request" && field.kind == Kind::Model => Some(json!("m")),
                 "server_url" => Some(json!("https://own.example/mcp")),
                 "url" if is_server => Some(json!("https://own.example/mcp")),

@@ -1,4 +1,4 @@
-//! What holds of every document, however it is spelled.
+//! Properties of every document, in any spelling.
 
 use picket::body::json::{Limits, Node, Value, parse};
 use proptest::collection::vec;
@@ -19,7 +19,7 @@ enum Tree {
     Object(Vec<(String, Tree)>),
 }
 
-/// Whether a document was read as it was drawn; `spelled` reverses its members.
+/// Returns whether a document was read as it was drawn; `spelled` reverses its members.
 fn is_read(drawn: &Tree, read: Node<'_>) -> bool {
     match (drawn, read.value()) {
         (Tree::Null, Value::Null) => true,

@@ -1,4 +1,4 @@
-//! Checks made of parts that once fooled somebody, beside ordinary ones.
+//! Checks made of parts that once fooled a server, and of ordinary ones.
 
 use picket::check::Profile;
 use proptest::prelude::*;

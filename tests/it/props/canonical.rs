@@ -10,7 +10,7 @@ use std::fmt::Debug;
 
 use super::holds;
 
-/// Pieces that part, climb, escape or fold, beside harmless ones.
+/// Pieces that split, climb, escape or fold, and harmless ones.
 const PIECES: &[&str] = &[
     "/",
     "/",
@@ -285,7 +285,7 @@ fn p9_a_canonical_address_of_a_task_is_its_own_and_no_decoding_changes_its_segme
 }
 
 #[test]
-fn the_lenient_reader_sees_what_is_hidden() {
+fn the_lenient_reader_sees_hidden_parts() {
     for (hidden, seen) in [
         ("%252e", "%2e"),
         ("%2e", "."),

@@ -118,7 +118,7 @@ fn calls() -> impl Strategy<Value = (Call, String)> {
     )
 }
 
-/// Who asks what of which service.
+/// Callers and their requests.
 pub fn queries() -> impl Strategy<Value = (Identity, Call, String)> {
     (identities(), calls()).prop_map(|(identity, (call, service))| (identity, call, service))
 }

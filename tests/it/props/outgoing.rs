@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::holds;
 
-/// What a value may be put together from.
+/// Pieces of a value.
 const PIECES: &[&str] = &[
     "..",
     ".",

@@ -1,7 +1,7 @@
-//! Query keys, whoever reads them: what an upstream makes of a query that was let through is what policies said of it.
+//! Query keys and their readers: an upstream reads an allowed query as the policies did.
 //!
-//! The upstream is every server that we heard of: each way to part a query, with each way to decode a key and each way to
-//! name what it finds. None of it is Picket's own code.
+//! The upstream is every known server: each way to split a query, with each way to decode a key and each way to name
+//! the result. None of it is Picket's own code.
 
 use std::cell::Cell;
 
@@ -125,7 +125,7 @@ fn forwarded(target: &str, ok: &OkHttpResponse) -> String {
     format!("{path}?{}", kept.chain(set).collect::<Vec<_>>().join("&"))
 }
 
-/// What some server finds under `name` with a value that `is_bad`, and which server.
+/// Values under `name` that `is_bad`, as some server finds them, and that server.
 fn found(target: &str, name: &str, is_bad: impl Fn(&str) -> bool) -> Option<String> {
     for (parts, part) in PARTS {
         for pair in part(target) {

@@ -6,7 +6,7 @@ use super::holds;
 use crate::harness::direct::Direct;
 use crate::harness::orders;
 
-/// Reads the header that the caller names: no literal key tells the loader which.
+/// Reads the header that the caller names: no literal key shows the loader which.
 const BY_NAME: &str = r#"
 permit (principal, action == Action::"GET", resource) when {
     context.http.query.hasTag("h") && context.http.headers.hasTag(context.http.query.getTag("h"))

@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use super::holds;
 use crate::support::{call, snapshot};
 
-/// What a query may be put together from.
+/// Pieces of a query.
 const PIECES: &[&str] = &[
     "&",
     "&",
@@ -122,7 +122,7 @@ fn shown(key: &str) -> String {
     if start.len() < key.len() { format!("{start}…") } else { start }
 }
 
-/// Whether a credential may stand in the query.
+/// Returns whether a credential may be in the query.
 fn holds_token(query: &str) -> bool {
     let settings = serde_json::json!({"tokens": [{"verified": {"issuers": ["i"]}}]});
     let settings: identity::Settings = serde_json::from_value(settings).unwrap();
@@ -138,7 +138,7 @@ fn all_who_read_a_query_mean_the_same_pairs() {
         let found: Option<Pairs> = pairs(&query).collect::<Result<_, _>>().ok();
         if let Some(found) = &found {
             count(0);
-            // What a browser's own reader of queries finds.
+            // The result of a browser's own reader of queries.
             let url = reqwest::Url::parse(&format!("http://h/?{query}")).unwrap();
             let browsers: Pairs = url.query_pairs().map(|(key, value)| (key.into(), value.into())).collect();
             assert_eq!(*found, browsers);
@@ -156,7 +156,7 @@ fn all_who_read_a_query_mean_the_same_pairs() {
         assert_eq!(keys, sent_pairs(&query).map(|pair| (pair.key, pair.seen)).collect::<Vec<_>>());
 
         let is_read = |(key, _): &&(String, String)| key == "key";
-        // A query without keys is not looked at.
+        // A query without keys is not parsed.
         if !keys.is_empty()
             && let Some(tags) = read_alike(of_policies(&snapshot, &query), found.as_ref(), "mapping")
         {

@@ -1,7 +1,7 @@
-//! The shipped policies, where a file's world has other values than the sample mesh that they were written for.
+//! The shipped policies, adapted if a file's world has other values than the sample mesh that they were written for.
 //!
-//! Only values are exchanged: the trust domain, the strong login, the amount. What is not found is a panic, never passed
-//! over.
+//! Only values are exchanged: the trust domain, the strong login, the amount. A missing value is a panic, never
+//! skipped.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ const TRUST_DOMAIN: &str = "prod.example";
 const ACR: &str = "urn:prod:acr:phr";
 const MAX_AGE_SECONDS: i64 = 300;
 
-/// What `strong_login` says.
+/// The content of `strong_login`.
 #[derive(Deserialize)]
 pub struct StrongLogin {
     acr: String,

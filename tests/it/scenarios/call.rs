@@ -15,7 +15,7 @@ pub fn tokens(scenario: &Scenario, issuers: &Issuers) -> Vec<String> {
     all.into_iter().flatten().map(|token| issuers.mint(token)).collect()
 }
 
-/// The check, with the body as Envoy attaches it: cut at the world's limit, and said so.
+/// The check, with the body as Envoy attaches it: truncated at the world's limit, and marked as partial.
 pub fn check(scenario: &Scenario, world: &World, issuers: &Issuers) -> Check {
     let filled = |text: &str| {
         let names =
@@ -60,7 +60,7 @@ pub fn check(scenario: &Scenario, world: &World, issuers: &Issuers) -> Check {
     check
 }
 
-/// `{{PAD:n}}` stands for n blanks.
+/// `{{PAD:n}}` is replaced by n blanks.
 fn padded(text: &str) -> String {
     let Some((before, rest)) = text.split_once("{{PAD:") else { return text.to_owned() };
     let (count, after) = rest.split_once("}}").unwrap();

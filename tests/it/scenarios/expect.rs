@@ -1,4 +1,4 @@
-//! What must come back, and whether it did.
+//! The expected answer, and whether it came.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::harness::said;
 
-/// What must come back.
+/// The expected answer.
 #[derive(Clone, Deserialize)]
 pub struct Expected {
     verdict: String,
@@ -25,13 +25,13 @@ pub struct Expected {
     must_not_contain: Vec<String>,
     #[serde(default)]
     must_contain: Vec<String>,
-    /// Expectations of other kinds: a case that has one and cannot be judged by it has not passed.
+    /// Expectations of other kinds: a case that has one and cannot be checked by it has not passed.
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
 }
 
 impl Expected {
-    /// Whether the call may be let through.
+    /// Returns whether the call may be allowed.
     pub fn is_allow(&self) -> bool {
         self.verdicts().any(|verdict| verdict == "allow")
     }
@@ -53,7 +53,7 @@ pub fn compare(expected: &Expected, answer: &CheckResponse, secrets: &[String]) 
     for verdict in expected.verdicts() {
         is_one |= match verdict.as_str() {
             "allow" => got.status == 200,
-            // How to get a yes may be said with any denial; which denial it must be, status and headers say.
+            // Any denial may say how to get an allow; status and headers define the expected denial.
             "deny" => got.status != 200,
             "step_up" | "challenge" => got.decision == "challenge",
             other => return Err(format!("the verdict `{other}` is not understood; {was}")),
@@ -76,7 +76,7 @@ pub fn compare(expected: &Expected, answer: &CheckResponse, secrets: &[String]) 
         }
     }
     let header_text: Vec<String> = headers.iter().map(|(n, v)| format!("{n}: {v}")).collect();
-    // What a caller reads is the text that the JSON stands for.
+    // A caller reads the text that the JSON encodes.
     let texts = serde_json::from_str::<Value>(&body).map(|json| strings(&json).join("\n")).unwrap_or_default();
     let whole = format!("{body}\n{texts}\n{}", header_text.join("\n"));
     let hidden = expected.must_not_contain.iter().chain(secrets).filter(|text| whole.contains(text.as_str()));
@@ -126,7 +126,7 @@ impl<'a> Pattern<'a> {
             ["(?=", "(?!"].iter().zip([true, false]).find_map(|(open, wanted)| Some((wanted, rest.strip_prefix(open)?)))
         {
             let end = closing(group).ok_or_else(|| format!("`{written}` has an open look-ahead"))?;
-            // A look-ahead stands at the beginning of the text.
+            // A look-ahead is at the beginning of the text.
             parts.push((search(&format!("^(?:{})", &group[..end]))?, is_wanted));
             rest = &group[end + 1..];
         }
@@ -160,7 +160,7 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 #[test]
-fn look_aheads_are_searches_of_their_own() {
+fn lookaheads_are_searches_of_their_own() {
     for (pattern, value, expected) in [
         ("b", "abc", true),
         ("^b", "abc", false),

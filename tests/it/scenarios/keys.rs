@@ -63,7 +63,7 @@ impl Issuers {
         let [header, claims] = [&token.header, &token.claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
         let message = format!("{header}.{claims}");
         let issuer = token.claims["iss"].as_str().unwrap_or_default();
-        // An issuer that the world does not know signs with somebody else's key: nobody could verify it either way.
+        // An issuer that the world does not have signs with another's key: it could not be verified either way.
         let key = self.0.get(issuer).unwrap_or_else(|| self.0.values().next().unwrap());
         let (algorithm, key) = match token.header["alg"].as_str() {
             Some("RS256") => (Algorithm::RS256, EncodingKey::from_rsa_der(&rsa_private(&key.rsa))),

@@ -1,7 +1,7 @@
-//! What a file's `world` does not say and its positive cases show: which hosts there are, at which path they speak
-//! what, for which audience tokens are made, and which workloads are the agents of examples 1 and 5.
+//! Facts that a file's `world` lacks and its positive cases show: the hosts, their paths and protocols, the audiences
+//! of tokens, and the workloads that are the agents of examples 1 and 5.
 //!
-//! Nothing is learnt from a negative case or an evasion.
+//! Negative cases and evasions add no facts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +65,7 @@ impl Host {
         }
     }
 
-    /// The endpoint of an agent: what stands before the paths of the REST binding.
+    /// The endpoint of an agent: the text before the paths of the REST binding.
     pub fn a2a_endpoint(&self) -> Option<&str> {
         let path = self.paths.first().filter(|_| self.is_a2a)?;
         let rest = ["/message:", "/tasks", "/extendedAgentCard", "/v1/message:"];

@@ -1,7 +1,8 @@
-//! The same MCP call in every revision: a verdict must not depend on which one a client speaks.
+//! The same MCP call in every version: a verdict must not depend on the client's version.
 //!
-//! Every case about a message to an MCP server is put in each revision, its headers and its `_meta` in that revision's
-//! form. Left out are messages that not every revision has, and cases that are about one revision's own headers.
+//! Every case about a message to an MCP server is written in each version, its headers and its `_meta` in that
+//! version's form. Left out are messages that not every version has, and cases that are about one version's own
+//! headers.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::harness::said;
 
 const NEWEST: &str = "2026-07-28";
 const VERSIONS: [&str; 4] = ["2025-03-26", "2025-06-18", "2025-11-25", NEWEST];
-/// Methods of all revisions.
+/// Methods of all versions.
 const METHODS: [&str; 7] = [
     "tools/call",
     "tools/list",
@@ -24,7 +25,7 @@ const METHODS: [&str; 7] = [
     "prompts/list",
     "completion/complete",
 ];
-/// Reasons that are about the form of one revision.
+/// Reasons that are about the form of one version.
 const OF_ONE_VERSION: [&str; 5] =
     ["header_mismatch", "header_duplicated", "version_refused", "rpc_method_unknown", "method_not_allowed"];
 
@@ -60,11 +61,11 @@ async fn the_same_mcp_call_gets_the_same_verdict_in_every_version() {
             }
         }
     }
-    println!("{compared} calls in another revision compared");
+    println!("{compared} calls in another version compared");
     assert!(differences.is_empty(), "{} calls differ:\n{}", differences.len(), differences.join("\n"));
 }
 
-/// A message by POST to an MCP server, of a method that all revisions have.
+/// A message by POST to an MCP server, of a method that all versions have.
 fn is_mcp(scenario: &Scenario) -> bool {
     let method = message(scenario).and_then(|message| message["method"].as_str().map(str::to_owned));
     let is_known = method.is_some_and(|method| METHODS.contains(&method.as_str()));
@@ -75,7 +76,7 @@ fn message(scenario: &Scenario) -> Option<Value> {
     scenario.body.as_deref().filter(|_| scenario.body_base64.is_none()).and_then(|body| serde_json::from_str(body).ok())
 }
 
-/// The call as a client of that revision would send it; `None` where it cannot carry `_meta`.
+/// The call as a client of that version would send it; `None` where it cannot carry `_meta`.
 fn put(scenario: &Scenario, version: &str) -> Option<Scenario> {
     let message = message(scenario)?;
     let body = scenario.body.as_deref()?;
@@ -86,7 +87,7 @@ fn put(scenario: &Scenario, version: &str) -> Option<Scenario> {
             let meta = |version: &str| format!("\"io.modelcontextprotocol/protocolVersion\":\"{version}\"");
             body.replace(&meta(old), &meta(version))
         }),
-        // What lacks the newest revision's `_meta` is about that revision.
+        // A message without the newest version's `_meta` is about that version.
         false if scenario.headers.get("mcp-protocol-version").is_some_and(|version| version == NEWEST) => return None,
         false => {
             message["params"].as_object()?;

@@ -22,7 +22,7 @@ use super::{Scenario, learn};
 use crate::harness::Check;
 use crate::harness::server::Server;
 
-/// What a file of scenarios says about the world.
+/// The world of a file of scenarios.
 #[derive(Deserialize)]
 pub struct World {
     now_epoch: i64,
@@ -51,7 +51,7 @@ pub struct Issuer {
     access_token_typ: Option<String>,
 }
 
-/// A server in this world, with what it asks.
+/// A server in this world, with the services that it queries.
 pub struct Running {
     server: Server,
     _sources: JoinSet<()>,
@@ -118,7 +118,7 @@ fn catalog(world: &World, scenarios: &[Scenario]) -> Value {
     let mut catalog: Value = serde_saphyr::from_str(&adapt::file(Path::new("catalog.yaml"), world)).unwrap();
     catalog["catalog"] = json!({"open": true});
     let services = catalog["services"].as_array_mut().unwrap();
-    // Which services send callers to metadata is the world's word.
+    // The world defines which services send callers to metadata.
     for token in services.iter_mut().filter_map(|service| service.get_mut("token")?.as_object_mut()) {
         token.retain(|key, _| key == "audiences");
     }
@@ -148,7 +148,7 @@ fn catalog(world: &World, scenarios: &[Scenario]) -> Value {
     catalog
 }
 
-/// What only the cases show: hosts, endpoints, audiences and callers.
+/// Facts that only the cases show: hosts, endpoints, audiences and callers.
 fn add_learnt(catalog: &mut Value, scenarios: &[Scenario]) {
     let services = catalog["services"].as_array_mut().unwrap();
     for (host, learnt) in learn::hosts(scenarios) {
@@ -189,7 +189,7 @@ fn position(services: &[Value], host: &str) -> Option<usize> {
     services.iter().position(|service| service["hosts"].as_array().unwrap().contains(&host.into()))
 }
 
-/// The service of a host; a new one where there is none.
+/// The service of a host; a new one if the host has none.
 fn service<'a>(services: &'a mut Vec<Value>, host: &str, new: impl Fn() -> Value) -> &'a mut Value {
     let index = position(services, host).unwrap_or_else(|| {
         services.push(new());

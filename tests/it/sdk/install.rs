@@ -48,7 +48,7 @@ pub fn typescript() -> Option<PathBuf> {
         }
         run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(home));
     });
-    // Modules are looked for beside the script that names them.
+    // Modules are searched for next to the script that names them.
     for script in fs::read_dir(&from).unwrap().map(|entry| entry.unwrap().path()) {
         if script.extension().is_some_and(|extension| extension == "mjs") {
             fs::copy(&script, home.join(script.file_name().unwrap())).unwrap();
@@ -66,7 +66,7 @@ fn once(name: &str, pins: &str, make: impl FnOnce(&Path)) -> PathBuf {
     lock.lock().unwrap();
     if fs::read_to_string(&made).ok().as_deref() != Some(pins) {
         let shown = home.display();
-        // Not by a macro, whose output the test runner would keep to itself.
+        // Not by a macro: the test runner would capture its output.
         drop(writeln!(io::stderr(), "fetching the SDKs of `{name}` into {shown} (once)"));
         make(&home);
         fs::write(&made, pins).unwrap();

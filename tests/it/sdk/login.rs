@@ -1,5 +1,5 @@
 //! A small authorization server: metadata, registration, consent that is always given, codes with PKCE, signed access
-//! tokens; and beside it the system where approvals are given, by going to a page.
+//! tokens; and the system where approvals are given, by a visit to a page.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -18,15 +18,15 @@ use tokio::task::JoinSet;
 
 use crate::envoy::e2e::issuer::Issuer;
 
-/// What a request or a form says.
+/// The fields of a request or a form.
 type Words = BTreeMap<String, String>;
 
-/// What is remembered.
+/// State of the server.
 struct Known {
     url: String,
     issuer: Issuer,
     codes: Mutex<BTreeMap<String, Words>>,
-    /// Tickets that were asked about, and those that somebody agreed to.
+    /// Tickets that were requested, and those that were approved.
     tickets: Mutex<(BTreeSet<String>, BTreeSet<String>)>,
 }
 
@@ -101,7 +101,7 @@ async fn token(State(known): State<Arc<Known>>, form: String) -> Result<Json<Val
         return Err(wrong("challenge"));
     }
     let scope = asked.get("scope").cloned().unwrap_or_default();
-    // A login that was asked to be strong is strong.
+    // A login that was requested to be strong is strong.
     let mut claims =
         json!({"iss": known.url, "aud": asked["resource"], "client_id": asked["client_id"], "scope": scope});
     if let Some(acr) = asked.get("acr_values") {
@@ -111,7 +111,7 @@ async fn token(State(known): State<Arc<Known>>, form: String) -> Result<Json<Val
     Ok(Json(json!({"access_token": token, "token_type": "Bearer", "expires_in": 300, "scope": scope})))
 }
 
-/// Whoever comes to the page agrees to everything that was asked about.
+/// A visitor of the page approves every requested ticket.
 async fn approve(State(known): State<Arc<Known>>, Path(_decision): Path<String>) -> &'static str {
     let mut tickets = known.tickets.lock().unwrap();
     let (asked, agreed) = &mut *tickets;

@@ -29,7 +29,7 @@ fn split(item: &str) -> (&str, &str) {
     item.split_once("::").unwrap()
 }
 
-/// Whether a source file defines an item of this name, in whatever way.
+/// Returns whether a source file defines an item of this name, in any way.
 fn defines(text: &str, name: &str) -> bool {
     ["enum", "struct", "trait", "fn", "const", "static", "type"].iter().any(|keyword| {
         let definition = format!("{keyword} {name}");
@@ -63,7 +63,7 @@ fn every_item_that_a_page_names_is_defined_in_its_file() {
         let items = items(&page);
         assert!(items.len() > 4, "{name} names no items: the test looks in the wrong place");
         for (path, item) in items {
-            // That the path exists is tested with all others.
+            // Another test checks that all paths exist.
             let text = std::fs::read_to_string(root().join(path)).unwrap_or_default();
             if !defines(&text, item) {
                 findings.push(format!("{name}: `{path}` defines no `{item}`"));

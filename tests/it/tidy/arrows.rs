@@ -1,9 +1,9 @@
-//! Which module may know which.
+//! The allowed imports between modules.
 
 use super::{assert_none, production};
 
-/// Every module from the bottom up, and what it may know. A target stands above its user in this table,
-/// so that the arrows have no circle; [`EXCEPTIONS`] lists what does not.
+/// Every module from the bottom up, with the modules that it may import. A target is above its user in this table, so
+/// that the arrows have no circle; [`EXCEPTIONS`] lists the others.
 const ARROWS: &[(&str, &[&str])] = &[
     // L0, nouns
     ("call", &[]),
@@ -28,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // L2, ports. Facts are typed by the schema, which is the snapshot's: entity knows decision.
     ("entity", &["call", "failure", "problem", "query", "catalog", "decision"]),
-    // An approval is asked for as a fact is, by the same machinery.
+    // An approval is fetched as a fact is, by the same machinery.
     ("approval", &["call", "failure", "problem", "query", "entity"]),
     ("policy", &["call", "failure", "problem", "query", "catalog", "decision", "courtesy"]),
     ("keys", &["call", "failure", "problem", "query", "identity"]),
@@ -83,10 +83,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", EVERYTHING_BELOW),
 ];
 
-/// Stands for every module above a row in [`ARROWS`].
+/// Means every module above a row in [`ARROWS`].
 const EVERYTHING_BELOW: &[&str] = &["*"];
 
-/// What the module of a row may know, by name.
+/// The modules that the module of a row may import, by name.
 fn may_know(module: &str) -> Option<Vec<&'static str>> {
     let at = ARROWS.iter().position(|(name, _)| *name == module)?;
     let (above, (_, targets)) = (&ARROWS[..at], &ARROWS[at]);
@@ -205,7 +205,7 @@ fn every_arrow_points_down() {
 }
 
 #[test]
-fn nobody_climbs_out_of_a_module_by_super() {
+fn no_module_leaves_its_parent_by_super() {
     let mut findings = Vec::new();
     for file in production() {
         let depth = in_crate(&file.path).split('/').count();

@@ -59,7 +59,7 @@ fn links(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Whether a text names one certain path: no placeholder in it.
+/// Returns whether a text names one certain path: no placeholder in it.
 fn is_path(text: &str) -> bool {
     TOPS.iter().any(|top| text.starts_with(top))
         && !text.contains(['<', '>', '*', '{', '…', ' '])

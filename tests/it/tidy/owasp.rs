@@ -1,4 +1,4 @@
-//! `docs/owasp.md` and the library it speaks of: every item has a row, every row its policies and the cases it claims.
+//! `docs/owasp.md` and its library: every item has a row, every row its policies and the cases that it claims.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ struct Row {
     residual: String,
 }
 
-/// How many cases of a suite must be allowed, and how many must be denied by one of `ids`; with those that nobody names.
+/// How many cases of a suite must be allowed, and how many must be denied by one of `ids`; with the unnamed ones.
 #[derive(Debug, PartialEq, Eq)]
 struct Counts {
     allowed: usize,
@@ -75,7 +75,7 @@ fn counts(name: &str, text: &str, ids: &[&str]) -> Counts {
     }
 }
 
-/// What is wrong with a row, as lines.
+/// The problems of a row, as lines.
 fn faults(row: &Row) -> Vec<String> {
     let item = &row.item;
     let mut found = Vec::new();

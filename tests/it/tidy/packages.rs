@@ -40,7 +40,7 @@ fn listed(after: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// Whether `allowed` satisfies a licence expression of SPDX. `/` is how old manifests write `OR`.
+/// Returns whether `allowed` satisfies a licence expression of SPDX. `/` is how old manifests write `OR`.
 fn is_licensed(expression: &str, allowed: &[String]) -> bool {
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ").replace(" WITH ", "-WITH-");
     let tokens: Vec<&str> = spaced.split_whitespace().collect();
@@ -123,7 +123,7 @@ fn every_dependency_comes_from_crates_io_and_none_is_banned() {
 }
 
 #[test]
-fn packages_of_the_workspace_are_not_published_and_say_what_they_are() {
+fn packages_of_the_workspace_are_not_published_and_have_metadata() {
     for package in metadata()["packages"].as_array().unwrap().iter().filter(|package| package["source"].is_null()) {
         let name = text(package, "name");
         assert_eq!(package["publish"], Value::Array(Vec::new()), "{name} could be published by mistake");

@@ -1,10 +1,10 @@
-//! Which room of `decision` may know which.
+//! The allowed imports between the modules of `decision`.
 
 use super::arrows::{climbs, crate_paths};
 use super::{Source, assert_none, production};
 
-/// The rooms from the bottom up, and which of them each may know. A target stands above its user in this table, so
-/// that the arrows have no circle and none points up.
+/// The modules from the bottom up, with those that each may import. A target is above its user in this table, so that
+/// the arrows have no circle and none points up.
 const ROOMS: &[(&str, &[&str])] = &[
     // Nouns.
     ("limits", &[]),
@@ -12,14 +12,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("verdict", &[]),
     ("allowance", &[]),
     ("read_set", &[]),
-    // What is loaded, from one type to everything in force.
+    // Loading: from one type to all active policies.
     ("schema", &["limits", "read_set"]),
     ("policy", &["limits", "read_set", "schema"]),
     ("bundle", &["limits", "schema", "policy"]),
     ("engine", &["allowance", "read_set", "verdict", "schema", "policy", "bundle"]),
     ("snapshot", &["limits", "groups", "schema", "policy", "bundle", "engine"]),
     ("load", &["limits", "groups", "schema", "policy", "bundle", "snapshot"]),
-    // What is asked of it.
+    // Decisions.
     ("reference", &["schema", "policy", "bundle", "engine", "snapshot"]),
     ("decide", &["allowance", "verdict", "schema", "policy", "bundle", "engine", "snapshot"]),
     ("reachable", &["read_set", "policy", "bundle", "engine", "snapshot", "decide"]),

@@ -14,7 +14,7 @@ fn rust() -> Vec<Source> {
     files(&["src", "crates", "tests", "benches", "examples", "xtask"], "rs")
 }
 
-/// What a measured thing may be, and what is wrong if it is not.
+/// The limit of a measured thing, and the problem if it exceeds it.
 fn judge(name: &str, lines: usize, max: usize, ratchet: &[(&str, usize)]) -> Option<String> {
     let committed = ratchet.iter().find(|(known, _)| *known == name).map(|(_, committed)| *committed);
     match committed {
@@ -83,7 +83,7 @@ fn no_function_outgrows_a_screen() {
 #[test]
 fn functions_are_measured_from_brace_to_brace() {
     let text = "fn a() {}\nimpl X {\n    pub async fn b(\n        x: u8,\n    ) -> u8 {\n        if x > 0 {\n            1\n        }\n    }\n}\n// not a fn here {\n";
-    // The closing parenthesis of a long signature is no brace.
+    // The closing parenthesis of a long signature does not count as a brace.
     assert_eq!(functions(text), [("a".to_owned(), 1), ("b".to_owned(), 7)]);
 }
 

@@ -2,7 +2,7 @@
 
 use super::{assert_none, production};
 
-/// A name, the beginnings of the paths it may stand in, and why.
+/// A name, the beginnings of the paths that may use it, and why.
 const WORDS: &[(&str, &[&str], &str)] = &[
     ("envoy_types", &["crates/server/src/envoy"], "the proxy's protocol is the edge's affair"),
     (
@@ -84,7 +84,7 @@ const NOT_SWALLOWED: &[&str] = &[
     "crates/server/src/telemetry",
 ];
 
-/// Whether `word` stands in `line` as a whole path.
+/// Returns whether `word` occurs in `line` as a whole path.
 fn has_word(line: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {
@@ -94,7 +94,7 @@ fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// Whether a line imports `Status` from tonic in a group, which the plain word would miss.
+/// Returns whether a line imports `Status` from tonic in a group, which the plain word would miss.
 fn imports_status(line: &str) -> bool {
     line.trim_start().starts_with("use tonic::{") && has_word(line, "Status")
 }

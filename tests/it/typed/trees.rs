@@ -1,4 +1,4 @@
-//! What is said of trees with typed tools: where, what, and what would be right.
+//! Problems of trees with typed tools: the place, the cause, and the fix.
 
 use picket::decision::Snapshot;
 use picket::decision::snapshot::{Loaded, Namespace};
@@ -21,7 +21,7 @@ fn only(loaded: &Loaded, severity: Severity) -> &Problem {
 const OWN: &str = "mcp.tools.call/agents/tools/t";
 
 #[test]
-fn a_condition_that_tells_typed_calls_from_others_is_an_error_with_what_would_be_right() {
+fn a_condition_that_excludes_typed_calls_is_an_error_with_the_correct_form() {
     let telling = r#"permit (principal, action in Action::"mcp.any", resource)
         when { action == Action::"mcp.tools.call" };"#;
     let plain = CATALOG.replace("input_schema", "x").split("        x:").next().unwrap().to_owned();
@@ -29,7 +29,7 @@ fn a_condition_that_tells_typed_calls_from_others_is_an_error_with_what_would_be
         ("namespaces/agents/a.cedar", CATALOG, true),
         ("mesh/a.cedar", CATALOG, true),
         ("namespaces/agents/a.cedar", plain.as_str(), false),
-        // No call that this namespace judges is of a typed tool.
+        // No call into this namespace is of a typed tool.
         ("namespaces/shop/a.cedar", CATALOG, false),
     ] {
         let loaded = loaded(catalog, file, telling);
@@ -38,7 +38,7 @@ fn a_condition_that_tells_typed_calls_from_others_is_an_error_with_what_would_be
             let problem = only(&loaded, Severity::Error);
             assert_eq!((problem.file.as_str(), problem.span.clone()), (file, Some(0..telling.len())));
             let message = &problem.message;
-            assert!(message.contains("tools with an `input_schema` may be told apart"), "{message}");
+            assert!(message.contains("may exclude tools with an `input_schema`"), "{message}");
             assert!(message.contains("write `action in Action::\"mcp.tools.call\"`"), "{message}");
         }
     }
@@ -61,12 +61,15 @@ fn a_policy_that_does_not_fit_the_types_is_refused() {
         assert_eq!(loaded.refused, ["agents"], "{condition}: {text}");
         assert!(text.contains("namespaces/agents/a.cedar") && text.contains(what), "{condition}: {text}");
     }
-    // As written it is for untyped tools only, whose context has no `input`; as it is enforced it is for typed ones too.
+    // As written it applies to untyped tools only, which have no `input`; as enforced it applies to typed ones too.
     let hidden = r#"permit (principal, action == Action::"mcp.tools.call", resource)
         unless { context has input && context.input.nothing == 1 };"#;
     let refused = loaded(CATALOG, "namespaces/agents/a.cedar", hidden);
     let message = &only(&refused, Severity::Error).message;
-    assert!(message.contains("for tools with an `input_schema`") && message.contains("nothing"), "{message}");
+    assert!(
+        message.contains("the schema for tools with an `input_schema`") && message.contains("nothing"),
+        "{message}"
+    );
     let fitting = hidden.replace("input.nothing", "input.amount");
     let loaded = loaded(CATALOG, "namespaces/agents/a.cedar", &fitting);
     assert!(loaded.refused.is_empty(), "{}", problems(&loaded));
@@ -99,8 +102,8 @@ fn an_action_that_no_call_has_is_refused_with_the_reason() {
         ),
         ("mesh/a.cedar", "mcp.tools.call/agents/tools/v", "service `agents/tools` has no tool `v`"),
         ("mesh/a.cedar", "mcp.tools.call/agents/tool/t", "unknown service `agents/tool`; did you mean `agents/tools`?"),
-        ("mesh/a.cedar", "mcp.tools.call/t", "`t` does not end in `<namespace>/<service>/<tool>`"),
-        ("namespaces/shop/a.cedar", OWN, "lies outside namespace `shop`"),
+        ("mesh/a.cedar", "mcp.tools.call/t", "`t` does not end with `<namespace>/<service>/<tool>`"),
+        ("namespaces/shop/a.cedar", OWN, "is outside namespace `shop`"),
     ] {
         let policy = format!("permit (principal, action == Action::\"{id}\", resource);");
         let loaded = loaded(CATALOG, file, &policy);
@@ -109,11 +112,11 @@ fn an_action_that_no_call_has_is_refused_with_the_reason() {
     }
     let list = format!("permit (principal, action in [Action::\"GET\", Action::\"{OWN}\"], resource);");
     let text = problems(&loaded(CATALOG, "namespaces/shop/a.cedar", &list));
-    assert!(text.contains("lies outside namespace `shop`"), "{text}");
+    assert!(text.contains("is outside namespace `shop`"), "{text}");
 }
 
 #[test]
-fn a_schema_that_loses_what_a_policy_in_force_reads_denies_its_namespace() {
+fn a_schema_without_a_name_that_an_active_policy_reads_denies_its_namespace() {
     let policy =
         format!("permit (principal, action == Action::\"{OWN}\", resource) when {{ context.input.amount < 5 }};");
     let file = "namespaces/agents/a.cedar";
@@ -123,7 +126,7 @@ fn a_schema_that_loses_what_a_policy_in_force_reads_denies_its_namespace() {
     {
         let next = Snapshot::load(&tree(&[("catalog.yaml", &without), (file, &policy)]), Some(&first));
         let text = problems(&next);
-        assert!(text.contains("the version of `agents` in force no longer fits catalogue, schema and facts"), "{text}");
+        assert!(text.contains("the active version of `agents` no longer fits catalogue, schema and facts"), "{text}");
         assert_eq!(next.refused, ["agents"], "{text}");
         let next = next.snapshot.unwrap();
         assert!(matches!(next.namespace("agents"), Some(Namespace::Invalid)));
@@ -131,7 +134,7 @@ fn a_schema_that_loses_what_a_policy_in_force_reads_denies_its_namespace() {
 }
 
 #[test]
-fn what_has_no_type_is_noted_with_the_reason() {
+fn untyped_members_are_noted_with_the_reason() {
     let loaded = loaded(CATALOG, "namespaces/agents/a.cedar", "");
     let problem = only(&loaded, Severity::Note);
     assert_eq!(problem.message, "`context.input` of tool `t` leaves out `/rate` (a `number` is not a 64-bit integer)");
@@ -142,7 +145,7 @@ fn what_has_no_type_is_noted_with_the_reason() {
 }
 
 #[test]
-fn a_schema_that_is_none_and_too_many_of_them_are_refused_with_their_place() {
+fn an_invalid_schema_and_too_many_schemas_are_rejected_with_their_place() {
     let service = |tools: &str| format!("services: [{{id: agents/tools, protocol: mcp, tools: {{{tools}}}}}]");
     let refused = loaded(&service("t: {input_schema: {type: string}}"), "mesh/a.cedar", "");
     let problem = only(&refused, Severity::Error);

@@ -1,4 +1,4 @@
-//! A listener with TLS lets in only clients whose certificate is one of those named.
+//! A listener with TLS admits only clients with a certificate that the settings name.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ impl Authority {
 
 pub const GATEWAY: &str = "spiffe://cluster.local/ns/edge/sa/gateway";
 
-/// A setting of one listener with TLS, whose files are written into `dir`.
+/// A setting of one listener with TLS, with files in `dir`.
 pub fn listener(dir: &Path, authority: &Authority) -> String {
     let (certificate, key) = authority.issue("spiffe://cluster.local/ns/picket/sa/picket");
     std::fs::write(dir.join("crt"), certificate).unwrap();
@@ -52,7 +52,7 @@ pub fn listener(dir: &Path, authority: &Authority) -> String {
     )
 }
 
-/// Whether a client with this certificate gets an answer.
+/// Returns whether a client with this certificate gets an answer.
 async fn is_answered(server: &Server, authority: &Authority, client: Option<(String, String)>) -> bool {
     let root = reqwest::Certificate::from_pem(authority.pem.as_bytes()).unwrap();
     let mut builder = reqwest::Client::builder().no_proxy().tls_certs_only([root]);

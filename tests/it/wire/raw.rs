@@ -7,13 +7,13 @@ use tonic::Code;
 /// Path of the one method there is.
 pub const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
-/// A connection that sends whatever it is told.
+/// A connection that sends any bytes.
 pub struct Raw {
     client: reqwest::Client,
     address: String,
 }
 
-/// What came back.
+/// The answer.
 #[derive(Debug)]
 pub struct Answer {
     /// `grpc-status`, where the answer has nothing but headers.

@@ -1,4 +1,4 @@
-//! When calls should come: not before everything was had that judging them needs.
+//! Readiness: no calls before everything is loaded that their evaluation needs.
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ async fn a_server_that_never_had_an_issuers_keys_is_not_ready_until_it_has() {
     let server = server(&file, "1h").await;
     assert!(!is_ready(&server).await);
     let verbose = server.http("/readyz?verbose").await;
-    assert!(verbose.contains("keys of issuer idp: never had, not ready for want of them"), "{verbose}");
-    // Whoever asks all the same gets an answer: calls without tokens need no keys.
+    assert!(verbose.contains("keys of issuer idp: never loaded, not ready without them"), "{verbose}");
+    // A client that calls all the same gets an answer: calls without tokens need no keys.
     assert_eq!(server.client().await.ask(orders()).await.status, 200);
     std::fs::write(&file, KEYS).unwrap();
     becomes_ready(&server).await;
@@ -61,5 +61,5 @@ async fn keys_that_never_come_hold_readiness_up_for_the_time_that_is_set() {
     assert!(!is_ready(&server).await);
     assert!(becomes_ready(&server).await > Duration::from_millis(500));
     let verbose = server.http("/readyz?verbose").await;
-    assert!(verbose.contains("keys of issuer idp: never had, its tokens are refused"), "{verbose}");
+    assert!(verbose.contains("keys of issuer idp: never loaded, its tokens are rejected"), "{verbose}");
 }

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_beside_the_way_of_a_pointer_is_found_at_every_step() {
+    fn a_case_variant_next_to_a_pointers_key_is_found_at_every_step() {
         for (document, pointer, found) in [
             (r#"{"amount": 1}"#, "/amount", None),
             (r#"{"Amount": 1}"#, "/amount", Some("Amount")),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_folds_as_unicode_says() {
+    fn every_character_folds_as_in_unicode() {
         for c in '\0'..=char::MAX {
             let mut folded = String::new();
             fold(c, |character| folded.push(character));

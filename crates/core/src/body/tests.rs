@@ -130,7 +130,7 @@ fn a_stream_cut_anywhere_is_refused() {
 }
 
 #[test]
-fn json_is_what_the_content_type_says_and_nothing_like_it() {
+fn json_is_the_exact_content_type_and_no_similar_one() {
     let cases: &[(&[&str], &str)] = &[
         (&["application/json"], "read"),
         (&["Application/JSON; Charset=UTF-8"], "read"),
@@ -188,7 +188,7 @@ fn a_plain_service_with_json_reads_every_body_it_may_get() {
 }
 
 #[test]
-fn a_body_that_nobody_opens_is_refused_unless_none_is_shown() {
+fn a_body_that_is_not_read_is_rejected_unless_it_is_empty() {
     let json: &[(&str, &str)] = &[("content-type", "application/json")];
     let complete = |text: &str| Body::Complete(text.into());
     let encoded = || Body::Encoded { bytes: vec![1], encoding: "gzip".to_owned() };
@@ -217,7 +217,7 @@ fn a_body_that_nobody_opens_is_refused_unless_none_is_shown() {
 }
 
 #[test]
-fn p19_a_document_whose_members_differ_only_by_case_has_two_readings() {
+fn p19_a_document_with_members_that_differ_only_by_case_has_two_readings() {
     let of = |text: &str| {
         let headers = [("content-type", "application/json")];
         let call = Call { body: Body::Complete(text.into()), ..call("POST", "/", &headers, b"") };

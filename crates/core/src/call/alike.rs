@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_folds_to_a_separator_hides_one() {
+    fn characters_that_fold_to_a_separator_hide_one() {
         let hiding = "\u{FF0E}\u{FF0F}\u{FF3C}\u{FF05}\u{FF1B}\u{FF1F}\u{FF03}\u{2024}\u{2025}\u{2026}\u{FE52}\u{FE68}\u{FE6A}\
                       \u{FE54}\u{FE56}\u{FE5F}\u{37E}\u{2047}\u{2048}\u{2049}\u{2100}\u{2101}\u{2105}\u{2106}\u{2488}\
                       \u{33C2}\u{FE19}\u{FE30}\u{2044}\u{2215}\u{2216}\u{A5}";

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn p47_what_a_reader_takes_for_a_key_is_like_it() {
+    fn p47_a_key_that_a_reader_accepts_for_another_is_similar_to_it() {
         use Likeness::{Same, Within};
         for (sent, expected) in [
             ("user_id", Some(Same)),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_needs_an_escape_may_have_one() {
+    fn only_characters_that_need_an_escape_may_have_one() {
         for (sent, name, is_plain) in [
             ("role", "role", true),
             ("r%6fle", "role", false),

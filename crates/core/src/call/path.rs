@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn p8_what_lenient_decoders_and_folds_make_a_separator_is_refused() {
+    fn p8_characters_that_lenient_decoders_turn_into_separators_are_rejected() {
         for sent in ["/%c0%ae", "/a%C1%9C", "/%e0%80%ae%e0%80%ae", "/%F0%80%80%AF", "/%f8%80%80%80%ae", "/%c0x"] {
             assert!(matches!(canonical(sent), Err(PathProblem::Overlong(_))), "{sent}");
         }

@@ -1,42 +1,43 @@
-//! The one reader of query strings, and of bodies that are written like one: splits pairs and decodes them.
+//! The one reader of query strings and form bodies: splits pairs and decodes them.
 //!
-//! Knows: separators, escapes, and how servers fold keys. Must not know: which keys matter, and to whom.
+//! Knows: separators, escapes, and how servers fold keys. Must not know: which keys matter, and for which reader.
 //!
-//! [`pairs`] are those of a query that all servers read alike; any other query is rejected. [`sent_pairs`] are all that
-//! *some* server finds, so that nothing hides in a spelling. A key that has no one reading could mean anything.
+//! [`pairs`] returns the pairs of a query that all servers read in the same way; it rejects any other query.
+//! [`sent_pairs`] returns every pair that *some* server finds, so that no spelling hides one. A key without a single
+//! reading could mean anything.
 
 use percent_encoding::percent_decode_str;
 
-/// How often a key is decoded before it counts as one without a reading.
+/// How often a key is decoded before it counts as a key without a single reading.
 const LEVELS: usize = 4;
 
-/// What splits a query for some server, beside `&`.
+/// Characters that split a query for some servers, in addition to `&`.
 const SPLITTING: [char; 3] = [';', '?', '#'];
 
-/// A pair as it was sent, escapes and all.
+/// A pair as it was sent, with its escapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SentPair<'a> {
-    /// What stands before its `=`.
+    /// The text before its `=`.
     pub key: &'a str,
-    /// What stands behind its `=`, up to the next `&`, `;` or `?`. `#` does not end it: a body has no fragment.
+    /// The text behind its `=`, up to the next `&`, `;` or `?`. `#` does not end it: a body has no fragment.
     pub value: &'a str,
-    /// Who reads it as a pair.
+    /// The servers that read it as a pair.
     pub seen: Seen,
 }
 
-/// Which servers see a pair.
+/// The servers that see a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
-    /// All: it stands at the front or behind `&`.
+    /// All servers: the pair is the first, or follows `&`.
     ByAll,
-    /// Some: it stands behind `;`, `#`, a second `?`, or an escaped `?` of the path.
+    /// Some servers: the pair follows `;`, `#`, a second `?`, or an escaped `?` of the path.
     BySome,
 }
 
 /// Why a query has no single reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum QueryProblem {
-    /// `;` or `#`, at which only some servers split a query.
+    /// `;` or `#`: only some servers split a query there.
     #[error("the query holds a separator that servers read differently")]
     Separator,
     /// `%` without two hexadecimal digits.
@@ -50,12 +51,12 @@ pub enum QueryProblem {
     Control,
 }
 
-/// Keys and values of a query that every server reads alike, decoded once, in their order.
+/// The decoded keys and values of a query that every server reads in the same way, in their order.
 ///
-/// Whether a key may occur twice, and what a value that is escaped twice means, is for the caller to say.
+/// The caller decides whether a key may occur twice, and what a value with two levels of escapes means.
 ///
 /// # Errors
-/// [`QueryProblem`] in place of a pair that servers would read differently.
+/// [`QueryProblem`] instead of a pair that servers would read differently.
 ///
 /// # Example
 /// ```
@@ -92,10 +93,10 @@ pub fn sent_pairs(raw: &str) -> impl Iterator<Item = SentPair<'_>> {
     })
 }
 
-/// A key or value decoded once.
+/// A key or value, decoded once.
 ///
 /// # Errors
-/// [`QueryProblem`] where servers would read it differently.
+/// [`QueryProblem`] if servers would read it differently.
 pub fn decoded(sent: &str) -> Result<String, QueryProblem> {
     visible(unescaped(sent)?)
 }
@@ -108,10 +109,10 @@ pub fn visible(text: String) -> Result<String, QueryProblem> {
     if text.contains(char::is_control) { Err(QueryProblem::Control) } else { Ok(text) }
 }
 
-/// A text with `+` and its escapes taken away once, whatever it holds then.
+/// A text after one level of decoding (`+` and escapes), with any characters.
 ///
 /// # Errors
-/// [`QueryProblem`] where an escape is broken or the bytes are not UTF-8.
+/// [`QueryProblem`] if an escape is broken or the bytes are not UTF-8.
 ///
 /// # Example
 /// ```
@@ -134,8 +135,8 @@ fn without_escapes(text: &str) -> Result<String, QueryProblem> {
     Ok(text.into_owned())
 }
 
-/// Whether some server takes the key `sent` for `name`: whatever its escapes, its case, the blanks around it, `-`, `.`
-/// or a blank for `_`, and an index behind it (`name[]`). A key that cannot be read could be any.
+/// Returns whether some server reads the key `sent` as `name`. It ignores escapes, case, blanks around the key, an
+/// index behind it (`name[]`), and reads `-`, `.` or a blank as `_`. An invalid key could be any.
 ///
 /// # Example
 /// ```

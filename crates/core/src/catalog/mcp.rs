@@ -87,7 +87,7 @@ pub struct Mcp {
     pub versions: BTreeSet<ProtocolVersion>,
     /// The response format of denials.
     pub denial: DenialForm,
-    /// Forms that differ by revision.
+    /// Forms that differ by version.
     pub denial_by_version: BTreeMap<ProtocolVersion, DenialForm>,
     /// Handling of batches.
     pub batches: Batches,
@@ -118,7 +118,7 @@ pub struct Tool {
     pub external: bool,
     /// Scopes a call needs.
     pub scopes: Option<Scopes>,
-    /// Arguments that revision 2026-07-28 mirrors in a header: argument name to header suffix
+    /// Arguments that version 2026-07-28 mirrors in a header: argument name to header suffix
     /// (`ticket_id` to `Ticket` for `Mcp-Param-Ticket`).
     pub headers: BTreeMap<String, String>,
     /// Its arguments' types, if its schema is known: then its calls have an action of their own.

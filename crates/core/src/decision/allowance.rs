@@ -1,29 +1,29 @@
 //! Limits the cost and the time of evaluation for one call.
 //!
-//! Knows: estimates of [`super::policy::cost`]. Must not know: where time comes from, who is asked to stop.
+//! Knows: estimates of [`super::policy::cost`]. Must not know: the clock's source, how a call is stopped.
 //!
-//! Cedar's evaluator cannot be interrupted. So nothing is begun that could take too long where it is to run, and between
-//! two policies the clock is asked.
+//! Cedar's evaluator cannot be interrupted. So an evaluation is started only if it cannot take too long where it runs,
+//! and the deadline is checked between two policies.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// The most that one policy may cost in one call, by its estimate; one that could cost more is not evaluated and counts
-/// as failed. A second at worst, usually far less: estimates take texts for as adverse as they can be.
+/// Highest estimated cost of one policy in one call; a costlier policy is not evaluated and counts as failed. It is a
+/// second at worst, usually far less: estimates assume the most adverse texts.
 pub const POLICY_COST_MAX: u64 = 1_000_000_000;
-/// The most that a call may cost on a thread that others' calls wait for: half a millisecond at worst.
-pub const TURN_COST_MAX: u64 = 500_000;
-/// What a question costs beside its policies: it is built, indexed and answered.
-const QUESTION_COST: u64 = 10_000;
-/// How much is evaluated between two looks at the clock.
-const BETWEEN_LOOKS: u64 = 50_000;
+/// Highest estimated cost of a call on a thread that other calls wait for: half a millisecond at worst.
+pub const INLINE_COST_MAX: u64 = 500_000;
+/// Cost of a query in addition to its policies: it is built, indexed and answered.
+const QUERY_COST: u64 = 10_000;
+/// Cost of the evaluations between two checks of the deadline.
+const COST_BETWEEN_CHECKS: u64 = 50_000;
 
-/// Says whether it is too late.
+/// A deadline.
 pub trait Deadline: Send + Sync {
-    /// Whether an answer would come too late now.
+    /// Returns whether an answer would be late now.
     fn is_over(&self) -> bool;
 }
 
-/// A deadline that never comes.
+/// A deadline that never passes.
 #[derive(Debug, Clone, Copy)]
 struct Never;
 
@@ -33,43 +33,43 @@ impl Deadline for Never {
     }
 }
 
-/// Where a call is judged.
+/// Where a call is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// On a thread that others' calls wait for.
+    /// On a thread that other calls wait for.
     Quick,
-    /// Where nobody waits for it but its own caller.
+    /// Where only its own caller waits for it.
     Long,
 }
 
-/// Why a query has no findings.
+/// Why a query has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stopped {
     /// It does not fit the schema; a fragment says where.
-    Unfit(String),
-    /// The deadline came first.
+    SchemaMismatch(String),
+    /// The deadline has passed.
     Late,
-    /// It would take longer than it may where it is judged; see [`Allowance::is_exceeded`].
-    Long,
+    /// The evaluation would take longer than it may where it runs; see [`Allowance::is_exceeded`].
+    TooCostly,
 }
 
 impl std::fmt::Display for Stopped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Unfit(detail) => detail,
+            Self::SchemaMismatch(detail) => detail,
             Self::Late => "the policies were not evaluated by the deadline",
-            Self::Long => "evaluating the policies takes longer than others may wait for it",
+            Self::TooCostly => "evaluating the policies takes longer than other calls may wait",
         })
     }
 }
 
 impl From<String> for Stopped {
     fn from(detail: String) -> Self {
-        Self::Unfit(detail)
+        Self::SchemaMismatch(detail)
     }
 }
 
-/// What evaluating may cost one call, all of its questions together.
+/// The allowed cost of one call, for all of its queries together.
 pub struct Allowance<'a> {
     deadline: &'a dyn Deadline,
     pace: Pace,
@@ -84,46 +84,46 @@ impl std::fmt::Debug for Allowance<'_> {
 }
 
 impl<'a> Allowance<'a> {
-    /// For one call that is judged at this pace.
+    /// The allowance of one call that is evaluated at this pace.
     #[must_use]
     pub fn new(deadline: &'a dyn Deadline, pace: Pace) -> Self {
         Self { deadline, pace, spent: AtomicU64::new(0), exceeded: AtomicBool::new(false) }
     }
 
-    /// Whether it is too late to allow anything.
+    /// Returns whether it is too late to allow anything.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.deadline.is_over()
     }
 
-    /// Whether evaluating was not begun, because it would have taken longer than it may at this pace.
+    /// Returns whether an evaluation was not started because it would have taken too long at this pace.
     #[must_use]
     pub fn is_exceeded(&self) -> bool {
         self.exceeded.load(Ordering::Relaxed)
     }
 
-    /// Begins one of the call's questions; a batch asks many.
+    /// Starts one of the call's queries; a batch has many.
     ///
     /// # Errors
-    /// As [`Allowance::spend`], and [`Stopped::Late`] where it is not the first one and the deadline has come.
+    /// As [`Allowance::spend`], and [`Stopped::Late`] if the deadline has passed and this is not the first query.
     pub(super) fn begin(&self) -> Result<(), Stopped> {
         let is_first = self.spent.load(Ordering::Relaxed) == 0;
-        self.spend(QUESTION_COST)?;
+        self.spend(QUERY_COST)?;
         if !is_first && self.is_over() { Err(Stopped::Late) } else { Ok(()) }
     }
 
-    /// Takes `cost` from what is left.
+    /// Subtracts `cost` from the remaining allowance.
     ///
     /// # Errors
-    /// [`Stopped::Long`] where less is left.
+    /// [`Stopped::TooCostly`] if less remains.
     pub(super) fn spend(&self, cost: u64) -> Result<(), Stopped> {
-        // An estimate may be as large as there are numbers.
+        // An estimate may be as large as the largest number.
         let cost = cost.min(u64::MAX / 1_000_000);
         let spent = self.spent.fetch_add(cost, Ordering::Relaxed).saturating_add(cost);
         match self.pace {
-            Pace::Quick if spent > TURN_COST_MAX => {
+            Pace::Quick if spent > INLINE_COST_MAX => {
                 self.exceeded.store(true, Ordering::Relaxed);
-                Err(Stopped::Long)
+                Err(Stopped::TooCostly)
             }
             Pace::Quick | Pace::Long => Ok(()),
         }
@@ -131,32 +131,32 @@ impl<'a> Allowance<'a> {
 }
 
 impl Allowance<'static> {
-    /// No bound but that on one policy: where nobody waits.
+    /// An allowance without a limit but that of one policy: for work that no call waits for.
     #[must_use]
     pub fn unbounded() -> Self {
         Allowance::new(&Never, Pace::Long)
     }
 }
 
-/// Looks at the clock after every so much work.
+/// Checks the deadline once in so much work.
 #[derive(Debug)]
-pub(super) struct Looks<'a> {
+pub(super) struct DeadlineChecks<'a> {
     allowance: &'a Allowance<'a>,
     since: u64,
 }
 
-impl<'a> Looks<'a> {
+impl<'a> DeadlineChecks<'a> {
     pub(super) fn new(allowance: &'a Allowance<'a>) -> Self {
         Self { allowance, since: 0 }
     }
 
-    /// To be called before work of this cost.
+    /// Call it before work of this cost.
     ///
     /// # Errors
-    /// [`Stopped::Late`] where the deadline has come.
+    /// [`Stopped::Late`] if the deadline has passed.
     pub(super) fn before(&mut self, cost: u64) -> Result<(), Stopped> {
         self.since = self.since.saturating_add(cost);
-        if self.since <= BETWEEN_LOOKS {
+        if self.since <= COST_BETWEEN_CHECKS {
             return Ok(());
         }
         self.since = cost;

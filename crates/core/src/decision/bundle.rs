@@ -43,21 +43,21 @@ pub struct Pace<'a> {
 pub struct Bundle {
     /// Every policy by its id.
     pub entries: BTreeMap<String, Arc<Entry>>,
-    /// What they can read, by the calls that they can judge.
+    /// The inputs that its policies read, by the calls that they can apply to.
     pub(super) reads: ReadsByScope,
-    /// What they can change of a call.
+    /// The parts of a call that its policies can change.
     pub changeable: Changeable,
-    /// Tools, models and prompts that they name.
+    /// Tools, models and prompts that its policies name.
     pub(super) named: BTreeSet<Uid>,
-    /// Whether a would-be verdict can differ from the enforced one: a policy is in shadow, or a bridge.
+    /// A would-be verdict can differ from the enforced one: a policy is in shadow mode, or a bridge.
     pub watched: bool,
     /// Different for every bundle that this process ever loaded.
     pub generation: u64,
     /// The namespace that all of its policies are confined to.
     home: Option<Uid>,
-    /// Every policy again, for whom a call waits.
+    /// The same policies in a hash map: lookups on the request path.
     by_id: ById,
-    /// Whether calls that it judges may take long.
+    /// Calls that it applies to may take long.
     pub(super) hot: Hot,
     indexes: [[Index; 2]; 2],
     policy_sets: [[OnceLock<PolicySet>; 2]; 2],
@@ -66,7 +66,7 @@ pub struct Bundle {
 impl Bundle {
     /// Checks the files of one bundle (path in the tree, text). `unit` is [`MESH`] or a namespace.
     ///
-    /// Warnings and notes go to `notes`; `pace` is asked now and then whether to go on.
+    /// Warnings and notes go to `notes`; `pace` returns now and then whether to stop.
     ///
     /// # Errors
     /// Every problem of every file, or that it is late.
@@ -103,7 +103,7 @@ impl Bundle {
         Ok(loaded)
     }
 
-    /// Whether its policies may speak of a resource. Where not, none is satisfied and none fails.
+    /// Returns whether its policies may apply to a resource. If not, none is satisfied and none fails.
     pub(super) fn applies_to(&self, resource: &Node) -> bool {
         self.home.as_ref().is_none_or(|home| resource.uid == *home || resource.ancestors.contains(home))
     }
@@ -115,7 +115,7 @@ impl Bundle {
         [permits, forbids]
     }
 
-    /// All permits and all forbids of one mode, for the reference. Built when first asked for: it takes as much memory
+    /// All permits and all forbids of one mode, for the reference. Built at the first use: it takes as much memory
     /// again as the policies.
     ///
     /// # Errors
@@ -167,7 +167,7 @@ impl Bundle {
 
     fn insert(&mut self, entry: Entry, reads: &Reads, types: &Types, problems: &mut Vec<Problem>) {
         if let Some(other) = self.entries.get(&entry.id) {
-            let message = format!("two policies are called `{}`; the other is in `{}`", entry.id, other.file);
+            let message = format!("two policies have the id `{}`; the other is in `{}`", entry.id, other.file);
             problems.push(Problem::error(entry.file.as_ref(), message).at(Some(entry.span.clone())));
             return;
         }

@@ -12,46 +12,46 @@ use super::policy::entry::Entry;
 use super::policy::mode::Mode;
 use super::policy::remedy;
 use super::schema::cedar_values;
-use super::snapshot::{Snapshot, judging};
+use super::snapshot::{Snapshot, applicable_bundles};
 use super::verdict::{Denial, Effect, Reason, Verdict, WouldBe};
 use crate::failure::{Code, Failure};
 use crate::obligation::challenge::Challenge;
 use crate::obligation::permit::{self, Unenforceable};
 use crate::query::{Facts, Query, Value};
 
-/// Answers one query, which takes in the facts and so says afterwards what was decided on.
+/// Decides one query. The facts are added to the query, so that it shows afterwards the basis of the decision.
 ///
 /// # Errors
-/// [`Code::BundleInvalid`] where the namespace's policies never loaded, [`Code::EntitiesUnavailable`] where
-/// two sources contradict each other, [`Code::QueryInvalid`] where the query does not fit the schema.
+/// [`Code::BundleInvalid`] if the namespace's policies never loaded, [`Code::EntitiesUnavailable`] if two sources
+/// contradict each other, [`Code::QueryInvalid`] if the query does not fit the schema.
 pub fn decide(snapshot: &Snapshot, query: &mut Query, facts: &Facts) -> Result<Verdict, Failure> {
-    decided(snapshot, query, facts, &Allowance::unbounded()).map(|decided| decided.verdict)
+    decide_within(snapshot, query, facts, &Allowance::unbounded()).map(|decided| decided.verdict)
 }
 
-/// A verdict, and how long it holds.
+/// A verdict, and whether it can be cached.
 #[derive(Debug)]
 pub struct Decided {
     /// The verdict.
     pub verdict: Verdict,
-    /// For which calls it holds.
+    /// The calls that it holds for.
     pub cacheability: Cacheability,
 }
 
-/// For which calls a verdict holds.
+/// The calls that a verdict holds for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cacheability {
-    /// For every call with the same words and the same facts, as long as the same policies are loaded.
+    /// Every call with an equal request (its parts in `read_set::STABLE`) and equal facts, until policies reload.
     SameRequest,
-    /// For this call only: the time, a body or another thing of the moment may have decided.
+    /// Only this call: the time, a body or another changing input may have decided.
     Never,
 }
 
-/// As [`decide`] within what the call may cost, and says for which calls the verdict holds.
+/// As [`decide`], within the call's allowance; also returns whether the verdict can be cached.
 ///
 /// # Errors
-/// As [`decide`], and [`Code::Deadline`] where the policies are not evaluated in time, or would take longer than they may
-/// where the call is judged: then [`Allowance::is_exceeded`].
-pub fn decided(
+/// As [`decide`], and [`Code::Deadline`] if the policies are not evaluated in time, or would take longer than they may
+/// where the call is evaluated: then [`Allowance::is_exceeded`].
+pub fn decide_within(
     snapshot: &Snapshot,
     query: &mut Query,
     facts: &Facts,
@@ -60,33 +60,33 @@ pub fn decided(
     allowance.begin().map_err(|stopped| Failure::new(Code::Deadline, stopped.to_string()))?;
     cedar_values::complete(query, facts).map_err(|detail| Failure::new(Code::EntitiesUnavailable, detail))?;
     let query: &Query = query;
-    let units = judging(snapshot, &query.namespace)?;
+    let units = applicable_bundles(snapshot, &query.namespace)?;
     let invalid = |detail| Failure::new(Code::QueryInvalid, detail);
     cedar_values::check(query).map_err(invalid)?;
     let stopped = |stopped: Stopped| match stopped {
-        Stopped::Unfit(detail) => invalid(detail),
-        Stopped::Late | Stopped::Long => Failure::new(Code::Deadline, stopped.to_string()),
+        Stopped::SchemaMismatch(detail) => invalid(detail),
+        Stopped::Late | Stopped::TooCostly => Failure::new(Code::Deadline, stopped.to_string()),
     };
     let find = |mode| snapshot.engine().search(&units, mode, (query, snapshot.types()), allowance).map_err(stopped);
     let enforced = find(Mode::Enforce)?;
     let combine = Combine { snapshot, query, units: &units };
     let (effect, determining) = combine.effect(&enforced.findings);
-    let (mut candidates, mut lasts) = (enforced.candidates, enforced.lasts);
+    let (mut candidates, mut is_cacheable) = (enforced.candidates, enforced.is_cacheable);
     let mut would_be = None;
     if units.iter().any(|unit| unit.watched) {
         let watched = find(Mode::Shadow)?;
         candidates += watched.candidates;
-        lasts &= watched.lasts;
+        is_cacheable &= watched.is_cacheable;
         let mut all = Satisfied::clone(&watched.findings);
         all.unite(&enforced.findings);
         all.permits.retain(|id| !combine.entry(id).is_some_and(|entry| entry.bridge));
         would_be = Some(combine.would_be(&all));
     }
     snapshot.engine().stats().candidates.observe(candidates);
-    // Of its own policies where the namespace has some, else of the mesh's.
-    units.last().inspect(|unit| unit.hot.met(candidates));
+    // Record it for the namespace's own bundle if there is one, else for the mesh's.
+    units.last().inspect(|unit| unit.hot.observe(candidates));
     let verdict = Verdict { effect, determining, errors: enforced.findings.errors(), would_be };
-    let cacheability = if lasts { Cacheability::SameRequest } else { Cacheability::Never };
+    let cacheability = if is_cacheable { Cacheability::SameRequest } else { Cacheability::Never };
     Ok(Decided { verdict, cacheability })
 }
 
@@ -106,7 +106,7 @@ impl Combine<'_> {
         ids.iter().filter_map(|id| self.entry(id))
     }
 
-    /// The answer and the policies that made it.
+    /// The effect and the policies that determined it.
     fn effect(&self, found: &Satisfied) -> (Effect, Vec<String>) {
         if !found.forbid_errors.is_empty() {
             let failed = found.forbid_errors.keys().cloned().collect();
@@ -121,7 +121,7 @@ impl Combine<'_> {
         (self.forbidden(&found.forbids), found.forbids.iter().cloned().collect())
     }
 
-    /// No permit: a client without a token is told where to get one, if the service has such a place.
+    /// No permit: the denial shows a client without a token where to get one, if the service has such a place.
     fn without_permit(&self) -> Effect {
         let denial = denial(Reason::NoPermit, "no permit is satisfied");
         if may_log_in(self.snapshot, self.query) {
@@ -141,9 +141,9 @@ impl Combine<'_> {
         }
     }
 
-    /// Forbids: plain ones deny; if all have a remedy, their least upper bound is the answer.
+    /// Forbids: plain ones deny; if all have a remedy, the answer is their least upper bound.
     fn forbidden(&self, forbids: &BTreeSet<String>) -> Effect {
-        // The mesh speaks first, then the lowest id.
+        // The mesh's forbids come first, then the lowest id.
         let mut entries: Vec<&Entry> = self.entries(forbids).collect();
         entries.sort_by_key(|entry| (!entry.id.starts_with("mesh/"), entry.id.as_str()));
         let plain: Vec<&Entry> = entries.iter().copied().filter(|entry| entry.remedy.is_none()).collect();
@@ -170,7 +170,7 @@ impl Combine<'_> {
     }
 }
 
-/// Whether the principal has no token, and the called service can say where to get one.
+/// Returns whether the principal has no token and the called service says where to get one.
 pub(super) fn may_log_in(snapshot: &Snapshot, query: &Query) -> bool {
     let mut parts = query.resource.uid.id.splitn(3, '/');
     let service = match (parts.next(), parts.next()) {

@@ -1,7 +1,7 @@
 //! The engine: finds the same satisfied policies as plain Cedar, at a cost that does not grow with their number.
 //!
-//! It selects the policies whose scope names the query, takes the prepared set of exactly these, projects the query onto
-//! their read set, and answers from the cache, or lets Cedar evaluate.
+//! It selects the policies with a scope that names the query, gets the prepared set of exactly these, projects the
+//! query onto their read set, and answers from the cache or lets Cedar evaluate.
 
 pub mod candidates;
 pub(super) mod eval_inputs;
@@ -25,46 +25,47 @@ use super::read_set::{ReadSet, is_stable};
 use super::schema::Types;
 use crate::obligation::template::{Root, Template, Variable};
 use crate::query::Query;
-use crate::sighted::{self, KeptHash, Sighted};
+use crate::sighted::{self, BuildPrehashed, Doorkeeper};
 use candidates::Candidates;
 use eval_inputs::unknown_action;
 use evaluate::{Prepared, Satisfied};
 use projection::{Projected, Projection};
 use projections::Projections;
 
-/// Most bytes of prepared sets of policies that are kept, approximately: some 20,000 sets of a few policies.
+/// Most bytes of prepared sets of policies that are cached, approximately: some 20,000 sets of a few policies.
 const PLAN_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Most candidates that a key lists; more stand in it as the number of their prepared set, which is as sure and shorter.
-/// Lists are still good when a set was dropped and prepared again, which happens where very many small ones are in use.
+/// Most candidates that a key lists. Larger sets are in the key by the number of their prepared set, which is as exact
+/// and shorter. A list stays valid when a set is evicted and prepared again, which happens if very many small ones are
+/// in use.
 const LISTED_MAX: usize = 64;
 /// Most bytes of cached decisions, keys and results together, approximately.
 const DECISION_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// What the cache itself takes for an entry, as heaptrack counts it over 100,000 of them: its place in the hash table and
-/// in the queues, and the allocator's headers.
+/// Overhead of an entry in the cache, as heaptrack counts it over 100,000 of them: its place in the hash table and in
+/// the queues, and the allocator's headers.
 const ENTRY_BYTES: usize = 352;
-/// Longest key under which a decision is remembered.
+/// Longest key of a cached decision.
 const KEY_BYTES_MAX: usize = 4096;
 
-/// Prepared sets and cached decisions. Shared by all snapshots: the bundles' generations are part of every
-/// key, so nothing is ever cleared by hand.
+/// Prepared sets and cached decisions. Shared by all snapshots: the bundles' generations are part of every key, so no
+/// entry has to be invalidated.
 #[derive(Debug)]
 pub struct Engine {
     plans: Cache<Box<[u32]>, Arc<Plan>>,
-    decisions: Cache<sighted::Key, Arc<Satisfied>, KeptHash>,
+    decisions: Cache<sighted::Key, Arc<Satisfied>, BuildPrehashed>,
     projections: Projections,
-    sighted: Sighted,
+    doorkeeper: Doorkeeper,
     is_eager: AtomicBool,
     stats: Stats,
 }
 
-/// What the engine counts; read at every scrape.
+/// The engine's counters; every scrape reads them.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Decisions answered from memory, those included that scopes alone decide.
+    /// Decisions from the cache, and those that scopes alone decide.
     pub decision_hits: AtomicU64,
-    /// Decisions that were evaluated and are remembered, at once or when they are asked for again.
+    /// Decisions that were evaluated and are cached, at once or at their second request.
     pub decision_misses: AtomicU64,
-    /// Decisions that cannot be remembered, because they read the clock or failed.
+    /// Decisions that cannot be cached, because they read the clock or failed.
     pub decision_skips: AtomicU64,
     /// Prepared sets found.
     pub plan_hits: AtomicU64,
@@ -74,38 +75,38 @@ pub struct Stats {
     pub candidates: Candidates,
 }
 
-/// What one search came to.
+/// Result of one search.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Which policies are satisfied, and which fail.
+    /// The satisfied and the failed policies.
     pub(super) findings: Arc<Satisfied>,
-    /// How many policies' scopes name the query.
+    /// Number of policies with a scope that names the query.
     pub(super) candidates: usize,
-    /// Whether every call with the same words finds the same.
-    pub(super) lasts: bool,
+    /// Every call with an equal request has the same result.
+    pub(super) is_cacheable: bool,
 }
 
-/// Everything that follows from which policies were selected.
+/// A prepared set: everything that follows from the selected policies.
 #[derive(Debug)]
 struct Plan {
     policies: Vec<Prepared>,
-    /// What is found in every call, where scopes and confinement say all.
+    /// The result for every call, if scopes and confinement decide alone.
     settled: Option<Arc<Satisfied>>,
     projection: Arc<Projection>,
-    /// What evaluating all of them can cost, inputs included.
+    /// Estimated cost of evaluating all of them, inputs included.
     cost: Cost,
-    /// Which policies of which versions these are: how keys of its decisions begin.
+    /// The selected policies and their versions: the prefix of the keys of its decisions.
     identity: Box<[u8]>,
-    remembered: Remembered,
-    /// Neither a condition nor a template reaches what two calls of the same words may differ in.
-    lasts: bool,
+    caching: DecisionCaching,
+    /// No condition and no template reads an input that differs between equal requests.
+    is_cacheable: bool,
 }
 
-/// Whether decisions of a plan may be remembered.
+/// Permission to cache decisions of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Remembered {
+enum DecisionCaching {
     Yes,
-    /// The clock is read: the answer holds for one moment.
+    /// The policies read the clock: the answer holds for one moment.
     No,
 }
 
@@ -113,19 +114,22 @@ impl Default for Engine {
     fn default() -> Self {
         #[expect(clippy::borrowed_box, reason = "the cache hands out references to its keys")]
         let plan_weight = |key: &Box<[u32]>, plan: &Arc<Plan>| {
-            // What weighs more than all may weigh together would never be kept, and be prepared anew for every call.
+            // An entry heavier than the whole capacity would never be cached, and prepared again for every call.
             u32::try_from((4 * key.len() + plan.bytes()).min(PLAN_BYTES_MAX / 4)).unwrap_or(u32::MAX)
         };
-        // By age alone: else a large set would have to be asked for more often than all that must go for it.
+        // Evict by age alone: otherwise a large set would need more requests than all the entries that it evicts.
         let plans = Cache::builder().eviction_policy(EvictionPolicy::lru()).weigher(plan_weight);
         let weight = |key: &sighted::Key, findings: &Arc<Satisfied>| {
             u32::try_from(key.size_bytes() + findings.bytes() + ENTRY_BYTES).unwrap_or(u32::MAX)
         };
         Self {
             plans: plans.max_capacity(PLAN_BYTES_MAX as u64).build(),
-            decisions: Cache::builder().weigher(weight).max_capacity(DECISION_BYTES_MAX).build_with_hasher(KeptHash),
+            decisions: Cache::builder()
+                .weigher(weight)
+                .max_capacity(DECISION_BYTES_MAX)
+                .build_with_hasher(BuildPrehashed),
             projections: Projections::default(),
-            sighted: Sighted::default(),
+            doorkeeper: Doorkeeper::default(),
             is_eager: AtomicBool::new(false),
             stats: Stats::default(),
         }
@@ -133,27 +137,27 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// What it counts.
+    /// Its counters.
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
 
-    /// From now on remembers decisions when they are first made, and not only when they are made again; for tests.
-    pub fn remember_at_first_sight(&self) {
+    /// Caches decisions at their first request instead of the second; for tests.
+    pub fn cache_at_first_request(&self) {
         self.is_eager.store(true, Ordering::Relaxed);
     }
 
-    /// Remembered decisions and prepared sets, for the metrics.
+    /// Numbers of cached decisions and prepared sets, for the metrics.
     #[must_use]
     pub fn entries(&self) -> (u64, u64) {
         (self.decisions.entry_count(), self.plans.entry_count())
     }
 
-    /// Which policies of one mode are satisfied, and which fail.
+    /// Finds the satisfied and the failed policies of one mode.
     ///
     /// # Errors
-    /// A fragment that says what of the query does not fit the schema.
+    /// A fragment that says which part of the query does not fit the schema.
     pub fn find(
         &self,
         units: &[Arc<Bundle>],
@@ -165,7 +169,7 @@ impl Engine {
         found.map(|found| found.findings).map_err(|stopped| stopped.to_string())
     }
 
-    /// As [`Engine::find`], within what the call may cost, and with what the search came to.
+    /// As [`Engine::find`], within the call's allowance, and with details of the search.
     pub(super) fn search(
         &self,
         units: &[Arc<Bundle>],
@@ -175,13 +179,14 @@ impl Engine {
     ) -> Result<Found, Stopped> {
         let (key, lists) = select(units, mode, asked.0);
         let candidates = lists.iter().map(|(_, list)| list.len()).sum();
-        let (findings, lasts) = self.findings(units, key, &lists, asked, allowance)?;
-        // A failure may come from the stack of the moment rather than from the policy.
-        let lasts = lasts && findings.permit_errors.is_empty() && findings.forbid_errors.is_empty();
-        Ok(Found { findings, candidates, lasts })
+        let (findings, is_cacheable) = self.findings(units, key, &lists, asked, allowance)?;
+        // Not cached: an evaluation error may be a recursion limit on this thread's stack, not a property of the
+        // policy.
+        let is_cacheable = is_cacheable && findings.permit_errors.is_empty() && findings.forbid_errors.is_empty();
+        Ok(Found { findings, candidates, is_cacheable })
     }
 
-    /// The findings, and whether the plan's decisions last.
+    /// The result, and whether the plan's decisions can be cached.
     fn findings(
         &self,
         units: &[Arc<Bundle>],
@@ -191,7 +196,7 @@ impl Engine {
         allowance: &Allowance<'_>,
     ) -> Result<(Arc<Satisfied>, bool), Stopped> {
         if lists.iter().all(|(_, list)| list.is_empty()) {
-            // Nothing can be satisfied and nothing can fail; but the query must fit the schema all the same.
+            // No policy can be satisfied or fail; but the query must fit the schema all the same.
             return types
                 .action(&query.action)
                 .map(|_| (Arc::default(), true))
@@ -201,10 +206,10 @@ impl Engine {
         if let Some(settled) = &plan.settled {
             eval_inputs::fits(query, types)?;
             self.stats.decision_hits.fetch_add(1, Ordering::Relaxed);
-            return Ok((Arc::clone(settled), plan.lasts));
+            return Ok((Arc::clone(settled), plan.is_cacheable));
         }
         let projected = plan.projection.project(query);
-        if plan.remembered == Remembered::No {
+        if plan.caching == DecisionCaching::No {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
             return plan
                 .evaluate(&projected, types, projected.bytes(), allowance)
@@ -213,23 +218,24 @@ impl Engine {
         let mut key = Vec::with_capacity(512);
         key.extend_from_slice(&plan.identity);
         projected.write_key(&mut key);
-        let key = self.sighted.key(key);
+        let key = self.doorkeeper.key(key);
         if let Some(known) = self.decisions.get(&key) {
             self.stats.decision_hits.fetch_add(1, Ordering::Relaxed);
-            return Ok((known, plan.lasts));
+            return Ok((known, plan.is_cacheable));
         }
         let bytes = key.size_bytes() + projected.name_bytes();
         let found = Arc::new(plan.evaluate(&projected, types, bytes, allowance)?);
-        // A failure may come from the stack of the moment rather than from the policy.
+        // Not cached: an evaluation error may be a recursion limit on this thread's stack, not a property of the
+        // policy.
         if found.permit_errors.is_empty() && found.forbid_errors.is_empty() && key.size_bytes() <= KEY_BYTES_MAX {
             self.stats.decision_misses.fetch_add(1, Ordering::Relaxed);
-            if self.sighted.again(&key) || self.is_eager.load(Ordering::Relaxed) {
-                self.decisions.insert(key.into_kept(), Arc::clone(&found));
+            if self.doorkeeper.seen_before(&key) || self.is_eager.load(Ordering::Relaxed) {
+                self.decisions.insert(key.into_shrunk(), Arc::clone(&found));
             }
         } else {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
         }
-        Ok((found, plan.lasts))
+        Ok((found, plan.is_cacheable))
     }
 
     fn plan(&self, key: Vec<u32>, units: &[Arc<Bundle>], lists: &[(u32, Vec<u32>)]) -> Arc<Plan> {
@@ -244,11 +250,11 @@ impl Engine {
     }
 }
 
-/// What is found in a query that is projected onto `read_set`, whatever the policies' scopes and their own read sets: for
-/// the tests that show that nothing in a read set can be left out.
+/// The result for a query that is projected onto `read_set` instead of the policies' own read sets. For tests that show
+/// that no part of a read set can be left out.
 ///
 /// # Errors
-/// A fragment that says what of the query does not fit the schema.
+/// A fragment that says which part of the query does not fit the schema.
 pub fn find_within(
     units: &[Arc<Bundle>],
     read_set: &ReadSet,
@@ -291,7 +297,8 @@ fn select(units: &[Arc<Bundle>], mode: Mode, query: &Query) -> (Vec<u32>, Vec<(u
     (key, lists)
 }
 
-/// Bytes that no other selection has: the versions and the policies of each side, or a number that is never given twice.
+/// Bytes that are unique to the selection: the versions and the policies of each side, or a number that is never given
+/// twice.
 fn identity(units: &[Arc<Bundle>], lists: &[(u32, Vec<u32>)]) -> Box<[u8]> {
     static NUMBERS: AtomicU64 = AtomicU64::new(0);
     let candidates: usize = lists.iter().map(|(_, list)| list.len()).sum();
@@ -343,8 +350,8 @@ impl Plan {
             projection: Arc::default(),
             cost: Cost::of_inputs(),
             identity: identity(units, lists),
-            remembered: Remembered::Yes,
-            lasts: true,
+            caching: DecisionCaching::Yes,
+            is_cacheable: true,
         };
         for (side, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
             let Some((_, index)) = indexes.iter().find(|(known, _)| known == side) else { continue };
@@ -353,18 +360,18 @@ impl Plan {
                 plan.cost.add(policy.cost());
                 plan.policies.push(policy);
                 read_set.merge(&entry.read_set);
-                plan.lasts &= lasts(entry);
+                plan.is_cacheable &= is_cacheable(entry);
             }
         }
         if read_set.reads_now() {
-            plan.remembered = Remembered::No;
+            plan.caching = DecisionCaching::No;
         }
         plan.settled = evaluate::settled(&plan.policies).map(Arc::new);
         plan.projection = projections.of(read_set);
         plan
     }
 
-    /// Roughly how much memory it takes.
+    /// Approximate memory.
     fn bytes(&self) -> usize {
         self.policies.iter().map(Prepared::bytes).sum::<usize>() + self.projection.bytes() + self.identity.len() + 512
     }
@@ -382,8 +389,8 @@ impl Plan {
     }
 }
 
-/// Whether every call with the same words meets a policy alike, in its conditions and its obligations' templates.
-fn lasts(entry: &Entry) -> bool {
+/// Returns whether equal requests are equal for a policy, in its conditions and its obligations' templates.
+fn is_cacheable(entry: &Entry) -> bool {
     let follows = |variable: &Variable| {
         let path: Vec<&str> = variable.path.iter().map(String::as_str).collect();
         variable.root != Root::Context || is_stable(&path)

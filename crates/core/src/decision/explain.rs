@@ -15,7 +15,7 @@ use super::engine::projection::query_bytes;
 use super::policy::entry::Entry;
 use super::schema::cedar_values::{self, Inputs};
 use super::snapshot::Snapshot;
-use super::snapshot::judging;
+use super::snapshot::applicable_bundles;
 use crate::failure::{Code, Failure};
 use crate::query::{Node, Query, Value};
 
@@ -30,7 +30,7 @@ pub enum Match {
     Unmet {
         /// The condition, as Cedar writes it.
         condition: String,
-        /// What it read in this call, as `path = value`.
+        /// The inputs that it read in this call, as `path = value`.
         values: Vec<String>,
     },
     /// The scope matches, and evaluation failed.
@@ -46,7 +46,7 @@ pub struct Line {
     pub matched: Match,
 }
 
-/// Explains a completed query; one line for each policy that judges it, in order of id.
+/// Explains a completed query; one line for each policy that can apply to it, in order of id.
 ///
 /// # Errors
 /// As [`decide`](super::decide()).
@@ -55,7 +55,7 @@ pub fn explain(snapshot: &Snapshot, query: &Query) -> Result<Vec<Line>, Failure>
         cedar_values::inputs(query, snapshot.types()).map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
     let bytes = query_bytes(query);
     let mut lines = Vec::new();
-    for unit in judging(snapshot, &query.namespace)? {
+    for unit in applicable_bundles(snapshot, &query.namespace)? {
         for entry in unit.entries.values() {
             let matched = matched(entry, &inputs, query, bytes);
             lines.push(Line { entry: Arc::clone(entry), matched: shown(entry, matched) });
@@ -64,7 +64,7 @@ pub fn explain(snapshot: &Snapshot, query: &Query) -> Result<Vec<Line>, Failure>
     Ok(lines)
 }
 
-/// The same without a message that may quote what is hidden.
+/// The same without a message that may quote hidden values.
 fn shown(entry: &Entry, matched: Match) -> Match {
     match matched {
         Match::Failed(message) => {
@@ -74,14 +74,16 @@ fn shown(entry: &Entry, matched: Match) -> Match {
             };
             match entry.syntax() {
                 Ok(whole) if !whole.clauses().iter().any(is_hidden) => Match::Failed(message),
-                Ok(_) | Err(_) => Match::Failed("a condition that reads headers or the query".to_owned()),
+                Ok(_) | Err(_) => {
+                    Match::Failed("a condition that reads headers or the query failed to evaluate".to_owned())
+                }
             }
         }
         Match::OutOfScope(_) | Match::Satisfied | Match::Unmet { .. } => matched,
     }
 }
 
-/// A condition as Cedar writes it, without the texts that what is hidden is compared with.
+/// A condition as Cedar writes it, without the texts that hidden values are compared with.
 fn written(clause: &Clause) -> String {
     let (Clause::When(expr) | Clause::Unless(expr)) = clause;
     let text = clause.to_string();
@@ -89,14 +91,14 @@ fn written(clause: &Clause) -> String {
 }
 
 fn matched(entry: &Entry, inputs: &Inputs, query: &Query, bytes: usize) -> Match {
-    let Ok(whole) = entry.syntax() else { return Match::Failed("its syntax cannot be read".to_owned()) };
+    let Ok(whole) = entry.syntax() else { return Match::Failed("its syntax does not parse".to_owned()) };
     match holds(&scope_of(&whole), &[], inputs) {
         Ok(true) => {}
-        Ok(false) => return Match::OutOfScope(missed(&whole, inputs)),
+        Ok(false) => return Match::OutOfScope(unmet_scope(&whole, inputs)),
         Err(message) => return Match::Failed(message),
     }
     let parts: Vec<Clause> = whole.clauses().iter().flat_map(conjuncts).collect();
-    // Every part is evaluated with all those before it.
+    // Every part is evaluated together with all parts before it.
     let times = u64::try_from(parts.len()).unwrap_or(u64::MAX);
     if entry.cost.with(bytes).saturating_mul(times) > POLICY_COST_MAX {
         return Match::Failed(too_costly(bytes));
@@ -123,8 +125,8 @@ fn scope_of(policy: &Template) -> Template {
     )
 }
 
-/// The parts of a scope that do not hold, each looked at alone.
-fn missed(policy: &Template, inputs: &Inputs) -> Vec<String> {
+/// The parts of a scope that do not hold, each tested alone.
+fn unmet_scope(policy: &Template, inputs: &Inputs) -> Vec<String> {
     use pst::{ActionConstraint, PrincipalConstraint, ResourceConstraint};
     let (principal, action, resource) = (&policy.principal, &policy.action, &policy.resource);
     let any = (PrincipalConstraint::Any, ActionConstraint::Any, ResourceConstraint::Any);
@@ -140,7 +142,7 @@ fn missed(policy: &Template, inputs: &Inputs) -> Vec<String> {
     parts.into_iter().filter(|(holds, _)| !holds).map(|(_, part)| part).collect()
 }
 
-/// Whether a policy with these clauses is satisfied.
+/// Returns whether a policy with these clauses is satisfied.
 fn holds(scope: &Template, clauses: &[Clause], inputs: &Inputs) -> Result<bool, String> {
     let policy = scope.clone().try_with_clauses(clauses.to_vec()).map_err(|error| error.to_string())?;
     let policy = StaticPolicy::try_from(policy).map_err(|error| error.to_string())?;
@@ -153,7 +155,7 @@ fn holds(scope: &Template, clauses: &[Clause], inputs: &Inputs) -> Result<bool, 
     }
 }
 
-/// `when { a && b }` as `when { a }` and `when { b }`; everything else whole.
+/// `when { a && b }` as `when { a }` and `when { b }`; any other clause whole.
 fn conjuncts(clause: &Clause) -> Vec<Clause> {
     match clause {
         Clause::When(expr) => {
@@ -175,7 +177,7 @@ fn split(expr: &Arc<Expr>, parts: &mut Vec<Arc<Expr>>) {
     }
 }
 
-/// What a condition reads, with the value it has in this call.
+/// The inputs of a condition, with their values in this call.
 fn read(clause: &Clause, query: &Query) -> Vec<String> {
     let (Clause::When(expr) | Clause::Unless(expr)) = clause;
     let found = std::cell::RefCell::new(std::collections::BTreeSet::new());
@@ -183,7 +185,7 @@ fn read(clause: &Clause, query: &Query) -> Vec<String> {
         match node {
             Expr::BinaryOp { op: BinaryOp::GetTag | BinaryOp::HasTag, left, right } => {
                 let Expr::Literal(Literal::String(key)) = right.as_ref() else { return None };
-                // Which map it is depends on the call; what that depends on is shown by itself.
+                // The call selects the map; the inputs of that selection are shown separately.
                 path_of(left)?;
                 let value = bag(left, query).map(|node| node.tags.get(key.as_str()));
                 let (path, value) = (format!("{left}[\"{key}\"]"), value.flatten());
@@ -203,7 +205,7 @@ fn read(clause: &Clause, query: &Query) -> Vec<String> {
                 let mut path = path_of(expr)?;
                 path.extend(attrs.iter().map(|attr| attr.to_string()));
                 let found_line = match value_at(&path, query) {
-                    // Only its presence is asked for; its parts would bury the rest.
+                    // Only its presence is tested; its parts would hide the rest.
                     Some(Value::Record(_)) => format!("{} is present", path.join(".")),
                     value => line(&path.join("."), value.as_ref()),
                 };

@@ -9,17 +9,17 @@ use crate::catalog::Catalog;
 use crate::query::quick::Map;
 use crate::query::{Memberships, Node, Uid};
 
-/// What one workload lies in by its groups.
+/// The groups of one workload.
 #[derive(Debug, Clone)]
 pub struct Groups {
     /// The groups, as the catalogue names them.
     pub named: Arc<Memberships>,
-    /// What `entities.json` declares that these groups lie in: nothing, as long as the schema's `Group` has no parents.
+    /// Ancestors of these groups that `entities.json` declares: none, as long as the schema's `Group` has no parents.
     pub above: Arc<Memberships>,
 }
 
 impl Groups {
-    /// Groups of these names, each with what `declared` has of it.
+    /// Groups of these names, each with its ancestors in `declared`.
     #[must_use]
     pub fn new<'a>(names: impl IntoIterator<Item = Uid>, declared: impl Fn(&Uid) -> Option<&'a Node>) -> Self {
         let named: Memberships = names.into_iter().collect();
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_group_is_declared_to_lie_in_is_known_of_its_workloads_alone() {
+    fn declared_ancestors_of_a_group_apply_to_its_workloads_alone() {
         let mut group = Node::new(Uid::new("Group", "y"));
         group.ancestors.insert(Uid::new("Group", "all"));
         let groups = groups(&[group]);

@@ -8,7 +8,7 @@ pub const POLICY_BYTES_MAX: usize = 16 * 1024;
 pub const NESTING_MAX: usize = 48;
 /// Most operators and clauses of one policy, which nest without brackets: bounds the stack that reading it needs.
 pub const OPERATORS_MAX: usize = 256;
-/// Stack of threads that read policies, in bytes: enough for the longest and deepest that is accepted, in a debug build
+/// Stack of threads that read policies, in bytes: enough for the longest and deepest accepted policy, in a debug build
 /// too (27 KiB a level; 5 KiB in a release build, rustc 1.95).
 pub const STACK_BYTES: usize = 16 * 1024 * 1024;
 

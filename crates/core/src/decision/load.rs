@@ -14,30 +14,30 @@ use super::snapshot::{Files, Loaded, Namespace, PLATFORM_FILES, Platform, Snapsh
 use crate::catalog::grpc;
 use crate::problem::Problem;
 pub use base::{Base, Late, Purpose, Stakes};
-use namespace::Under;
+use namespace::LoadContext;
 
 mod base;
 mod namespace;
 mod platform;
 
-/// Most problems that are told of one namespace, so that none drowns the others' in a log.
+/// Most problems that are reported for one namespace, so that they do not hide those of others in a log.
 const PROBLEMS_MAX: usize = 200;
 
 impl Snapshot {
-    /// Checks a tree and makes the next snapshot of it; what is bad keeps its version of `previous`.
+    /// Checks a tree and makes the next snapshot of it. An invalid unit keeps its version of `previous`.
     #[must_use]
     pub fn load(tree: &Tree, previous: Option<&Arc<Snapshot>>) -> Loaded {
         Self::load_on(tree, &Base::patient(previous))
     }
 
-    /// As [`Snapshot::load`], within what the base allows.
+    /// As [`Snapshot::load`], within the limits of the base.
     #[must_use]
     pub fn load_on(tree: &Tree, base: &Base<'_>) -> Loaded {
         load(tree, base)
     }
 }
 
-/// Makes the next snapshot of `tree`; what is bad keeps its version of the one in force.
+/// Makes the next snapshot of `tree`. An invalid unit keeps its active version.
 fn load(tree: &Tree, base: &Base<'_>) -> Loaded {
     let previous = base.previous;
     let mut report = Report::default();
@@ -47,7 +47,7 @@ fn load(tree: &Tree, base: &Base<'_>) -> Loaded {
         return report.loaded(None);
     };
     let mut parts = BTreeMap::new();
-    let under = Under { platform: &platform, base };
+    let under = LoadContext { platform: &platform, base };
     for (name, files) in smallest_first(&sorted.namespaces) {
         (base.pause)();
         parts.insert(name.clone(), namespace::next(name, files, &under, &mut report));
@@ -73,8 +73,8 @@ impl Report {
 
     fn postpone(&mut self, namespace: &str) {
         if self.postponed.insert(namespace.to_owned()) {
-            let message = format!("namespace `{namespace}` takes long to load, and is loaded beside the others");
-            let help = "fewer or simpler policies load sooner";
+            let message = format!("namespace `{namespace}` takes long to load, so it is loaded separately");
+            let help = "use fewer or simpler policies";
             self.problems.push(Problem::error(format!("namespaces/{namespace}"), message).help(help));
         }
     }
@@ -92,17 +92,17 @@ impl Report {
     }
 }
 
-/// A namespace's problems, the first of many.
+/// The first problems of a namespace.
 fn bounded(namespace: &str, mut problems: Vec<Problem>) -> Vec<Problem> {
     if let Some(more) = problems.len().checked_sub(PROBLEMS_MAX).filter(|more| *more > 0) {
         problems.truncate(PROBLEMS_MAX);
-        let message = format!("and {more} further problems, which are left out");
+        let message = format!("and {more} further problems");
         problems.push(Problem::note(format!("namespaces/{namespace}"), message));
     }
     problems
 }
 
-/// The namespaces by what they hold: one that takes all the time there is takes nobody else's.
+/// The namespaces by size: a large one that takes all the time takes none from the smaller ones.
 fn smallest_first(namespaces: &BTreeMap<String, Arc<Files>>) -> Vec<(&String, &Arc<Files>)> {
     let mut sorted: Vec<_> = namespaces.iter().collect();
     sorted.sort_by_key(|(_, files)| files.values().map(|text| text.len()).sum::<usize>());
@@ -133,25 +133,25 @@ fn sort(tree: &Tree, report: &mut Report) -> Sorted {
                 sorted.platform.insert(path.clone(), Arc::clone(text));
             }
             Some((namespace, _)) => {
-                let problem = Problem::error(path, "only `*.cedar` files may lie here");
+                let problem = Problem::error(path, "only `*.cedar` files are allowed here");
                 report.refuse(namespace, vec![problem]);
             }
-            None => report.refuse(MESH, vec![Problem::error(path, "this file has no place in a policy tree")]),
+            None => report.refuse(MESH, vec![Problem::error(path, "this file does not belong in a policy tree")]),
         }
     }
     for (name, files) in namespaces {
         if is_dns_label(&name) && name != MESH {
             sorted.namespaces.insert(name, Arc::new(files));
         } else {
-            let message = format!("`{name}` cannot be a namespace; it is a DNS label other than `mesh`");
+            let message = format!("`{name}` is not a namespace: a namespace is a DNS label other than `mesh`");
             report.refuse(&name, vec![Problem::error(format!("namespaces/{name}"), message)]);
         }
     }
     sorted
 }
 
-/// With no platform to load them under, the namespaces are checked all the same as far as they can be: whoever
-/// validates sees all problems at once.
+/// Checks the namespaces as far as possible without a valid platform, so that `picket validate` shows all problems at
+/// once.
 fn check_alone(sorted: &Sorted, pause: fn(), report: &mut Report) {
     let text = |name: &str| sorted.platform.get(name).map_or("", AsRef::as_ref);
     let (Ok(manifest), Ok(catalog)) =
@@ -185,8 +185,8 @@ fn is_dns_label(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('-') && !name.ends_with('-')
 }
 
-/// The platform's next version, or the one in force where the new one is bad. Namespaces have no say: one whose policies name
-/// what the platform takes away would hold back everybody's forbids.
+/// The platform's next version, or the active one if the new one is invalid. Namespaces cannot block it: otherwise a
+/// namespace with policies that name something the platform removes would delay new forbids for all.
 fn next_platform(sorted: &Sorted, base: &Base<'_>, report: &mut Report) -> Option<Arc<Platform>> {
     let in_force = base.previous.map(|snapshot| Arc::clone(snapshot.platform()));
     let folders: Vec<String> = sorted.namespaces.keys().cloned().collect();
@@ -234,7 +234,7 @@ fn note_widening(previous: Option<&Arc<Snapshot>>, next: &Snapshot, report: &mut
         .collect();
     for entry in units(next).iter().flat_map(|unit| unit.entries.values()) {
         if entry.mode == Mode::Shadow && enforced.contains(&entry.id) {
-            let message = format!("forbid `{}` moved to shadow: calls it stopped may now pass", entry.id);
+            let message = format!("forbid `{}` moved to shadow: calls that it denied may now be allowed", entry.id);
             report.problems.push(Problem::warning(entry.file.as_ref(), message).at(Some(entry.span.clone())));
         }
     }

@@ -1,4 +1,4 @@
-//! One policy: its text, its annotations, what it reads, and every check of it.
+//! One policy: its text, its annotations, its inputs, and every check of it.
 //!
 //! Knows: Cedar's syntax, the schema, the catalogue. Must not know: other policies, calls.
 

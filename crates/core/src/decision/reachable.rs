@@ -1,11 +1,11 @@
-//! Partial evaluation: the best verdict that some context could lead to. The lists of what a caller may use are
-//! filtered by it.
+//! Partial evaluation: the best verdict that a query could reach with any context. It filters the lists of tools and
+//! models that a caller may use.
 //!
 //! Knows: Cedar's core crate, the verdict algebra. Must not know: lists, protocols.
 //!
-//! It errs to one side only: what some call is allowed is never called impossible. Every test that reads the context
-//! can come out either way or fail, each on its own, and what is not understood counts as such a test. What does not
-//! read it is evaluated by Cedar. Policies in shadow mode count as little as they do in a verdict.
+//! It errs to one side only: a verdict that some call gets is never reported as unreachable. Every test that reads the
+//! context can be true, false or fail, independently, and an unknown expression counts as such a test. Cedar evaluates
+//! the tests that do not read the context. Policies in shadow mode count as little as they do in a verdict.
 
 use std::sync::Arc;
 
@@ -21,22 +21,22 @@ use super::policy::entry::Entry;
 use super::policy::mode::Mode;
 use super::read_set::ReadSet;
 use super::snapshot::Snapshot;
-use super::snapshot::judging;
+use super::snapshot::applicable_bundles;
 use crate::failure::{Code, Failure};
 use crate::query::Query;
 
-/// Deepest nesting of `&&`, `||`, `!` and `if` that is followed; what lies deeper counts as unknown. Bounds the stack:
-/// a chain of operators nests without brackets, which is all that the loader bounds.
+/// Deepest nesting of `&&`, `||`, `!` and `if` that is followed; deeper parts count as unknown. Bounds the stack: a
+/// chain of operators nests without brackets, and the loader only limits brackets.
 const DEPTH_MAX: usize = 128;
 
-/// The best that could become of a call.
+/// The best reachable verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reachable {
     /// Some call may be allowed.
     Allowed,
-    /// None is allowed, and some may be told how to get a yes.
+    /// No call is allowed, and some may get a challenge.
     Challenged,
-    /// None is allowed.
+    /// No call is allowed.
     Never,
 }
 
@@ -52,24 +52,24 @@ impl Reachable {
     }
 }
 
-/// The best that could become of a call, and why.
+/// The best reachable verdict, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Best {
-    /// What it is.
+    /// The verdict.
     pub reachable: Reachable,
-    /// Ids of the permits that may hold where it is allowed, else of the forbids that cannot but hold or fail; sorted.
+    /// Ids of the permits that may hold if it is an allow, else of the forbids that always hold or fail; sorted.
     pub policies: Vec<String>,
 }
 
-/// The best that could become of a call with this principal, action and resource.
+/// The best verdict that a call with this principal, action and resource can reach.
 ///
-/// The query's context is not looked at. Its facts are complete: what a look-up would add is in it.
+/// It ignores the query's context. The query's facts are complete: they include those of a lookup.
 ///
 /// # Errors
-/// [`Code::BundleInvalid`] where the namespace's policies never loaded, [`Code::QueryInvalid`] where the schema does
-/// not have a name of the query.
+/// [`Code::BundleInvalid`] if the namespace's policies never loaded, [`Code::QueryInvalid`] if the schema does not have
+/// a name of the query.
 pub fn reachable(snapshot: &Snapshot, query: &Query) -> Result<Best, Failure> {
-    let units = judging(snapshot, &query.namespace)?;
+    let units = applicable_bundles(snapshot, &query.namespace)?;
     let mut read_set = ReadSet::default();
     (read_set.principal.whole, read_set.resource.whole) = (true, true);
     let projection = Projection::new(&read_set);
@@ -77,7 +77,7 @@ pub fn reachable(snapshot: &Snapshot, query: &Query) -> Result<Best, Failure> {
     let EvalInputs { request, entities } = eval_inputs.map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
     let settled = ContextFree {
         evaluator: Evaluator::new(request, &entities, Extensions::all_available()),
-        // Templates are refused at load, so no policy has a slot to fill.
+        // The loader rejects templates, so no policy has a slot to fill.
         slots: SlotEnv::new(),
     };
     let (mut permits, mut forbids) = (Vec::new(), Vec::new());
@@ -91,22 +91,23 @@ pub fn reachable(snapshot: &Snapshot, query: &Query) -> Result<Best, Failure> {
     Ok(best(&permits, &forbids, login))
 }
 
-type Judged = (Arc<Entry>, Outcomes);
+type Candidate = (Arc<Entry>, Outcomes);
 
-/// As [`decide`](super::decide()) puts permits and forbids together; `without_permit` is the best where none permits.
-fn best(permits: &[Judged], forbids: &[Judged], without_permit: Reachable) -> Best {
-    let ids = |judged: &[&Judged]| {
-        let mut ids: Vec<String> = judged.iter().map(|(entry, _)| entry.id.clone()).collect();
+/// Combines permits and forbids as [`decide`](super::decide()) does; `without_permit` is the best verdict if no permit
+/// holds.
+fn best(permits: &[Candidate], forbids: &[Candidate], without_permit: Reachable) -> Best {
+    let ids = |candidates: &[&Candidate]| {
+        let mut ids: Vec<String> = candidates.iter().map(|(entry, _)| entry.id.clone()).collect();
         ids.sort();
         ids
     };
-    let open: Vec<&Judged> = permits.iter().filter(|(_, outcomes)| outcomes.yes).collect();
-    let blocking: Vec<&Judged> = forbids.iter().filter(|(_, outcomes)| !outcomes.no).collect();
+    let open: Vec<&Candidate> = permits.iter().filter(|(_, outcomes)| outcomes.yes).collect();
+    let blocking: Vec<&Candidate> = forbids.iter().filter(|(_, outcomes)| !outcomes.no).collect();
     if !open.is_empty() && blocking.is_empty() {
         return Best { reachable: Reachable::Allowed, policies: ids(&open) };
     }
     let by_remedy = !open.is_empty() && blocking.iter().all(|(entry, _)| entry.remedy.is_some());
-    // A forbid that fails goes before all else, and nothing lifts it.
+    // A forbid that fails overrides everything, and no remedy lifts it.
     let always_fails = blocking.iter().any(|(_, outcomes)| !outcomes.yes);
     let reachable = if always_fails {
         Reachable::Never
@@ -118,7 +119,7 @@ fn best(permits: &[Judged], forbids: &[Judged], without_permit: Reachable) -> Be
     Best { reachable, policies: ids(&blocking) }
 }
 
-/// How a condition can come out; at least one is true.
+/// Possible outcomes of a condition; at least one is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Outcomes {
     yes: bool,
@@ -132,7 +133,7 @@ impl Outcomes {
     const NO: Self = Self { yes: false, no: true, fails: false };
     const FAILS: Self = Self { yes: false, no: false, fails: true };
 
-    /// It holds whatever the context says.
+    /// It holds with every context.
     fn is_certain(self) -> bool {
         self == Self::YES
     }
@@ -141,7 +142,7 @@ impl Outcomes {
         Self { yes: self.no, no: self.yes, fails: self.fails }
     }
 
-    /// `if self { then } else { other }`. The branches are not looked at where they are never taken.
+    /// `if self { then } else { other }`. A branch that is never taken is not evaluated.
     fn choose(self, then: impl FnOnce() -> Self, other: impl FnOnce() -> Self) -> Self {
         let nothing = Self { yes: false, no: false, fails: false };
         let then = if self.yes { then() } else { nothing };
@@ -150,15 +151,15 @@ impl Outcomes {
     }
 }
 
-/// What does not hang on the context.
+/// The parts of a query without the context.
 struct ContextFree<'a> {
     evaluator: Evaluator<'a>,
     slots: SlotEnv,
 }
 
 impl ContextFree<'_> {
-    /// The policies whose scope names the query, each with how it can come out.
-    fn candidates<'s>(&'s self, index: &'s Index, query: &Query) -> impl Iterator<Item = Judged> + 's {
+    /// The policies with a scope that names the query, each with its possible outcomes.
+    fn candidates<'s>(&'s self, index: &'s Index, query: &Query) -> impl Iterator<Item = Candidate> + 's {
         let entries = index.candidates(query).into_iter().filter_map(|number| index.entry(number));
         entries.map(|entry| (Arc::clone(entry), self.policy(entry)))
     }
@@ -191,7 +192,7 @@ impl ContextFree<'_> {
         match self.evaluator.interpret(expr, &self.slots).map(|value| value.value) {
             Ok(ValueKind::Lit(Literal::Bool(true))) => Outcomes::YES,
             Ok(ValueKind::Lit(Literal::Bool(false))) => Outcomes::NO,
-            // It comes of the stack of the moment, and another call has another.
+            // The error depends on the thread's stack, and another call has another.
             Err(EvaluationError::RecursionLimit(_)) => Outcomes::ANY,
             Ok(_) | Err(_) => Outcomes::FAILS,
         }

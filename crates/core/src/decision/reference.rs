@@ -15,24 +15,24 @@ use super::engine::projection::query_bytes;
 use super::policy::cost::Cost;
 use super::policy::mode::Mode;
 use super::schema::cedar_values::{self, Inputs};
-use super::snapshot::{Snapshot, judging};
+use super::snapshot::{Snapshot, applicable_bundles};
 use crate::failure::{Code, Failure};
 use crate::query::Query;
 
-/// What plain Cedar finds: every policy is evaluated, with everything that is known. The specification that
-/// [`decide`](super::decide()) is held to.
+/// Evaluates every policy with plain Cedar and all known inputs. This is the specification of
+/// [`decide`](super::decide()).
 ///
 /// # Errors
 /// As [`decide`](super::decide()).
 pub fn reference(snapshot: &Snapshot, query: &Query, mode: Mode) -> Result<Satisfied, Failure> {
-    let units = judging(snapshot, &query.namespace)?;
+    let units = applicable_bundles(snapshot, &query.namespace)?;
     let inputs = cedar_values::inputs(query, snapshot.types());
     let inputs = inputs.map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
     let found = satisfied(units.iter().map(AsRef::as_ref), mode, &inputs);
     found.map_err(|detail| Failure::new(Code::Internal, detail))
 }
 
-/// What [`reference()`] can cost, over all of the units' policies.
+/// Estimated cost of [`reference()`], over all of the units' policies.
 #[must_use]
 pub fn reference_cost(units: &[Arc<Bundle>], query: &Query) -> u64 {
     let mut cost = Cost::of_inputs();
@@ -53,7 +53,8 @@ fn satisfied<'a>(
     Ok(satisfied)
 }
 
-/// Authorizes with one set and adds what Cedar finds. All of a set's policies have the same effect, so that none hides another.
+/// Authorizes with one set and adds Cedar's result. All policies of a set have the same effect, so that none hides
+/// another.
 fn authorize(set: &PolicySet, inputs: &Inputs, findings: &mut Satisfied) {
     let Some(effect) = set.policies().next().map(cedar_policy::Policy::effect) else { return };
     let (satisfied, failed) = findings.of_effect(effect);

@@ -1,4 +1,4 @@
-//! The schema: the built-in types, and what the platform adds in `facts.cedarschema`.
+//! The schema: the built-in types, and the platform's additions in `facts.cedarschema`.
 //!
 //! Knows: Cedar's schema and validator. Must not know: policies' meaning, files.
 
@@ -32,13 +32,13 @@ pub const BUILT_IN: &str = include_str!("../../../../policies/schema.cedarschema
 pub const BUILT_IN_FILE: &str = "schema.cedarschema";
 /// Name of the platform's additions.
 pub const FACTS_FILE: &str = "facts.cedarschema";
-/// Name of the catalogue, whose tools add to the schema.
+/// Name of the catalogue; its tools add to the schema.
 const CATALOG_FILE: &str = "catalog.yaml";
 
 /// Record types that the platform may define; empty records otherwise.
 const FACT_TYPES: [&str; 3] = ["WorkloadFacts", "ServiceFacts", "CallFacts"];
 
-/// Which record type a fact must fit.
+/// The record type of a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FactsType {
     /// `WorkloadFacts`: `principal.facts`.
@@ -59,7 +59,7 @@ pub struct Types {
     constructors: Constructors,
 }
 
-/// Cedar's functions that make an extension value of a text.
+/// Cedar's functions that make an extension value from a text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Constructors {
     pub(super) datetime: &'static ast::ExtensionFunction,
@@ -71,7 +71,7 @@ pub(super) struct Constructors {
 impl Constructors {
     fn new() -> Result<Self, String> {
         let named = |name: &str| {
-            let name: ast::Name = name.parse().map_err(|_| format!("`{name}` is no name"))?;
+            let name: ast::Name = name.parse().map_err(|_| format!("`{name}` is not a name"))?;
             Extensions::all_available().func(&name).map_err(|error| error.to_string())
         };
         Ok(Self {
@@ -84,15 +84,15 @@ impl Constructors {
 }
 
 impl Types {
-    /// Puts the built-in types and `facts` (text of `facts.cedarschema`, possibly empty) together.
+    /// Combines the built-in types and `facts` (the text of `facts.cedarschema`, possibly empty).
     ///
     /// # Errors
-    /// What Cedar finds wrong with `facts`.
+    /// Cedar's problems with `facts`.
     pub fn new(facts: &str) -> Result<Self, Vec<Problem>> {
         Self::of(facts, &Catalog::default())
     }
 
-    /// As [`Types::new`], with an action for each tool of the catalogue whose arguments have types.
+    /// As [`Types::new`], with an action for each tool of the catalogue with typed arguments.
     ///
     /// # Errors
     /// As [`Types::new`].
@@ -127,7 +127,7 @@ impl Types {
         &self.schema
     }
 
-    /// Cedar's validator for a policy of `unit`, which is held to the types of its own tools and not of others'.
+    /// Cedar's validator for a policy of `unit`, which has the types of the unit's own tools and not of others'.
     #[must_use]
     pub fn validator(&self, unit: &str, policy: &Policy) -> &Validator {
         self.validators.of(unit, policy)
@@ -144,7 +144,7 @@ impl Types {
         self.actions.iter().map(|(id, action)| (id.as_str(), action))
     }
 
-    /// Whether a call that `unit` judges may be of a tool whose arguments have types.
+    /// Returns whether a call to `unit` may be of a tool with typed arguments.
     #[must_use]
     pub fn has_typed_tools(&self, unit: &str) -> bool {
         self.validators.has_typed_tools(unit)
@@ -163,16 +163,16 @@ impl Types {
         Ok(ast::EntityUID::from_components(name.as_ref().clone(), ast::Eid::new(uid.id.clone()), None))
     }
 
-    /// Cedar's name of an entity, without parsing where the schema knows the type.
+    /// Cedar's name of an entity, without parsing if the schema has the type.
     ///
     /// # Errors
-    /// A lower-case fragment where `uid`'s type is not in the schema.
+    /// A lower-case fragment if `uid`'s type is not in the schema.
     pub fn uid(&self, uid: &Uid) -> Result<EntityUid, String> {
         let name = self.names.get(uid.kind.as_str()).ok_or_else(|| unknown_type(uid))?;
         Ok(EntityUid::from_type_name_and_id(name.clone(), cedar_policy::EntityId::new(&uid.id)))
     }
 
-    /// Reads JSON as one of the facts' record types; Cedar itself checks it.
+    /// Parses JSON as one of the facts' record types; Cedar itself checks it.
     ///
     /// # Errors
     /// Cedar's message.
@@ -216,7 +216,7 @@ impl Types {
         }
     }
 
-    /// Reads `entities.json`: Cedar's own entity JSON, checked against the schema.
+    /// Parses `entities.json`: Cedar's own entity JSON, checked against the schema.
     ///
     /// # Errors
     /// Cedar's message.
@@ -275,7 +275,7 @@ fn value_of(value: &EvalResult) -> Result<Value, String> {
 
 /// Cedar prints extension values as the call that makes them: `ip("10.0.0.1")`.
 fn extension(text: &str) -> Result<Value, String> {
-    let unknown = || format!("`{text}` is an extension value that facts cannot hold");
+    let unknown = || format!("`{text}` is an extension value that facts cannot have");
     let (name, rest) = text.split_once("(\"").ok_or_else(unknown)?;
     let argument = rest.strip_suffix("\")").ok_or_else(unknown)?;
     match name {

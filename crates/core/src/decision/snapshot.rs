@@ -1,7 +1,7 @@
 //! Schema, catalogue and policies, checked together and immutable.
 //!
-//! The mesh's policies, the schema, the catalogue and the manifest are one unit; each namespace is another.
-//! A unit that is bad keeps its version in force and never holds up the others.
+//! The mesh's policies, the schema, the catalogue and the manifest are one unit; each namespace is another. An invalid
+//! unit keeps its active version and never blocks the others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -41,41 +41,41 @@ pub struct Tree {
 #[derive(Debug)]
 pub struct Snapshot {
     platform: Arc<Platform>,
-    namespaces: BTreeMap<String, Part>,
+    namespaces: BTreeMap<String, NamespaceVersion>,
     reads: Arc<Reading>,
     changeable: Arc<Map<String, Changeable>>,
-    /// Names that the catalogue, the mesh's policies and `entities.json` know.
+    /// Names in the catalogue, in the mesh's policies and in `entities.json`.
     names: Arc<Names>,
-    /// Names that a namespace's own policies know, of what is in it.
+    /// Names of a namespace's own resources in its own policies.
     own_names: Arc<Map<String, Names>>,
     digests: BTreeMap<String, String>,
     engine: Arc<Engine>,
     generation: u64,
 }
 
-/// Numbers the snapshots of this process; none is ever given twice.
+/// Numbers the snapshots of this process; no number is given twice.
 static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
 /// A namespace's policies.
 #[derive(Debug, Clone)]
 pub enum Namespace {
-    /// In force.
+    /// Active.
     Loaded(Arc<Bundle>),
-    /// There are some, but no version of them ever loaded: its calls are denied.
+    /// No version of them ever loaded: the namespace's calls are denied.
     Invalid,
 }
 
-/// A namespace with the files it was made of.
+/// A namespace with its files.
 #[derive(Debug, Clone)]
-pub(super) struct Part {
+pub(super) struct NamespaceVersion {
     pub(super) state: Namespace,
     pub(super) files: Arc<Files>,
     pub(super) digest: String,
-    /// The newer text that was refused, if one was.
+    /// The newer text that was rejected, if one was.
     pub(super) refused: Option<Arc<Refusal>>,
 }
 
-/// A namespace's text that was refused, remembered so that it is not checked again with every edit of others.
+/// A rejected text of a namespace, stored so that it is not checked again with every edit of other units.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) digest: String,
@@ -85,7 +85,7 @@ pub(super) struct Refusal {
 /// Files of one unit: path to text.
 pub(super) type Files = BTreeMap<String, Arc<str>>;
 
-/// The mesh's unit with everything that all policies are checked against.
+/// The mesh's unit with the context that all policies are checked against.
 #[derive(Debug)]
 pub(super) struct Platform {
     pub(super) types: Types,
@@ -99,28 +99,27 @@ pub(super) struct Platform {
     pub(super) folders: Vec<String>,
     pub(super) mesh: Arc<Bundle>,
     pub(super) digest: String,
-    /// Digest of all that namespaces' policies are checked against: the platform's files but the mesh's policies, and the
-    /// namespaces' names.
-    pub(super) ground: String,
+    /// Digest of that context: the platform's files without the mesh's policies, and the namespaces' names.
+    pub(super) validation_digest: String,
     pub(super) schema_digest: String,
 }
 
-/// What became of a tree.
+/// Result of loading a tree.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// The snapshot to use from now on; `None` where nothing can be used and nothing was before.
+    /// The snapshot to use from now on; `None` if none ever loaded.
     pub snapshot: Option<Arc<Snapshot>>,
-    /// Units that were refused: `mesh` or a namespace's name. Their last good version stays.
+    /// Units that were rejected: `mesh` or a namespace's name. Their last good version stays active.
     pub refused: Vec<String>,
-    /// Namespaces whose version takes longer to load than others may wait. What they have in force stays; where it cannot,
+    /// Namespaces that take longer to load than other units may wait. Their active version stays; if it cannot stay,
     /// their calls are denied until they are loaded.
     pub postponed: Vec<String>,
-    /// Everything found, errors first.
+    /// All problems, errors first.
     pub problems: Vec<Problem>,
 }
 
 impl Platform {
-    /// What a bundle's policies are validated against.
+    /// The context that a bundle's policies are validated against.
     pub(super) fn validation(&self) -> ValidationContext<'_> {
         let known = KnownEntities { catalog: &self.catalog, folders: &self.folders, declared: &self.declared_ids };
         ValidationContext { types: &self.types, known, manifest: &self.manifest }
@@ -128,7 +127,11 @@ impl Platform {
 }
 
 impl Snapshot {
-    pub(super) fn assemble(platform: Arc<Platform>, namespaces: BTreeMap<String, Part>, engine: Arc<Engine>) -> Self {
+    pub(super) fn assemble(
+        platform: Arc<Platform>,
+        namespaces: BTreeMap<String, NamespaceVersion>,
+        engine: Arc<Engine>,
+    ) -> Self {
         let mut digests: BTreeMap<String, String> =
             namespaces.iter().map(|(name, part)| (name.clone(), part.digest.clone())).collect();
         digests.insert(MESH.to_owned(), platform.digest.clone());
@@ -148,7 +151,7 @@ impl Snapshot {
             both.merge(&unit.changeable);
             changeable.insert(name.clone(), both);
             let mut own = Names::default();
-            // What it calls others' things is nobody's trouble.
+            // A namespace's names for resources of others have no effect.
             let is_its_own = |uid: &&Uid| namespace_of(&uid.id) == Some(name.as_str());
             unit.named.iter().filter(is_its_own).for_each(|uid| own.add(uid));
             own_names.insert(name.clone(), own);
@@ -163,13 +166,13 @@ impl Snapshot {
         &self.platform
     }
 
-    pub(super) fn parts(&self) -> &BTreeMap<String, Part> {
+    pub(super) fn parts(&self) -> &BTreeMap<String, NamespaceVersion> {
         &self.namespaces
     }
 
-    /// The same for whoever only looks: what is found and counted stays apart from what calls find.
+    /// A read-only copy: its cache and its counters are separate from those of calls.
     #[must_use]
-    pub fn looking(&self) -> Self {
+    pub fn read_only(&self) -> Self {
         Self {
             platform: Arc::clone(&self.platform),
             namespaces: self.namespaces.clone(),
@@ -183,13 +186,13 @@ impl Snapshot {
         }
     }
 
-    /// Different for every snapshot that was ever made by this process.
+    /// Different for every snapshot of this process.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Finds satisfied policies; shared by all snapshots of one line.
+    /// Finds satisfied policies; all snapshots of one line share it.
     #[must_use]
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
@@ -219,19 +222,19 @@ impl Snapshot {
         &self.platform.mesh
     }
 
-    /// A namespace's policies; `None` where it has no folder and the mesh alone judges.
+    /// A namespace's policies; `None` if it has no folder, so that only the mesh's apply.
     #[must_use]
     pub fn namespace(&self, name: &str) -> Option<&Namespace> {
         self.namespaces.get(name).map(|part| &part.state)
     }
 
-    /// Whether calls into a namespace are known to take long to judge, because many policies speak of one of them.
+    /// Returns whether calls into a namespace are known to take long, because many policies can apply to one of them.
     #[must_use]
-    pub fn is_crowded(&self, namespace: &str) -> bool {
+    pub fn is_hot(&self, namespace: &str) -> bool {
         match self.namespace(namespace) {
-            Some(Namespace::Loaded(unit)) => unit.hot.was_met(),
+            Some(Namespace::Loaded(unit)) => unit.hot.is_hot(),
             Some(Namespace::Invalid) => false,
-            None => self.mesh().hot.was_met(),
+            None => self.mesh().hot.is_hot(),
         }
     }
 
@@ -252,29 +255,29 @@ impl Snapshot {
         &self.digests
     }
 
-    /// What the policies that can judge a call of this family to this service can read, by its id.
+    /// The inputs of the policies that can apply to a call of this family to this service, by its id.
     #[must_use]
     pub fn reads(&self, service: &str, family: Family) -> &Reads {
         self.reads.of(service, family)
     }
 
-    /// What policies of the mesh or of `namespace` can change of a call.
+    /// The parts of a call that policies of the mesh or of `namespace` can change.
     #[must_use]
     pub fn changeable(&self, namespace: &str) -> &Changeable {
         self.changeable.get(namespace).unwrap_or(&self.platform.mesh.changeable)
     }
 
-    /// A tool, model or prompt that the policies which judge a call into `namespace` count on, and that some provider
-    /// takes `uid` for, though it is named otherwise.
+    /// A tool, model or prompt that the policies for `namespace` name, if some provider treats `uid` as the same and
+    /// its name differs.
     #[must_use]
-    pub fn named_otherwise(&self, namespace: &str, uid: &Uid) -> Option<&str> {
+    pub fn known_spelling(&self, namespace: &str, uid: &Uid) -> Option<&str> {
         if !names::is_chosen(uid) {
             return None;
         }
-        let own = self.own_names.get(namespace).map_or(&[][..], |names| names.alike(uid));
-        // Each by itself: what a namespace calls a thing takes nothing from what the mesh says of another name.
+        let own = self.own_names.get(namespace).map_or(&[][..], |names| names.spellings(uid));
+        // Each list separately: a namespace's name for a resource does not cancel the mesh's name for another.
         let other = |known: &&[SmolStr]| !known.is_empty() && !known.contains(&uid.id);
-        let other = [self.names.alike(uid), own].into_iter().find(other)?;
+        let other = [self.names.spellings(uid), own].into_iter().find(other)?;
         other.first().map(SmolStr::as_str)
     }
 
@@ -288,13 +291,13 @@ impl Snapshot {
         ids_by_bundle(&self.platform.mesh, loaded)
     }
 
-    /// What `entities.json` says about an entity.
+    /// The declaration of an entity in `entities.json`.
     #[must_use]
     pub fn declared(&self, uid: &Uid) -> Option<&Node> {
         self.platform.declared.get(uid)
     }
 
-    /// The catalogue's groups of a workload; `None` where it has none.
+    /// The catalogue's groups of a workload; `None` if it has none.
     #[must_use]
     pub fn workload_groups(&self, spiffe_id: &str) -> Option<&Groups> {
         self.platform.groups.get(spiffe_id)
@@ -312,7 +315,7 @@ impl Snapshot {
         self.platform.service_facts.get(service)
     }
 
-    /// Reads JSON as one of the facts' record types; Cedar itself checks it.
+    /// Parses JSON as one of the facts' record types; Cedar itself checks it.
     ///
     /// # Errors
     /// Cedar's message.
@@ -321,11 +324,11 @@ impl Snapshot {
     }
 }
 
-/// The units whose policies judge calls into a namespace: the mesh's and its own.
+/// The bundles that apply to calls into a namespace: the mesh's and its own.
 ///
 /// # Errors
-/// [`Code::BundleInvalid`] where its policies never loaded.
-pub fn judging(snapshot: &Snapshot, namespace: &str) -> Result<Vec<Arc<Bundle>>, Failure> {
+/// [`Code::BundleInvalid`] if its policies never loaded.
+pub fn applicable_bundles(snapshot: &Snapshot, namespace: &str) -> Result<Vec<Arc<Bundle>>, Failure> {
     let mut units = vec![Arc::clone(snapshot.mesh())];
     match snapshot.namespace(namespace) {
         Some(Namespace::Loaded(unit)) => units.push(Arc::clone(unit)),
@@ -362,6 +365,6 @@ pub fn digest<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> String
     hex::encode(hash.finalize())
 }
 
-/// Files that belong to the mesh's unit beside `mesh/*.cedar`.
+/// Files of the mesh's unit in addition to `mesh/*.cedar`.
 pub(super) const PLATFORM_FILES: [&str; 5] =
     [manifest::FILE, schema::BUILT_IN_FILE, schema::FACTS_FILE, "catalog.yaml", "entities.json"];

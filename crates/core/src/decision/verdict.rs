@@ -6,60 +6,60 @@ use crate::obligation::challenge::Challenge;
 /// The PDP's answer to one query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// What becomes of the call.
+    /// The outcome for the call.
     pub effect: Effect,
     /// Ids of the policies that decided, sorted.
     pub determining: Vec<String>,
-    /// Policies whose evaluation failed, sorted, with Cedar's message.
+    /// Policies that failed to evaluate, sorted, with Cedar's message.
     pub errors: Vec<PolicyError>,
-    /// What the shadow policies would have made of it, where there are any.
+    /// The verdict with the shadow policies enforced, if there are any.
     pub would_be: Option<WouldBe>,
 }
 
-/// What becomes of the call.
+/// The outcome for a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// It goes on, with these changes.
+    /// The call is allowed, with these changes.
     Allow(Mutations),
     /// It is denied.
     Deny(Denial),
-    /// It is denied, and the caller is told how to get a yes.
+    /// The call is denied, and the answer says how to get an allow.
     Challenge(Challenge, Denial),
 }
 
 /// A denial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// HTTP status that a policy asked for (400-499).
+    /// HTTP status that a policy sets (400-499).
     pub status: Option<u16>,
     /// Reason code that a policy lets the caller see.
     pub public_reason: Option<String>,
-    /// What exactly was wrong, for the log; empty where the policies say it all.
+    /// The exact cause, for the log; empty if the policies show it.
     pub detail: String,
 }
 
-/// Why a verdict is what it is; a closed set for logs and metrics.
+/// The reason of a verdict; a closed set for logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
-    /// A permit, and no forbid.
+    /// A permit is satisfied, and no forbid.
     PolicyPermit,
-    /// A forbid without a remedy.
+    /// A forbid without a remedy is satisfied.
     PolicyForbid,
-    /// No permit.
+    /// No permit is satisfied.
     NoPermit,
     /// A forbid failed to evaluate.
     PolicyError,
-    /// Forbids whose remedies are a challenge.
+    /// All satisfied forbids have remedies, which make a challenge.
     Remedy,
     /// Remedies that cannot be merged.
     RemedyConflict,
-    /// Two permits ask for contradicting obligations.
+    /// Two satisfied permits have contradicting obligations.
     ObligationConflict,
     /// An obligation cannot be carried out.
     ObligationUnmet,
-    /// No policy was asked: Picket answered itself, with a public document.
+    /// No policy was evaluated: Picket answered with a public document.
     Metadata,
 }
 
@@ -94,7 +94,7 @@ impl Reason {
     }
 }
 
-/// A policy whose evaluation failed.
+/// A policy that failed to evaluate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PolicyError {
     /// The policy's id.
@@ -103,12 +103,12 @@ pub struct PolicyError {
     pub message: String,
 }
 
-/// The would-be verdict: enforced and shadow policies together, bridges left out.
+/// The would-be verdict: enforced and shadow policies together, without bridges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WouldBe {
     /// `allow`, `deny`, or a challenge's kind.
     pub decision: Decision,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
     /// Ids of the policies that would have decided.
     pub determining: Vec<String>,
@@ -117,11 +117,11 @@ pub struct WouldBe {
 /// The kind of an answer, for logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Decision {
-    /// The call goes on.
+    /// The call is allowed.
     Allow,
-    /// It does not.
+    /// The call is denied.
     Deny,
-    /// It does not, until a remedy is carried out.
+    /// The call is denied until a remedy is carried out.
     Challenge,
     /// No verdict; denied for a [`Failure`](crate::failure::Failure).
     Error,
@@ -141,7 +141,7 @@ impl Decision {
 }
 
 impl Verdict {
-    /// The one verdict that no policy gives: Picket answers itself, and the call goes no further.
+    /// The one verdict without policies: Picket answers itself, and the call is not forwarded.
     #[must_use]
     pub fn answered() -> Self {
         let denial = Denial { reason: Reason::Metadata, status: None, public_reason: None, detail: String::new() };
@@ -158,7 +158,7 @@ impl Verdict {
         }
     }
 
-    /// Why.
+    /// The reason.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match &self.effect {

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_said_task_is_read_as_a_verified_one() {
+    fn an_asserted_task_is_read_as_a_verified_one() {
         let spiffe = Some("spiffe://cluster.local/ns/a/sa/b");
         let alice = json!({"sub": "alice"});
         let any = TokenRules::AnyIssuer(TokenKind::Access);
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_said_workload_obeys_the_profiles_trust_domains() {
+    fn an_asserted_workload_obeys_the_profiles_trust_domains() {
         let at_home = any(Some("spiffe://cluster.local/ns/a/sa/b"), json!({})).unwrap();
         assert_eq!(at_home.workload.unwrap().proof, Proof::Mtls);
         let spiffe = Some("spiffe://cluster.local/ns/a/sa/b");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn said_claims_are_read_as_verified_ones() {
+    fn asserted_claims_are_read_as_verified_ones() {
         let token = any(None, json!({"sub": "alice", "scope": "a b", "client_id": "c"})).unwrap().token.unwrap();
         assert!(token.is_user && token.scopes_proven.contains("b"));
         assert_eq!(token.expires_at, UnixMillis(NOW.0 + 300_000));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_looks_at_tokens_of_its_issuers_only() {
+    fn a_profile_reads_tokens_of_its_issuers_only() {
         let claims = json!({"sub": "alice", "iss": "https://b.example"});
         let none = Settings::default();
         assert_eq!(with(None, claims.clone(), TokenRules::Profile(&[]), &none).unwrap().token, None);

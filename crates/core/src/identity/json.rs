@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repeated_member_is_refused_wherever_it_stands() {
+    fn a_repeated_member_is_rejected_at_every_place() {
         for text in [r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"\u0062":2}}"#, r#"[{"a":1,"a":2}]"#, "{} {}", "{", "1e999"] {
             assert!(parse(text.as_bytes()).is_err(), "{text}");
         }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_are_the_same_whoever_wrote_their_numbers() {
+    fn claims_are_equal_for_every_spelling_of_their_numbers() {
         let claims = json!({"exp": 1_767_225_600, "aud": ["a", "b"], "x": {"y": null}});
         let as_metadata = json!({"x": {"y": null}, "aud": ["a", "b"], "exp": 1_767_225_600.0});
         assert!(is_same(&claims, &as_metadata));

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_end_exactly_where_the_standard_says() {
+    fn lengths_end_exactly_at_the_standards_limits() {
         assert!(SpiffeId::parse(&long(255, 10)).is_ok());
         assert_eq!(SpiffeId::parse(&long(256, 10)), Err(Problem::TooLong));
         assert!(SpiffeId::parse(&long(10, 2048 - 20)).is_ok());

@@ -39,7 +39,7 @@ fn svid(sub: &str) -> String {
 }
 
 #[test]
-fn nothing_presented_is_nobody() {
+fn a_call_without_credentials_has_no_identity() {
     assert_eq!(run(&call(), &Settings::default()).unwrap(), Identity::default());
     assert_eq!(run(&call(), &tokens(&[metadata(), verified(&["idp"])])).unwrap(), Identity::default());
 }
@@ -68,7 +68,7 @@ fn p25_only_the_home_trust_domain_and_the_allowed_ones_may_call() {
 }
 
 #[test]
-fn a_jwt_svid_is_an_identity_only_where_the_profile_says_so() {
+fn a_jwt_svid_is_an_identity_only_by_the_profile() {
     let svids = Settings { sources: vec![Source::Peer, jwt_svid("spire")], ..Settings::default() };
     let presented = call().bearer(&svid(WEB));
     let identity = run(&presented, &svids).unwrap();
@@ -90,7 +90,7 @@ fn a_jwt_svid_is_an_identity_only_where_the_profile_says_so() {
 }
 
 #[test]
-fn without_a_token_source_tokens_are_not_looked_at() {
+fn without_a_token_source_tokens_are_not_read() {
     for value in ["Bearer a.b.c", "Bearer x, Bearer y", "Basic eA=="] {
         assert_eq!(show(&call().header("authorization", value), &Settings::default()), "- -", "{value}");
     }
@@ -244,7 +244,7 @@ allowed_trust_domains: [other.example]
 }
 
 #[test]
-fn every_problem_of_settings_is_told() {
+fn every_problem_of_settings_is_reported() {
     let mut other = task_rules();
     other.name = "other".to_owned();
     let issuers = [issuer_rules(), svid_rules(), task_rules(), other];

@@ -65,7 +65,7 @@ mod tests {
     use crate::call::CanonicalPath;
 
     #[test]
-    fn a_tool_and_a_method_need_and_tolerate_what_the_catalogue_says() {
+    fn scopes_of_a_tool_and_a_method_are_those_of_the_catalogue() {
         let set = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>());
         for (required, acceptable, tolerated) in [
             (None, None, None),

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn p31_what_the_grammar_cannot_carry_is_left_out() {
+    fn p31_texts_outside_the_grammar_are_left_out() {
         for bad in ["a\r\nx: y", "a\"b", "a\\b", "a\0", "é", ""] {
             let challenge = Challenge::AddScope { scopes: scopes(&["good", bad]) };
             assert!(!challenge.www_authenticate(None).unwrap().contains("scope=\""), "{bad:?}");

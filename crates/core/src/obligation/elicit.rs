@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_key_is_none_and_no_key_is_shown() {
+    fn a_short_key_is_invalid_and_no_key_is_shown() {
         assert!(StateKey::new(&[1; KEY_BYTES_MIN - 1]).is_none());
         assert_eq!(format!("{:?}", key(1)), "StateKey");
     }

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_template_is_refused_at_load() {
+    fn an_invalid_template_is_rejected_at_load() {
         for bad in
             ["$", "${", "${x}", "${principal}", "${principal.}", "${action.name}", "a\u{e9}", "a\n", "${secret.id}"]
         {

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn two_names_of_one_hash_are_told_apart() {
+    fn two_names_of_one_hash_differ() {
         let slot = |tag| Some(Slot { tag, number: NonZeroU32::MIN });
         let mut all = groups(1);
         let other = Uid::new("Group", "other");

@@ -1,6 +1,6 @@
 //! The services for operators: health, metrics, status and explain.
 //!
-//! Knows: what operators may ask, and by which protocol. Must not know: sockets, or how a verdict comes about.
+//! Knows: the requests of operators, and their protocols. Must not know: sockets, or how a verdict is reached.
 
 pub mod backend;
 mod grpc;
@@ -24,36 +24,36 @@ use crate::server::{AdminPorts, hosts::Hosts};
 pub struct Unit {
     /// `mesh`, or a namespace.
     pub name: String,
-    /// Hex SHA-256 of what is in force; empty where nothing is.
+    /// Hex SHA-256 of the active policies; empty if there are none.
     pub digest: String,
-    /// Seconds since it came into force.
+    /// Seconds since they became active.
     pub age_seconds: u64,
-    /// Why the newest version on disk was refused, where it was.
+    /// Why the newest version on disk was rejected, if it was.
     pub refused: Option<String>,
 }
 
 /// A boxed future, so that the trait can be an object.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What the admin services ask the rest of Picket.
+/// The rest of Picket, as the admin services use it.
 pub trait AdminBackend: Send + Sync {
-    /// Whether a snapshot is loaded. Called often; must not block.
+    /// Returns whether a snapshot is loaded. Called often; must not block.
     fn loaded(&self) -> bool;
 
-    /// Issuers whose keys were never had.
+    /// Issuers without keys: no fetch has succeeded yet.
     fn keys_never_had(&self) -> Vec<String>;
 
-    /// Whether calls should go elsewhere until those keys are had. Called often; must not block.
+    /// Returns whether calls should go elsewhere until those keys are loaded. Called often; must not block.
     fn waits_for_keys(&self) -> bool;
 
-    /// What is loaded.
+    /// The loaded units.
     fn units(&self) -> Vec<Unit>;
 
     /// The metrics as Prometheus text.
     fn metrics(&self) -> String;
 
-    /// Explains the verdict on a call: protobuf JSON in, the explanation as JSON out.
-    /// The error is for the operator who asked; it holds no secret.
+    /// Explains the verdict on a call: protobuf JSON in, the explanation as JSON out. The error is for the operator; it
+    /// holds no secret.
     fn explain<'a>(&'a self, call_json: &'a str, profile: &'a str) -> Answer<'a, Result<String, String>>;
 }
 
@@ -61,13 +61,13 @@ pub trait AdminBackend: Send + Sync {
 struct Ready(Arc<dyn AdminBackend>);
 
 impl Readiness for Ready {
-    /// A bad policy that comes later does not change the answer.
+    /// A bad policy that arrives later does not change the result.
     fn is_ready(&self) -> bool {
         self.0.loaded() && !self.0.waits_for_keys()
     }
 }
 
-/// What the services for operators report: the rest of Picket, the server's health, its background tasks.
+/// State of the services for operators: their backend, the server's health, its background tasks.
 #[derive(Clone)]
 pub struct AdminState {
     backend: Arc<dyn AdminBackend>,
@@ -89,7 +89,7 @@ impl AdminState {
         Self { backend, health, tasks }
     }
 
-    /// The ports for operators, with what they serve.
+    /// The ports for operators, with their services.
     #[must_use]
     pub fn ports(self, settings: Admin) -> AdminPorts {
         let http = http::router(self.clone(), settings.hosts(&settings.http_address));
@@ -97,7 +97,7 @@ impl AdminState {
         AdminPorts { settings, http, grpc, health: self.health }
     }
 
-    /// The routes of the HTTP port, asked by one of `hosts`.
+    /// The routes of the HTTP port, for requests to one of `hosts`.
     pub fn http(self, hosts: Hosts) -> axum::Router {
         http::router(self, hosts)
     }

@@ -22,10 +22,10 @@ use crate::telemetry::metrics::table::Spec;
 use crate::telemetry::metrics::{Distribution, Metrics, Sample, table};
 use picket_core::decision::engine::{Engine, candidates};
 
-/// Everything that counts.
+/// The modules with counters.
 #[derive(Debug, Clone)]
 pub struct Counted {
-    /// The bound on checks in flight.
+    /// The limit of checks in flight.
     pub in_flight: Arc<Semaphore>,
     /// Its size.
     pub in_flight_max: usize,
@@ -41,9 +41,9 @@ pub struct Counted {
     pub approvals: Arc<Approvals>,
     /// The key sets.
     pub keys: Arc<Keys>,
-    /// What verifying decisions came to.
+    /// Results of shadow verification.
     pub verified: Arc<shadow_verify::Stats>,
-    /// The memory of whole calls.
+    /// The cache of whole results.
     pub cache: Arc<CheckCache>,
 }
 
@@ -123,7 +123,7 @@ fn policies(metrics: &Metrics, store: &Arc<Store>) {
     metrics.add_source(&table::RELOAD_DURATION, move || one(policies.status().loading.as_secs_f64()));
 }
 
-/// Units whose newest version is not in force, and why. A directory that cannot be read is the platform's trouble.
+/// Units with an inactive newest version, and why. An unreadable directory counts for the platform.
 fn withheld(status: &Status) -> impl Iterator<Item = (&str, &str)> {
     let unread = (!status.unreadable.is_empty()).then_some((PLATFORM, Why::Unreadable.as_str()));
     let refused = status.refused.iter().map(|(unit, why)| (unit.as_str(), why.as_str()));
@@ -178,7 +178,7 @@ fn cache(metrics: &Metrics, cache: &Arc<CheckCache>) {
     metrics.add_source(&table::CALL_MEMORY_ENTRIES, move || one(number(all.entries())));
 }
 
-/// Name, counts and remembered records of everything that is asked over HTTP.
+/// Name, counts and cached records of each source that is queried over HTTP.
 fn caches<'a>(
     entities: &'a Entities,
     approvals: &'a Approvals,

@@ -6,15 +6,16 @@ use std::path::Path;
 
 use picket_core::obligation::elicit::{KEY_BYTES_MIN, StateKey};
 
-/// Longest key file, in bytes: whatever is longer is another file.
+/// Longest key file, in bytes. A longer file is not a key.
 const KEY_BYTES_MAX: u64 = 1024;
 
-/// The key in `file`, or one of this process alone.
+/// The key in `file`, or a random one for this process alone.
 ///
 /// A line feed at the end of the file does not count.
 ///
 /// # Errors
-/// A fragment that says what is wrong with the file, or that the system gives no random bytes. Never what is in it.
+/// A fragment that says what is wrong with the file, or that the system gives no random bytes. Never the content of the
+/// file.
 pub fn load(file: Option<&Path>) -> Result<StateKey, String> {
     let Some(file) = file else { return random() };
     let shown = file.display();

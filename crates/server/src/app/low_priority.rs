@@ -2,19 +2,19 @@
 //!
 //! Knows: threads and runtimes. Must not know: what the work is.
 //!
-//! Reading and checking policies takes whole processors for a while. On the calls' own threads it would stand before
-//! them, and on others it would share the processors evenly with them.
+//! Reading and checking policies takes whole CPUs for a while. On the threads of calls it would block them; on other
+//! threads of the same priority it would take half of the CPU.
 
 use tokio::sync::oneshot;
 
 use crate::courtesy::lanes::yield_to_calls;
 use picket_core::decision::limits::STACK_BYTES;
 
-/// Runs `work` on a thread called `name`, with whatever threads it starts, and waits for its end.
+/// Runs `work` on a thread called `name` (and the threads that it starts), and waits for its end.
 pub async fn run_at_low_priority(name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
     let (running, ended) = oneshot::channel::<()>();
     let run = move || {
-        // Dropped where the work ends, and where it panics.
+        // Dropped when the work ends or panics.
         let _running = running;
         yield_to_calls();
         let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -35,7 +35,7 @@ pub async fn run_at_low_priority(name: &'static str, work: impl Future<Output = 
 mod tests {
     use super::*;
 
-    /// As `courtesy::lanes` has it.
+    /// The same value as in `courtesy::lanes`.
     const NICENESS: i32 = 10;
 
     fn niceness() -> String {
@@ -46,29 +46,29 @@ mod tests {
 
     #[tokio::test]
     async fn the_work_and_what_it_starts_yield_and_its_caller_does_not() {
-        let (tell, told) = oneshot::channel();
+        let (send, sent) = oneshot::channel();
         let before = niceness();
         run_at_low_priority("work", async move {
             let blocking = tokio::task::spawn_blocking(niceness).await.unwrap();
-            tell.send([niceness(), blocking]).unwrap();
+            send.send([niceness(), blocking]).unwrap();
         })
         .await;
         let lower = (before.parse::<i32>().unwrap() + NICENESS).min(19).to_string();
-        assert_eq!(told.await.unwrap(), [lower.clone(), lower]);
+        assert_eq!(sent.await.unwrap(), [lower.clone(), lower]);
         assert_eq!(niceness(), before);
     }
 
-    /// On less, a long policy that is reloaded would end the process.
+    /// With a smaller stack, reloading a long policy would end the process.
     #[tokio::test]
     async fn the_work_has_the_stack_that_reading_policies_needs() {
         let deep = || std::hint::black_box([1_u8; STACK_BYTES / 5]).len();
-        let (tell, told) = oneshot::channel();
+        let (send, sent) = oneshot::channel();
         run_at_low_priority("deep", async move {
             let blocking = tokio::task::spawn_blocking(deep).await.unwrap();
-            tell.send([deep(), blocking]).unwrap();
+            send.send([deep(), blocking]).unwrap();
         })
         .await;
-        assert_eq!(told.await.unwrap(), [STACK_BYTES / 5; 2]);
+        assert_eq!(sent.await.unwrap(), [STACK_BYTES / 5; 2]);
     }
 
     #[tokio::test]

@@ -6,10 +6,10 @@ use sha2::{Digest as _, Sha256};
 
 use picket_core::query::{Query, action};
 
-/// What digests begin with.
+/// The prefix of digests.
 const PREFIX: &str = "sha256:";
 
-/// The digest of what one call asks for: `sha256:` and 64 hexadecimal digits in lower case.
+/// The digest of one call's request: `sha256:` and 64 hexadecimal digits in lower case.
 ///
 /// It is the SHA-256 of the RFC 8785 text of an object with the members `action`, `arguments`, `principal` and
 /// `resource`. `principal` and `resource` are ids of entities, `action` is the action's id, and `arguments` is
@@ -41,8 +41,8 @@ pub fn of(principal: &str, action: &str, resource: &str, arguments: &str) -> Str
     format!("{PREFIX}{}", hex::encode(hash.finalize()))
 }
 
-/// The digest of what a query asks for; `arguments` as above, absent where they are not known whole: then nothing
-/// can be said, since what was not read could be anything.
+/// The digest of a query's request; `arguments` as above, absent if they are not known completely: then there is no
+/// digest, since unread arguments could be anything.
 #[must_use]
 pub fn of_query(query: &Query, arguments: Option<&str>) -> Option<String> {
     arguments
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_spelt_as_rfc_8785_says() {
+    fn texts_are_spelt_as_in_rfc_8785() {
         let rows = [
             ("\u{8}\u{9}\u{a}\u{c}\u{d}\"\\/", r#""\b\t\n\f\r\"\\/""#),
             ("\0\u{1f}\u{7f}", "\"\\u0000\\u001f\u{7f}\""),

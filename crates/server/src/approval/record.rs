@@ -25,17 +25,17 @@ pub struct Record {
     pub kind: String,
     /// Its state.
     pub state: String,
-    /// Who asked for it.
+    /// The requester.
     pub requested_by: String,
-    /// Who approved it.
+    /// The approvers.
     pub approved_by: BTreeSet<String>,
     /// From when it is good, in milliseconds since the Unix epoch.
     pub not_before: i64,
     /// Until when.
     pub not_after: i64,
-    /// Whether its source says that it was used.
+    /// Used, by its source.
     pub used: bool,
-    /// Whether it is good for one call only.
+    /// Good for one call only.
     pub one_use: bool,
     /// The digest of the action that it is for.
     pub digest: Option<String>,
@@ -64,10 +64,10 @@ pub enum FieldKind {
 }
 
 impl Record {
-    /// Reads an answer.
+    /// Parses an answer.
     ///
     /// # Errors
-    /// What it lacks or has otherwise than it must; quotes no value.
+    /// The missing or invalid part; quotes no value.
     pub fn read(settings: &Settings, answer: &Json) -> Result<Self, String> {
         let fields = &settings.fields;
         let used = truth(answer, &fields.used)?;
@@ -101,15 +101,15 @@ impl Record {
         })
     }
 
-    /// Whether nobody but the one who asked has approved it. Case and blanks around a name make no other person.
+    /// Returns whether only the requester has approved it. Case and blanks around a name do not make another person.
     #[must_use]
     pub fn is_self_approved(&self) -> bool {
         let person = |name: &str| name.trim().to_lowercase();
         self.approved_by.iter().all(|name| person(name) == person(&self.requested_by))
     }
 
-    /// Whether it is for this call: it is bound by something, and by nothing that differs. `digest` is the
-    /// action's own, absent where what was asked is not known whole.
+    /// Returns whether it matches this call: it is bound by something, and by nothing that differs. `digest` is the
+    /// action's own, absent if the request is not known completely.
     #[must_use]
     pub fn matches(&self, query: &Query, digest: Option<&str>) -> bool {
         let by_arguments = self.bound.iter().all(|(pointer, expected)| {
@@ -141,7 +141,7 @@ impl Record {
     }
 }
 
-/// Whether an approval is for the call.
+/// Whether an approval matches the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Matches {
     /// It is.
@@ -160,7 +160,7 @@ pub enum Used {
 }
 
 impl Scalar {
-    /// A number that doubles cannot tell from its neighbours has none: it would equal them.
+    /// A number that a double cannot distinguish from its neighbours has no scalar: it would equal them.
     fn of_json(json: &Json) -> Option<Self> {
         let (kind, text) = match json {
             Json::String(text) => (FieldKind::Text, text.clone()),
@@ -205,7 +205,7 @@ pub fn argument(query: &Query, pointer: &str) -> Option<Scalar> {
             | Value::Decimal(_) => None,
         }
     };
-    // `args` spells the text `7` and the number 7 alike; `kinds` tells them apart.
+    // `args` has one spelling for the text `7` and the number 7; `kinds` separates them.
     let kind = match tag("kinds")? {
         "string" => FieldKind::Text,
         "number" => FieldKind::Number,
@@ -226,12 +226,12 @@ fn optional_text(answer: &Json, pointer: &str) -> Result<Option<String>, String>
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(text)) => Ok(Some(text.clone())),
         Some(Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_)) => {
-            Err(format!("the answer's value at `{pointer}` is no text"))
+            Err(format!("the answer's value at `{pointer}` is not a text"))
         }
     }
 }
 
-/// A text or a list of texts; blank ones name nobody.
+/// A text or a list of texts; blank ones are ignored.
 fn texts(answer: &Json, pointer: &str) -> Result<BTreeSet<String>, String> {
     let wrong = || format!("the answer's value at `{pointer}` is neither a text nor a list of texts");
     let items = match answer.pointer(pointer) {
@@ -256,7 +256,7 @@ fn truth(answer: &Json, field: &Field<bool>) -> Result<bool, String> {
 
 /// Milliseconds since the Unix epoch; `None` where the answer does not say.
 fn time(answer: &Json, pointer: &str) -> Result<Option<i64>, String> {
-    let wrong = || format!("the answer's value at `{pointer}` is no time: RFC 3339, or seconds since 1970");
+    let wrong = || format!("the answer's value at `{pointer}` is not a time: RFC 3339, or seconds since 1970");
     let millis = match answer.pointer(pointer) {
         None | Some(Json::Null) => return Ok(None),
         Some(Json::String(text)) => text.parse::<jiff::Timestamp>().map_err(|_| wrong())?.as_millisecond(),

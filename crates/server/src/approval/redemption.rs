@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use picket_core::call::UnixMillis;
 
-/// Most uses that are remembered; beyond it nothing more is allowed once. About 100 MB.
+/// Most recorded uses; beyond it no further one-use approval is accepted. About 100 MB.
 const USES_MAX: u64 = 250_000;
 /// Most uses forgotten at one writing, so that no call pays for all.
 const FORGOTTEN_MAX: usize = 64;
@@ -32,12 +32,12 @@ const FILE_MODE: u32 = 0o600;
 /// The most that an older one keeps: the group may read it.
 const FILE_MODE_MAX: u32 = 0o640;
 
-/// System and id, and until when the use is remembered.
+/// System and id, and until when the use is recorded.
 const USES: TableDefinition<'_, (&str, &str), i64> = TableDefinition::new("uses");
 /// The same by time, so that what is over is found without looking at the rest.
 const ENDS: TableDefinition<'_, (i64, &str, &str), ()> = TableDefinition::new("ends");
 
-/// Which approval: the system's name and the id in it.
+/// The key of an approval: the system's name and the id in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RedemptionKey {
     /// The system that made it.
@@ -48,22 +48,22 @@ pub struct RedemptionKey {
 
 /// Knows what was used.
 pub trait Uses: Send + Sync + std::fmt::Debug {
-    /// Whether an approval was used.
+    /// Returns whether an approval was used.
     ///
     /// # Errors
-    /// It is not known; the fragment says why.
+    /// It is unknown; the fragment says why.
     fn is_used(&self, key: RedemptionKey) -> BoxFuture<'_, Result<bool, String>>;
 }
 
-/// Remembers uses. Whoever only looks has [`Uses`], which cannot use anything up.
+/// Records uses. Read-only code has [`Uses`], which cannot use anything up.
 pub trait RedemptionStore: Uses {
-    /// Uses an approval: true for the first, and for ever after false. Durable once it is answered. `until` is
-    /// when the use may be forgotten, `now` forgets what is over.
+    /// Uses an approval: true for the first call, and false for ever after. Durable once it is answered. `until` is
+    /// when the use may be deleted, `now` deletes expired ones.
     ///
     /// It may be used although the caller has given up waiting.
     ///
     /// # Errors
-    /// Whether it is used is not known; the fragment says why.
+    /// It is unknown whether it is used; the fragment says why.
     fn consume(&self, key: RedemptionKey, until: UnixMillis, now: UnixMillis) -> BoxFuture<'_, Result<bool, String>>;
 }
 
@@ -95,7 +95,7 @@ impl Embedded {
         Ok(Self { uses: Arc::new(uses), tasks: tasks.clone(), uses_max: USES_MAX })
     }
 
-    /// Files block, so they are worked on beside the runtime.
+    /// Files block, so this work runs outside the runtime.
     async fn apart<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
@@ -104,13 +104,13 @@ impl Embedded {
         match self.tasks.spawn_blocking(move || work(&uses)).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(format!("the store of uses failed: {error}")),
-            Err(_) => Err("the store of uses broke off".to_owned()),
+            Err(_) => Err("the store of uses was interrupted".to_owned()),
         }
     }
 }
 
-/// Opens or makes a file that is for its owner alone, whatever the umask was and is: who can write it can make an approval
-/// good again, and who can read it learns what was approved. The owner's group keeps what it had in a file made before.
+/// Opens or creates a file for its owner alone, under any umask: a process that can write it can make an approval good
+/// again, and one that can read it sees which calls were approved. The group of an older file keeps its access.
 fn private(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
     let mode = file.metadata()?.permissions().mode() & 0o777;

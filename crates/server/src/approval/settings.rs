@@ -136,7 +136,7 @@ impl Settings {
     /// It is no template, or asks for no particular approval.
     pub fn template(&self) -> Result<Template, String> {
         if !self.url.contains(REFERENCE) {
-            return Err(format!("`{}` asks for no particular approval; name `{REFERENCE}` in it", self.url));
+            return Err(format!("`{}` requests no particular approval; name `{REFERENCE}` in it", self.url));
         }
         let variable = match &self.reference {
             Reference::Argument(pointer) => format!("${{context.args[{pointer}]}}"),
@@ -164,7 +164,10 @@ impl Settings {
         for (what, name) in [("name", Some(name)), ("system", self.system.as_ref())] {
             let Some(name) = name else { continue };
             if !is_dns_label(name) {
-                wrong(format!("{what} `{name}` of approvals is no DNS label"), "1 to 63 of a-z, 0-9 and, inside, `-`");
+                wrong(
+                    format!("{what} `{name}` of approvals is not a DNS label"),
+                    "1 to 63 of a-z, 0-9 and, inside, `-`",
+                );
             }
         }
         if let Err(message) = self.template() {
@@ -194,7 +197,7 @@ impl Settings {
             .chain(fields.one_use.pointer())
             .chain(self.bound.iter().flat_map(|(argument, record)| [argument, record]));
         for pointer in pointers.filter(|pointer| !pointer.starts_with('/')) {
-            wrong(format!("`{pointer}` of approvals `{name}` is no JSON pointer"), "begin it with `/`");
+            wrong(format!("`{pointer}` of approvals `{name}` is not a JSON pointer"), "begin it with `/`");
         }
         if self.ttl > Duration::from_secs(60) {
             wrong(format!("approvals `{name}` are reused for more than a minute"), "`ttl` is at most 60s");
@@ -240,7 +243,7 @@ pub fn check(sources: &[Settings], store: &Store, file: &str) -> Vec<Problem> {
             }
             // Else a ticket would be good once for each.
             if earlier.address() == source.address() && earlier.system() != source.system() {
-                let message = format!("approvals `{one}` and `{two}` ask one system and remember uses apart");
+                let message = format!("approvals `{one}` and `{two}` use one system and record uses separately");
                 wrong(message, "give both the same `system`");
             }
         }

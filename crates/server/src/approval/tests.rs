@@ -141,7 +141,7 @@ async fn a_header_can_name_the_approval() {
 }
 
 #[tokio::test]
-async fn what_names_no_ticket_has_no_approval_and_asks_only_where_it_could_be_one() {
+async fn a_call_without_a_ticket_has_no_approval_and_only_possible_references_are_fetched() {
     let tickets = Tickets::start().await;
     let approvals = tickets.approvals(None);
     for (reference, kind, asks) in [
@@ -160,7 +160,7 @@ async fn what_names_no_ticket_has_no_approval_and_asks_only_where_it_could_be_on
 }
 
 #[tokio::test]
-async fn nothing_is_asked_or_needed_where_no_policy_can_see_an_approval() {
+async fn nothing_is_fetched_or_needed_if_no_policy_can_see_an_approval() {
     let tickets = Tickets::start().await;
     let approvals = tickets.approvals(None);
     let unread = Reads::default();
@@ -245,7 +245,7 @@ async fn one_that_is_good_for_many_calls_is_not_used_up() {
 }
 
 #[tokio::test]
-async fn what_its_source_calls_used_or_whose_time_is_over_is_never_used_again() {
+async fn a_used_or_expired_approval_is_never_used_again() {
     let tickets = Tickets::start().await;
     let approvals = tickets.approvals(None);
     for (pointer, value) in
@@ -276,7 +276,7 @@ async fn a_use_is_known_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_calls_that_race_for_one_approval_exactly_one_goes_on() {
+async fn exactly_one_of_many_calls_that_race_for_an_approval_is_allowed() {
     let dir = TempDir::new().unwrap();
     let tickets = Tickets::start().await;
     let approvals = Arc::new(tickets.approvals(Some(&dir.path().join("uses"))));

@@ -1,6 +1,6 @@
 //! Decides whether a verdict uses up an approval.
 //!
-//! Knows: what is asked whole, and what a verdict would be without the approval. Must not know: where approvals come from.
+//! Knows: the whole request, and the verdict without the approval. Must not know: where approvals come from.
 
 use crate::approval::{Found, digest};
 use picket_core::decision::Snapshot;
@@ -11,9 +11,9 @@ use picket_core::failure::{Code, Failure};
 use picket_core::mapping::action::Asked;
 use picket_core::query::{Facts, Query, Reads};
 
-/// The digest of everything that a call asks for, where a policy can see an approval.
+/// The digest of everything that a call requests, if a policy can see an approval.
 ///
-/// Absent for calls whose body is not read: it could hold anything, so no digest is theirs.
+/// `None` for calls with an unread body: the body could hold anything, so no digest fits.
 pub(super) fn digest(asked: &Asked, query: &Query, reads: &Reads) -> Option<String> {
     if !reads.approval {
         return None;
@@ -22,11 +22,12 @@ pub(super) fn digest(asked: &Asked, query: &Query, reads: &Reads) -> Option<Stri
     digest::of_query(query, arguments.as_deref())
 }
 
-/// The approval that a verdict uses up: it allows, and would not have allowed the same without it. A call that is allowed
-/// anyway leaves the approval to the one it was made for, and policies in shadow mode use up nothing.
+/// The approval that a verdict uses up: the verdict allows, and would not have allowed the same without the approval. A
+/// call that is allowed anyway leaves the approval to the call that it was made for. Policies in shadow mode use up
+/// nothing.
 ///
 /// # Errors
-/// The deadline has passed, or judging again would take longer than it may here.
+/// The deadline has passed, or the second evaluation would take longer than it may here.
 pub(super) fn used_up(
     snapshot: &Snapshot,
     query: &Query,
@@ -39,8 +40,8 @@ pub(super) fn used_up(
     };
     let mut without = query.clone();
     without.context.remove("approval");
-    // The query has taken its facts in already.
-    match decide::decided(snapshot, &mut without, &Facts::default(), allowance) {
+    // The facts are in the query already.
+    match decide::decide_within(snapshot, &mut without, &Facts::default(), allowance) {
         Ok(other) => Ok((other.verdict.effect != verdict.effect).then_some(approval)),
         Err(failure) if failure.code == Code::Deadline => Err(failure),
         Err(_) => Ok(Some(approval)),

@@ -1,20 +1,20 @@
-//! Several messages in one call: all go on, or none.
+//! Combines the verdicts of a batch: all messages are allowed, or none.
 //!
-//! Knows: verdicts. Must not know: how any of them came about.
+//! Knows: verdicts. Must not know: how any of them was reached.
 
 use picket_core::decision::decide::{Cacheability, Decided};
 use picket_core::decision::verdict::{Denial, Effect, Reason};
 use picket_core::failure::{Code, Failure};
 
-/// The verdict on a call from those on its messages, of which only the last may be no allow.
+/// The verdict on a call from the verdicts on its messages. Only the last of these may not be an allow.
 ///
-/// One answer carries one set of changes: messages whose permits ask for different ones cannot go on together.
+/// One answer carries one set of changes, so messages with permits that set different changes are denied together.
 ///
 /// # Errors
 /// `message_refused` for a call without a message.
 pub(super) fn together(decisions: Vec<Decided>) -> Result<Decided, Failure> {
     let mut decisions = decisions.into_iter();
-    let empty = || Failure::new(Code::MessageRefused, "the call holds no message");
+    let empty = || Failure::new(Code::MessageRefused, "the call has no message");
     let Decided { verdict: mut whole, mut cacheability } = decisions.next().ok_or_else(empty)?;
     for Decided { verdict: next, .. } in decisions {
         cacheability = Cacheability::Never;
@@ -26,12 +26,12 @@ pub(super) fn together(decisions: Vec<Decided>) -> Result<Decided, Failure> {
                 reason: Reason::ObligationConflict,
                 status: None,
                 public_reason: None,
-                detail: "messages of one batch are allowed with different changes".to_owned(),
+                detail: "the permits for the messages of one batch set different changes".to_owned(),
             }),
             (Effect::Allow(_), refused @ (Effect::Deny(_) | Effect::Challenge(..))) => refused,
             (refused @ (Effect::Deny(_) | Effect::Challenge(..)), _) => refused,
         };
-        // A would-be verdict speaks of one question; the last one asked is the one that decided.
+        // A would-be verdict is about one message; the last message is the one that decided.
         whole.would_be = next.would_be;
     }
     whole.determining.sort();

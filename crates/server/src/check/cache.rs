@@ -1,7 +1,7 @@
-//! The cache of whole results: calls that differ in no relevant part get the same answer.
+//! The cache of whole results: calls with equal relevant parts get the same answer.
 //!
-//! Knows: keys and judgements. Must not know: which parts of a call are relevant ([`CacheKeyParts`] does), or how a call
-//! is judged.
+//! Knows: keys and judgements. Must not know: which parts of a call are relevant ([`CacheKeyParts`] does), or how a
+//! call is evaluated.
 
 pub mod key;
 
@@ -16,45 +16,45 @@ use key::CacheKeyParts;
 use picket_core::call::Call;
 use picket_core::decision::verdict::{Effect, Verdict};
 use picket_core::obligation::Mutations;
-use picket_core::sighted::{self, KeptHash, Sighted};
+use picket_core::sighted::{self, BuildPrehashed, Doorkeeper};
 
 /// Most bytes of cached judgements and their keys together, approximately.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest key of a cached judgement.
 const KEY_BYTES_MAX: usize = 4096;
-/// What the cache itself takes for an entry: its place in the hash table and in the queues, and the allocator's headers.
+/// Overhead of an entry in the cache: its place in the hash table and in the queues, and the allocator's headers.
 const ENTRY_BYTES: usize = 352;
-/// What a cached judgement takes beside its texts: fixed parts, and what edges prepare for it.
+/// Size of a cached judgement without its texts: fixed parts, and bytes that edges prepare for it.
 const FIXED_BYTES: usize = 2048;
 
-/// The judgements of all listeners.
+/// The cached judgements of all listeners.
 #[derive(Debug)]
 pub struct CheckCache {
-    entries: Cache<sighted::Key, Entry, KeptHash>,
+    entries: Cache<sighted::Key, Entry, BuildPrehashed>,
     admission: Admission,
-    sighted: Sighted,
-    /// The newest snapshot's; judgements by older ones are forgotten.
+    doorkeeper: Doorkeeper,
+    /// The generation of the newest snapshot; judgements of older ones are dropped.
     generation: AtomicU64,
     listeners: AtomicU64,
     stats: Stats,
 }
 
-/// Which calls' judgements are cached.
+/// The calls with judgements that are cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Admission {
-    /// Those of calls that come again: each is judged once as it came, and once for all that follow.
+    /// Calls that come again: each is evaluated once as it came, and once for all that follow.
     #[default]
     SecondSight,
-    /// All, from the first call on; for tests.
+    /// All calls, from the first one on; for tests.
     FirstSight,
 }
 
 /// The cached result for the calls with one key.
 #[derive(Debug, Clone)]
 pub enum Entry {
-    /// They all have this judgement.
+    /// All these calls have this judgement.
     Judgement(Arc<Judgement>),
-    /// Each has to be judged as it came: something that is not in the key may have a say.
+    /// Each call has to be evaluated as it came: a part outside the key may matter.
     Uncacheable,
 }
 
@@ -63,25 +63,25 @@ pub enum Entry {
 pub struct Stats {
     /// Calls answered from the cache.
     pub hits: AtomicU64,
-    /// Calls evaluated whose judgement is cached, at once or when they come again.
+    /// Calls evaluated with a judgement that is cached, at once or when the call comes again.
     pub misses: AtomicU64,
-    /// Calls evaluated whose judgement must not be cached.
+    /// Calls evaluated with a judgement that must not be cached.
     pub skips: AtomicU64,
 }
 
-/// One listener's part of the cache: judgements never pass from one listener to another.
+/// One listener's part of the cache: no judgement passes from one listener to another.
 #[derive(Debug, Clone)]
 pub struct ListenerCache {
     shared: Arc<CheckCache>,
     number: u64,
 }
 
-/// By what a call is judged, in numbers that are never given twice.
+/// Versions of the policies and keys that evaluate a call. No number is given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Versions {
-    /// Of the snapshot.
+    /// The version of the snapshot.
     pub snapshot: u64,
-    /// Of the key ring.
+    /// The version of the key ring.
     pub keys: u64,
 }
 
@@ -110,16 +110,16 @@ impl CheckCache {
             u32::try_from(key.size_bytes() + bytes + ENTRY_BYTES).unwrap_or(u32::MAX)
         };
         Self {
-            entries: Cache::builder().weigher(weight).max_capacity(BYTES_MAX).build_with_hasher(KeptHash),
+            entries: Cache::builder().weigher(weight).max_capacity(BYTES_MAX).build_with_hasher(BuildPrehashed),
             admission,
-            sighted: Sighted::default(),
+            doorkeeper: Doorkeeper::default(),
             generation: AtomicU64::new(0),
             listeners: AtomicU64::new(0),
             stats: Stats::default(),
         }
     }
 
-    /// What it counts.
+    /// Its counters.
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.stats
@@ -131,14 +131,14 @@ impl CheckCache {
         self.entries.entry_count()
     }
 
-    /// The number of cached judgements and their bytes by the weights, once all pending work was done.
+    /// The number of cached judgements and their bytes by weight, after all pending work.
     #[must_use]
     pub fn settled(&self) -> (u64, u64) {
         self.entries.run_pending_tasks();
         (self.entries.entry_count(), self.entries.weighted_size())
     }
 
-    /// Drops the judgements of older snapshots: their keys are never asked for again, and would keep them in memory.
+    /// Drops the judgements of older snapshots: no call looks up their keys again, and they would stay in memory.
     fn invalidate_older(&self, generation: u64) {
         if self.generation.load(Ordering::Relaxed) < generation
             && self.generation.fetch_max(generation, Ordering::Relaxed) < generation
@@ -149,13 +149,13 @@ impl CheckCache {
 }
 
 impl ListenerCache {
-    /// A part of its own.
+    /// A new listener's part.
     #[must_use]
     pub fn new(cache: &Arc<CheckCache>) -> Self {
         Self { shared: Arc::clone(cache), number: cache.listeners.fetch_add(1, Ordering::Relaxed) }
     }
 
-    /// The key of a call that is judged by these.
+    /// The key of a call under these versions.
     #[must_use]
     pub fn key(&self, versions: Versions, reduced: &CacheKeyParts<'_>) -> CacheKey {
         let mut bytes = Vec::with_capacity(512);
@@ -163,7 +163,7 @@ impl ListenerCache {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
         reduced.write_key(&mut bytes);
-        CacheKey { key: self.shared.sighted.key(bytes), generation: versions.snapshot }
+        CacheKey { key: self.shared.doorkeeper.key(bytes), generation: versions.snapshot }
     }
 
     /// The cached result for the calls with this key.
@@ -173,12 +173,11 @@ impl ListenerCache {
         self.shared.entries.get(&key.key)
     }
 
-    /// Whether no call with this key was asked about before, so that caching its judgement would likely help
-    /// nobody; counts it then.
+    /// Records the key and returns whether it is new. Caching a judgement at first sight would likely help no call.
     #[must_use]
     pub fn is_first_sight(&self, key: &CacheKey) -> bool {
         let is_first = match self.shared.admission {
-            Admission::SecondSight => !self.shared.sighted.again(&key.key),
+            Admission::SecondSight => !self.shared.doorkeeper.seen_before(&key.key),
             Admission::FirstSight => false,
         };
         if is_first {
@@ -187,7 +186,7 @@ impl ListenerCache {
         is_first
     }
 
-    /// Caches the result for all calls with this key, unless the key is too long or a newer snapshot has come.
+    /// Caches the result for all calls with this key, unless the key is too long or a newer snapshot is loaded.
     pub fn insert(&self, key: CacheKey, entry: Entry) {
         let counter = match entry {
             Entry::Judgement(_) => &self.shared.stats.misses,
@@ -196,7 +195,7 @@ impl ListenerCache {
         counter.fetch_add(1, Ordering::Relaxed);
         let is_newest = self.shared.generation.load(Ordering::Relaxed) == key.generation;
         if is_newest && key.key.size_bytes() <= KEY_BYTES_MAX {
-            self.shared.entries.insert(key.key.into_kept(), entry);
+            self.shared.entries.insert(key.key.into_shrunk(), entry);
         }
     }
 
@@ -205,19 +204,19 @@ impl ListenerCache {
         self.shared.stats.hits.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a call whose judgement must not be cached.
+    /// Counts a call with a judgement that must not be cached.
     pub fn skip(&self) {
         self.shared.stats.skips.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// The bytes of everything in a judgement whose size a caller or a policy chooses, and of the rest about.
+/// Size of a judgement: exact for texts that a caller or a policy chooses, approximate for the rest.
 fn bytes(judgement: &Judgement) -> usize {
     let verdict = judgement.result.as_ref().map_or(0, verdict_bytes);
     let query = judgement.query.as_ref().map_or(0, |query| {
         query.principal.uid.id.len() + query.resource.uid.id.len() + query.action.len() + query.namespace.len()
     });
-    // A verdict and the query's names stand in both answers and in the record as well.
+    // A verdict and the query's names are also in both answers and in the record.
     4 * (verdict + query) + judgement.reduced.as_ref().map_or(0, call_bytes)
 }
 
@@ -241,6 +240,6 @@ fn mutation_bytes(mutations: &Mutations) -> usize {
 fn call_bytes(call: &Call) -> usize {
     let headers = call.headers.iter().map(|(name, value)| name.len() + value.len() + 96);
     let extensions = call.extensions.iter().map(|(name, value)| name.len() + value.len() + 96);
-    // Path, query, host and identities stand in the key, which is never longer than this.
+    // Path, query, host and identities are in the key, which is never longer than this.
     KEY_BYTES_MAX.min(1024) + headers.chain(extensions).sum::<usize>()
 }

@@ -1,10 +1,10 @@
-//! The state tokens of MCP elicitations: Picket seals one where it sends a client to an approval page, and checks it when
-//! the client comes back.
+//! The state tokens of MCP elicitations: Picket seals one when it sends a client to an approval page, and checks it
+//! when the client comes back.
 //!
 //! Knows: which call a token is bound to, and when a client is sent away. Must not know: how a token is sealed, whether
 //! anything was approved.
 //!
-//! A token allows nothing: it ends a call that it is not bound to, and else changes nothing.
+//! A token allows nothing: it ends a call that it is not bound to, and changes nothing else.
 
 use std::time::Duration;
 
@@ -39,13 +39,13 @@ pub(super) struct BoundCall<'a> {
 }
 
 impl StateTokens {
-    /// Tokens under this key that are good for `ttl`.
+    /// Seals tokens with this key; each is valid for `ttl`.
     #[must_use]
     pub fn new(key: StateKey, ttl: Duration) -> Self {
         Self { key, ttl_millis: i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX) }
     }
 
-    /// Checks what came back with a call. What the server behind asked for is its affair.
+    /// Checks the tokens that came back with a call. Tokens of the server behind are not Picket's and are ignored.
     ///
     /// # Errors
     /// `message_refused`: a token of ours that is bound to another call, or has expired.
@@ -59,7 +59,7 @@ impl StateTokens {
         problem.map_or(Ok(()), |problem| Err(Failure::new(Code::MessageRefused, problem.to_string())))
     }
 
-    /// Gives the refusal a token where it sends its client to an approval page.
+    /// Adds a token to the denial if it sends its client to an approval page.
     pub(super) fn seal(&self, verdict: &Verdict, call: &BoundCall<'_>, principal: &Uid, reply: &mut Reply) {
         let (Reply::Mcp(reply), true) = (reply, wants_approval(verdict)) else { return };
         if reply.can_ask() {
@@ -70,8 +70,8 @@ impl StateTokens {
 }
 
 impl BoundCall<'_> {
-    /// What a token for this call is bound to. Messages that are never asked about have a name of their own here all the
-    /// same, so that no token is good for them.
+    /// The binding of a token for this call. Messages that never need an approval have a name of their own here as
+    /// well, so that no token is valid for them.
     fn bound<T>(&self, principal: &Uid, of: impl FnOnce(&BoundTo<'_>) -> T) -> T {
         let (method, name) = match &self.asked.what {
             What::Mcp(Ask::CallTool { name, .. }) => ("tools/call", name.as_str()),

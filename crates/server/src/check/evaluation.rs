@@ -8,14 +8,14 @@ use futures_util::FutureExt as _;
 use super::judgement::Judgement;
 use picket_core::failure::{Code, Failure};
 
-/// A judgement to be waited for.
+/// The future of a judgement.
 pub type Pending<'a> = Pin<Box<dyn Future<Output = Arc<Judgement>> + Send + 'a>>;
 
-/// A judgement that is known, or to be waited for.
+/// A judgement that is ready or pending.
 pub enum Evaluation<'a> {
-    /// It is known already.
+    /// It is ready.
     Ready(Arc<Judgement>),
-    /// It has to be made, which may take long: nobody should wait behind it.
+    /// It is pending and may take long: no other call should wait for it.
     Pending(Pending<'a>),
 }
 
@@ -29,18 +29,23 @@ impl std::fmt::Debug for Evaluation<'_> {
 }
 
 impl<'a> Evaluation<'a> {
-    /// One that has to be waited for, or takes long.
+    /// An evaluation that has to wait, or takes long.
     pub(super) fn pending(judged: impl Future<Output = Arc<Judgement>> + Send + 'a) -> Self {
         Self::Pending(Box::pin(judged))
     }
 
-    /// One for which nothing has to be waited for.
+    /// An evaluation that never waits.
     pub(super) fn ready(judged: impl Future<Output = Arc<Judgement>>) -> Self {
-        let waits = || Arc::new(Judgement::failed(Failure::new(Code::Internal, "a judgement waits that must not")));
+        let waits = || {
+            Arc::new(Judgement::failed(Failure::new(
+                Code::Internal,
+                "internal error: a synchronous check returned pending",
+            )))
+        };
         Self::Ready(Box::pin(judged).now_or_never().unwrap_or_else(waits))
     }
 
-    /// Waits for it.
+    /// Waits for the judgement.
     pub async fn done(self) -> Arc<Judgement> {
         match self {
             Self::Ready(judgement) => judgement,
@@ -54,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_though_nothing_has_to_is_a_failure_and_no_allow() {
+    fn a_synchronous_evaluation_that_waits_is_a_failure_and_not_an_allow() {
         let known = |judging: Evaluation<'_>| match judging {
             Evaluation::Ready(judgement) => judgement.result.as_ref().unwrap_err().code,
             Evaluation::Pending(_) => panic!("it waits"),

@@ -1,6 +1,6 @@
 //! Evaluates calls for explanations, without an effect that a later call could notice.
 //!
-//! Knows: which parts of a [`Checker`] have effects. Must not know: how an explanation is put.
+//! Knows: which parts of a [`Checker`] have effects. Must not know: how an explanation is rendered.
 
 use std::sync::Arc;
 
@@ -14,28 +14,28 @@ use picket_core::call::Call;
 use picket_core::failure::Failure;
 use picket_core::identity::Identity;
 
-/// Judges without effect: it has nothing to use an approval up with, to remember an answer or a decision in, or to ask an
-/// issuer for new keys. Sources of facts and of approvals are asked as for a call.
+/// Evaluates without effect: it cannot use up an approval, cache an answer or a decision, or request new keys from an
+/// issuer. It queries sources of facts and of approvals as for a call.
 #[derive(Debug)]
 pub struct Explainer(Checker);
 
 impl Explainer {
-    /// Takes everything from a checker that has an effect.
+    /// Removes everything from a checker that has an effect.
     #[must_use]
     pub fn of(checker: Checker) -> Self {
-        // Every part is named, so that a new one is thought about here.
+        // Every part is named, so that the compiler reports a new one here.
         let Checker { listener, profile, policies, entities, approvals, state_tokens, keys, verifier: _, cache: _ } =
             checker;
         Self(Checker {
             listener,
             profile,
             policies,
-            entities: Arc::new(entities.looking()),
-            approvals: Arc::new(approvals.looking()),
+            entities: Arc::new(entities.read_only()),
+            approvals: Arc::new(approvals.read_only()),
             state_tokens,
-            keys: Arc::new(keys.looking()),
+            keys: Arc::new(keys.read_only()),
             verifier: None,
-            // An explanation needs everything that is known, which a remembered judgement does not keep.
+            // An explanation needs the whole judgement, and a cached one is reduced.
             cache: None,
         })
     }
@@ -54,9 +54,9 @@ impl Explainer {
         }
     }
 
-    /// Judges a call whose caller is said, not proven: for policy tests, where there is no connection and no key.
+    /// Evaluates a call with an asserted caller: for policy tests, which have no connection and no key.
     ///
-    /// Everything after the identity is as in [`Explainer::judge`].
+    /// Every step after the identity is as in [`Explainer::judge`].
     pub async fn judge_as(&self, caller: Result<Identity, Failure>, call: &Call, deadline: Instant) -> Arc<Judgement> {
         match self.state() {
             Some(state) => self.0.evaluate_request(|_, _| caller, call, &state, Time::long(deadline)).await.0,
@@ -66,6 +66,6 @@ impl Explainer {
 
     fn state(&self) -> Option<PolicyState> {
         let PolicyState { snapshot, keys } = self.0.state()?;
-        Some(PolicyState { snapshot: Arc::new(snapshot.looking()), keys })
+        Some(PolicyState { snapshot: Arc::new(snapshot.read_only()), keys })
     }
 }

@@ -1,6 +1,6 @@
-//! Why a call was answered as it was, as text and JSON for people.
+//! Explains the answer to a call, as text and JSON for people.
 //!
-//! Off the request path: the call is judged as always, then every policy is looked at again.
+//! Off the request path: the call is evaluated as always, then every policy is evaluated again.
 
 mod text;
 
@@ -24,7 +24,7 @@ pub struct Explanation<'a> {
 }
 
 impl<'a> Explanation<'a> {
-    /// Looks at everything that led to the judgement.
+    /// Collects everything that led to the judgement.
     #[must_use]
     pub fn of(judgement: &'a Judgement, call: &Call, profile: &Profile) -> Self {
         let catalog = judgement.snapshot.as_deref().map(picket_core::decision::Snapshot::catalog);
@@ -65,18 +65,18 @@ impl<'a> Explanation<'a> {
         self.judgement.result.as_ref().map(|verdict| verdict.determining.as_slice()).unwrap_or_default()
     }
 
-    /// Every policy that judged the call and how far it matched, in order of id.
+    /// Every policy that can apply to the call and how far it matched, in order of id.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         &self.lines
     }
 
-    /// Policies whose scope matched and that are not satisfied.
+    /// Policies with a matching scope that are not satisfied.
     fn near(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(|line| matches!(line.matched, Match::Unmet { .. } | Match::Failed(_)))
     }
 
-    /// Permits for this action and resource that name another principal, with what they name.
+    /// Permits for this action and resource that name another principal, with that name.
     fn elsewhere(&self) -> impl Iterator<Item = (&Line, &str)> {
         self.lines.iter().filter(|line| line.entry.effect.to_string() == "permit").filter_map(|line| {
             let Match::OutOfScope(missed) = &line.matched else { return None };
@@ -85,7 +85,7 @@ impl<'a> Explanation<'a> {
         })
     }
 
-    /// For programs; `v` is the version of the shape.
+    /// The explanation for programs; `v` is the version of the format.
     #[must_use]
     pub fn json(&self) -> Json {
         let near = |line: &Line| {
@@ -118,7 +118,7 @@ impl<'a> Explanation<'a> {
         })
     }
 
-    /// What exactly was wrong, where the policies do not say it.
+    /// The exact cause, if the policies do not show it.
     fn detail(&self) -> Option<&str> {
         let detail = match &self.judgement.result {
             Err(failure) => &failure.detail,
@@ -130,7 +130,7 @@ impl<'a> Explanation<'a> {
         Some(detail.as_str()).filter(|detail| !detail.is_empty())
     }
 
-    /// For people.
+    /// The explanation for people.
     #[must_use]
     pub fn text(&self) -> String {
         text::render(self)

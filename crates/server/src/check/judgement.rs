@@ -13,41 +13,40 @@ use picket_core::obligation::metadata::Document;
 use picket_core::query::{Node, Query, Record};
 use picket_core::reply::Reply;
 
-/// Everything that became of a call, for the answer, the log and the metrics.
+/// The result of a call and everything that led to it, for the answer, the log and the metrics.
 #[derive(Debug)]
 pub struct Judgement {
-    /// The verdict, or why there is none.
+    /// The verdict, or the failure without one.
     pub result: Result<Verdict, Failure>,
-    /// Who called, as far as it was found out.
+    /// The caller, if it was identified.
     pub identity: Option<Identity>,
-    /// The called service's id, as far as it was found out.
+    /// The called service's id, if it was found.
     pub service: Option<String>,
-    /// What the service speaks.
+    /// The protocol of the service.
     pub protocol: Option<Protocol>,
-    /// What was asked, with the facts that were found, as far as it was found out. Where [`Judgement::reduced`] is
-    /// there, only the names of its entities are left.
+    /// The query with its facts, if it was built. If [`Judgement::reduced`] is set, only the names of its entities are
+    /// left.
     pub query: Option<Query>,
-    /// What it was judged by.
+    /// The snapshot of the evaluation.
     pub snapshot: Option<Arc<Snapshot>>,
-    /// In whose language a refusal is put.
+    /// The response format of a denial.
     pub reply: Reply,
-    /// What Picket answers itself; only with [`Verdict::answered`].
+    /// The document that Picket answers with; only with [`Verdict::answered`].
     pub document: Option<Document>,
-    /// What was looked at of the call, where the judgement is remembered and so answers every call that is the same
-    /// in this.
+    /// The relevant parts of the call, if the judgement is cached and so answers every call with equal parts.
     pub reduced: Option<Call>,
-    /// What edges prepared, where the judgement is remembered.
+    /// The bytes that edges prepared, if the judgement is cached.
     pub prepared: Prepared,
-    /// Judging was broken off, because it takes longer than others' calls may wait for it: it is to be made again by
+    /// The evaluation was interrupted, because it takes longer than other calls may wait. It has to be repeated by
     /// [`super::Judge::judge_long`]. The result is a failure.
     pub is_too_long: bool,
-    /// Digest of what was asked, as approvals are bound by; where a policy can see an approval and all that was
-    /// asked is known.
+    /// Digest of the request, which binds approvals. Set if a policy can see an approval and the whole request is
+    /// known.
     pub digest: Option<String>,
 }
 
 impl Judgement {
-    /// A judgement about which nothing is known but why it failed.
+    /// A failed judgement without further details.
     #[must_use]
     pub fn failed(failure: Failure) -> Self {
         Self {
@@ -85,13 +84,13 @@ impl Judgement {
         }
     }
 
-    /// The called service's namespace, as far as it was found out.
+    /// The called service's namespace, if it was found.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
         namespace_of(self.service.as_deref()?)
     }
 
-    /// Whether it says all there is to say about another call: one that asks for the full record does not.
+    /// Returns whether it describes other calls completely: one with an obligation for the full record does not.
     pub(super) fn is_repeatable(&self) -> bool {
         match &self.result {
             Ok(Verdict { effect: Effect::Allow(mutations), .. }) => !mutations.log_full,
@@ -100,20 +99,21 @@ impl Judgement {
         }
     }
 
-    /// Makes it the judgement of every call that is cut down to `reduced`.
+    /// Makes it the judgement of every call that reduces to `reduced`.
     pub(super) fn answer_all(&mut self, reduced: Call) {
         self.query = self.query.take().map(names_only);
         self.reduced = Some(reduced);
     }
 }
 
-/// A judgement in the making: the steps of a check fill its fields, and nobody sees it before [`Draft::finish`].
+/// A judgement under construction: the steps of a check fill its fields, and no reader gets it before
+/// [`Draft::finish`].
 ///
-/// It has its final place from the start: it is large, and would be moved often.
+/// It is allocated in its `Arc` from the start: it is large, and would be moved often.
 #[derive(Debug)]
 pub(super) struct Draft(Arc<Judgement>);
 
-/// The fields of a draft that steps fill, as far as they come. The result is not among them.
+/// The fields of a draft that steps fill as they reach them, without the result.
 pub(super) struct Fields<'a> {
     pub identity: &'a mut Option<Identity>,
     pub service: &'a mut Option<String>,
@@ -126,7 +126,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    /// Sets the called service and what it speaks.
+    /// Sets the called service and its protocol.
     pub fn set_service(&mut self, service: &Service) {
         *self.service = Some(service.id.clone());
         *self.protocol = Some(service.protocol);
@@ -136,7 +136,7 @@ impl Fields<'_> {
 impl Draft {
     /// A draft with empty fields.
     pub fn new() -> Self {
-        Self(Arc::new(Judgement::failed(Failure::new(Code::Internal, "the check did not end"))))
+        Self(Arc::new(Judgement::failed(Failure::new(Code::Internal, "the check ended without a result"))))
     }
 
     /// The fields to fill.
@@ -145,12 +145,12 @@ impl Draft {
         Fields { identity, service, protocol, query, snapshot, reply, document, digest }
     }
 
-    /// Says that the evaluation was broken off, see [`Judgement::is_too_long`].
+    /// Records that the evaluation was interrupted, see [`Judgement::is_too_long`].
     pub fn took_too_long(&mut self) {
         self.judgement().is_too_long = true;
     }
 
-    /// The judgement, with its result.
+    /// The judgement with its result.
     pub fn finish(mut self, result: Result<Verdict, Failure>) -> Arc<Judgement> {
         self.judgement().result = result;
         self.0
@@ -159,12 +159,12 @@ impl Draft {
     fn judgement(&mut self) -> &mut Judgement {
         match Arc::get_mut(&mut self.0) {
             Some(judgement) => judgement,
-            None => unreachable!("nobody else has a draft"),
+            None => unreachable!("a draft has a single owner"),
         }
     }
 }
 
-/// A query without what is known of its entities, which a remembered judgement has no use for.
+/// Drops the known attributes of a query's entities, which a cached judgement does not need.
 fn names_only(query: Query) -> Query {
     Query {
         principal: Node::new(query.principal.uid),

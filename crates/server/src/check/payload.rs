@@ -1,7 +1,7 @@
-//! Reads what a call requests: the reader of its service's protocol parses the body, and no other does.
+//! Reads the payload of a call: only the reader of its service's protocol parses the body.
 //!
-//! Knows: which reader belongs to which protocol, and in whose language a refusal is put. Must not know: who is
-//! calling, policies.
+//! Knows: which reader belongs to which protocol, and the response format of a denial. Must not know: who is calling,
+//! policies.
 
 use picket_core::body::{self, a2a, grpc, json, llm, mcp};
 use picket_core::call::{Call, CanonicalPath};
@@ -13,17 +13,17 @@ use picket_core::mapping::action::{self, Asked, Spoken, What};
 use picket_core::query::Reads;
 use picket_core::reply::{A2aReply, Awaits, Echo, McpReply, Reply};
 
-/// What a call requests.
+/// The request in a call.
 pub(super) struct Requested {
-    /// Everything it asks: one thing, or each message of a batch in its order.
+    /// The requested operations: one, or one for each message of a batch in its order.
     pub asked: Vec<Asked>,
-    /// What an MCP client says it was asked.
+    /// The elicitation answers of an MCP client.
     pub answers: Vec<String>,
 }
 
-/// Reads what a call requests.
+/// Reads the request in a call.
 ///
-/// `reply` is set as far as the call was read, also where it is refused.
+/// `reply` is set as far as the call was read, also if the call is rejected.
 ///
 /// # Errors
 /// As [`action::spoken`] and the protocol's reader.
@@ -37,7 +37,7 @@ pub(super) fn read(
     let mut answers = Vec::new();
     let asked = match action::spoken(call, service, settings)? {
         Spoken::Plain(asked) => {
-            // Judged on its path, so refused as such calls are.
+            // The call is evaluated by its path, so a denial has the format of such calls.
             *reply = Reply::Plain;
             if service.opens_bodies() && action::family(call, service).hides_body() {
                 body::refuse(call)?;
@@ -51,9 +51,9 @@ pub(super) fn read(
         }
         Spoken::Mcp(path) => {
             let messages = messages(call, service, reply)?;
-            // Where one message is several, each of them has the same answers.
+            // If one message counts as several, each of them has the same answers.
             answers = messages.first().map(|message| message.answers.clone()).unwrap_or_default();
-            // The last one takes the path, and nearly always it is the only one.
+            // The last one moves the path; nearly always there is only one.
             let paths = std::iter::repeat_n(path, messages.len());
             paths.zip(messages).map(|(path, message)| Asked { path, what: What::Mcp(message.ask) }).collect()
         }
@@ -67,7 +67,7 @@ pub(super) fn read(
     Ok(Requested { asked, answers })
 }
 
-/// In whose language a refusal is put before anything of the call was read.
+/// The response format of a denial before anything of the call is read.
 pub(super) fn reply_of(service: &Service) -> Reply {
     match service.protocol {
         Protocol::Http | Protocol::Grpc => Reply::Plain,
@@ -93,7 +93,7 @@ pub(super) fn reply_of(service: &Service) -> Reply {
     }
 }
 
-/// The whole body as a document; `None` where there provably is none.
+/// The whole body as a document; `None` if it provably is empty.
 fn opened(call: &Call, service: &Service) -> Result<Option<json::Json>, Failure> {
     let bytes = body::bytes(call, &service.body)?;
     if bytes.is_empty() {
@@ -102,7 +102,7 @@ fn opened(call: &Call, service: &Service) -> Result<Option<json::Json>, Failure>
     Ok(Some(json::parse(&bytes, json::Limits::default())?))
 }
 
-/// The document of a plain HTTP call whose service says that its bodies are JSON, where a policy reads it.
+/// The document of a plain HTTP call to a service with JSON bodies, if a policy reads it.
 fn document(call: &Call, service: &Service, reads: &Reads) -> Result<Option<json::Json>, Failure> {
     if !reads.body {
         return Ok(None);
@@ -110,7 +110,7 @@ fn document(call: &Call, service: &Service, reads: &Reads) -> Result<Option<json
     body::document(call, &service.body, json::Limits::default())
 }
 
-/// The message of a gRPC call whose service has a descriptor set, where a policy reads it.
+/// The message of a gRPC call to a service with a descriptor set, if a policy reads it.
 fn message(
     call: &Call,
     service: &Service,
@@ -119,13 +119,13 @@ fn message(
 ) -> Result<Option<grpc::Message>, Failure> {
     let Some(rules) = service.grpc.as_ref().filter(|_| reads.message) else { return Ok(None) };
     let described = rules.descriptors.method(name, method).ok_or_else(|| {
-        let detail = format!("a policy reads fields, and the descriptor set has no method `{name}/{method}`");
+        let detail = format!("a policy reads fields, but the descriptor set has no method `{name}/{method}`");
         Failure::new(Code::RpcMethodUnknown, detail)
     })?;
     grpc::read(call, described, rules.unknown_fields, &service.body, json::Limits::default()).map(Some)
 }
 
-/// Whose API a request to a model speaks: a gateway may offer both, on paths that tell them apart.
+/// The API of a request to a model: a gateway may offer both, on different paths.
 fn api(service: &Service, path: &CanonicalPath) -> Protocol {
     let is_anthropic = path.as_str() == llm::MESSAGES_PATH;
     match service.protocol {
@@ -135,8 +135,8 @@ fn api(service: &Service, path: &CanonicalPath) -> Protocol {
     }
 }
 
-/// A request to a model, once for each model that may answer: all of them must be allowed. The one it is addressed to
-/// comes last, as what was asked last is what is told of the call.
+/// A request to a model, once for each model that may answer: all of them must be allowed. The model that the request
+/// names comes last, because the last operation is the one that is logged and reported.
 fn models(path: CanonicalPath, request: llm::Request) -> Vec<Asked> {
     let mut asked = Vec::with_capacity(1);
     for other in &request.other_models {
@@ -151,7 +151,7 @@ fn models(path: CanonicalPath, request: llm::Request) -> Vec<Asked> {
 fn agent(call: &Call, service: &Service, path: CanonicalPath, reply: &mut Reply) -> Result<Asked, Failure> {
     let Some(rules) = &service.a2a else { return Err(without_rules(service)) };
     let document = match call.method.as_str() {
-        // What they ask for stands in path and query.
+        // Path and query hold the request.
         "GET" | "HEAD" | "DELETE" => body::refuse(call).map(|()| None)?,
         _ => opened(call, service)?,
     };
@@ -190,7 +190,7 @@ fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<mcp
     };
     let Some((first, others)) = messages.split_first() else { return Ok(Vec::new()) };
     in_version(first.version, rules, reply);
-    // A subscription to several resources is several messages of one id; a batch of requests has several ids.
+    // A subscription to several resources is several messages with one id; a batch of requests has several ids.
     let is_one = others.iter().all(|message| message.id == first.id);
     reply.id = match &first.id {
         Some(id) if is_one => Echo::Id(id.to_json()),
@@ -211,10 +211,11 @@ fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<mcp
     Ok(messages)
 }
 
-/// The loader gives every service the rules of its protocol; one that was made in another way may have none.
+/// The loader gives every service the rules of its protocol; a service that was made in another way may have none.
 fn without_rules(service: &Service) -> Failure {
     let protocol = service.protocol.as_str();
-    let detail = format!("service `{}` speaks {protocol}, and nothing says how: it has no `{protocol}:`", service.id);
+    let detail =
+        format!("service `{}` has protocol {protocol}, but no settings for it under `{protocol}:`", service.id);
     Failure::new(Code::Unmapped, detail)
 }
 
@@ -223,7 +224,7 @@ fn in_version(version: ProtocolVersion, rules: &Mcp, reply: &mut McpReply) {
     reply.form = rules.denial_by_version.get(&version).copied().unwrap_or(rules.denial);
 }
 
-/// Finds what a refused message can be answered with. Nothing is decided on it.
+/// Finds the answer's id and version for a rejected message. No decision depends on it.
 fn error_context(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpReply) {
     let version = call.headers.single("mcp-protocol-version");
     if let Ok(Some(version)) = version {
@@ -252,7 +253,7 @@ fn error_context(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpRep
     }
 }
 
-/// Whom a refused document answers to: its id; nobody, where it asks for no answer.
+/// The id that the answer to a rejected document repeats; none if the document expects no answer.
 fn echo(document: json::Node<'_>) -> Echo {
     let has = |name| document.get(name).is_some();
     match document.get("id").map(mcp::RpcId::of) {

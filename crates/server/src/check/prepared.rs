@@ -4,22 +4,22 @@
 
 use std::sync::OnceLock;
 
-/// What edges prepared for a judgement that answers many calls; made by whoever needs it first.
+/// Bytes that edges prepare for a judgement that answers many calls; made when first needed.
 #[derive(Debug, Default)]
 pub struct Prepared {
-    /// The answer in the proxy's protocol, one for each language it can be put in.
+    /// The answer in the proxy's protocol, one for each of its encodings.
     pub answers: [OnceLock<EncodedAnswer>; 2],
-    /// The judgement's part of a log record, cut where each call has something of its own.
+    /// The judgement's part of a log record, split where each call has its own values.
     pub record: OnceLock<[Box<[u8]>; 2]>,
 }
 
-/// An answer in bytes.
+/// An encoded answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct EncodedAnswer {
-    /// The bytes, with some decision's id in them.
+    /// The bytes, with the decision id of one call in them.
     pub bytes: Box<[u8]>,
-    /// Where in the bytes the id stands.
+    /// The places of the id in the bytes.
     pub ids: Vec<usize>,
-    /// The HTTP status that it tells.
+    /// The HTTP status of the answer.
     pub status: u16,
 }

@@ -8,8 +8,8 @@ use picket_core::{identity, mapping};
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Profile {
-    /// Who is calling.
+    /// How callers are identified.
     pub identity: identity::Settings,
-    /// What is called.
+    /// How calls are mapped to queries.
     pub mapping: mapping::Settings,
 }

@@ -1,7 +1,7 @@
 //! The request phase: the order of its steps, decided here and nowhere else.
 //!
-//! Knows: every step between a call and its verdict, and their order. Must not know: the proxy's protocol, the cache, or
-//! how any step works.
+//! Knows: every step between a call and its verdict, and their order. Must not know: the proxy's protocol, the cache,
+//! or how any step works.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use picket_core::failure::Failure;
 use picket_core::mapping::{self, Place, action};
 use picket_core::query::{Facts, Family, Query, Reads};
 
-/// What every step of one evaluation can use.
+/// Inputs that every step of one evaluation can use.
 #[derive(Clone, Copy)]
 struct Request<'a> {
     call: &'a Call,
@@ -36,7 +36,7 @@ struct Request<'a> {
 }
 
 impl Checker {
-    /// Evaluates a call; also whether its judgement may be cached.
+    /// Evaluates a call; also returns whether its judgement may be cached.
     pub(super) async fn evaluate_request(
         &self,
         identify: impl Identify,
@@ -56,7 +56,7 @@ impl Checker {
         (draft.finish(decided.map(|decided| decided.verdict)), cacheability)
     }
 
-    /// Every step of the request phase, in order. `known` takes what is found out on the way, also where a step fails.
+    /// Runs every step of the request phase, in order. `known` collects what the steps find out, also if a step fails.
     async fn run_steps(
         &self,
         identify: impl Identify,
@@ -66,11 +66,12 @@ impl Checker {
         let Request { call, state, allowance, .. } = request;
         let snapshot = &state.snapshot;
         *known.snapshot = Some(Arc::clone(snapshot));
-        // The service before the caller: a refused token is told where to get a better one, in the service's words.
+        // Find the service before the caller: the answer to a rejected token says where to get a better one, and the
+        // service defines that.
         let service = self.service(call, snapshot);
         if let Ok(service) = &service {
             known.set_service(service);
-            // Who may read how to log in does not depend on who is calling.
+            // Resource metadata is public: serve it before the caller is identified.
             if let Some(document) = resource_metadata::requested(call, service) {
                 *known.document = Some(document);
                 return Ok(Decided { verdict: Verdict::answered(), cacheability: Cacheability::Never });
@@ -91,19 +92,19 @@ impl Checker {
             *known.digest = approval_use::digest(asked, query, &reads);
             let digest = known.digest.as_deref();
             let (facts, approval) = self.facts_and_approval(request, &service.id, query, &reads, digest).await?;
-            let decided = decide::decided(snapshot, query, &facts, allowance)?;
+            let decided = decide::decide_within(snapshot, query, &facts, allowance)?;
             used_up.extend(approval_use::used_up(snapshot, query, approval, &decided.verdict, allowance)?);
             self.state_tokens.seal(&decided.verdict, &bound, &query.principal.uid, known.reply);
-            let goes_on = decided.verdict.decision() == Decision::Allow;
+            let is_allowed = decided.verdict.decision() == Decision::Allow;
             decisions.push(decided);
-            // One message that may not go on holds up the whole batch.
-            if !goes_on {
+            // One denied message denies the whole batch.
+            if !is_allowed {
                 break;
             }
         }
         let whole = in_time(batch::together(decisions)?, allowance)?;
         if whole.verdict.decision() == Decision::Allow {
-            // Last of all: a call that does not go on uses up nothing.
+            // Last of all: a denied call uses up nothing.
             for approval in &used_up {
                 self.approvals.consume(approval, request.deadline).await?;
             }
@@ -116,7 +117,7 @@ impl Checker {
         Place { listener: &self.listener, home, catalog: snapshot.catalog() }
     }
 
-    /// The inputs that policies, look-ups and approval sources need of a call to the service.
+    /// The inputs that policies, lookups and approval sources need of a call to the service.
     pub(super) fn reads<'a>(&self, snapshot: &'a Snapshot, service: &Service, call: &Call) -> (Family, Cow<'a, Reads>) {
         let family = action::family(call, service);
         let mut reads = self.entities.needs(snapshot.reads(&service.id, family));
@@ -127,7 +128,7 @@ impl Checker {
         (family, reads)
     }
 
-    /// Fetches what the call does not carry: facts, and the approval that it names, which joins the query's context.
+    /// Fetches facts, and the approval that the call names, which joins the query's context.
     async fn facts_and_approval(
         &self,
         request: Request<'_>,

@@ -1,7 +1,7 @@
 //! Serves the protected-resource metadata of a service (RFC 9728).
 //!
-//! Knows: which calls request it. Must not know: who is calling, policies. What is not exactly such a call is judged like
-//! any other, on the same path.
+//! Knows: which calls request it. Must not know: who is calling, policies. Every other call is evaluated as usual, on
+//! the same path too.
 
 use picket_core::call::{Call, Target};
 use picket_core::catalog::Service;
@@ -13,7 +13,7 @@ pub(super) fn requested(call: &Call, service: &Service) -> Option<Document> {
         Target::Path { path, query: None } => path.as_str(),
         Target::Path { .. } | Target::Authority => return None,
     };
-    // The prefix first: every other call pays for nothing but this comparison.
+    // Compare the prefix first: every other call pays only for this comparison.
     if !path.starts_with(WELL_KNOWN) || !matches!(call.method.as_str(), "GET" | "HEAD") || call.upgrade.is_some() {
         return None;
     }

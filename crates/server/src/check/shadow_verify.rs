@@ -1,6 +1,6 @@
 //! Verifies every Nth decision against the reference, off the request path.
 //!
-//! Knows: the engine and its specification. Must not know: what becomes of a mismatch beyond its count and log.
+//! Knows: the engine and its specification. Must not know: the handling of a mismatch beyond its count and log.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,16 +13,16 @@ use picket_core::decision::allowance::POLICY_COST_MAX;
 use picket_core::decision::engine::evaluate::Satisfied;
 use picket_core::decision::policy::mode::Mode;
 use picket_core::decision::reference::{reference, reference_cost};
-use picket_core::decision::snapshot::judging;
+use picket_core::decision::snapshot::applicable_bundles;
 use picket_core::query::{Query, action};
 
-/// Queries that wait to be verified; more are skipped, since verifying must never cost a call its answer.
+/// Most queries that wait to be verified; more are skipped, since verification must never cost a call its answer.
 const WAITING_MAX: usize = 64;
 
-/// The most that verifying one decision may cost, by the estimate; beyond it the decision is not verified.
+/// Highest estimated cost of verifying one decision; a costlier one is skipped.
 const PLAIN_COST_MAX: u64 = POLICY_COST_MAX;
 
-/// Hands every Nth query over to be verified.
+/// Sends every Nth query to be verified.
 #[derive(Debug)]
 pub struct Verifier {
     every: u64,
@@ -31,12 +31,12 @@ pub struct Verifier {
     stats: Arc<Stats>,
 }
 
-/// What verifying came to; read at every scrape.
+/// Results of the verification; every scrape reads them.
 #[derive(Debug, Default)]
 pub struct Stats {
     /// Decisions verified.
     pub verified: AtomicU64,
-    /// Decisions that plain Cedar makes otherwise; every one is a defect.
+    /// Decisions that differ from plain Cedar's; every one is a defect.
     pub mismatches: AtomicU64,
     /// Decisions skipped because too many waited.
     pub skipped: AtomicU64,
@@ -59,30 +59,33 @@ pub fn verifier(every: u64) -> (Verifier, Verification) {
 }
 
 impl Verifier {
-    /// Counts a call, and says whether its decision is to be verified.
+    /// Counts a call, and returns whether its decision is to be verified.
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every)
     }
 
-    /// Compares what was remembered about a call with what was judged anew.
-    pub fn compare(&self, remembered: &Judgement, judged: &Judgement) {
+    /// Compares a cached judgement of a call with a new one.
+    pub fn compare(&self, cached: &Judgement, evaluated: &Judgement) {
         let verdict = |judgement: &Judgement| judgement.result.as_ref().ok().cloned();
-        if verdict(remembered) != verdict(judged) {
+        if verdict(cached) != verdict(evaluated) {
             self.stats.mismatches.fetch_add(1, Ordering::Relaxed);
-            let resource = judged.query.as_ref().map(|query| query.resource.uid.to_string()).unwrap_or_default();
-            tracing::error!(resource, "what was remembered about a call to {resource} is not what is judged");
+            let resource = evaluated.query.as_ref().map(|query| query.resource.uid.to_string()).unwrap_or_default();
+            tracing::error!(
+                resource,
+                "the cached decision about a call to {resource} differs from a new evaluation: report this bug"
+            );
         }
     }
 
-    /// Hands a decided query over.
+    /// Sends a decided query to be verified.
     pub fn offer(&self, snapshot: &Arc<Snapshot>, query: &Query) {
         if self.sender.try_send((Arc::clone(snapshot), query.clone())).is_err() {
             self.stats.skipped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// What verifying came to.
+    /// Results of the verification.
     #[must_use]
     pub fn stats(&self) -> Arc<Stats> {
         Arc::clone(&self.stats)
@@ -90,7 +93,7 @@ impl Verifier {
 }
 
 impl Verification {
-    /// Verifies until nobody can send any more.
+    /// Verifies until all senders are dropped.
     pub async fn run(mut self) {
         while let Some((snapshot, query)) = self.receiver.recv().await {
             let verified =
@@ -104,7 +107,7 @@ impl Verification {
                     tracing::error!(
                         action = action::bare(&query.action),
                         resource,
-                        "the engine and plain Cedar disagree about a call to {resource}: {difference}"
+                        "the engine and plain Cedar disagree about a call to {resource}, report this bug: {difference}"
                     );
                 }
                 Err(error) => tracing::error!(%error, "verifying a decision panicked"),
@@ -119,8 +122,8 @@ impl Verification {
 /// # Errors
 /// Both answers, as text.
 pub fn differences(snapshot: &Snapshot, query: &Query) -> Result<(), String> {
-    let units = judging(snapshot, &query.namespace).map_err(|failure| failure.to_string())?;
-    // Plain Cedar evaluates all policies, those too that are no candidates, and bounds none.
+    let units = applicable_bundles(snapshot, &query.namespace).map_err(|failure| failure.to_string())?;
+    // Plain Cedar evaluates all policies, not only candidates, and has no limits.
     if reference_cost(&units, query) > PLAIN_COST_MAX {
         return Ok(());
     }

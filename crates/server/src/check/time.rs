@@ -1,6 +1,6 @@
 //! The deadline and the pace of a call.
 //!
-//! Knows: the clock. Must not know: how a call is judged.
+//! Knows: the clock. Must not know: how a call is evaluated.
 
 use tokio::time::Instant;
 
@@ -9,17 +9,17 @@ use picket_core::decision::decide::Decided;
 use picket_core::decision::verdict::Decision;
 use picket_core::failure::{Code, Failure};
 
-/// Until when a call is judged, and where.
+/// The deadline of an evaluation, and where it runs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Time {
-    /// From then on nothing is allowed.
+    /// No call is allowed from then on.
     pub deadline: Instant,
-    /// Who waits for it.
+    /// The callers that wait for the evaluation.
     pub pace: Pace,
 }
 
 impl Time {
-    /// Where only the call's own caller waits.
+    /// For an evaluation that only the call's own caller waits for.
     pub fn long(deadline: Instant) -> Self {
         Self { deadline, pace: Pace::Long }
     }
@@ -31,13 +31,13 @@ impl Deadline for Time {
     }
 }
 
-/// What was decided, unless it allows and comes too late: then the proxy may have given up on the call already.
+/// The decision, unless it is a late allow: then the proxy may have given up on the call already.
 ///
 /// # Errors
 /// [`Code::Deadline`].
 pub(super) fn in_time(decided: Decided, allowance: &Allowance<'_>) -> Result<Decided, Failure> {
     if decided.verdict.decision() == Decision::Allow && allowance.is_over() {
-        return Err(Failure::new(Code::Deadline, "the call was judged after its deadline"));
+        return Err(Failure::new(Code::Deadline, "the call was decided after its deadline"));
     }
     Ok(decided)
 }

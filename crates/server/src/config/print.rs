@@ -94,7 +94,7 @@ pub fn reference() -> String {
          environment variable and a flag: `shutdown.pre_drain` is `PICKET_SHUTDOWN__PRE_DRAIN` and\n\
          `--set shutdown.pre_drain=10s`; an element of a list goes by its number, as in `listeners.0.address`.\n\
          Flags win over the environment, the environment over the file, the file over the defaults.\n\
-         An unknown key is an error. `picket serve --print-config` prints what is in force and why.\n\n\
+         An unknown key is an error. `picket serve --print-config` prints the active values and their origins.\n\n\
          Times are written `250ms`, `30s`, `10m`; sizes are bytes, as the keys' names say.\n\n\
          This file is generated from `crates/server/src/config`: `UPDATE=1 cargo test --lib config`.\n\n\
          | key | default | meaning |\n|---|---|---|\n",

@@ -132,10 +132,10 @@ fn a_listener_beyond_this_machine_needs_tls_or_an_explicit_insecure() {
 }
 
 #[test]
-fn p35_tls_without_anybody_allowed_is_an_error() {
+fn p35_tls_without_an_allowed_client_is_an_error() {
     let file = "listeners:\n  - name: a\n    address: 0.0.0.0:1\n    tls: {certificate: a, private_key: b, client_roots: c, clients: {}}\n";
     let found = problems(file, &[], &[]);
-    assert!(found.len() == 1 && found[0].contains("nobody may connect"), "{found:#?}");
+    assert!(found.len() == 1 && found[0].contains("no client may connect"), "{found:#?}");
 }
 
 #[test]
@@ -150,8 +150,8 @@ fn p35_profiles_of_clients_are_for_clients_that_a_certificate_names() {
     let good = "{profile: gateways, clients: {spiffe_ids: ['spiffe://td/ns/edge/sa/gateway']}}";
     assert_eq!(config(&file(tls, good), &[], &[]).listeners[0].client_profiles[0].profile, "gateways");
     for (tls, row, expected) in [
-        ("", good, "`listeners[0].client_profiles[0].clients`: clients are known by their certificates"),
-        (tls, "{profile: gateways, clients: {}}", "nobody may connect"),
+        ("", good, "`listeners[0].client_profiles[0].clients`: clients are identified by their certificates"),
+        (tls, "{profile: gateways, clients: {}}", "no client may connect"),
         (tls, "{profile: gatways, clients: {namespaces: [td/edge]}}", "no profile `gatways`; did you mean `gateways`?"),
         (tls, "{profile: gateways, clients: {spiffe_ids: ['spiffe://other/a']}}", "`spiffe://other/a` may not connect"),
         (tls, "{profile: gateways, clients: {namespaces: [edge]}}", "`edge` is not `<trust domain>/<namespace>`"),
@@ -175,7 +175,7 @@ limits: {connection: {streams_max: 0, handshake_timeout: 0s}}
 ";
     let found = problems(file, &[], &[]).join("\n");
     for expected in [
-        "`listeners[0].address`: `0.0.0.0:1` can be reached from elsewhere",
+        "`listeners[0].address`: `0.0.0.0:1` can be reached from other machines",
         "there is no profile `defualt`; did you mean `default`?",
         "`listeners[1].name`: `a` is the name of another listener too",
         "`admin.grpc_address`: the admin service shows policies",
@@ -188,7 +188,7 @@ limits: {connection: {streams_max: 0, handshake_timeout: 0s}}
 }
 
 #[test]
-fn what_is_not_yaml_or_not_a_map_is_refused_with_its_place() {
+fn invalid_yaml_or_a_value_that_is_not_a_map_is_rejected_with_its_place() {
     for text in ["a: [", "- 1\n", "word\n", "a: 1\na: 2\n"] {
         assert!(load(&sources(text, &[], &[])).is_err(), "`{text}` is accepted");
     }

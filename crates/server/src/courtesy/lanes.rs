@@ -1,9 +1,9 @@
-//! Work that nobody should wait behind: on threads of its own, at a lower rank than calls, and fair.
+//! Threads for long work: at a lower priority than calls, and shared fairly between lanes.
 //!
-//! Knows: threads, futures, lanes by name. Must not know: what the work is, what a lane stands for.
+//! Knows: threads, futures, lanes by name. Must not know: what the work is, what a lane is for.
 //!
-//! A thread only computes: what has to wait for others leaves it and comes back. No lane ever has more than half of the
-//! threads, so that what is long in one lane does not stand before what is long in another.
+//! A thread only computes: work that waits leaves its thread and returns later. No lane ever has more than half of the
+//! threads, so long work of one lane does not block that of another.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -14,32 +14,33 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// How much less of a busy processor the work gets than calls do: a tenth, by Linux' table of weights.
+/// Niceness of the threads. On a busy CPU they get about a tenth of the time that calls get, by Linux' table of
+/// weights.
 const NICENESS: i32 = 10;
-/// Beyond it there is none.
+/// The highest niceness.
 #[cfg(target_os = "linux")]
 const NICENESS_MAX: i32 = 19;
-/// Lanes that are remembered before those that nobody uses are forgotten.
+/// Most lanes that are kept; beyond it, unused lanes are dropped.
 const LANES_KEPT: usize = 1024;
-/// Stack of a thread, in bytes: as calls have it elsewhere, and some more.
+/// Stack of a thread, in bytes: the size that calls have elsewhere, and some more.
 const STACK_BYTES: usize = 4 * 1024 * 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
 type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// The process's threads for long work; they start when there is some first.
+/// The process's threads for long work. They start with the first work.
 static LANES: LazyLock<Lanes> = LazyLock::new(Lanes::start);
 
 /// Why there is no result.
 #[derive(Debug)]
 pub(crate) enum Broken {
-    /// The work panicked with this.
+    /// The work panicked with this value.
     Panicked(Box<dyn Any + Send>),
-    /// There is no thread to work on.
+    /// No thread could be started.
     NoThread,
 }
 
-/// Does the work in a lane, and waits for its end. Dropped, it stops at its next wait.
+/// Runs the work in a lane and waits for its result. A dropped future stops the work at its next wait.
 ///
 /// # Errors
 /// The work panicked, or no thread could be started.
@@ -53,21 +54,21 @@ pub(crate) async fn run<T: Send + 'static>(
 struct Lanes {
     jobs: mpsc::Sender<Job>,
     threads: Arc<Semaphore>,
-    /// How many threads one lane may have at a time.
+    /// Most threads that one lane has at a time.
     share: usize,
     lanes: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
-/// What became of work in one piece of time.
+/// State of work after one poll on a thread.
 enum Went<T> {
-    /// It is done.
+    /// The work has its result.
     Done(T),
-    /// It waits.
+    /// The work waits.
     Waits(Work<T>),
     Panicked(Box<dyn Any + Send>),
 }
 
-/// Says that work can go on.
+/// Wakes work that can continue.
 struct Ready(Notify);
 
 impl Wake for Ready {
@@ -96,7 +97,8 @@ impl Lanes {
         let lane = self.lane(lane);
         let ready = Arc::new(Ready(Notify::new()));
         loop {
-            // The lane first: only its own work waits for it, and so no lane fills the queue for the threads.
+            // Take the lane's permit first: only the lane's own work waits for it, so no lane fills the queue for the
+            // threads.
             let held = [Arc::clone(&lane), Arc::clone(&self.threads)].map(Semaphore::acquire_owned);
             let [lane_held, thread_held] = held;
             let held = (permit(lane_held).await?, permit(thread_held).await?);
@@ -109,7 +111,7 @@ impl Lanes {
         }
     }
 
-    /// Lets a thread work until the work is done or waits.
+    /// Lets a thread poll the work until it is done or waits.
     async fn piece<T: Send + 'static>(
         &self,
         mut work: Work<T>,
@@ -120,7 +122,7 @@ impl Lanes {
         let runtime = tokio::runtime::Handle::current();
         let job = move || {
             let _held = held;
-            // Whoever waited has given up.
+            // The caller has dropped the future.
             if tell.is_closed() {
                 return;
             }
@@ -157,25 +159,24 @@ async fn permit(
     held.await.map_err(|_| Broken::NoThread)
 }
 
-/// What a thread does until the process ends.
+/// The loop of a thread, until the process ends.
 fn work_off(jobs: &Mutex<mpsc::Receiver<Job>>) {
     yield_to_calls();
     loop {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { return };
-        // What panics when it is dropped ends alone.
+        // A panic in a destructor ends with its job.
         drop(catch_unwind(AssertUnwindSafe(job)));
     }
 }
 
-/// From now on this thread and those that it starts come after all others. Elsewhere than on Linux a thread has no such rank
-/// of its own.
+/// Lowers the priority of this thread and of the threads that it starts. Only Linux has a niceness for each thread.
 #[cfg(target_os = "linux")]
 pub(crate) fn yield_to_calls() {
     use rustix::process::{getpriority_process, setpriority_process};
     let below = |niceness: i32| setpriority_process(None, (niceness + NICENESS).min(NICENESS_MAX));
     if let Err(error) = getpriority_process(None).and_then(below) {
-        tracing::warn!(error = %error, "work beside calls is done at their rank");
+        tracing::warn!(error = %error, "could not lower the priority of background work; it may delay checks");
     }
 }
 

@@ -158,7 +158,7 @@ impl<V: Send + Sync + 'static> Cache<V> {
     /// The same cache for explanations: they read cached answers, and their own requests are not cached, counted or
     /// shared with calls.
     #[must_use]
-    pub fn looking(&self) -> Arc<Self> {
+    pub fn read_only(&self) -> Arc<Self> {
         Arc::new(Self {
             settings: self.settings.clone(),
             records: self.records.clone(),

@@ -1,4 +1,4 @@
-//! Looks facts up over HTTP: `GET` of a templated URL, JSON mapped to attributes and checked against the schema.
+//! DeadlineChecks facts up over HTTP: `GET` of a templated URL, JSON mapped to attributes and checked against the schema.
 //!
 //! Knows: JSON pointers, which policies' reads make a question necessary.
 //! Must not know: what the facts decide.
@@ -154,10 +154,10 @@ impl Lookup {
     }
 
     /// The same source for whoever only looks, see [`cache::Cache::looking`].
-    fn for_looking(&self) -> Self {
+    fn read_only_copy(&self) -> Self {
         let Self { settings, url, http, cache } = self;
         let (settings, http) = (Arc::clone(settings), Arc::clone(http));
-        Self { settings, url: url.clone(), http, cache: cache.looking() }
+        Self { settings, url: url.clone(), http, cache: cache.read_only() }
     }
 
     /// Its cache.
@@ -247,8 +247,8 @@ impl EntitySource for Lookup {
         self.is_read(reads)
     }
 
-    fn looking(&self) -> Option<Arc<dyn EntitySource>> {
-        Some(Arc::new(self.for_looking()))
+    fn read_only(&self) -> Option<Arc<dyn EntitySource>> {
+        Some(Arc::new(self.read_only_copy()))
     }
 
     fn needs(&self, reads: &Reads, needed: &mut Reads) {

@@ -129,7 +129,7 @@ async fn gather(world: World, sources: Vec<Arc<dyn EntitySource>>) -> Result<Fac
 }
 
 #[tokio::test(start_paused = true)]
-async fn sources_are_asked_at_the_same_time() {
+async fn sources_are_queried_at_the_same_time() {
     let slow = |name, attribute| Arc::new(Slow(name, attribute, Duration::from_millis(80))) as Arc<dyn EntitySource>;
     let facts = gather(World::default(), vec![slow("one", "a"), slow("two", "b")]).await.unwrap();
     assert_eq!(facts.call.keys().collect::<Vec<_>>(), ["a", "b"]);
@@ -163,7 +163,7 @@ async fn declared_facts_need_no_source() {
 }
 
 #[test]
-fn look_ups_that_fill_the_same_or_share_a_name_are_problems() {
+fn lookups_with_the_same_target_or_name_are_problems() {
     let settings = |yaml: &str| serde_saphyr::from_str::<Settings>(yaml).unwrap().check("config.yaml").len();
     let lookup =
         |name: &str, target: &str| format!("{{name: {name}, target: {target}, url: 'http://h/', whole: true}}");
@@ -181,7 +181,7 @@ fn look_ups_that_fill_the_same_or_share_a_name_are_problems() {
 }
 
 #[test]
-fn what_look_ups_ask_with_is_needed_only_where_a_policy_reads_what_they_fill() {
+fn inputs_of_lookups_are_needed_only_if_a_policy_reads_their_target() {
     let yaml = "lookups: [{name: tickets, target: {call: {attribute: change}}, whole: true, \
                 url: 'http://h/${context.http.headers[X-Change]}/${context.args[/change]}'}]";
     let settings: Settings = serde_saphyr::from_str(yaml).unwrap();

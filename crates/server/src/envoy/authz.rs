@@ -30,8 +30,8 @@ use uuid::{NoContext, Timestamp, Uuid};
 use super::decode::{self, Caller, Limits, Unattached};
 use super::encode;
 use crate::check::{Evaluation, Judge, Judgement};
+use crate::courtesy::detach;
 use crate::courtesy::lanes::{self, Broken};
-use crate::courtesy::leave_turn;
 use crate::telemetry::Observed;
 use picket_core::call::{Call, UnixMillis};
 use picket_core::decision::verdict::Decision;
@@ -287,7 +287,7 @@ impl Authz {
             Ok(Evaluation::Pending(pending)) => AssertUnwindSafe(pending).catch_unwind(),
             Err(failure) => return failed(failure),
         };
-        leave_turn().await;
+        detach().await;
         match tokio::time::timeout_at(deadline, pending).await {
             Ok(Ok(judgement)) => judgement,
             Ok(Err(panic)) => failed(self.panicked(panic.as_ref())),
@@ -298,7 +298,7 @@ impl Authz {
     /// The judgement of a call that takes long: made beside the calls, in the lane of the called namespace. Whatever it
     /// does there, the answer does not wait for it beyond the deadline.
     async fn waited_long(&self, begun: &Judgement, call: Call, deadline: Instant) -> (Arc<Judgement>, Call) {
-        leave_turn().await;
+        detach().await;
         let lane = begun.namespace().unwrap_or_default();
         let call = Arc::new(call);
         let (judge, theirs) = (Arc::clone(&self.judge), Arc::clone(&call));

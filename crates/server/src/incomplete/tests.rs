@@ -1,4 +1,4 @@
-//! What counts, for whom, and until when.
+//! Counting of incomplete requests: the bytes, the connection, the end.
 
 use std::future::poll_fn;
 
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-/// A body whose frames the test sends.
+/// A body with frames that the test sends.
 struct Fed(mpsc::UnboundedReceiver<Bytes>);
 
 impl Body for Fed {
@@ -26,13 +26,13 @@ struct Request {
     feed: mpsc::UnboundedSender<Bytes>,
 }
 
-fn request(part: &Arc<Part>) -> Request {
+fn request(share: &Arc<Share>) -> Request {
     let (feed, fed) = mpsc::unbounded_channel();
-    Request { body: Counted::new(Fed(fed), 0, Duration::from_secs(5), Arc::clone(part)), feed }
+    Request { body: Counted::new(Fed(fed), 0, Duration::from_secs(5), Arc::clone(share)), feed }
 }
 
 impl Request {
-    /// Reads what came, until it has to wait (`None`), or is given up.
+    /// Reads until the body is pending (`None`) or given up.
     fn read(&mut self) -> Option<GivenUp> {
         loop {
             let frame = poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx));
@@ -52,44 +52,44 @@ impl Request {
 }
 
 #[tokio::test]
-async fn a_request_that_comes_whole_at_once_never_counts() {
-    let account = Account::new(FREE_BYTES);
-    let part = account.part();
-    let mut whole = request(&part);
+async fn a_request_that_arrives_complete_never_counts() {
+    let budget = Budget::new(FREE_BYTES);
+    let share = budget.share();
+    let mut whole = request(&share);
     whole.feed.send(Bytes::from(vec![0; 10 * FREE_BYTES])).unwrap();
     drop(std::mem::replace(&mut whole.feed, mpsc::unbounded_channel().0));
-    assert_eq!((whole.read(), *part.held()), (None, 0));
+    assert_eq!((whole.read(), *share.held()), (None, 0));
 }
 
 #[tokio::test]
-async fn what_is_held_by_one_leaves_room_for_the_small_checks_of_others() {
-    let account = Account::new(8 * FREE_BYTES);
-    let greedy: Vec<_> = (0..20).map(|_| account.part()).collect();
-    let mut held: Vec<_> = greedy.iter().flat_map(|part| [request(part), request(part)]).collect();
+async fn a_connection_at_its_limit_leaves_room_for_small_checks_of_others() {
+    let budget = Budget::new(8 * FREE_BYTES);
+    let greedy: Vec<_> = (0..20).map(|_| budget.share()).collect();
+    let mut held: Vec<_> = greedy.iter().flat_map(|share| [request(share), request(share)]).collect();
     for request in &mut held {
         request.feed(FREE_BYTES - 1);
     }
-    let mut late = request(&account.part());
-    assert_eq!(late.feed(FREE_BYTES), None, "a small check is given up for want of room");
+    let mut late = request(&budget.share());
+    assert_eq!(late.feed(FREE_BYTES), None, "a small check is given up although it is free");
     assert_eq!(late.feed(FREE_BYTES), Some(GivenUp::Full));
     drop(held);
-    let mut next = request(&account.part());
-    assert_eq!(next.feed(2 * FREE_BYTES), None, "the room did not come back");
+    let mut next = request(&budget.share());
+    assert_eq!(next.feed(2 * FREE_BYTES), None, "the bytes were not given back");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_keeps_its_reader_waiting_is_given_up() {
-    let part = Account::new(1 << 20).part();
-    let mut slow = request(&part);
+    let share = Budget::new(1 << 20).share();
+    let mut slow = request(&share);
     let read = poll_fn(|cx| Pin::new(&mut slow.body).poll_frame(cx)).await;
     assert_eq!(GivenUp::find(&*read.unwrap().unwrap_err()), Some(GivenUp::Late));
 }
 
-/// A connection, a stream of it, how many bytes come on it, and whether it ends then.
+/// A connection, a stream of it, how many bytes arrive on it, and whether it ends then.
 type Step = (usize, usize, usize, bool);
 
-/// Whatever comes and goes: no connection holds more than its part, all of them no more than the account and what is free,
-/// and in the end nothing is held.
+/// In any order of requests, no connection holds more than its share, all of them hold no more than the limit and the
+/// free bytes, and in the end nothing is held.
 #[tokio::test]
 async fn no_order_of_requests_holds_more_than_the_account() {
     let wanted = std::env::var_os("PROPS_SEED").and_then(|seed| seed.to_str()?.parse().ok());
@@ -108,8 +108,8 @@ async fn no_order_of_requests_holds_more_than_the_account() {
 }
 
 fn play(steps: &[Step]) {
-    let account = Account::new(10 * FREE_BYTES);
-    let parts: Vec<_> = (0..6).map(|_| account.part()).collect();
+    let budget = Budget::new(10 * FREE_BYTES);
+    let parts: Vec<_> = (0..6).map(|_| budget.share()).collect();
     let mut open: Vec<Vec<Option<Request>>> = (0..6).map(|_| (0..4).map(|_| None).collect()).collect();
     for (connection, stream, bytes, ends) in steps {
         let place = &mut open[*connection][*stream];
@@ -117,15 +117,15 @@ fn play(steps: &[Step]) {
         if given_up.is_some() || *ends {
             *place = None;
         }
-        let held: Vec<usize> = parts.iter().map(|part| *part.held()).collect();
-        assert!(held.iter().all(|held| *held <= account.bytes_max / CONNECTION_PART), "{held:?}");
+        let held: Vec<usize> = parts.iter().map(|share| *share.held()).collect();
+        assert!(held.iter().all(|held| *held <= budget.bytes_max / CONNECTION_PART), "{held:?}");
         let sum: usize = held.iter().map(|held| counted(*held)).sum();
-        assert_eq!(sum, account.held.load(Ordering::Relaxed));
-        assert!(sum <= account.bytes_max, "{held:?}");
+        assert_eq!(sum, budget.held.load(Ordering::Relaxed));
+        assert!(sum <= budget.bytes_max, "{held:?}");
         let of = |streams: &Vec<Option<Request>>| streams.iter().flatten().map(|request| request.body.held).sum();
         assert_eq!(held, open.iter().map(of).collect::<Vec<usize>>());
     }
     drop(open);
-    assert_eq!(account.held.load(Ordering::Relaxed), 0);
-    assert!(parts.iter().all(|part| *part.held() == 0));
+    assert_eq!(budget.held.load(Ordering::Relaxed), 0);
+    assert!(parts.iter().all(|share| *share.held() == 0));
 }

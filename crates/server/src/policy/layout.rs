@@ -118,11 +118,11 @@ impl Folder {
             },
             (Self::Top, EntryKind::File) if TOP_FILES.contains(&name) => EntryRole::File,
             (Self::Top, EntryKind::File) => EntryRole::Unexpected(format!(
-                "files here: {}; policies lie in mesh/ and namespaces/<namespace>/",
+                "files here: {}; policies belong in mesh/ and namespaces/<namespace>/",
                 TOP_FILES.join(", ")
             )),
             (Self::Namespaces, EntryKind::Folder) if name == PLATFORM => {
-                EntryRole::Unexpected("`mesh` is reserved; the platform's policies lie in mesh/".to_owned())
+                EntryRole::Unexpected("`mesh` is reserved; the platform's policies belong in mesh/".to_owned())
             }
             (Self::Namespaces, EntryKind::Folder) if is_dns_label(name) => {
                 EntryRole::Folder(Self::Namespace(name.to_owned()))
@@ -148,7 +148,7 @@ impl Folder {
                 EntryRole::Unexpected("files here: *.cedar, *_test.yaml, README.md".to_owned())
             }
             (Self::Mesh | Self::Namespace(_), EntryKind::Folder) => {
-                EntryRole::Unexpected("no sub-folders here; policies lie side by side as *.cedar".to_owned())
+                EntryRole::Unexpected("no sub-folders here; policies are files *.cedar next to each other".to_owned())
             }
         }
     }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_read_passed_over_or_refused_by_where_it_stands() {
+    fn a_name_is_read_skipped_or_rejected_by_its_place() {
         let shop = || Folder::Namespace("shop".to_owned());
         let rows = [
             (Folder::Top, "catalog.yaml", EntryKind::File, "file"),

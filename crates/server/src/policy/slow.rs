@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{Loader, digest};
-use crate::courtesy::let_others_run;
+use crate::courtesy::maybe_yield;
 use picket_core::decision::Snapshot;
 use picket_core::decision::load::{Base, Late, Purpose, Stakes};
 use picket_core::decision::snapshot::{Loaded, Tree};
@@ -140,7 +140,7 @@ fn start(
                 donors: &[],
                 purpose: Purpose::Donor,
                 begin: &begin,
-                pause: let_others_run,
+                pause: maybe_yield,
             },
         )
     })

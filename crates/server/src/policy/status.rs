@@ -112,9 +112,9 @@ impl Status {
 impl std::fmt::Display for Status {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.ready, self.is_current()) {
-            (false, _) => writeln!(f, "policies: none in force")?,
-            (true, true) => writeln!(f, "policies: in force as on disk")?,
-            (true, false) => writeln!(f, "policies: the last good ones are in force")?,
+            (false, _) => writeln!(f, "policies: none active")?,
+            (true, true) => writeln!(f, "policies: active as on disk")?,
+            (true, false) => writeln!(f, "policies: the last good ones are active")?,
         }
         if !self.refused.is_empty() {
             let units: Vec<String> =

@@ -15,7 +15,7 @@ use super::parts::{self, Settled};
 use super::slow::{self, Slow};
 use super::status::{LoadOutcome, Why};
 use super::{Directory, Loader, PLATFORM, PolicySource, Settings, Status};
-use crate::courtesy::let_others_run;
+use crate::courtesy::maybe_yield;
 use picket_core::call::UnixMillis;
 use picket_core::decision::Snapshot;
 use picket_core::decision::load::{Base, Purpose};
@@ -130,9 +130,9 @@ impl Store {
                 &Base {
                     previous: previous.as_ref(),
                     donors: &donors,
-                    purpose: Purpose::Force,
+                    purpose: Purpose::Activate,
                     begin: &begin,
-                    pause: let_others_run,
+                    pause: maybe_yield,
                 },
             )
         };

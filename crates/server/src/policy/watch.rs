@@ -16,7 +16,7 @@ use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::time::Instant;
 
-use crate::courtesy::let_others_run;
+use crate::courtesy::maybe_yield;
 use picket_core::catalog::grpc;
 
 /// How long it must be quiet before a burst of events counts as over.
@@ -154,7 +154,7 @@ impl Inner {
         let mut watched = false;
         let mut failed = None;
         for folder in &platform {
-            let_others_run();
+            maybe_yield();
             match watcher.watch(folder, RecursiveMode::NonRecursive) {
                 Ok(()) => watched = true,
                 // A folder may vanish between listing and watching; any other failure loses events.
@@ -165,7 +165,7 @@ impl Inner {
         // One that cannot be watched is found by the poll, and takes no event from the others.
         let mut unwatched = None;
         for folder in &namespaces {
-            let_others_run();
+            maybe_yield();
             match watcher.watch(folder, RecursiveMode::NonRecursive) {
                 Ok(()) => watched = true,
                 Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {}
@@ -259,7 +259,7 @@ fn tree_folders(root: &Path, places: &mut Places) {
         }
         for namespaces in with_data(top.join("namespaces")) {
             for entry in std::fs::read_dir(&namespaces).into_iter().flatten().flatten() {
-                let_others_run();
+                maybe_yield();
                 // A namespace's own link could lead anywhere, to where much is written all the time.
                 let is_inside = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path.starts_with(&home));
                 places.namespaces.extend(with_data(entry.path()).filter(is_inside));

@@ -1,9 +1,9 @@
-//! Accepts connections and ends them: our own loop, because decisions must stop and age in good order.
+//! Accepts connections and ends them: our own loop, because connections must stop and age gracefully.
 //!
 //! Knows: sockets, limits, when to stop. Must not know: what is served over the connections.
 //!
-//! A stock server loop neither bounds its drain, nor says GOAWAY to a connection that grew old, nor
-//! backs off when descriptors run out. All three turn a slow authorization server into an outage.
+//! A stock server loop does not bound its drain, sends no GOAWAY on an old connection, and does not back off if
+//! descriptors run out. Each of these turns a slow authorization server into an outage.
 
 use std::io;
 use std::sync::Arc;
@@ -15,35 +15,35 @@ use tokio_util::task::TaskTracker;
 
 use super::by_client::ByClient;
 use super::connection::{self, Wire};
-use super::heard::Heard;
+use super::heard::ActivityIo;
 use super::limits::Settings;
-use super::seldom::Lines;
+use super::seldom::PeerLog;
 use super::slots::{Entered, Origin, Place, Slots};
 use super::socket::{Accept, BoxIo, Peer};
 use super::stats::{Closed, ConnStats};
 use super::tls::Acceptor;
-use crate::incomplete::Account;
+use crate::incomplete::Budget;
 
-/// First and longest pause after an accept that failed for lack of something.
+/// First and longest pause after an accept that failed for lack of a resource.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
-/// How long aborted tasks may take to notice; they notice at their next await.
+/// How long aborted tasks may take to stop; they stop at their next await.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
-/// What is served, and how, on one listener.
+/// The service of one listener, and the limits of its connections.
 #[derive(Clone)]
 pub struct Served {
     /// The listener's name, for logs.
     pub name: Arc<str>,
-    /// The service, by who asks: a tonic `Routes` as its router, or plain HTTP.
+    /// The service, by client: a tonic `Routes` as its router, or plain HTTP.
     pub routers: Arc<ByClient<axum::Router>>,
-    /// How HTTP is spoken.
+    /// The HTTP version.
     pub wire: Wire,
     /// The limits of each connection.
     pub limits: Settings,
-    /// Where the listener speaks TLS.
+    /// TLS, if the listener has it.
     pub tls: Option<Arc<Acceptor>>,
-    /// What all connections may hold of requests that are not whole.
-    pub unfinished: Arc<Account>,
+    /// The limit of incomplete requests, of all connections together.
+    pub unfinished: Arc<Budget>,
 }
 
 impl std::fmt::Debug for Served {
@@ -52,16 +52,16 @@ impl std::fmt::Debug for Served {
     }
 }
 
-/// Whether a drain let everything finish.
+/// Result of a drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
     /// Every connection ended by itself.
     Clean,
-    /// The deadline came first; what was left was cut.
+    /// The deadline came first; the remaining connections were aborted.
     Cut,
 }
 
-/// The listeners and connections that live and drain together.
+/// Listeners and connections that live and drain together.
 #[derive(Debug, Clone)]
 pub struct Connections {
     pub(super) stop: CancellationToken,
@@ -77,7 +77,7 @@ impl Connections {
         Self { stop: CancellationToken::new(), abort: CancellationToken::new(), tracker: TaskTracker::new(), stats }
     }
 
-    /// Serves everything that `listener` accepts, until the drain begins.
+    /// Serves every connection that `listener` accepts, until the drain begins.
     pub fn serve(&self, listener: impl Accept, served: Served) {
         let group = self.clone();
         self.tracker.spawn(async move {
@@ -86,31 +86,31 @@ impl Connections {
         });
     }
 
-    /// Stops accepting, says GOAWAY on every connection, and cuts what is left at `deadline`.
+    /// Stops accepting, sends GOAWAY on every connection, and aborts the remaining ones at `deadline`.
     pub async fn drain(&self, deadline: Instant) -> Drained {
         self.stop.cancel();
         self.tracker.close();
         if tokio::time::timeout_at(deadline, self.tracker.wait()).await.is_ok() {
             return Drained::Clean;
         }
-        self.cut().await;
+        self.abort_all().await;
         Drained::Cut
     }
 
-    /// Ends everything now.
-    pub async fn cut(&self) {
+    /// Aborts all connections now.
+    pub async fn abort_all(&self) {
         self.stop.cancel();
         self.abort.cancel();
         self.tracker.close();
-        // A task that never awaits cannot be ended; it must not hold the exit either.
+        // A task that never awaits cannot be ended; it must not delay the exit either.
         if tokio::time::timeout(ABORT_GRACE, self.tracker.wait()).await.is_err() {
-            tracing::warn!(tasks = self.tracker.len(), "left tasks behind that do not notice their end");
+            tracing::warn!(tasks = self.tracker.len(), "aborted tasks did not stop in time; they are abandoned");
         }
     }
 
     async fn accept_all(self, mut listener: impl Accept, served: Served) {
         let slots = Slots::new(served.limits.handshakes_max, served.limits.connections_max);
-        let lines = Arc::<Lines>::default();
+        let lines = Arc::<PeerLog>::default();
         let mut pause = BACK_OFF.0;
         while let Some(place) = slots.place().await {
             match listener.accept().await {
@@ -118,7 +118,7 @@ impl Connections {
                     pause = BACK_OFF.0;
                     self.admit(&slots, place, (io, peer), &served, &lines);
                 }
-                // The peer went away before we took its connection: no reason to wait.
+                // The peer closed the connection before it was accepted: no reason to back off.
                 Err(error) if is_the_peers(&error) => self.stats.accept_failed(),
                 Err(error) => {
                     self.stats.accept_failed();
@@ -132,20 +132,27 @@ impl Connections {
         }
     }
 
-    fn admit(&self, slots: &Arc<Slots>, place: Place, (io, peer): (BoxIo, Peer), served: &Served, lines: &Arc<Lines>) {
+    fn admit(
+        &self,
+        slots: &Arc<Slots>,
+        place: Place,
+        (io, peer): (BoxIo, Peer),
+        served: &Served,
+        lines: &Arc<PeerLog>,
+    ) {
         let open = self.stats.opened();
         let (slot, entered) = slots.enter(Origin::of(&peer), place);
         if entered == Entered::InsteadOfAnother
-            && let Some(withheld) = lines.crowd.due()
+            && let Some(withheld) = lines.evicted.due()
         {
             let name = &served.name;
             tracing::warn!(
                 listener = %name, withheld,
-                "more peers connect to `{name}` at once than there is room for; those that say nothing are closed"
+                "too many peers connect to `{name}` at once; silent ones are closed"
             );
         }
         let (group, served, lines, slot) = (self.clone(), served.clone(), Arc::clone(lines), Arc::new(slot));
-        let io = Box::new(Heard::new(io, Arc::clone(slot.sign())));
+        let io = Box::new(ActivityIo::new(io, Arc::clone(slot.activity())));
         self.tracker.spawn(async move {
             let ended = tokio::select! {
                 ended = connection::serve(io, peer, &served, &group, &slot, &lines) => ended,
@@ -157,7 +164,7 @@ impl Connections {
     }
 }
 
-/// Whether an accept failed for a reason that lies with that one peer.
+/// Returns whether an accept failed because of that one peer.
 fn is_the_peers(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,28 +1,28 @@
-//! Which of several things a client gets, by who it is.
+//! Maps a client to a value by the id in its certificate.
 //!
-//! Knows: the id that a verified certificate names. Must not know: what the things are.
+//! Knows: the id that a verified certificate names. Must not know: what the values are.
 //!
-//! It is asked once a connection. The id comes from the handshake, so nothing inside a check, which a caller can
-//! shape, has a say.
+//! The value is looked up once a connection. The id comes from the handshake, so nothing in a check, which a caller can
+//! shape, can change it.
 
-use super::peers::Peers;
+use super::peers::AllowedClients;
 use super::socket::Peer;
 
-/// One thing for all clients, and others for some of them.
+/// One value for all clients, and others for some of them.
 #[derive(Debug, Clone)]
 pub struct ByClient<T> {
-    rows: Vec<(Peers, T)>,
+    rows: Vec<(AllowedClients, T)>,
     others: T,
 }
 
 impl<T> ByClient<T> {
-    /// The first row that names the client counts; `others` is for whom no row names.
+    /// The first row that names the client counts; a client that no row names gets `others`.
     #[must_use]
-    pub fn new(rows: Vec<(Peers, T)>, others: T) -> Self {
+    pub fn new(rows: Vec<(AllowedClients, T)>, others: T) -> Self {
         Self { rows, others }
     }
 
-    /// What this client gets. A client without a verified certificate is named by no row.
+    /// The value of this client. No row names a client without a verified certificate.
     #[must_use]
     pub fn of(&self, peer: &Peer) -> &T {
         match peer {
@@ -33,7 +33,7 @@ impl<T> ByClient<T> {
         }
     }
 
-    /// The same with each thing made into another.
+    /// The same rows with each value converted.
     #[must_use]
     pub fn map<U>(self, mut make: impl FnMut(T) -> U) -> ByClient<U> {
         let rows = self.rows.into_iter().map(|(peers, thing)| (peers, make(thing))).collect();
@@ -53,13 +53,13 @@ mod tests {
     use super::*;
     use picket_core::identity::SpiffeId;
 
-    fn peers(ids: &[&str], namespaces: &[&str]) -> Peers {
+    fn peers(ids: &[&str], namespaces: &[&str]) -> AllowedClients {
         let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-        Peers::new(&Settings { spiffe_ids: owned(ids), namespaces: owned(namespaces), ..Settings::default() })
+        AllowedClients::new(&Settings { spiffe_ids: owned(ids), namespaces: owned(namespaces), ..Settings::default() })
     }
 
     #[test]
-    fn the_first_row_that_names_a_client_counts_and_nobody_else_gets_a_row() {
+    fn the_first_row_that_names_a_client_counts_and_others_get_no_row() {
         let gateway = "spiffe://td/ns/edge/sa/gateway";
         let choice =
             ByClient::new(vec![(peers(&[gateway], &[]), "gateway"), (peers(&[], &["td/edge"]), "edge")], "others");

@@ -1,6 +1,6 @@
 //! One connection, from its handshake to its end.
 //!
-//! Knows: when a connection must end. Must not know: what is asked over it.
+//! Knows: when a connection must end. Must not know: what is requested over it.
 
 use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
@@ -15,30 +15,31 @@ use tower::ServiceExt as _;
 
 use super::accept::{Connections, Served};
 use super::limits::Settings;
-use super::seldom::Lines;
+use super::seldom::PeerLog;
 use super::slots::Slot;
 use super::socket::{BoxIo, Peer};
 use super::stats::Closed;
 use super::tls::Acceptor;
-use super::turn::{Calls, Socket, Turns};
+use super::turn::{Calls, InlineExecutor, Socket};
 use crate::incomplete::Counted;
 
 /// An HTTP/2 client begins with a preface of this many bytes (RFC 9113, section 3.4).
 const PREFACE_BYTES: u64 = 24;
-/// What a peer may send of one request before it is read: the protocol's own default (RFC 9113, section 6.9.2).
+/// Bytes of one request that a peer may send before they are read: the protocol's own default (RFC 9113, section
+/// 6.9.2).
 const STREAM_WINDOW_BYTES: u32 = 65_535;
-/// The same of all requests of a connection.
+/// The same for all requests of a connection.
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
-/// What a header field costs beside its name and value (RFC 9113, section 10.5.1).
+/// Overhead of a header field in addition to its name and value (RFC 9113, section 10.5.1).
 const FIELD_BYTES: usize = 32;
-/// What a request holds beside its headers and body while it waits, about: its stream, its future, its timer. An optimised
-/// build's memory grew by 13 KiB for each of 1,000 requests that had sent their headers, most of it the allocator's first
-/// pages of each size.
+/// Memory of a waiting request in addition to its headers and body, about: its stream, its future, its timer. The
+/// memory of an optimised build grew by 13 KiB for each of 1,000 requests that had sent their headers, most of it the
+/// allocator's first pages of each size.
 const REQUEST_BYTES: usize = 4 * 1024;
-/// A header of HTTP/1.1 is never longer; scrapers and probes send some hundred bytes.
+/// Longest header of HTTP/1.1; scrapers and probes send some hundred bytes.
 const HTTP1_HEADER_BYTES_MAX: usize = 16 * 1024;
 
-/// How HTTP is spoken on a listener.
+/// The HTTP version of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
     /// HTTP/2 only: gRPC.
@@ -48,7 +49,7 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// Bytes without which a peer has said nothing yet.
+    /// With fewer bytes than this a peer has not opened the connection.
     fn opening_bytes(self) -> u64 {
         match self {
             Self::Http2 => PREFACE_BYTES,
@@ -57,60 +58,60 @@ impl Wire {
     }
 }
 
-/// Serves one connection until it ends, and says why it did.
+/// Serves one connection until it ends, and returns why it ended.
 pub(super) async fn serve(
     io: BoxIo,
     peer: Peer,
     served: &Served,
     group: &Connections,
     slot: &Arc<Slot>,
-    lines: &Lines,
+    lines: &PeerLog,
 ) -> Closed {
     match &served.tls {
-        None => speak(io, peer, served, group, slot).await,
+        None => serve_http(io, peer, served, group, slot).await,
         Some(acceptor) => match secure(io, acceptor, &served.limits, &group.stop).await {
             Ok((io, workload)) => {
                 slot.admit();
-                speak(io, workload, served, group, slot).await
+                serve_http(io, workload, served, group, slot).await
             }
             Err(refused) => {
-                refused.tell(&served.name, &peer, lines);
+                refused.warn(&served.name, &peer, lines);
                 refused.reason
             }
         },
     }
 }
 
-/// A peer that did not get in: how its connection ended, and why where that is worth a line.
-struct Unsecured {
+/// A failed TLS handshake or a rejected certificate: how the connection ended, and why if the log needs it.
+struct TlsFailure {
     reason: Closed,
     why: Option<String>,
 }
 
-impl Unsecured {
-    /// Warns of it, for a proxy that cannot connect only says that its call failed. Nothing that the peer sent is in the
-    /// line but its name.
-    fn tell(&self, listener: &str, peer: &Peer, lines: &Lines) {
+impl TlsFailure {
+    /// Logs a warning: a proxy that cannot connect only reports that its call failed. The peer's name is the only text
+    /// from the peer in the line.
+    fn warn(&self, listener: &str, peer: &Peer, lines: &PeerLog) {
         if let Some(why) = &self.why
             && let Some(withheld) = lines.handshake.due()
         {
-            tracing::warn!(listener, %peer, withheld, "refused `{peer}` on `{listener}`: {why}");
+            tracing::warn!(listener, %peer, withheld, "rejected `{peer}` on `{listener}`: {why}");
         }
     }
 }
 
-/// Does the TLS handshake and finds out who the peer is.
+/// Does the TLS handshake and identifies the peer.
 async fn secure(
     io: BoxIo,
     acceptor: &Acceptor,
     limits: &Settings,
     stop: &CancellationToken,
-) -> Result<(BoxIo, Peer), Unsecured> {
+) -> Result<(BoxIo, Peer), TlsFailure> {
     let handshake = tokio::time::timeout(limits.handshake_timeout, acceptor.accept(io));
-    // Nothing was asked yet, so a drain loses nothing by ending a handshake.
-    let done = stop.run_until_cancelled(handshake).await.ok_or(Unsecured { reason: Closed::Drain, why: None })?;
-    let failed = |reason, why: String| Unsecured { reason, why: Some(why) };
-    let silent = |_elapsed| failed(Closed::Silent, "the TLS handshake was not done in time".to_owned());
+    // No request was sent yet, so a drain loses nothing by ending a handshake.
+    let done = stop.run_until_cancelled(handshake).await.ok_or(TlsFailure { reason: Closed::Drain, why: None })?;
+    let failed = |reason, why: String| TlsFailure { reason, why: Some(why) };
+    let silent = |_elapsed| failed(Closed::Silent, "the TLS handshake did not finish in time".to_owned());
     let stream = done.map_err(silent)?;
     let stream = stream.map_err(|error| failed(Closed::Handshake, format!("the TLS handshake failed: {error}")))?;
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
@@ -118,14 +119,14 @@ async fn secure(
     Ok((Box::new(stream), Peer::Workload(id)))
 }
 
-/// Speaks HTTP over an open stream.
-async fn speak(io: BoxIo, peer: Peer, served: &Served, group: &Connections, slot: &Arc<Slot>) -> Closed {
+/// Serves HTTP over an open stream.
+async fn serve_http(io: BoxIo, peer: Peer, served: &Served, group: &Connections, slot: &Arc<Slot>) -> Closed {
     let (calls, socket) = (Calls::default(), Socket::new(io));
     let limits = &served.limits;
     let (router, slot, part, timeout) =
-        (served.routers.of(&peer).clone(), Arc::clone(slot), served.unfinished.part(), limits.handshake_timeout);
+        (served.routers.of(&peer).clone(), Arc::clone(slot), served.unfinished.share(), limits.handshake_timeout);
     let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
-        slot.asks();
+        slot.record_request();
         request.extensions_mut().insert(peer.clone());
         let head_bytes = REQUEST_BYTES + head_bytes(request.headers());
         let count = |body| axum::body::Body::new(Counted::new(body, head_bytes, timeout, Arc::clone(&part)));
@@ -133,7 +134,7 @@ async fn speak(io: BoxIo, peer: Peer, served: &Served, group: &Connections, slot
     });
     let builder = builder(served.wire, limits, calls.clone());
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(socket.clone()), service));
-    let mut turns = Turns::new(socket.clone(), calls, group.tracker.clone(), group.abort.clone());
+    let mut executor = InlineExecutor::new(socket.clone(), calls, group.tracker.clone(), group.abort.clone());
 
     let mut stage = Stage::Opening;
     let mut opened = std::pin::pin!(tokio::time::sleep(limits.handshake_timeout));
@@ -142,18 +143,18 @@ async fn speak(io: BoxIo, peer: Peer, served: &Served, group: &Connections, slot
     let mut leaving = None;
     loop {
         tokio::select! {
-            ended = poll_fn(|cx| turns.poll(connection.as_mut(), cx)) => return match (ended, leaving) {
+            ended = poll_fn(|cx| executor.poll(connection.as_mut(), cx)) => return match (ended, leaving) {
                 (Ok(()), None) => Closed::Peer,
                 (_, Some(reason)) => reason,
                 (Err(error), None) => {
-                    tracing::debug!(listener = %served.name, %error, "connection broke");
+                    tracing::debug!(listener = %served.name, %error, "connection failed");
                     Closed::Protocol
                 }
             },
-            // A graceful shutdown only sets a flag while the preface is missing: without this arm a peer that
-            // says nothing would hold a drain for as long as it likes.
+            // A graceful shutdown only sets a flag while the preface is missing. Without this arm a silent peer could
+            // delay a drain for any time.
             () = &mut opened, if stage == Stage::Opening => {
-                if socket.heard() < served.wire.opening_bytes() {
+                if socket.received() < served.wire.opening_bytes() {
                     return Closed::Silent;
                 }
                 stage = Stage::Open;
@@ -172,7 +173,7 @@ async fn speak(io: BoxIo, peer: Peer, served: &Served, group: &Connections, slot
     }
 }
 
-/// Whether a peer has opened the conversation.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Opening,
@@ -199,7 +200,7 @@ fn builder(wire: Wire, limits: &Settings, calls: Calls) -> auto::Builder<Calls> 
                 .max_concurrent_streams(limits.streams_max)
                 .initial_stream_window_size(STREAM_WINDOW_BYTES)
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-                // A proxy resets each call that it gave up on. With the library's 20, a short stall of ours
+                // A proxy resets each call that it gave up on. With the library's limit of 20, a short stall of Picket
                 // would end the proxy's whole connection, and every call on it.
                 .max_pending_accept_reset_streams(resets)
                 .max_local_error_reset_streams(resets)
@@ -211,12 +212,12 @@ fn builder(wire: Wire, limits: &Settings, calls: Calls) -> auto::Builder<Calls> 
     }
 }
 
-/// What a request's headers hold.
+/// Size of a request's headers.
 fn head_bytes(headers: &http::HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES).sum()
 }
 
-/// `age` give or take a tenth, so that connections that came together do not leave together.
+/// `age` plus or minus a tenth, so that connections that began together do not end together.
 fn jittered(age: Duration) -> Duration {
     let random = RandomState::new().hash_one(0_u8) % 201;
     let per_mille = u32::try_from(random).unwrap_or(100) + 900;

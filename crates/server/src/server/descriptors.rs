@@ -1,20 +1,20 @@
-//! How many descriptors there are, and how many of them connections may take.
+//! Limits the descriptors that connections may take.
 //!
 //! Knows: the process's limit. Must not know: who connects, policies.
 //!
-//! Policies, certificates and look-ups need descriptors as connections do. A policy that forbids would not come into force
-//! while peers hold the last one, so connections never get to it.
+//! Policies, certificates and lookups need descriptors as connections do. If peers held the last one, a new policy that
+//! forbids could not be loaded. So connections never get the last ones.
 
 use super::limits::Settings;
 use super::slots::ENDING_MAX;
 
-/// Kept for everything but connections.
+/// Descriptors that connections never get.
 const RESERVE: usize = 128;
 /// A listener has room for at least so many connections of each kind, however low the limit is.
 const LEAST: usize = 16;
 
-/// Raises the soft limit of open descriptors to the hard one: an old default of 1024 is kept for programs that would break
-/// on more, and Picket does not.
+/// Raises the soft limit of open descriptors to the hard one. The old default of 1024 exists for programs that fail
+/// with more; Picket does not.
 #[cfg(target_os = "linux")]
 pub fn raise() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -24,11 +24,11 @@ pub fn raise() {
     }
 }
 
-/// Elsewhere the limit stays as it is.
+/// Other systems keep their limit.
 #[cfg(not(target_os = "linux"))]
 pub fn raise() {}
 
-/// How many descriptors the process may have; `None` where that is not known or not bounded.
+/// Most descriptors of the process; `None` if that is unknown or unlimited.
 #[cfg(target_os = "linux")]
 pub(super) fn limit() -> Option<usize> {
     use rustix::process::{Resource, getrlimit};
@@ -40,8 +40,8 @@ pub(super) fn limit() -> Option<usize> {
     None
 }
 
-/// What `listeners` of these limits and the `operators`' ports may take of `limit` descriptors: the limits as they are, or
-/// less of each, in proportion.
+/// Shares of `limit` descriptors for `listeners` of these limits and for the `operators`' ports: the limits as they
+/// are, or less of each, in proportion.
 pub(super) fn fitted(listeners: usize, limits: &Settings, operators: &[Settings], limit: Option<usize>) -> Settings {
     let Some(limit) = limit else { return limits.clone() };
     let of_operators: usize = operators.iter().map(taken).sum();
@@ -52,7 +52,7 @@ pub(super) fn fitted(listeners: usize, limits: &Settings, operators: &[Settings]
     }
     let each = (left / listeners.max(1)).saturating_sub(ENDING_MAX);
     let all = limits.connections_max.saturating_add(limits.handshakes_max).max(1);
-    // Below 2^32 connections nothing is lost, and above it no system has descriptors.
+    // Nothing is lost below 2^32 connections, and no system has as many descriptors.
     let part = limits.connections_max.min(1 << 32).saturating_mul(each.min(1 << 30)) / all;
     let least = LEAST.min(limits.handshakes_max);
     let part = part.min(each.saturating_sub(least));
@@ -64,7 +64,7 @@ pub(super) fn fitted(listeners: usize, limits: &Settings, operators: &[Settings]
         wanted = wanted.saturating_add(of_operators).saturating_add(RESERVE),
         connections_max = fitted.connections_max,
         handshakes_max = fitted.handshakes_max,
-        "the limit of open files is {limit}, too low for `limits.connection`: each listener takes at most {} connections; \
+        "the limit of open files, {limit}, is too low for `limits.connection`: each listener takes at most {} connections; \
          raise the limit",
         fitted.connections_max
     );
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_never_get_to_the_last_descriptors() {
+    fn connections_never_take_the_last_descriptors() {
         let operators = [
             Settings { connections_max: 32, handshakes_max: 32, ..Settings::default() },
             Settings { connections_max: 32, handshakes_max: 32, ..Settings::default() },

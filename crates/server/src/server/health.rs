@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The readiness of what a server serves.
 pub trait Readiness: Send + Sync {
-    /// Whether the services can answer. The server calls it often; it must not block.
+    /// Returns whether the services can answer. The server calls it often; it must not block.
     fn is_ready(&self) -> bool;
 }
 
@@ -31,13 +31,13 @@ impl Health {
         Self { services, draining: Arc::default() }
     }
 
-    /// Whether clients should send calls here.
+    /// Returns whether clients should send calls here.
     #[must_use]
     pub fn ready(&self) -> bool {
         !self.draining() && self.services.is_ready()
     }
 
-    /// Whether the server drains.
+    /// Returns whether the server drains.
     #[must_use]
     pub fn draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)

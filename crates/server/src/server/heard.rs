@@ -1,4 +1,4 @@
-//! A stream of bytes that says when its peer has said something.
+//! A byte stream that records its peer's first byte.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -7,34 +7,34 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::slots::Sign;
+use super::slots::Activity;
 use super::socket::BoxIo;
 
-/// `io`, whose first byte counts as a sign of its peer's.
-pub(super) struct Heard {
+/// `io`, which records the first byte from the peer.
+pub(super) struct ActivityIo {
     io: BoxIo,
-    sign: Arc<Sign>,
+    activity: Arc<Activity>,
 }
 
-impl Heard {
-    /// Wraps a stream on which nothing was read yet.
-    pub fn new(io: BoxIo, sign: Arc<Sign>) -> Self {
-        Self { io, sign }
+impl ActivityIo {
+    /// Wraps a stream of which nothing was read yet.
+    pub fn new(io: BoxIo, activity: Arc<Activity>) -> Self {
+        Self { io, activity }
     }
 }
 
-impl AsyncRead for Heard {
+impl AsyncRead for ActivityIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
-            self.sign.spoke();
+            self.activity.record_data();
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Heard {
+impl AsyncWrite for ActivityIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }

@@ -1,10 +1,10 @@
-//! By which names the ports for operators may be asked.
+//! The host names by which the ports for operators may be addressed.
 //!
-//! Knows: hosts of requests. Must not know: what is asked.
+//! Knows: hosts of requests. Must not know: what is requested.
 //!
-//! A browser lets a page ask the page's own name, and that name may suddenly lead to this machine (DNS rebinding): then the
-//! page reads what is meant for operators. The host that it asks for is still the page's, so only addresses and names that
-//! nobody else can have are answered.
+//! A browser lets a page send requests to the page's own name, and that name may suddenly resolve to this machine (DNS
+//! rebinding). Then the page could read data for operators. The request still names the page's host, so only addresses
+//! and names that no other site can own get an answer.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use std::sync::Arc;
 use http::Request;
 use http::header::HOST;
 
-/// Names that lead to this machine wherever they are asked for (RFC 6761, section 6.3).
+/// A name that resolves to this machine everywhere (RFC 6761, section 6.3).
 const OURS: &str = "localhost";
-/// Told to whoever asks by another.
-pub const REFUSED: &str = "this port answers by its address, as `localhost`, or by a name in `admin.hosts`\n";
+/// The answer to a request for any other host.
+pub const REFUSED: &str = "this port answers to its address, to `localhost`, and to the names in `admin.hosts`\n";
 
 /// The names of one port.
 #[derive(Debug, Clone)]
 pub enum Hosts {
-    /// Everybody who can open the socket file; no browser can.
+    /// Any name, for every process that can open the socket file; no browser can.
     Any,
     /// Addresses, `localhost`, and these names.
     Named(Arc<[String]>),
 }
 
 impl Hosts {
-    /// Whether every host that a request names may be asked for, and it names one.
+    /// Returns whether the request names a host, and every host that it names is allowed.
     #[must_use]
     pub fn allow<B>(&self, request: &Request<B>) -> bool {
         let Self::Named(names) = self else { return true };
@@ -38,7 +38,7 @@ impl Hosts {
     }
 }
 
-/// The host in lower case; none where it is not a plain one, with or without a port.
+/// The host in lower case, without its port; `None` if it is not a plain host.
 fn host_of(text: &str) -> Option<String> {
     let end = match text.strip_prefix('[') {
         Some(rest) => rest.find(']')? + 2,
@@ -58,7 +58,7 @@ fn is_allowed(host: &str, names: &[String]) -> bool {
     is_address || host == OURS || names.iter().any(|name| name.eq_ignore_ascii_case(host))
 }
 
-/// What is wrong with a name in the settings.
+/// Returns what is wrong with a name in the settings.
 pub(super) fn problem(name: &str) -> Option<String> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     let is_name = !name.is_empty() && name.bytes().all(letter);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn only_addresses_and_names_that_nobody_else_can_have_are_answered() {
+    fn only_addresses_and_names_that_no_other_site_can_own_are_answered() {
         for host in [
             "127.0.0.1",
             "127.0.0.1:9192",
@@ -127,9 +127,9 @@ mod tests {
             assert!(!asks("/metrics", &[host]), "`{host}` is answered");
             assert!(!asks("/metrics", &["localhost", host]), "`{host}` is answered as the second");
             assert!(!asks("/metrics", &[host, "localhost"]), "`{host}` is answered as the first");
-            assert!(!asks("http://localhost/metrics", &[host]), "`{host}` is answered beside the target");
+            assert!(!asks("http://localhost/metrics", &[host]), "`{host}` is answered next to the target");
         }
         assert!(!asks("/metrics", &[]), "a request without a host is answered");
-        assert!(!asks("http://evil.example/metrics", &["localhost"]), "the target is passed over");
+        assert!(!asks("http://evil.example/metrics", &["localhost"]), "the target is ignored");
     }
 }

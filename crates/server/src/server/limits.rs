@@ -1,4 +1,4 @@
-//! What one connection may cost.
+//! Limits of one connection.
 //!
 //! Knows: numbers. Must not know: sockets.
 
@@ -12,15 +12,15 @@ use picket_core::setting::Key;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Open connections of one listener whose peers may ask.
+    /// Open connections of one listener with peers that have proven that they may send checks.
     pub connections_max: usize,
-    /// Open connections of one listener whose peers have not asked yet.
+    /// Open connections of one listener with peers that have not proven it yet.
     pub handshakes_max: usize,
     /// Calls in flight on one connection.
     pub streams_max: u32,
     /// Bytes of a request's header list.
     pub header_bytes_max: u32,
-    /// Bytes of requests that are not whole, of all listeners.
+    /// Bytes of incomplete requests, of all listeners.
     pub unfinished_bytes_max: usize,
     /// Time between pings on a connection.
     #[serde(with = "humantime_serde")]
@@ -31,7 +31,7 @@ pub struct Settings {
     /// Time for the TLS handshake, and again for the HTTP/2 preface.
     #[serde(with = "humantime_serde")]
     pub handshake_timeout: Duration,
-    /// Age at which a connection is told to go away, give or take a tenth.
+    /// Age at which a connection gets its GOAWAY, plus or minus a tenth.
     #[serde(with = "humantime_serde")]
     pub age_max: Duration,
     /// How long an old connection may still finish its calls.
@@ -62,48 +62,48 @@ impl Settings {
         Key::new(
             "connections_max",
             "4096",
-            "Open connections of one listener whose peers have shown a certificate that may ask or, without TLS, have asked. \
-                 Where one more comes, the one that asked nothing for longest is closed, of the address that has most. Less \
-                 where the limit of open files is too low for it; that is logged at start.",
+            "Open connections of one listener with peers that have shown an allowed certificate or, without TLS, have sent a check. \
+                 One more evicts the connection with the oldest request, of the address with most connections. The number is lower \
+                 if the limit of open files is too low for it; that is logged at start.",
         ),
         Key::new(
             "handshakes_max",
             "512",
-            "Further connections of one listener, whose peers have shown and asked nothing yet. Where one more comes, one \
-                 that said nothing is closed, or else the oldest, of the address that has most.",
+            "Further connections of one listener, with peers that have shown no certificate and sent no check yet. One more \
+                 evicts a silent connection, or else the oldest one, of the address with most connections.",
         ),
         Key::new(
             "streams_max",
             "1024",
-            "Calls in flight on one connection. As many may be reset before they were taken up: a smaller \
-                 number would close the whole connection of a proxy whose calls time out.",
+            "Calls in flight on one connection. As many may be reset before Picket accepts them: a smaller \
+                 number would close the whole connection of a proxy if its calls time out.",
         ),
         Key::new("header_bytes_max", "16384", "Bytes of a request's header list; at least 4096."),
         Key::new(
             "unfinished_bytes_max",
             "16777216",
-            "Bytes that are held of requests that have not come whole, in the whole process; a quarter of it on one \
+            "Bytes of incomplete requests that the whole process holds; a quarter of it on one \
                  connection. Each such request counts for 4 KiB more. Each connection's first 16 KiB do not count. A check beyond it is denied with code \
                  `overload`. A value below four times `limits.check.message_bytes_max` counts as that.",
         ),
         Key::new("keepalive_interval", "30s", "Time between pings on a connection."),
-        Key::new("keepalive_timeout", "10s", "A connection whose ping stays unanswered that long is closed."),
+        Key::new("keepalive_timeout", "10s", "A connection is closed if a ping stays unanswered that long."),
         Key::new(
             "handshake_timeout",
             "5s",
             "Time for the TLS handshake, again for the HTTP/2 preface, and again for each request of an admin port or of \
-                 health to come whole. A peer that stays silent is closed.",
+                 health to arrive completely. A silent peer is closed.",
         ),
         Key::new(
             "age_max",
             "10m",
-            "Age at which a connection gets its GOAWAY, give or take a tenth, so that load finds new replicas. \
+            "Age at which a connection gets its GOAWAY, plus or minus a tenth, so that load finds new replicas. \
                  Also bounds how long a withdrawn certificate keeps its connection, together with `age_grace`.",
         ),
-        Key::new("age_grace", "10s", "How long an old connection may still finish its calls; then it is cut."),
+        Key::new("age_grace", "10s", "How long an old connection may still finish its calls; then it is closed."),
     ];
 
-    /// What is wrong with the values: key and message.
+    /// Problems of the values: key and message.
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
@@ -111,7 +111,7 @@ impl Settings {
             problems.push(("connections_max", "give a number from 1 to 2305843009213693951".to_owned()));
         }
         if self.handshakes_max == 0 || self.handshakes_max > tokio::sync::Semaphore::MAX_PERMITS {
-            problems.push(("handshakes_max", "nobody could connect; give a number of at least 1".to_owned()));
+            problems.push(("handshakes_max", "no client could connect; give a number of at least 1".to_owned()));
         }
         if self.streams_max == 0 {
             problems.push(("streams_max", "no call could be served; give at least 1".to_owned()));

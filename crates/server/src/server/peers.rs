@@ -1,9 +1,9 @@
-//! Which workloads may ask.
+//! The workloads that may send checks.
 //!
 //! Knows: the SPIFFE id in a certificate that TLS has verified. Must not know: sockets, handshakes.
 //!
-//! A certificate that chains to the mesh's roots says who the peer is, not that it is a policy enforcement
-//! point: every workload of the mesh has one, and whoever may ask can feign any caller.
+//! A certificate that chains to the mesh's roots names the peer. It does not make the peer a policy enforcement point:
+//! every workload of the mesh has a certificate, and a peer that may send checks can claim any caller.
 
 use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use picket_core::identity::SpiffeId;
 use picket_core::identity::spiffe_id::{SpiffeIdProblem, is_trust_domain};
 use picket_core::setting::Key;
 
-/// Who may connect; section `listeners[].tls.clients`. A peer that fits one of the lists may.
+/// The peers that may connect; section `listeners[].tls.clients`. A peer may connect if one of the lists names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -31,21 +31,21 @@ impl Settings {
         Key::new(
             "spiffe_ids",
             "[]",
-            "SPIFFE ids that may connect. At least one of the three lists must name somebody.",
+            "SPIFFE ids that may connect. At least one of the three lists must name a client.",
         )
         .example("[\"spiffe://cluster.local/ns/istio-system/sa/gateway\"]"),
-        Key::new("namespaces", "[]", "Namespaces whose workloads may connect, as `<trust domain>/<namespace>`.")
+        Key::new("namespaces", "[]", "Namespaces with workloads that may connect, as `<trust domain>/<namespace>`.")
             .example("[cluster.local/istio-system]"),
-        Key::new("trust_domains", "[]", "Trust domains whose workloads may all connect: every sidecar.")
+        Key::new("trust_domains", "[]", "Trust domains with workloads that may all connect: every sidecar.")
             .example("[cluster.local]"),
     ];
 
-    /// What is wrong with the values: key and message.
+    /// Problems of the values: key and message.
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         if self.spiffe_ids.is_empty() && self.namespaces.is_empty() && self.trust_domains.is_empty() {
-            let message = "nobody may connect; name somebody in `spiffe_ids`, `namespaces` or `trust_domains`";
+            let message = "no client may connect; name one in `spiffe_ids`, `namespaces` or `trust_domains`";
             problems.push(("", message.to_owned()));
         }
         for id in &self.spiffe_ids {
@@ -78,31 +78,32 @@ pub enum Refusal {
     /// The certificate does not parse.
     #[error("the client certificate does not parse")]
     Malformed,
-    /// It names nobody, or several.
-    #[error("the client certificate holds {0} URI names, and not exactly one")]
+    /// The certificate has no URI name, or several.
+    #[error("the client certificate has {0} URI names instead of exactly one")]
     UriCount(usize),
-    /// Its URI is no SPIFFE id.
+    /// The URI of the certificate is not a SPIFFE id.
     #[error("the client certificate's URI is not a SPIFFE id: {0}")]
     NotSpiffe(#[from] SpiffeIdProblem),
-    /// It names a workload that may not connect.
-    #[error("`{0}` is not one of the clients allowed")]
+    /// The certificate names a workload that may not connect.
+    #[error("`{0}` is not an allowed client")]
     NotAllowed(SpiffeId),
 }
 
-/// The workloads that may ask.
+/// The workloads that may send checks.
 #[derive(Debug, Clone)]
-pub struct Peers {
+pub struct AllowedClients {
     settings: Settings,
 }
 
-impl Peers {
-    /// Those whom the settings name.
+impl AllowedClients {
+    /// The workloads that the settings name.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         Self { settings: settings.clone() }
     }
 
-    /// Who the peer is, if it may ask. `chain` is what TLS has verified, the peer's own certificate first.
+    /// Returns the peer's id if it may send checks. `chain` is the chain that TLS has verified, the peer's own
+    /// certificate first.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -111,7 +112,7 @@ impl Peers {
         if self.names(&id) { Ok(id) } else { Err(Refusal::NotAllowed(id)) }
     }
 
-    /// Whether one of the lists names this workload.
+    /// Returns whether one of the lists names this workload.
     #[must_use]
     pub fn names(&self, id: &SpiffeId) -> bool {
         let allowed = &self.settings;

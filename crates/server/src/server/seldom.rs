@@ -1,16 +1,16 @@
-//! Log lines about peers, which must not let peers fill the log.
+//! Rate-limits log lines about peers, so that peers cannot fill the log.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Lines of one kind are written at most this often.
+/// PeerLog of one kind are written at most this often.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Lets a line through now and then.
+/// Limits the lines of one kind.
 #[derive(Debug, Default)]
-pub(super) struct Seldom(Mutex<State>);
+pub(super) struct LogLimiter(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -18,8 +18,8 @@ struct State {
     withheld: u64,
 }
 
-impl Seldom {
-    /// Whether to write a line now, and how many were withheld since the last one.
+impl LogLimiter {
+    /// Returns, if a line may be written now, how many lines were withheld since the last one.
     pub fn due(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.written.is_some_and(|at| at.elapsed() < EVERY) {
@@ -33,13 +33,13 @@ impl Seldom {
 
 /// The kinds of lines that a listener writes about its peers.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct PeerLog {
     /// A connection could not be accepted.
-    pub accept: Seldom,
-    /// A peer had to go so that another one gets in.
-    pub crowd: Seldom,
-    /// A peer did not do its TLS handshake, or its certificate does not let it in.
-    pub handshake: Seldom,
+    pub accept: LogLimiter,
+    /// A peer was evicted so that another one could connect.
+    pub evicted: LogLimiter,
+    /// A peer failed its TLS handshake, or its certificate does not admit it.
+    pub handshake: LogLimiter,
 }
 
 #[cfg(test)]
@@ -47,8 +47,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_withheld_is_counted_in_the_next_line() {
-        let seldom = Seldom::default();
+    async fn withheld_lines_are_counted_in_the_next_line() {
+        let seldom = LogLimiter::default();
         assert_eq!([seldom.due(), seldom.due(), seldom.due()], [Some(0), None, None]);
         tokio::time::advance(EVERY).await;
         assert_eq!([seldom.due(), seldom.due()], [Some(2), None]);

@@ -1,6 +1,6 @@
-//! What an operator may set about listeners, the admin port and the shutdown.
+//! Settings of the listeners, the admin port and the shutdown.
 //!
-//! Knows: values and what is wrong with them. Must not know: sockets, how a drain is done.
+//! Knows: values and their problems. Must not know: sockets, how a drain is done.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use picket_core::setting::{Key, Section};
 pub struct Listener {
     /// Its name in logs and metrics.
     pub name: String,
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: Address,
     /// How its calls are read.
     #[serde(default = "default_profile")]
@@ -29,7 +29,7 @@ pub struct Listener {
     /// Mutual TLS.
     #[serde(default)]
     pub tls: Option<tls::Settings>,
-    /// Whether anybody who reaches the address may ask.
+    /// Accepts any client that reaches the address.
     #[serde(default)]
     pub insecure: bool,
 }
@@ -40,7 +40,7 @@ pub struct Listener {
 pub struct ClientProfile {
     /// The profile.
     pub profile: String,
-    /// For whom it is.
+    /// The clients.
     pub clients: peers::Settings,
 }
 
@@ -61,18 +61,18 @@ impl Listener {
                     "Where it listens: `127.0.0.1:9191` or `unix:/path`. Anything but loopback and unix sockets \
                          needs `tls`, or `insecure: true`.",
                 ),
-                Key::new("profile", "default", "Name of the profile its calls are read by."),
+                Key::new("profile", "default", "Name of the profile by which its calls are read."),
                 Key::tree(
                     "client_profiles",
                     "[]",
-                    "List of `{profile, clients}`: the profile by which calls of those clients are read, who are listed as in \
-                     `tls.clients`. The first element that names the client's certificate counts. It tells gateways \
-                     from sidecars that share a listener, and no caller can choose. Needs `tls`.",
+                    "List of `{profile, clients}`: the profile by which calls of those clients are read. They are listed as in \
+                     `tls.clients`. The first element that names the client's certificate counts. It separates gateways \
+                     from sidecars that share a listener, and no caller can choose its profile. Needs `tls`.",
                 ),
                 Key::new(
                     "insecure",
                     "false",
-                    "Lets anybody who reaches the address ask, and so feign any caller; logged at every start.",
+                    "Accepts checks from any client without authentication; a client can then claim any caller. Logged at every start.",
                 ),
             ],
         },
@@ -80,7 +80,7 @@ impl Listener {
         Section { prefix: "listeners[].tls.clients", keys: peers::Settings::KEYS },
     ];
 
-    /// What is wrong with the values: key and message.
+    /// Problems of the values: key and message.
     #[must_use]
     pub fn problems(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
@@ -95,7 +95,7 @@ impl Listener {
             None if !self.address.is_local() && !self.insecure => problems.push((
                 "address".to_owned(),
                 format!(
-                    "`{}` can be reached from elsewhere and is in the clear; add `tls`, listen on loopback or a unix \
+                    "`{}` can be reached from other machines and has no TLS; add `tls`, listen on loopback or a unix \
                      socket, or say `insecure: true`",
                     self.address
                 ),
@@ -116,16 +116,17 @@ impl Listener {
 }
 
 impl ClientProfile {
-    /// What is wrong with the values: key and message. `tls` is the listener's.
+    /// Problems of the values: key and message. `tls` is the listener's.
     fn problems(&self, tls: Option<&tls::Settings>) -> Vec<(String, String)> {
         let Some(tls) = tls else {
-            let message = "clients are known by their certificates; give the listener `tls`, or drop this element";
+            let message =
+                "clients are identified by their certificates; give the listener `tls`, or remove this element";
             return vec![("clients".to_owned(), message.to_owned())];
         };
         let key = |key: &str| if key.is_empty() { "clients".to_owned() } else { format!("clients.{key}") };
         let found = self.clients.problems().into_iter();
         let mut problems: Vec<_> = found.map(|(at, message)| (key(at), message)).collect();
-        let admitted = peers::Peers::new(&tls.clients);
+        let admitted = peers::AllowedClients::new(&tls.clients);
         for text in &self.clients.spiffe_ids {
             if SpiffeId::parse(text).is_ok_and(|id| !admitted.names(&id)) {
                 let message = format!("`{text}` may not connect; name it in `tls.clients` too");
@@ -144,9 +145,9 @@ pub struct Admin {
     pub http_address: Address,
     /// Status and explain, by gRPC.
     pub grpc_address: Address,
-    /// Names that both may be asked by.
+    /// Host names of both ports.
     pub hosts: Vec<String>,
-    /// Open connections of each that have asked, and as many that have not.
+    /// Open connections of each port that have sent a request, and as many that have not.
     pub connections_max: usize,
 }
 
@@ -167,31 +168,31 @@ impl Admin {
         Key::new(
             "http_address",
             "127.0.0.1:9192",
-            "Where `/metrics`, `/livez` and `/readyz` listen, in the clear; may be any address. What `/readyz?verbose` says of \
-                 the policies is for loopback and `unix:/path` only.",
+            "Address of `/metrics`, `/livez` and `/readyz`, without TLS; may be any address. `/readyz?verbose` shows \
+                 details of the policies on loopback and `unix:/path` only.",
         ),
         Key::new(
             "grpc_address",
             "127.0.0.1:9193",
-            "Where status and explain listen: loopback or `unix:/path` only, since explain shows policies. Whoever can \
-                 connect may ask, so take `unix:/path` where not every process of the machine or pod may.",
+            "Address of status and explain: loopback or `unix:/path` only, since explain shows policies. Any process that can \
+                 connect may use them, so choose `unix:/path` if not every process of the machine or pod may.",
         ),
         Key::new(
             "hosts",
             "[]",
-            "Host names that these ports are asked by, beside any address and `localhost`. Other names are refused, so that \
-                 no page in a browser can ask by a name of its own.",
+            "Host names of these ports, in addition to any address and `localhost`. Other names are rejected, so that \
+                 no page in a browser can send requests by a name of its own.",
         )
         .example("[picket.picket-system.svc]"),
         Key::new(
             "connections_max",
             "32",
-            "Open connections of each of these ports that have asked, and as many that have not. Where one more comes, the \
-                 one that asked nothing for longest is closed.",
+            "Open connections of each of these ports that have sent a request, and as many that have not. One more evicts \
+                 the connection with the oldest request.",
         ),
     ];
 
-    /// What is wrong with the values: key and message.
+    /// Problems of the values: key and message.
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
@@ -200,13 +201,14 @@ impl Admin {
             problems.push(("grpc_address", message.to_owned()));
         }
         if self.connections_max == 0 {
-            problems.push(("connections_max", "nobody could ask; give a number of at least 1".to_owned()));
+            problems
+                .push(("connections_max", "no client could send a request; give a number of at least 1".to_owned()));
         }
         problems.extend(self.hosts.iter().filter_map(|name| Some(("hosts", hosts::problem(name)?))));
         problems
     }
 
-    /// The names by which the port at `address` may be asked.
+    /// The host names of the port at `address`.
     #[must_use]
     pub fn hosts(&self, address: &Address) -> Hosts {
         match address {
@@ -220,13 +222,13 @@ impl Admin {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// How long it serves on after it said that it leaves.
+    /// How long the server keeps serving after it reports not ready.
     #[serde(with = "humantime_serde")]
     pub pre_drain: Duration,
-    /// When it is gone, counted from the signal.
+    /// When the server has ended, counted from the signal.
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
-    /// How much of that is kept for writing out logs.
+    /// The part of that time that is reserved for writing out logs.
     #[serde(with = "humantime_serde")]
     pub flush_timeout: Duration,
 }
@@ -247,19 +249,19 @@ impl Shutdown {
         Key::new(
             "pre_drain",
             "5s",
-            "How long Picket serves on after SIGTERM while it is already not ready: proxies learn late that an \
+            "How long Picket keeps serving after SIGTERM while it is already not ready: proxies notice late that an \
                  endpoint is gone. Large clusters need 10s to 30s.",
         ),
         Key::new(
             "drain_timeout",
             "25s",
-            "When Picket is gone, counted from SIGTERM; calls still in flight are cut then. Keep the pod's \
+            "When Picket has ended, counted from SIGTERM; calls still in flight are aborted then. Keep the pod's \
                  `terminationGracePeriodSeconds` above it.",
         ),
-        Key::new("flush_timeout", "2s", "How much of `drain_timeout` is kept for writing out the decision log."),
+        Key::new("flush_timeout", "2s", "How much of `drain_timeout` is reserved for writing out the decision log."),
     ];
 
-    /// What is wrong with the values: key and message.
+    /// Problems of the values: key and message.
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         if self.pre_drain.saturating_add(self.flush_timeout) < self.drain_timeout {

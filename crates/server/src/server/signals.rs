@@ -1,4 +1,4 @@
-//! When to stop, and when to stop at once.
+//! Shutdown signals: when to stop, and when to stop at once.
 //!
 //! Knows: SIGTERM and SIGINT. Must not know: what stopping means.
 
@@ -7,23 +7,23 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Two wishes: to leave in good order, and to leave now.
+/// Two requests: to shut down gracefully, and to stop now.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
-    /// Cancelled when the server should begin to leave.
+    /// Cancelled when the server should begin to shut down.
     pub begin: CancellationToken,
-    /// Cancelled when it should not wait any longer.
+    /// Cancelled when the server should not wait any longer.
     pub force: CancellationToken,
 }
 
 impl Shutdown {
-    /// Does `work` while the process's signals are followed: the first begins, the second forces.
+    /// Runs `work` and follows the process's signals: the first begins a shutdown, the second forces it.
     ///
     /// # Errors
-    /// The system's, where no handler can be installed.
+    /// The system's, if no handler can be installed.
     pub async fn on_signals<T>(&self, work: impl Future<Output = T>) -> io::Result<T> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        // Polled beside the work and not as one of its tasks: a second signal must count while those are ended.
+        // Polled next to the work and not as one of its tasks: a second signal must count while those tasks are ended.
         let follow = async {
             for wish in [&self.begin, &self.force] {
                 tokio::select! {

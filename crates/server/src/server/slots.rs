@@ -1,11 +1,12 @@
-//! Who of the connected peers may stay, where more come than there is room for.
+//! Connection slots of one listener: chooses the connection to evict when a pool is full.
 //!
-//! Knows: where peers come from, what they have said, when they last asked. Must not know: what they ask, TLS, HTTP.
+//! Knows: where peers connect from, whether they have sent anything, when they last sent a request. Must not know: the
+//! requests, TLS, HTTP.
 //!
-//! There are two rooms. A newcomer has proven nothing yet: with TLS no certificate, without it no request. Whoever has is
-//! admitted. Strangers can fill only the room of newcomers, and not even that for good: it costs nothing to connect, so
-//! a full room lets the next one in and the one go that gives least reason to stay. A proxy that speaks at once is
-//! always admitted, however many connect and stay silent.
+//! There are two pools. A newcomer has proven nothing yet: with TLS no certificate, without it no request. A peer that
+//! has proven itself is admitted. Unknown clients can fill only the pool of newcomers, and only for a moment:
+//! connecting is cheap, so a full pool lets the next one in and evicts the one with the least claim. A proxy that sends
+//! its request at once is always admitted, however many clients connect and stay silent.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::socket::Peer;
 
-/// Connections that were told to end, and have not yet. Nobody is let in while there are more.
+/// Evicted connections that have not ended yet. While there are more, no connection is accepted.
 pub(super) const ENDING_MAX: usize = 16;
-/// Above this part of a room, one origin has more than its share.
+/// With more than one in so many slots of a pool, an origin has more than its share.
 const SHARE: usize = 8;
 
 /// Where a peer connects from.
@@ -28,7 +29,7 @@ const SHARE: usize = 8;
 pub(super) enum Origin {
     /// An IPv4 address.
     V4(Ipv4Addr),
-    /// The first half of an IPv6 address: who has one address of it has them all.
+    /// The first half of an IPv6 address: a client that has one address of it has them all.
     V6(u64),
     /// This machine, by a socket file.
     Unix,
@@ -50,79 +51,79 @@ impl Origin {
 /// The slots of one listener.
 #[derive(Debug)]
 pub(super) struct Slots {
-    rooms: Mutex<Rooms>,
+    pools: Mutex<Pools>,
     connections: Arc<Semaphore>,
     began: Instant,
 }
 
 #[derive(Debug)]
-struct Rooms {
-    newcomers: Room,
-    admitted: Room,
+struct Pools {
+    newcomers: Pool,
+    admitted: Pool,
     next_id: u64,
 }
 
 #[derive(Debug)]
-struct Room {
+struct Pool {
     max: usize,
     count: usize,
-    origins: HashMap<Origin, BTreeMap<u64, Arc<Sign>>>,
+    origins: HashMap<Origin, BTreeMap<u64, Arc<Activity>>>,
 }
 
-/// What is known of one connection.
+/// The activity of one connection's peer.
 #[derive(Debug, Default)]
-pub(super) struct Sign {
-    has_spoken: AtomicBool,
+pub(super) struct Activity {
+    has_sent: AtomicBool,
     is_admitted: AtomicBool,
-    /// When it last asked, in milliseconds since the listener began.
-    asked_at: AtomicU64,
+    /// Time of its last request, in milliseconds since the listener began.
+    last_request_at: AtomicU64,
     evicted: CancellationToken,
 }
 
-impl Sign {
-    /// The peer has sent something.
-    pub fn spoke(&self) {
-        self.has_spoken.store(true, Ordering::Relaxed);
+impl Activity {
+    /// Records that the peer has sent something.
+    pub fn record_data(&self) {
+        self.has_sent.store(true, Ordering::Relaxed);
     }
 }
 
-/// Room for one more connection, in all.
+/// A permit for one more connection of the listener.
 pub(super) struct Place(OwnedSemaphorePermit);
 
 impl Slots {
-    /// Room for so many of each kind.
+    /// Pools of these sizes.
     pub fn new(newcomers_max: usize, admitted_max: usize) -> Arc<Self> {
-        let room = |max| Room { max, count: 0, origins: HashMap::new() };
-        let rooms = Rooms { newcomers: room(newcomers_max), admitted: room(admitted_max), next_id: 0 };
+        let room = |max| Pool { max, count: 0, origins: HashMap::new() };
+        let pools = Pools { newcomers: room(newcomers_max), admitted: room(admitted_max), next_id: 0 };
         let all = newcomers_max.saturating_add(admitted_max).saturating_add(ENDING_MAX).min(Semaphore::MAX_PERMITS);
         let connections = Arc::new(Semaphore::new(all));
-        Arc::new(Self { rooms: Mutex::new(rooms), connections, began: Instant::now() })
+        Arc::new(Self { pools: Mutex::new(pools), connections, began: Instant::now() })
     }
 
-    /// Waits until one more connection may be accepted: those that were evicted have to be gone first, so that descriptors
-    /// are bounded at every moment.
+    /// Waits until one more connection may be accepted. Evicted connections have to end first, so that descriptors are
+    /// bounded at every moment.
     pub async fn place(&self) -> Option<Place> {
         // Never closed.
         Arc::clone(&self.connections).acquire_owned().await.ok().map(Place)
     }
 
-    /// Lets a newcomer in, in the stead of another where the room is full.
+    /// Lets a newcomer in; a full pool evicts another one for it.
     pub fn enter(self: &Arc<Self>, origin: Origin, place: Place) -> (Slot, Entered) {
-        let sign = Arc::<Sign>::default();
-        let mut rooms = self.rooms();
-        let id = rooms.next_id;
-        rooms.next_id += 1;
-        let entered = rooms.newcomers.enter(origin, id, Arc::clone(&sign));
-        drop(rooms);
-        (Slot { slots: Arc::clone(self), origin, id, sign, _place: place.0 }, entered)
+        let activity = Arc::<Activity>::default();
+        let mut pools = self.pools();
+        let id = pools.next_id;
+        pools.next_id += 1;
+        let entered = pools.newcomers.enter(origin, id, Arc::clone(&activity));
+        drop(pools);
+        (Slot { slots: Arc::clone(self), origin, id, activity, _place: place.0 }, entered)
     }
 
-    fn rooms(&self) -> MutexGuard<'_, Rooms> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pools(&self) -> MutexGuard<'_, Pools> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether another one had to go.
+/// How a newcomer got its slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entered {
     /// There was room.
@@ -131,34 +132,37 @@ pub(super) enum Entered {
     InsteadOfAnother,
 }
 
-impl Room {
-    fn enter(&mut self, origin: Origin, id: u64, sign: Arc<Sign>) -> Entered {
+impl Pool {
+    fn enter(&mut self, origin: Origin, id: u64, activity: Arc<Activity>) -> Entered {
         let is_full = self.count >= self.max;
         if is_full && let Some((origin, id, evicted)) = self.first_to_go() {
             self.leave(origin, id);
             evicted.evicted.cancel();
         }
-        self.origins.entry(origin).or_default().insert(id, sign);
+        self.origins.entry(origin).or_default().insert(id, activity);
         self.count += 1;
         if is_full { Entered::InsteadOfAnother } else { Entered::Free }
     }
 
-    /// Who gives least reason to stay: of the origin that has most, if it has more than its share, else of all. Who never
-    /// said anything goes first, and then who has asked nothing for longest.
-    fn first_to_go(&self) -> Option<(Origin, u64, Arc<Sign>)> {
+    /// The connection with the least claim: of the origin with most connections if it has more than its share, else of
+    /// all. Silent peers go first, then the one with the oldest request.
+    fn first_to_go(&self) -> Option<(Origin, u64, Arc<Activity>)> {
         let most = self.origins.values().map(BTreeMap::len).max()?;
         let least = if most > (self.max / SHARE).max(1) { most } else { 1 };
-        let crowded = self.origins.iter().filter(|(_, of_it)| of_it.len() >= least);
-        let all = crowded.flat_map(|(origin, of_it)| of_it.iter().map(|(id, sign)| (*origin, *id, sign)));
-        let reason = |sign: &Sign| (sign.has_spoken.load(Ordering::Relaxed), sign.asked_at.load(Ordering::Relaxed));
-        all.min_by_key(|(_, id, sign)| (reason(sign), *id)).map(|(origin, id, sign)| (origin, id, Arc::clone(sign)))
+        let crowded = self.origins.iter().filter(|(_, members)| members.len() >= least);
+        let all = crowded.flat_map(|(origin, members)| members.iter().map(|(id, activity)| (*origin, *id, activity)));
+        let reason = |activity: &Activity| {
+            (activity.has_sent.load(Ordering::Relaxed), activity.last_request_at.load(Ordering::Relaxed))
+        };
+        all.min_by_key(|(_, id, activity)| (reason(activity), *id))
+            .map(|(origin, id, activity)| (origin, id, Arc::clone(activity)))
     }
 
-    /// Whether it was there.
+    /// Removes a connection; returns whether it was in the pool.
     fn leave(&mut self, origin: Origin, id: u64) -> bool {
-        let Some(of_it) = self.origins.get_mut(&origin) else { return false };
-        let was_there = of_it.remove(&id).is_some();
-        if of_it.is_empty() {
+        let Some(members) = self.origins.get_mut(&origin) else { return false };
+        let was_there = members.remove(&id).is_some();
+        if members.is_empty() {
             self.origins.remove(&origin);
         }
         self.count -= usize::from(was_there);
@@ -171,53 +175,53 @@ pub(super) struct Slot {
     slots: Arc<Slots>,
     origin: Origin,
     id: u64,
-    sign: Arc<Sign>,
+    activity: Arc<Activity>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Slot {
-    /// What the connection's stream tells of its peer.
-    pub fn sign(&self) -> &Arc<Sign> {
-        &self.sign
+    /// The activity of the connection's peer.
+    pub fn activity(&self) -> &Arc<Activity> {
+        &self.activity
     }
 
-    /// The peer has proven that it may ask.
+    /// Records that the peer has proven that it may send checks.
     pub fn admit(&self) {
-        if self.sign.is_admitted.swap(true, Ordering::Relaxed) {
+        if self.activity.is_admitted.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.asked();
-        let mut rooms = self.slots.rooms();
-        // Who was evicted a moment ago has lost its place.
-        if rooms.newcomers.leave(self.origin, self.id) {
-            rooms.admitted.enter(self.origin, self.id, Arc::clone(&self.sign));
+        self.touch();
+        let mut pools = self.slots.pools();
+        // A connection that was evicted a moment ago has no slot any more.
+        if pools.newcomers.leave(self.origin, self.id) {
+            pools.admitted.enter(self.origin, self.id, Arc::clone(&self.activity));
         }
     }
 
-    /// The peer asks something, which also admits a peer that has nothing else to prove.
-    pub fn asks(&self) {
-        if !self.sign.is_admitted.load(Ordering::Relaxed) {
+    /// Records a request, which also admits a peer that has nothing else to prove.
+    pub fn record_request(&self) {
+        if !self.activity.is_admitted.load(Ordering::Relaxed) {
             self.admit();
         }
-        self.asked();
+        self.touch();
     }
 
-    fn asked(&self) {
+    fn touch(&self) {
         let millis = u64::try_from(self.slots.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.sign.asked_at.store(millis, Ordering::Relaxed);
+        self.activity.last_request_at.store(millis, Ordering::Relaxed);
     }
 
-    /// Ends when another one takes the slot.
+    /// Ends when the connection is evicted.
     pub async fn evicted(&self) {
-        self.sign.evicted.cancelled().await;
+        self.activity.evicted.cancelled().await;
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut rooms = self.slots.rooms();
-        if !rooms.newcomers.leave(self.origin, self.id) {
-            rooms.admitted.leave(self.origin, self.id);
+        let mut pools = self.slots.pools();
+        if !pools.newcomers.leave(self.origin, self.id) {
+            pools.admitted.leave(self.origin, self.id);
         }
     }
 }

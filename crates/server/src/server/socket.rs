@@ -1,4 +1,4 @@
-//! Where a listener listens: TCP or a unix socket.
+//! Sockets of the listeners: TCP or unix.
 //!
 //! Knows: addresses and socket files. Must not know: what is served, or TLS.
 
@@ -15,12 +15,12 @@ use tokio::net::{TcpListener, UnixListener};
 
 use picket_core::identity::SpiffeId;
 
-/// Connections the kernel may hold until they are accepted.
+/// Connections that the kernel may hold until they are accepted.
 const BACKLOG: i32 = 4096;
 /// Owner and group may connect: the proxy runs as another user of the same group.
 const SOCKET_MODE: u32 = 0o660;
 
-/// Where a listener listens.
+/// The address of a listener.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Address {
@@ -36,7 +36,7 @@ pub enum Address {
 pub struct AddressProblem(String);
 
 impl Address {
-    /// Whether only this machine can connect.
+    /// Returns whether only this machine can connect.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
@@ -75,14 +75,14 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// Who is at the other end of a connection; an extension of every request.
+/// The peer of a connection; an extension of every request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peer {
-    /// Somebody who reached a TCP listener in the clear.
+    /// Any client of a TCP listener without TLS.
     Tcp(SocketAddr),
     /// A process on this machine that may open the socket file.
     Unix,
-    /// A workload whose certificate was checked and admitted.
+    /// A workload with a certificate that was verified and admitted.
     Workload(SpiffeId),
 }
 
@@ -96,17 +96,17 @@ impl std::fmt::Display for Peer {
     }
 }
 
-/// A stream of bytes, whatever carries it.
+/// A byte stream over any transport.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A stream of bytes, whatever carries it.
+/// A byte stream over any transport.
 pub type BoxIo = Box<dyn Io>;
 
-/// Something that yields connections.
+/// A source of connections.
 pub trait Accept: Send + 'static {
-    /// The next connection. May be dropped and called again.
+    /// The next connection. The future may be dropped and called again.
     fn accept(&mut self) -> impl Future<Output = io::Result<(BoxIo, Peer)>> + Send;
 }
 
@@ -123,7 +123,7 @@ impl Listener {
     /// Binds `address`.
     ///
     /// # Errors
-    /// The system's, or one that says that the path of a unix socket is in use or not a socket.
+    /// The system's, or one that names a unix socket path that is in use or not a socket.
     pub fn bind(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => Ok(Self::Tcp(TcpListener::from_std(bind_port(*address)?)?)),
@@ -134,7 +134,7 @@ impl Listener {
         }
     }
 
-    /// Where it listens, with the port the system chose.
+    /// The bound address, with the port that the system chose.
     ///
     /// # Errors
     /// The system's.
@@ -151,7 +151,7 @@ impl Accept for Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                // Answers are small and awaited; a socket that cannot be told so still works.
+                // Answers are small and awaited; a socket without the option still works.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "could not set TCP_NODELAY");
                 }
@@ -165,7 +165,7 @@ impl Accept for Listener {
     }
 }
 
-/// A socket file of ours, removed when it is dropped, unless another process has put its own there.
+/// Our socket file. It is removed when dropped, unless another process has replaced it.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
@@ -183,10 +183,11 @@ impl Drop for SocketFile {
 
 fn bind_port(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
-    // As the standard library does: a restart must not wait for connections of the process before.
+    // As in the standard library: a restart must not wait for connections of the previous process.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    // The standard library's queue of 128 is full within a moment where many connect, and then nobody gets through.
+    // The standard library's queue of 128 fills up in a moment when many clients connect, and then no client gets
+    // through.
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
@@ -196,7 +197,7 @@ fn bind_file(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, Socke
     remove_stale(path)?;
     let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
     socket.bind(&socket2::SockAddr::unix(path)?)?;
-    // Between bind and listen nobody can connect, so the mode is right before the first connection.
+    // No client can connect between bind and listen, so the mode is right before the first connection.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -205,7 +206,7 @@ fn bind_file(path: &Path) -> io::Result<(std::os::unix::net::UnixListener, Socke
     Ok((OwnedFd::from(socket).into(), file))
 }
 
-/// Removes a socket file that nobody listens on; anything else at its path is left alone.
+/// Removes a socket file without a listener; anything else at its path stays.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let metadata = match std::fs::symlink_metadata(path) {
         Ok(metadata) => metadata,

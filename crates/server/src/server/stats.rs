@@ -1,4 +1,4 @@
-//! What became of connections, as numbers that the metrics read.
+//! Counts of connections and of the reasons why they ended, for the metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,23 +6,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Closed {
-    /// The peer ended it in good order.
+    /// The peer ended it gracefully.
     Peer,
-    /// It broke, or what came was not HTTP/2.
+    /// It failed, or the peer did not send HTTP/2.
     Protocol,
-    /// The peer said nothing, or not enough, in time.
+    /// The peer sent nothing, or not enough, in time.
     Silent,
     /// The TLS handshake failed.
     Handshake,
-    /// The peer's certificate is good, and names nobody we serve.
+    /// The peer's certificate is valid, and names a workload that may not connect.
     Refused,
-    /// There were too many.
+    /// There were too many connections.
     Limit,
-    /// It grew old.
+    /// It reached its maximum age.
     Age,
     /// The server drained.
     Drain,
-    /// It was cut at the deadline of a drain.
+    /// It was aborted at the deadline of a drain.
     Aborted,
 }
 
@@ -40,7 +40,7 @@ impl Closed {
         Self::Aborted,
     ];
 
-    /// The text of metrics' label `reason`.
+    /// The value of the metrics' label `reason`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl ConnStats {
     }
 }
 
-/// One open connection; counts its end exactly once, also when its task panics.
+/// One open connection. Counts its end exactly once, also if its task panics.
 #[derive(Debug)]
 pub(super) struct Open {
     stats: Arc<ConnStats>,

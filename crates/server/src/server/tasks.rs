@@ -1,10 +1,10 @@
-//! Work in the background, which ends with the server.
+//! Background tasks, which end with the server.
 //!
 //! Knows: names of tasks and whether they still run. Must not know: what they do.
 //!
-//! A task that ends early or panics is a defect. Picket then stays live *and* ready, because calls are still
-//! judged by the last good state, and because a defect that every replica meets at the same time would
-//! otherwise take them all away at once. It is logged as an error, counted, and named in `/readyz?verbose`.
+//! A task that ends early or panics is a defect. Picket then stays live *and* ready: calls are still evaluated by the
+//! last good state, and a defect that every replica meets at the same time would otherwise take all of them away at
+//! once. The end of the task is logged as an error, counted, and named in `/readyz?verbose`.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -23,7 +23,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Is cancelled when the tasks should end; for work that ends in its own good order.
+    /// Cancelled when the tasks should end; for work that ends gracefully by itself.
     #[must_use]
     pub fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
@@ -35,7 +35,7 @@ impl Tasks {
         self.tracker.clone()
     }
 
-    /// Runs `work` until it ends or the server does; that it ends first is a failure of it.
+    /// Runs `work` until it ends or the server does. Work that ends first has failed.
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let (stop, failed) = (self.stop.clone(), Arc::clone(&self.failed));
         self.tracker.spawn(async move {

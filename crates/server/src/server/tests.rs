@@ -1,4 +1,4 @@
-//! What the server promises about connections, without a network: streams in memory and a paused clock.
+//! Promises of the server about connections, without a network: streams in memory and a paused clock.
 
 mod files;
 mod mutual_tls;
@@ -20,9 +20,9 @@ use super::connection::Wire;
 use super::limits::Settings;
 use super::socket::{Accept, BoxIo, Peer};
 use super::stats::{Closed, ConnStats};
-use crate::incomplete::Account;
+use crate::incomplete::Budget;
 
-/// A listener whose connections the test makes.
+/// A listener with connections that the test makes.
 struct Fake(mpsc::UnboundedReceiver<io::Result<BoxIo>>);
 
 impl Accept for Fake {
@@ -57,19 +57,19 @@ impl House {
             .route("/wait", axum::routing::get(wait));
         let group = Connections::new(Arc::clone(&stats));
         let (door, fake) = mpsc::unbounded_channel();
-        let (routers, unfinished) = (Arc::new(router.into()), Account::new(limits.unfinished_bytes_max));
+        let (routers, unfinished) = (Arc::new(router.into()), Budget::new(limits.unfinished_bytes_max));
         group.serve(Fake(fake), Served { name: "test".into(), routers, wire: Wire::Http2, limits, tls, unfinished });
         Self { group, stats, gate, door, clients: JoinSet::new() }
     }
 
-    /// A connection on which nothing was said yet.
+    /// A new connection, on which nothing was sent yet.
     fn connect(&self) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         assert!(self.door.send(Ok(Box::new(theirs))).is_ok(), "the listener is gone");
         ours
     }
 
-    /// A connection that speaks HTTP/2.
+    /// An HTTP/2 connection.
     async fn client(&mut self) -> SendRequest<Empty<&'static [u8]>> {
         let io = TokioIo::new(self.connect());
         let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new()).timer(TokioTimer::new()).clone();
@@ -141,7 +141,7 @@ async fn a_drain_lets_calls_in_flight_finish_and_takes_no_new_ones() {
         refused
     };
     let held = client.send_request(get("/wait"));
-    // The call must be under way before the drain begins.
+    // The call must be in flight before the drain begins.
     let drain = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         group.drain(within(20)).await
@@ -152,7 +152,7 @@ async fn a_drain_lets_calls_in_flight_finish_and_takes_no_new_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_never_ends_is_cut_at_the_deadline() {
+async fn a_call_that_never_ends_is_aborted_at_the_deadline() {
     let mut house = House::new(Settings::default());
     let mut client = house.client().await;
     let group = house.group.clone();
@@ -184,7 +184,7 @@ async fn an_old_connection_gets_its_goaway_and_finishes_its_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_connection_whose_call_never_ends_is_cut_after_the_grace() {
+async fn an_old_connection_with_an_endless_call_is_aborted_after_the_grace() {
     let age = Settings { age_max: Duration::from_secs(100), ..Settings::default() };
     let (mut house, start) = (House::new(age), Instant::now());
     let mut client = house.client().await;
@@ -217,7 +217,7 @@ async fn failing_accepts_back_off_and_recover() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_above_the_limit_take_the_slot_of_the_one_that_asked_nothing_for_longest() {
+async fn connections_above_the_limit_evict_the_one_with_the_oldest_request() {
     let two = Settings { connections_max: 2, ..Settings::default() };
     let mut house = House::new(two);
     let mut clients = [house.client().await, house.client().await, house.client().await];
@@ -233,7 +233,7 @@ async fn connections_above_the_limit_take_the_slot_of_the_one_that_asked_nothing
 }
 
 #[tokio::test(start_paused = true)]
-async fn p34_peers_that_say_nothing_shut_nobody_out() {
+async fn p34_silent_peers_shut_no_client_out() {
     let few = Settings { handshakes_max: 8, ..Settings::default() };
     let mut house = House::new(few);
     let mut client = house.client().await;
@@ -247,7 +247,7 @@ async fn p34_peers_that_say_nothing_shut_nobody_out() {
     for client in [&mut client, &mut next] {
         assert_eq!(client.send_request(get("/quick")).await.unwrap().status(), 200);
     }
-    // Those that came first went first, at once and not after the handshake's time.
+    // The first connections were evicted first, at once and not after the handshake timeout.
     until_closed(&mut silent[0]).await;
     assert!(house.closed(Closed::Limit) >= 92 && house.stats.open() <= 10, "{} open", house.stats.open());
 }
@@ -265,7 +265,7 @@ async fn p34_calls_given_up_in_a_burst_do_not_end_the_connection() {
     let mut peer = house.connect();
     let mut said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     said.extend(frame(settings, 0, 0, &[]));
-    // The server reads them all before it takes up the first: with the library's limit of 20 it hangs up.
+    // The server reads them all before it accepts the first: with the library's limit of 20 it closes the connection.
     for stream in (1..400).step_by(2) {
         said.extend(frame(headers, 5, stream, b"\x82\x86\x84\x41\x04test"));
         said.extend(frame(reset, 0, stream, &8_u32.to_be_bytes()));

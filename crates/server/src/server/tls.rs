@@ -1,9 +1,9 @@
-//! Mutual TLS whose files may be renewed at any time.
+//! Mutual TLS with files that may be renewed at any time.
 //!
 //! Knows: certificate files and when they changed. Must not know: who may connect (`peers.rs`), HTTP.
 //!
-//! Certificate, key and client roots are one generation: they are read together, checked together and
-//! swapped together, so that no handshake mixes an old certificate with a new key.
+//! Certificate, key and client roots are one generation: they are read, checked and swapped together, so that no
+//! handshake mixes an old certificate with a new key.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,15 +20,14 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::server::TlsStream;
 
-use super::peers::Peers;
+use super::peers::AllowedClients;
 use super::socket::BoxIo;
 use picket_core::problem::chain;
 use picket_core::setting::Key;
 
-/// How often the files are looked at. Watching files loses events on some file systems; reading three small
-/// files does not.
+/// How often the files are read. Watching files loses events on some file systems; reading three small files does not.
 const POLL: Duration = Duration::from_secs(10);
-/// A certificate or key file is never longer.
+/// Longest certificate or key file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Mutual TLS of one listener; section `listeners[].tls`.
@@ -41,7 +40,7 @@ pub struct Settings {
     pub private_key: PathBuf,
     /// PEM file of the roots that client certificates must chain to.
     pub client_roots: PathBuf,
-    /// Who may connect.
+    /// The clients that may connect.
     pub clients: super::peers::Settings,
 }
 
@@ -52,8 +51,8 @@ impl Settings {
         Key::required(
             "private_key",
             "/etc/picket/tls.key",
-            "PEM file of its private key. The three files are looked at every 10 s and renewed together; a pair \
-                 that does not match keeps the old one in use, is logged and counted in `picket_tls_renewals_total`.",
+            "PEM file of its private key. The three files are read every 10 s and renewed together; a pair \
+                 that does not match leaves the old one active, is logged and counted in `picket_tls_renewals_total`.",
         ),
         Key::required("client_roots", "/etc/picket/ca.crt", "PEM file of the roots of client certificates."),
     ];
@@ -70,15 +69,15 @@ pub enum TlsProblem {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// A file holds nothing of the kind it should.
-    #[error("`{file}` holds no {expected} in PEM form")]
+    /// A file does not hold what it should.
+    #[error("`{file}` has no {expected} in PEM form")]
     Content {
         /// The file.
         file: String,
-        /// What it should hold.
+        /// The missing content.
         expected: &'static str,
     },
-    /// Certificate, key or roots do not go together.
+    /// Certificate, key and roots do not fit together.
     #[error("certificate, key and client roots cannot be used together: {0}")]
     Unusable(String),
 }
@@ -87,7 +86,7 @@ pub enum TlsProblem {
 #[derive(Debug)]
 pub struct Acceptor {
     settings: Settings,
-    peers: Peers,
+    peers: AllowedClients,
     current: ArcSwap<Generation>,
     reloads: AtomicU64,
     failures: AtomicU64,
@@ -108,13 +107,13 @@ impl Acceptor {
     pub fn new(settings: Settings) -> Result<Self, TlsProblem> {
         let files = Files::read(&settings)?;
         let current = ArcSwap::from_pointee(files.generation(&settings)?);
-        let peers = Peers::new(&settings.clients);
+        let peers = AllowedClients::new(&settings.clients);
         Ok(Self { settings, peers, current, reloads: AtomicU64::new(0), failures: AtomicU64::new(0) })
     }
 
-    /// Who may connect.
+    /// The clients that may connect.
     #[must_use]
-    pub fn peers(&self) -> &Peers {
+    pub fn peers(&self) -> &AllowedClients {
         &self.peers
     }
 
@@ -124,13 +123,13 @@ impl Acceptor {
         self.current.load().expires_at
     }
 
-    /// Generations taken into use since the start.
+    /// Generations activated since the start.
     #[must_use]
     pub fn reloads(&self) -> u64 {
         self.reloads.load(Ordering::Relaxed)
     }
 
-    /// Generations refused since the start; one bad generation counts once.
+    /// Generations rejected since the start; one bad generation counts once.
     #[must_use]
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
@@ -152,16 +151,19 @@ impl Acceptor {
                 .await
                 .unwrap_or_else(|error| (refused, Err(TlsProblem::Unusable(error.to_string()))));
             if let Err(problem) = result {
-                tracing::error!(problem = chain(&problem), "keeping the old certificates");
+                tracing::error!(
+                    problem = chain(&problem),
+                    "could not use the renewed certificates; the old ones stay active"
+                );
             }
             refused = seen;
         }
     }
 
-    /// Takes new files into use if they are good and changed. Remembers what it refused, so that one bad
-    /// generation is logged and counted once; `refused` is what the last look refused.
+    /// Activates new files if they are good and changed. Returns the digest of a rejected generation, so that one bad
+    /// generation is logged and counted once; `refused` is the digest of the last call.
     fn renew(&self, refused: Option<[u8; 32]>) -> (Option<[u8; 32]>, Result<(), TlsProblem>) {
-        /// Stands for files that could not be read at all.
+        /// The digest of unreadable files.
         const UNREADABLE: [u8; 32] = [0; 32];
         let (digest, next) = match Files::read(&self.settings) {
             Ok(files) if files.digest == self.current.load().digest => return (None, Ok(())),
@@ -176,7 +178,7 @@ impl Acceptor {
             Some(Ok(generation)) => {
                 self.current.store(Arc::new(generation));
                 self.reloads.fetch_add(1, Ordering::Relaxed);
-                tracing::info!(certificate = %self.settings.certificate.display(), "took renewed certificates into use");
+                tracing::info!(certificate = %self.settings.certificate.display(), "activated renewed certificates");
                 (None, Ok(()))
             }
             Some(Err(problem)) => {
@@ -231,7 +233,7 @@ impl Files {
             .with_single_cert(chain, key)
             .map_err(unusable)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
-        // A resumed session would skip the check of the client's certificate against today's roots.
+        // A resumed session would skip the check of the client's certificate against the current roots.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(Generation { config: Arc::new(config), digest: self.digest, expires_at })

@@ -1,10 +1,10 @@
-//! One turn of a connection: what its task does between two waits.
+//! Runs a connection's quick calls inline, on the connection's own task, and writes their answers together.
 //!
-//! Knows: that what is quick is answered by the connection's own task, and that what is written in one turn leaves
-//! together. Must not know: HTTP, what is asked.
+//! Knows: a turn of the task (the work between two waits), and what is written in it. Must not know: HTTP, what is
+//! requested.
 //!
-//! A proxy asks over few connections, and in batches. A task, a wake-up of another core and a write for every answer would
-//! cost a server more than finding most of the answers does.
+//! A proxy sends its checks over few connections, and in batches. A task, a wake-up of another core and a write for
+//! every answer would cost more than finding most of the answers does.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,38 +21,38 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::socket::BoxIo;
-use crate::courtesy::{Went, in_turn};
+use crate::courtesy::{Progress, poll_inline};
 
-/// How long a turn goes on answering by itself. What comes after that goes to tasks of its own, so that one busy
-/// connection keeps more than one core at work.
-const QUICK: Duration = Duration::from_micros(100);
-/// Bytes that are gathered before they are written, whether the turn is over or not.
+/// How long a turn answers calls inline. Later calls get tasks of their own, so that one busy connection uses more than
+/// one core.
+const INLINE_TIME: Duration = Duration::from_micros(100);
+/// Bytes that are buffered before they are written, even within a turn.
 const GATHERED_MAX: usize = 64 * 1024;
-/// Bytes that are read in one turn. Whoever sends more, and all the time, lets other connections go on in between.
+/// Bytes that are read in one turn. A peer that always sends more lets other connections run in between.
 const READ_MAX: usize = 64 * 1024;
 /// The largest buffer that an idle connection keeps.
-const KEPT_MAX: usize = 16 * 1024;
+const IDLE_BUFFER_MAX: usize = 16 * 1024;
 
 /// The work on one call: from its request to the end of its answer.
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The turns of one connection.
-pub(super) struct Turns {
+/// Runs the calls of one connection.
+pub(super) struct InlineExecutor {
     socket: Socket,
     calls: Calls,
     open: FuturesUnordered<Open>,
     turn: Arc<Turn>,
 }
 
-/// The present turn.
+/// The current turn.
 struct Turn {
-    /// Since when it answers; `None` until it is asked something.
+    /// When its first call began; `None` until there is a call.
     answering: Mutex<Option<Instant>>,
     tracker: TaskTracker,
     abort: CancellationToken,
 }
 
-/// The calls that came in this turn; what HTTP hands them to.
+/// The calls that arrived in this turn, as HTTP hands them over.
 #[derive(Clone, Default)]
 pub(super) struct Calls(Arc<Mutex<Vec<Work>>>);
 
@@ -65,27 +65,27 @@ where
     }
 }
 
-impl Turns {
-    /// The turns of a connection over `socket`, which gives its calls to `calls`. Tasks of their own belong to
+impl InlineExecutor {
+    /// Runs the calls of a connection over `socket`, which gives its calls to `calls`. Detached tasks belong to
     /// `tracker`, and end by `abort`.
     pub fn new(socket: Socket, calls: Calls, tracker: TaskTracker, abort: CancellationToken) -> Self {
         let turn = Turn { answering: Mutex::new(None), tracker, abort };
         Self { socket, calls, open: FuturesUnordered::new(), turn: Arc::new(turn) }
     }
 
-    /// One turn: reads what came, answers what is quick, sends what was written.
+    /// One turn: reads, answers quick calls, writes.
     pub fn poll<T, E: From<io::Error>>(
         &mut self,
         mut connection: Pin<&mut impl Future<Output = Result<T, E>>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<T, E>> {
         *locked(&self.turn.answering) = None;
-        self.socket.held().read = 0;
+        self.socket.buffers().read = 0;
         loop {
             let ended = connection.as_mut().poll(cx);
-            match (ended, self.socket.held().send(cx)) {
+            match (ended, self.socket.buffers().send(cx)) {
                 (Poll::Pending, Poll::Ready(Err(error))) => return Poll::Ready(Err(error.into())),
-                // Of a connection that ended nobody can learn any more that its last words were lost.
+                // The connection is closed, so a failed last write cannot be reported.
                 (Poll::Ready(ended), _) => return Poll::Ready(ended),
                 (Poll::Pending, _) => {}
             }
@@ -97,7 +97,7 @@ impl Turns {
         }
     }
 
-    /// Goes on with all calls that can go on; whether one of them was answered.
+    /// Polls all calls that can continue; returns whether one of them was answered.
     fn has_answered(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_answered = false;
         while let Poll::Ready(Some(is_answered)) = self.open.poll_next_unpin(cx) {
@@ -108,15 +108,15 @@ impl Turns {
 }
 
 impl Turn {
-    /// Whether the turn is young enough for one more answer.
+    /// Returns whether the turn has time for one more answer.
     fn has_time(&self) -> bool {
         let mut answering = locked(&self.answering);
         let now = Instant::now();
-        now.duration_since(*answering.get_or_insert(now)) < QUICK
+        now.duration_since(*answering.get_or_insert(now)) < INLINE_TIME
     }
 }
 
-/// A call that the connection's own task works on, until it is answered (`true`) or goes to a task of its own (`false`).
+/// A call on the connection's own task, until it is answered (`true`) or detached (`false`).
 struct Open {
     work: Option<Work>,
     turn: Arc<Turn>,
@@ -130,10 +130,10 @@ impl Future for Open {
         if let Some(work) = self.work.as_mut().filter(|_| has_time) {
             // A call that panics ends alone, as a task does.
             let poll = || catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))).unwrap_or(Poll::Ready(()));
-            match in_turn(poll) {
+            match poll_inline(poll) {
                 (Poll::Ready(()), _) => return Poll::Ready(true),
-                (Poll::Pending, Went::On) => return Poll::Pending,
-                (Poll::Pending, Went::Away) => {}
+                (Poll::Pending, Progress::Inline) => return Poll::Pending,
+                (Poll::Pending, Progress::Detached) => {}
             }
         }
         if let Some(work) = self.work.take() {
@@ -147,17 +147,17 @@ fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A connection's stream of bytes: what is written to it leaves at the end of the turn.
+/// A connection's byte stream, which writes at the end of the turn.
 #[derive(Clone)]
-pub(super) struct Socket(Arc<Mutex<Held>>);
+pub(super) struct Socket(Arc<Mutex<Buffers>>);
 
-struct Held {
+struct Buffers {
     io: BoxIo,
-    heard: u64,
-    /// Bytes that came in this turn.
+    received: u64,
+    /// Bytes that arrived in this turn.
     read: usize,
     gathered: Vec<u8>,
-    /// How many of the gathered bytes have left.
+    /// How many of the buffered bytes are written.
     sent: usize,
     is_flushed: bool,
 }
@@ -165,21 +165,28 @@ struct Held {
 impl Socket {
     /// Wraps an open stream.
     pub fn new(io: BoxIo) -> Self {
-        Self(Arc::new(Mutex::new(Held { io, heard: 0, read: 0, gathered: Vec::new(), sent: 0, is_flushed: true })))
+        Self(Arc::new(Mutex::new(Buffers {
+            io,
+            received: 0,
+            read: 0,
+            gathered: Vec::new(),
+            sent: 0,
+            is_flushed: true,
+        })))
     }
 
-    /// Bytes that came from the peer so far.
-    pub fn heard(&self) -> u64 {
-        self.held().heard
+    /// Bytes that the peer has sent so far.
+    pub fn received(&self) -> u64 {
+        self.buffers().received
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn buffers(&self) -> MutexGuard<'_, Buffers> {
         locked(&self.0)
     }
 }
 
-impl Held {
-    /// Writes what is gathered.
+impl Buffers {
+    /// Writes the buffered bytes.
     fn send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(rest) = self.gathered.get(self.sent..).filter(|rest| !rest.is_empty()) {
             self.is_flushed = false;
@@ -190,7 +197,7 @@ impl Held {
         }
         self.sent = 0;
         self.gathered.clear();
-        self.gathered.shrink_to(KEPT_MAX);
+        self.gathered.shrink_to(IDLE_BUFFER_MAX);
         if !self.is_flushed {
             ready!(Pin::new(&mut self.io).poll_flush(cx))?;
             self.is_flushed = true;
@@ -198,7 +205,7 @@ impl Held {
         Poll::Ready(Ok(()))
     }
 
-    /// Makes sure that there is room for more.
+    /// Waits until the buffer has room.
     fn make_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.gathered.len() < GATHERED_MAX { Poll::Ready(Ok(())) } else { self.send(cx) }
     }
@@ -206,16 +213,16 @@ impl Held {
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut held = self.held();
-        if held.read >= READ_MAX {
+        let mut buffers = self.buffers();
+        if buffers.read >= READ_MAX {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut held.io).poll_read(cx, buffer);
+        let polled = Pin::new(&mut buffers.io).poll_read(cx, buffer);
         let read = buffer.filled().len() - before;
-        held.read += read;
-        held.heard += u64::try_from(read).unwrap_or(u64::MAX);
+        buffers.read += read;
+        buffers.received += u64::try_from(read).unwrap_or(u64::MAX);
         polled
     }
 }
@@ -225,15 +232,15 @@ impl AsyncWrite for Socket {
         self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
     }
 
-    /// Does nothing: the turn's end is what sends.
+    /// Does nothing: the end of the turn writes.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut held = self.held();
-        ready!(held.send(cx))?;
-        Pin::new(&mut held.io).poll_shutdown(cx)
+        let mut buffers = self.buffers();
+        ready!(buffers.send(cx))?;
+        Pin::new(&mut buffers.io).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -245,9 +252,9 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut held = self.held();
-        ready!(held.make_room(cx))?;
-        slices.iter().for_each(|slice| held.gathered.extend_from_slice(slice));
+        let mut buffers = self.buffers();
+        ready!(buffers.make_room(cx))?;
+        slices.iter().for_each(|slice| buffers.gathered.extend_from_slice(slice));
         Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))
     }
 }

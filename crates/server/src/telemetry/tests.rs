@@ -207,7 +207,7 @@ fn p46_nothing_a_caller_sends_adds_a_series() {
 }
 
 #[tokio::test]
-async fn a_pipe_that_nobody_reads_never_holds_up_a_call() {
+async fn a_pipe_without_a_reader_never_delays_a_call() {
     let folder = tempfile::tempdir().unwrap();
     let telemetry = start(decision_log::Sink::File(fifo(folder.path())));
     let scene = Scene::denied();
@@ -238,7 +238,7 @@ async fn a_full_disk_costs_records_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_waits_is_written_before_the_end() {
+async fn waiting_records_are_written_before_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("decisions.jsonl");
     let telemetry = start(decision_log::Sink::File(path.clone()));

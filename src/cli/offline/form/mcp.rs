@@ -63,7 +63,7 @@ impl Default for Mcp {
 }
 
 impl Mcp {
-    /// The HTTP request that a client of this revision would send.
+    /// The HTTP request that a client of this version would send.
     ///
     /// # Errors
     /// A fragment that says what is missing or too much.

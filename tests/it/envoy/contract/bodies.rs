@@ -14,8 +14,8 @@ use crate::envoy::scripted::{http, values};
 
 /// `max_request_bytes` of every listener here.
 const MAX: usize = 64;
-/// How long to wait for a check before the rest of a body is sent, where Envoy is known to ask at that point. It
-/// asks at once; the rest is for busy machines.
+/// How long to wait for a check before the rest of a body is sent, if Envoy is known to send the check at that point.
+/// It sends it at once; the rest is for busy machines.
 const SURELY: Duration = Duration::from_secs(10);
 /// The same where it is known to wait for the rest. The table does not depend on it unless Envoy changes.
 const SURELY_NOT: Duration = Duration::from_millis(100);
@@ -99,7 +99,7 @@ fn show(outcome: &Outcome) -> String {
 }
 
 #[tokio::test]
-async fn p17_the_flag_of_a_partial_body_says_false_at_exactly_the_limit() {
+async fn p17_the_flag_of_a_partial_body_is_false_at_exactly_the_limit() {
     let listeners = vec![
         listener("whole").authz(body(false, true)),
         listener("partial").authz(body(true, true)),
@@ -117,7 +117,7 @@ async fn p17_the_flag_of_a_partial_body_says_false_at_exactly_the_limit() {
     expect_file!["../golden/bodies.txt"].assert_eq(&table(&rows));
 }
 
-/// What a check tells of the body: the headers that frame it, Envoy's flag, and what is attached.
+/// The body as a check reports it: the headers that frame it, Envoy's flag, and the attached bytes.
 fn told(outcome: &Outcome) -> String {
     let Some(check) = outcome.checks.first() else { return format!("no check, {}", outcome.status()) };
     let of = |name| list(&values(check, name));

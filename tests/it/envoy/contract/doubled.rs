@@ -1,4 +1,4 @@
-//! Which headers Envoy joins when a caller sends them twice, although it was told to send raw ones.
+//! Headers that Envoy joins when a caller sends them twice, although it is configured to send raw ones.
 
 use expect_test::expect_file;
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::{list, ok, row, table};
 use crate::envoy::bench::{Bench, get, listener};
 use crate::envoy::scripted::values;
 
-/// Headers that policies and services commonly read, and one that nobody knows.
+/// Headers that policies and services commonly read, and an unknown one.
 const NAMES: [&str; 26] = [
     "accept",
     "accept-encoding",
@@ -38,7 +38,7 @@ const NAMES: [&str; 26] = [
 ];
 
 #[tokio::test]
-async fn p12_some_headers_sent_twice_arrive_as_one_even_where_raw_ones_are_asked_for() {
+async fn p12_some_headers_sent_twice_arrive_as_one_even_with_raw_headers_configured() {
     let bench = Bench::start(vec![listener("raw").authz(json!({"encode_raw_headers": true}))], &[]).await;
     let mut rows = vec![row(["header", "sent `one` and `two`", "the upstream got"])];
     for name in NAMES {

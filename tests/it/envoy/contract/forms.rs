@@ -1,4 +1,4 @@
-//! Refusals in every form, sent through Envoy: whatever the status, nothing is forwarded, also when failing open.
+//! Denials in every form, sent through Envoy: with any status, nothing is forwarded, also when failing open.
 
 use picket::catalog::a2a::Version;
 use picket::catalog::mcp::{DenialForm, Elicitation, ProtocolVersion};

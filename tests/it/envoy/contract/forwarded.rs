@@ -1,4 +1,5 @@
-//! Who called, as Envoy tells it: the principal, and what callers can forge in `x-forwarded-client-cert`.
+//! The caller, as Envoy reports it: the principal, and the elements that callers can forge in
+//! `x-forwarded-client-cert`.
 
 use expect_test::expect_file;
 use picket_demo::certs::{Authority, Leaf};

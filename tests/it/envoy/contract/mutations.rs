@@ -1,4 +1,4 @@
-//! What Envoy makes of the header and query changes of an answer.
+//! Effects in Envoy of the header and query changes of an answer.
 
 use envoy_types::ext_authz::v3::pb::{
     CheckResponse, HeaderAppendAction, HeaderValue, HeaderValueOption, OkHttpResponse, QueryParameter,
@@ -152,7 +152,7 @@ fn changes() -> Vec<(&'static str, CheckResponse)> {
     ]
 }
 
-/// What came of a change in a few words.
+/// The effect of a change in a few words.
 fn show(outcome: &Outcome) -> String {
     let mut text = outcome.status();
     if let Some(seen) = outcome.upstream() {

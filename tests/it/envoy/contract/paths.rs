@@ -1,4 +1,4 @@
-//! Which spelling of a path, host or header the server is asked about, and which one the upstream gets.
+//! Spellings of a path, host or header: the one in the check, and the one that the upstream gets.
 
 use expect_test::expect_file;
 use serde_json::{Value, json};

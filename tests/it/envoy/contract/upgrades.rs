@@ -51,7 +51,7 @@ fn cases() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What a connection came to: status, whether a ping through it comes back, and what was asked.
+/// Result of a connection: status, whether a ping through it comes back, and the check.
 async fn show(bench: &Bench, listener: &str, reply: Reply, request: &str) -> String {
     bench.script.reply(reply);
     let mut stream = bench.connect(listener).await;

@@ -1,4 +1,4 @@
-//! Which answers of the server are an allow, a denial or an error to Envoy.
+//! Answers of the server that are an allow, a denial or an error to Envoy.
 
 use envoy_types::ext_authz::v3::pb::{CheckResponse, HttpResponse, OkHttpResponse};
 use expect_test::expect_file;

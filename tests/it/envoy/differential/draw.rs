@@ -248,7 +248,7 @@ fn encode(random: &mut Random, drawn: &mut Drawn) {
     }
 }
 
-/// JSON documents whose index must not be the payroll.
+/// JSON documents with an index that must not be the payroll.
 fn json(random: &mut Random, drawn: &mut Drawn) {
     let mut members = Vec::new();
     for _ in 0..=random.below(2) {

@@ -1,4 +1,5 @@
-//! What servers make of a request that arrived. Nothing of Picket is used here: each reader is written for this test.
+//! Readings that servers may have of a request that arrived. Nothing of Picket is used here: each reader is written for
+//! this test.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -15,7 +16,8 @@ struct Arrived {
     body: Vec<u8>,
 }
 
-/// What of an allowed request some server reads as forbidden, or as lacking what a policy sets: the kind, and why.
+/// Parts of an allowed request that some server reads as forbidden, or as lacking a value that a policy sets: the kind,
+/// and why.
 pub fn evasions(listener: &str, bytes: &[u8]) -> Vec<(&'static str, String)> {
     let arrived = read(bytes);
     match listener {
@@ -57,7 +59,7 @@ fn dechunked(mut rest: &[u8]) -> Vec<u8> {
     body
 }
 
-/// One round of decoding, as bytes: what is no escape stays.
+/// One round of decoding, as bytes; invalid escapes stay.
 fn decode(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
@@ -77,7 +79,7 @@ fn decode(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What lenient decoders make of overlong dots, slashes and backslashes, and of their wide forms.
+/// Results of lenient decoders for overlong dots, slashes and backslashes, and for their wide forms.
 fn lenient(text: &[u8]) -> Vec<u8> {
     const FOLDS: [(&[u8], u8); 9] = [
         (b"\xc0\xae", b'.'),
@@ -112,7 +114,7 @@ fn resolved(path: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(path).replace('\\', "/");
     let mut segments: Vec<String> = Vec::new();
     for segment in text.split('/') {
-        // Parameters behind `;`, and what follows a NUL, are no part of the name.
+        // Parameters behind `;`, and the text after a NUL, do not belong to the name.
         let name = segment.split([';', '\0']).next().unwrap_or_default();
         match name {
             "" | "." => {}
@@ -229,7 +231,8 @@ fn payroll(arrived: &Arrived) -> Vec<(&'static str, String)> {
     found.map(|text| ("argument", text)).into_iter().collect()
 }
 
-/// Who a token says it is of, without a look at its signature; `None` where it is no token. A bound one is nobody's.
+/// The subject of a token, without a check of its signature; `None` if the text is not a token. A bound token has no
+/// subject.
 fn subject(token: &str) -> Option<String> {
     let payload = token.trim().split('.').nth(1)?;
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;

@@ -9,12 +9,12 @@ use tokio::task::JoinSet;
 
 use super::super::upstream::{Seen, is_complete};
 
-/// What arrived, by the number of the request.
+/// Requests that arrived, by their numbers.
 #[derive(Clone, Default)]
 pub struct Recorder(Arc<Mutex<HashMap<u64, Vec<u8>>>>);
 
 impl Recorder {
-    /// What arrived of this request, if anything did.
+    /// The request with this number, if it arrived.
     pub fn take(&self, number: u64) -> Option<Vec<u8>> {
         self.0.lock().unwrap().remove(&number)
     }

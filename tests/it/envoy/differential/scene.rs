@@ -12,7 +12,7 @@ use super::Recorder;
 
 /// Longest body that may go to the service `edge/sized`.
 pub const SIZE_MAX: usize = 64;
-/// What a filter sends of a body, at most.
+/// Most bytes of a body that a filter sends.
 const REQUEST_BYTES_MAX: u32 = 256;
 /// Every listener; each has one service of its own behind it.
 pub const LISTENERS: [&str; 9] = [
@@ -66,11 +66,11 @@ pub struct Tokens {
     pub bob: String,
     /// Good, of alice, and another than the first.
     pub alice_again: String,
-    /// Of bob, bound to a certificate that nobody has.
+    /// Of bob, bound to a certificate that no client has.
     pub bound: String,
     /// Says that it is root's; unsigned, of our issuer.
     pub unsigned: String,
-    /// Says that it is root's; unsigned, of an issuer that nobody knows.
+    /// Claims to be root's; unsigned, of an unknown issuer.
     pub foreign: String,
 }
 

@@ -64,7 +64,7 @@ async fn p17_a_rule_on_the_length_of_bodies_is_not_passed_by_hiding_the_body() {
         ("whole", chunked("DELETE /", &[], &large), "403 denied"),
         ("whole", chunked("POST /", &[], b""), "200"),
         ("whole", request("GET /", &["content-length: 0"]), "200"),
-        // No body is attached, which says nothing unless somebody states that all are.
+        // No body is attached, which proves nothing unless a setting states that all are.
         ("whole", request("GET /", &[]), "413 body_incomplete"),
         ("stated", request("GET /", &[]), "200"),
         ("stated", request("DELETE /", &[]), "200"),
@@ -72,13 +72,13 @@ async fn p17_a_rule_on_the_length_of_bodies_is_not_passed_by_hiding_the_body() {
         ("partial", sized("POST /", &[], &over), "413 body_incomplete"),
         ("partial", chunked("POST /", &[], &over), "413 body_incomplete"),
         ("partial", sized("POST /", &[], &large), "403 denied"),
-        // Envoy takes `transfer-encoding` away before it asks: these look alike.
+        // Envoy removes `transfer-encoding` before it sends the check: these look equal.
         ("none", chunked("POST /", &[], &large), "413 body_incomplete"),
         ("none", chunked("GET /", &[], &large), "413 body_incomplete"),
         ("none", request("GET /", &[]), "413 body_incomplete"),
         ("none", sized("POST /", &[], &large), "413 body_incomplete"),
         ("none", request("GET /", &["content-length: 0"]), "200"),
-        // Of this service no policy reads a body.
+        // No policy reads a body of this service.
         ("unread", request("GET /", &[]), "200"),
         ("unread", chunked("POST /", &[], &over), "200"),
     ];
@@ -94,7 +94,7 @@ async fn p17_a_rule_on_the_length_of_bodies_is_not_passed_by_hiding_the_body() {
 }
 
 #[tokio::test]
-async fn p17_no_method_hides_the_document_of_a_service_whose_bodies_are_read() {
+async fn p17_no_method_hides_the_document_of_a_service_that_reads_bodies() {
     const MAX: usize = 1024;
     let mut scene = scene().await;
     let _picket = scene.picket("picket", json!({"limits": {"check": {"body_bytes_max": MAX}}})).await;
@@ -140,7 +140,7 @@ async fn over_http2(envoy: &EnvoyProcess, listener: &str, method: &str, body: Ve
 /// Over HTTP/2 Envoy lets bodies that are a little longer than the limit go on whole, though only their first part is
 /// attached; longer ones it refuses itself.
 #[tokio::test]
-async fn p17_over_http2_a_body_just_above_the_limit_is_never_taken_for_whole() {
+async fn p17_over_http2_a_body_just_above_the_limit_never_counts_as_whole() {
     const MAX: usize = 65536;
     const CATALOG: &str = "services: [{id: shop/plain}, {id: shop/json, body: {json: true}}, {id: shop/unread}]";
     const POLICIES: &str = r#"

@@ -1,4 +1,4 @@
-//! Who calls, behind a proxy that somebody else runs: forwarded certificates and certificates out of their time.
+//! Callers behind a proxy of another operator: forwarded certificates and expired certificates.
 
 use picket_demo::certs::{Authority, Leaf};
 use rcgen::{CertificateParams, KeyPair, SanType, date_time_ymd};
@@ -13,7 +13,7 @@ const WEB: &str = "spiffe://cluster.local/ns/web/sa/frontend";
 const ADMIN: &str = "spiffe://cluster.local/ns/platform/sa/console";
 
 const CATALOG: &str = "services: [{id: shop/orders}]";
-/// Everybody proven may read, and the service is told who it was.
+/// Every proven caller may read, and the service gets its id.
 const POLICIES: &str = r#"
 @id("readers") @set_headers("x-caller=${principal.id}")
 permit (principal, action == Action::"GET", resource) when { principal is Workload };
@@ -27,7 +27,7 @@ fn forwards(details: &str) -> Value {
     json!({"forward_client_cert_details": details, "set_current_client_cert_details": {"uri": true}})
 }
 
-/// Who called, as the upstream was told; else the denial.
+/// The caller that the upstream got; else the denial.
 fn caller(answer: &picket_demo::client::Answer) -> String {
     upstream(answer).map_or_else(|| show(answer), |seen| seen.values("x-caller").join(","))
 }
@@ -44,7 +44,7 @@ async fn p14_behind_a_trusted_front_proxy_no_forged_element_wins() {
     let inner = safe("inner", "shop/orders").manager(forwards("APPEND_FORWARD")).tls(scene.tls("inner", json!({})));
     let inner = scene.envoy("inner", vec![inner]).await;
 
-    // The front proxy asks nobody; it only terminates the callers' TLS and shows its own certificate.
+    // The front proxy sends no checks; it only terminates the callers' TLS and shows its own certificate.
     let mut to_inner = cluster_of("to_inner", &[loopback(inner.listener("inner").unwrap().port())]);
     let mut context = scene.tls("front", json!({}));
     merge(&mut context, json!({"validation_context": {"trusted_ca": {"filename": scene.path("ca.crt")}}}));
@@ -88,7 +88,7 @@ async fn p14_behind_a_trusted_front_proxy_no_forged_element_wins() {
         let answer = send_as(&fronts, "set", &authority, &web, &sent).await;
         assert_eq!(caller(&answer), set, "set, {header}");
     }
-    // Past the front proxy: a workload that speaks to the inner one itself may write whatever chain it likes.
+    // Past the front proxy: a workload that connects to the inner one itself may write any chain.
     for header in [none, &*forged, &*chain] {
         let answer = send_as(&inner, "inner", &authority, &web, &request("GET /", &[header])).await;
         assert_eq!(caller(&answer), refused, "straight to the inner proxy, {header}");

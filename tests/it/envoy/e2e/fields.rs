@@ -1,4 +1,4 @@
-//! Fields of gRPC messages through Envoy: what a real client sends is what is judged.
+//! Fields of gRPC messages through Envoy: Picket evaluates the message that a real client sends.
 
 use serde_json::json;
 use tonic::transport::Channel;
@@ -17,7 +17,7 @@ when { context has fields && context.fields.hasTag("/service") && context.fields
 const MAX: usize = 1024;
 
 #[tokio::test]
-async fn the_message_of_a_unary_call_is_judged_as_the_upstream_gets_it() {
+async fn the_message_of_a_unary_call_is_evaluated_as_the_upstream_gets_it() {
     let mut scene = Scene::new(&[("catalog.yaml", CATALOG), ("namespaces/shop/a.cedar", POLICY)]).await;
     std::fs::create_dir(scene.path("policies/descriptors")).unwrap();
     std::fs::write(scene.path("policies/descriptors/health.binpb"), crate::grpc::set("health.proto")).unwrap();

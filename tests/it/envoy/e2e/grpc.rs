@@ -1,4 +1,4 @@
-//! gRPC through Envoy: the caller's library sees gRPC's own codes, whatever Picket answers.
+//! gRPC through Envoy: the caller's library sees gRPC's own codes, for every answer of Picket.
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -28,7 +28,7 @@ const LEDGER: &str = r#"
 when { principal has token && principal.token.roles.contains("clerk") };
 "#;
 
-/// An upstream that speaks gRPC: a health service.
+/// A gRPC upstream: a health service.
 pub async fn serve(scene: &mut Scene) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     scene.cluster(http2(cluster_of("health", &[loopback(listener.local_addr().unwrap().port())])));
@@ -84,7 +84,7 @@ async fn p36_grpc_callers_see_grpc_codes_and_only_permitted_methods_pass() {
         let code = done.as_ref().map_or_else(Status::code, |()| Code::Ok);
         assert_eq!(code, expected, "{listener}, token {}: {done:?}", token.is_some());
         if let Err(status) = done {
-            // The message is the notice with its decision id, which support asks for.
+            // The message is the notice with its decision id, which support needs.
             assert!(status.message().contains("decision") && !status.message().contains("clerk"), "{status:?}");
         }
     }

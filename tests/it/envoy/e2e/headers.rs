@@ -52,8 +52,8 @@ async fn p15_forged_headers_of_ours_reach_no_upstream() {
         ("no early removal", "/told", caller()),
         ("no early removal", "/untold", vec![]),
         ("underscores", "/told", caller()),
-        // Nobody asks Picket here: its own prefix is gone by the early removal, but names that only
-        // policies know are the operator's to remove. docs/security.md says so.
+        // Picket gets no check here: its own prefix is removed early, but names that only policies know are the
+        // operator's to remove, see docs/security.md.
         ("safe", "/unasked", forged()),
         ("fail open", "/untold", forged()),
     ] {

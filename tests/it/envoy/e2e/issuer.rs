@@ -29,7 +29,8 @@ impl Issuer {
             .to_string()
     }
 
-    /// A token with these claims beside the usual ones, living for five minutes; `authorization` as a header line.
+    /// A token with these claims in addition to the usual ones, valid for five minutes; `authorization` as a header
+    /// line.
     pub fn bearer(&self, claims: Value) -> String {
         format!("authorization: Bearer {}", self.token(claims))
     }

@@ -71,7 +71,7 @@ async fn p47_a_query_key_in_another_spelling_reaches_no_upstream() {
         let got = upstream(&answer).map_or_else(|| show(&answer), |seen| seen.target().to_owned());
         assert_eq!(got, expected, "{line}");
     }
-    // What the verdict removes goes in every spelling that servers read alike.
+    // A header that the verdict removes is removed in every spelling that servers read as the same.
     let spelt = ["x-debug: 1", "x_debug: 1", "X_Debug: 1", "x.debug: 1", "x~debug: 1", "x-debugs: kept"];
     let seen = upstream(&send(&envoy, "orders", &request("GET /v1", &spelt)).await).unwrap();
     let left: Vec<&str> = seen.headers.iter().map(|(name, _)| name.as_str()).filter(|n| n.contains("debug")).collect();

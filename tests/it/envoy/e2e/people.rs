@@ -70,7 +70,7 @@ async fn roles_in_a_token_decide_who_may_read_and_who_may_add() {
 }
 
 #[tokio::test]
-async fn a_workload_is_let_in_by_its_spiffe_id_and_by_nothing_it_says() {
+async fn a_workload_is_admitted_by_its_spiffe_id_and_by_none_of_its_headers() {
     let (mut scene, issuer) = scene().await;
     let authority = Authority::new("cluster.local").unwrap();
     scene.write("ca.crt", authority.certificate());

@@ -63,7 +63,7 @@ impl Picket {
         json!({"pipe": {"path": self.socket()}})
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join(format!("{}.log", self.name))).unwrap_or_default()
     }
@@ -73,7 +73,7 @@ impl Picket {
         self.child.kill().await.unwrap();
     }
 
-    /// Asks it to leave, by SIGTERM.
+    /// Sends SIGTERM.
     pub async fn terminate(&self) {
         let id = self.child.id().expect("it runs").to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();

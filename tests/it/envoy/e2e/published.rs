@@ -22,7 +22,7 @@ const PATH: &str = "/.well-known/oauth-protected-resource/api";
 async fn a_document_is_served_through_envoy_and_the_service_never_sees_the_call() {
     let mut scene = Scene::new(&[("catalog.yaml", CATALOG), ("namespaces/shop/a.cedar", OPEN)]).await;
     let _picket = scene.picket("picket", json!({})).await;
-    // What fails open must not forward a call that was answered with status 200 either.
+    // A filter that fails open must not forward a call that was answered with status 200 either.
     let open = safe("open", "shop/orders").authz(json!({"failure_mode_allow": true}));
     let envoy = scene.envoy("envoy", vec![safe("orders", "shop/orders"), open]).await;
     for listener in ["orders", "open"] {
@@ -33,7 +33,7 @@ async fn a_document_is_served_through_envoy_and_the_service_never_sees_the_call(
         assert_eq!(get.values("content-type").collect::<Vec<_>>(), ["application/json"]);
         assert_eq!(get.values("cache-control").collect::<Vec<_>>(), ["public, max-age=300"]);
 
-        // What answers a HEAD names the length of a body that does not come, so the whole answer is its head.
+        // The answer to a HEAD has the length of a body that does not come, so the whole answer is its head.
         let mut stream = TcpStream::connect(envoy.listener(listener).unwrap()).await.unwrap();
         stream.write_all(&request(&format!("HEAD {PATH}"), &[])).await.unwrap();
         let mut head = String::new();

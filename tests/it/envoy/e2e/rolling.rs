@@ -19,15 +19,15 @@ use crate::envoy::bench::{cluster_of, http2, merge};
 const CATALOG: &str = "services: [{id: shop/orders}]";
 const POLICIES: &str = r#"@id("all") permit (principal, action in Action::"any", resource);"#;
 const NAMES: [&str; 2] = ["one", "two"];
-/// Who calls at the same time.
+/// Callers at the same time.
 const CALLERS: usize = 4;
 /// The settings' `drain_timeout`, with some time for a busy machine.
 const GONE: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn settings() -> Value {
-    // Longer than it takes until Envoy heeds a health check: the check's interval, and a second in which Envoy gathers
-    // changes of health before it tells its workers (`update_merge_window`).
+    // Longer than Envoy needs to notice a failed health check: the check's interval, and a second in which Envoy
+    // gathers changes of health before it updates its workers (`update_merge_window`).
     json!({"shutdown": {"pre_drain": "2s", "drain_timeout": "4s", "flush_timeout": "500ms"}})
 }
 

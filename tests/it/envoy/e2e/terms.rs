@@ -1,4 +1,4 @@
-//! What an allow brings along, and what Envoy does with it: headers, query, metadata, preflights, bodies.
+//! Terms of an allow, and their effect in Envoy: headers, query, metadata, preflights, bodies.
 
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ async fn a_preflight_passes_without_identity_and_nothing_else_of_its_kind_does()
         ("OPTIONS /v1/orders", vec![origin], "403 denied"),
         ("OPTIONS /v1/orders", vec![asked], "403 denied"),
         ("DELETE /v1/orders", vec![origin, asked], "403 denied"),
-        // No prefix matches `*`, so Envoy has no route and asks nobody.
+        // No prefix matches `*`, so Envoy has no route and sends no check.
         ("OPTIONS *", vec![origin, asked], "404 by Envoy"),
     ] {
         let answer = send(&envoy, "orders", &request(line, &headers)).await;
@@ -124,7 +124,7 @@ async fn p17_a_body_that_was_cut_or_may_be_is_never_read() {
     ];
     let envoy = scene.envoy("envoy", listeners).await;
     let (ok, no, packed) = ("200", "413 body_incomplete", "415 body_encoded");
-    // A caller that feigns Envoy's word on a body that Envoy does not send: length and framing speak against it.
+    // A caller that forges Envoy's flag of a body that Envoy does not send: length and framing contradict it.
     for listener in ["whole", "text", "none"] {
         let feigned = ["transfer-encoding: chunked", "x-envoy-auth-partial-body: false"];
         let sent = [request("POST /", &feigned), b"3e8\r\n".to_vec(), vec![b'x'; 1000], b"\r\n0\r\n\r\n".to_vec()];

@@ -12,7 +12,7 @@ const CATALOG: &str = "services:\n  - {id: people/directory}\n";
 const POLICY: &str = r#"@id("known") @set_headers("x-subject=${principal.token.subject}")
     permit (principal, action in Action::"any", resource) when { principal has token };"#;
 
-/// A listener whose jwt_authn takes tokens from there and lets calls without one go on.
+/// A listener with jwt_authn that takes tokens from there and passes calls without one.
 fn verifying(name: &'static str, issuer: &Issuer, from: Value) -> Listener {
     let mut provider = json!({"issuer": ISSUER, "local_jwks": {"inline_string": issuer.key_set()}, "forward": true,
                               "payload_in_metadata": "jwt"});
@@ -40,7 +40,7 @@ fn unsigned(claims: &Value) -> String {
     format!("{header}.{claims}.")
 }
 
-/// Bad credentials of the kinds that were once forwarded beside a good token.
+/// Bad credentials of the kinds that were once forwarded together with a good token.
 fn bad(issuer: &Issuer, good: &str) -> Vec<(&'static str, String)> {
     let now = jiff::Timestamp::now().as_second();
     let claims = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "admin", "iat": now - 5, "exp": now + 300});
@@ -58,7 +58,7 @@ fn bad(issuer: &Issuer, good: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Whom the upstream was told to serve, if it was reached.
+/// The subject that the upstream got, if the call reached it.
 fn subject(answer: &Answer) -> Option<String> {
     upstream(answer).map(|seen| seen.values("x-subject").join(","))
 }
@@ -108,7 +108,7 @@ async fn a_second_token_never_reaches_the_upstream() {
                 let answer = ask(path.clone(), vec![header.clone()]).await;
                 let shown = show(&answer);
                 assert_eq!(upstream(&answer), None, "{listener}: {what}: {path} {header}: {shown}");
-                // Where Envoy looks at a place itself, it refuses first.
+                // If Envoy reads a place itself, it rejects first.
                 assert!(
                     shown == expected || shown.ends_with("by Envoy"),
                     "{listener}: {what}: {path} {header}: {shown}"
@@ -123,7 +123,7 @@ async fn a_second_token_never_reaches_the_upstream() {
         let answer = send(&envoy, listener, &bytes).await;
         assert_eq!(show(&answer), "413 body_incomplete", "{listener}");
     }
-    // Alone a bad one is no absent one either, wherever it stands.
+    // Alone, a bad token does not count as absent either, in any place.
     for (what, token) in bad(&issuer, &good) {
         for path in [format!("GET /x?access_token={token}"), format!("GET /x?ACCESS-TOKEN={token}")] {
             let answer = send(&envoy, "header", &request(&path, &[])).await;

@@ -114,7 +114,7 @@ async fn p30_a_dead_picket_is_a_503_only_where_the_filter_fails_closed() {
         assert_eq!(show(&send(&envoy, listener, &request("GET /", &[])).await), "200", "{listener}");
     }
     picket.kill().await;
-    // 503 and not 403: `status_on_error` tells an outage from a denial. The open one is why the samples are closed.
+    // 503 and not 403: `status_on_error` separates an outage from a denial. The open one is why the samples are closed.
     for (listener, expected) in [("closed", "503 by Envoy"), ("open", "200")] {
         assert_eq!(show(&send(&envoy, listener, &request("GET /", &[])).await), expected, "{listener}");
     }

@@ -1,4 +1,4 @@
-//! The codes of calls whose body cannot be judged.
+//! The codes of calls with a body that cannot be evaluated.
 
 use picket::failure::Code;
 
@@ -11,7 +11,7 @@ when { context.numbers.hasTag("/n") && context.numbers.getTag("/n") > 5 };
 forbid (principal, action == Action::"grpc.call", resource)
 when { context has fields && context.fields.hasTag("/order_id") && context.fields.getTag("/order_id") == "x" };"#;
 
-/// A call of a tool, as a client of the newest revision sends it, with its body, headers and method changed.
+/// A call of a tool, as a client of the newest version sends it, with its body, headers and method changed.
 fn call(method: &str, body: &str, headers: &[(&str, &str)]) -> Check {
     let length = body.len().to_string();
     let own = [

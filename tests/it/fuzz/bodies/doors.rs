@@ -21,7 +21,7 @@ const CATALOG: &str = "services:
 - {id: t/a2a, hosts: [a2a.t], protocol: a2a, a2a: {endpoint: /a2a, versions: ['0.3', '1.0'], bindings: [jsonrpc, rest]}}
 ";
 
-/// Who reads what comes in by a door.
+/// The reader of an entry point.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
     Document,
@@ -62,7 +62,7 @@ impl Doors {
         }
     }
 
-    /// Has a body read as whatever the door says. Panics where what is accepted is not exact.
+    /// Has a body read by this entry point. Panics if an accepted body is not exact.
     pub fn read(&mut self, at: usize, body: &mut Vec<u8>) -> Result<(), Failure> {
         let Door { reader, call, .. } = &mut self.all[at];
         let reader = *reader;
@@ -116,12 +116,12 @@ fn opened(call: &Call) -> Result<Option<Json>, Failure> {
     }
 }
 
-/// MCP: one door for each revision, without and with its mirrored headers.
+/// MCP: one door for each version, without and with its mirrored headers.
 fn mcp_doors() -> Vec<Door> {
     let call = || nobody().method("POST").path("/mcp").header("content-type", "application/json");
     let newest = || call().header("mcp-protocol-version", ProtocolVersion::July2026.as_str());
     let door = |name: &str, CallBuilder(call)| Door { name: format!("mcp {name}"), reader: Reader::Mcp, call };
-    let mut doors = vec![door("no revision", call())];
+    let mut doors = vec![door("no version", call())];
     for version in ProtocolVersion::ALL {
         doors.push(door(version.as_str(), call().header("mcp-protocol-version", version.as_str())));
     }
@@ -154,7 +154,7 @@ fn other_doors() -> Vec<Door> {
     rows.into_iter().map(|(name, reader, CallBuilder(call))| Door { name: name.to_owned(), reader, call }).collect()
 }
 
-/// What holds of everything that a message asks for.
+/// Properties of every request in a message.
 fn assert_exact(ask: &Ask) {
     match ask {
         Ask::CallTool { name, arguments } => {

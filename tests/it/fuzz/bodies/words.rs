@@ -1,9 +1,9 @@
-//! What mutated bodies begin with, and what is put into them.
+//! Seeds of mutated bodies, and texts to insert.
 
-/// Metadata that the newest revision of MCP wants.
+/// Metadata that the newest version of MCP wants.
 pub const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{"url":{}}}}"#;
 
-/// Bodies to begin with; `META` stands for the newest revision's metadata. Each is tried at every door.
+/// The first bodies; `META` is replaced by the newest version's metadata. Each is tried at every entry point.
 pub const SEEDS: &[&str] = &[
     r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"x","arguments":{"t":"1","n":[1,-2.50e3,null,true,{"a~/b":"\u00e9\ud83d\ude00"}]},META}}"#,
     r#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"x","arguments":{"t":1e3},"requestState":"s","inputResponses":{},META}}"#,
@@ -31,7 +31,7 @@ pub const SEEDS: &[&str] = &[
     r#"{"a":{"b":[[],{},"",0,-0.0,1E-7,123456789012345678901234567890]},"\n":false}"#,
 ];
 
-/// Whole values, to be put where a value may stand.
+/// Whole values, to be inserted in place of a value.
 pub const VALUES: &[&str] = &[
     "null",
     "true",
@@ -58,7 +58,7 @@ pub const VALUES: &[&str] = &[
     "\"a://b\"",
 ];
 
-/// Keys, to be put before such values.
+/// Keys, to be inserted before such values.
 pub const KEYS: &[&str] = &[
     "a",
     "A",

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_with_a_key_twice_is_no_document() {
+    fn a_draft_with_a_key_twice_is_not_a_document() {
         let members = |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), Builder::Bool(true))).collect();
         let of = |keys: &[&str]| Builder::List(vec![Builder::Object(members(keys))]).document();
         assert!(of(&["a", "A"]).is_ok());

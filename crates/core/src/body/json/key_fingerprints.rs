@@ -174,7 +174,7 @@ mod tests {
 
     /// Prints that all belong to one place of the table, and prints of nothing.
     #[test]
-    fn prints_that_crowd_hide_nothing_and_find_nothing() {
+    fn colliding_fingerprints_hide_nothing_and_find_nothing() {
         for size in [17, 40, 300] {
             let texts: Vec<String> = (0..size).map(|n| format!("k{n}")).collect();
             for step in [0, 1 << 32, 1] {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_alike_by_case_or_repeated_or_not_at_all() {
+    fn keys_are_equal_by_case_or_repeated_or_different() {
         let seen = |texts: &[String]| {
             let mut keys: Vec<(u64, usize)> = (0..texts.len()).map(|at| (caseless_print(&texts[at]), at)).collect();
             match alike(&mut keys, |at| texts[at].as_str()) {

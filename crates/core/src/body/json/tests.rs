@@ -15,7 +15,7 @@ fn number(text: &str) -> Number<'_> {
 }
 
 #[test]
-fn what_is_not_exactly_one_document_is_refused() {
+fn anything_but_exactly_one_document_is_rejected() {
     let cases: &[(&[u8], &str)] = &[
         (b"", "not JSON at byte 0"),
         (b" ", "not JSON"),
@@ -101,7 +101,7 @@ fn all_refused(cases: &[(&[u8], &str)]) {
 }
 
 #[test]
-fn what_json_allows_is_read_without_loss() {
+fn valid_json_is_read_without_loss() {
     let cases = [
         ("\t\r\n 1 \n", "1"),
         ("\"\\u0000\\ud83d\\ude00\\/\\b\\f\\n\\r\\t\\\"\\\\é\"", "text \0😀/\u{8}\u{c}\n\r\t\"\\é"),
@@ -122,7 +122,7 @@ fn what_json_allows_is_read_without_loss() {
 }
 
 #[test]
-fn documents_are_shown_whole_and_equal_by_what_they_hold() {
+fn documents_are_equal_by_their_values() {
     for text in ["[]", "{}", r#"{"a":[]}"#, r#"[1,{"b":"x"}]"#] {
         let (one, other) = (json(text), json(&format!(" {text} ")));
         assert_eq!(one, other, "{text}");

@@ -36,7 +36,7 @@ fn words(set: BTreeSet<String>) -> String {
 }
 
 #[test]
-fn a_request_may_have_so_many_parameters_that_nobody_knows() {
+fn a_request_may_have_a_limited_number_of_unknown_parameters() {
     let unknown = |count: usize| (0..count).map(|n| format!("\"x{n}\":1")).collect::<Vec<_>>().join(",");
     for path in [CHAT, RESPONSES, MESSAGES] {
         let found = fact(path, &unknown(64), |request| request.hosted_tools.len());
@@ -125,7 +125,7 @@ fn a_parameter_of_the_wrong_type_or_spelling_is_refused() {
 }
 
 #[test]
-fn what_the_provider_keeps_is_known_where_the_request_does_not_say() {
+fn storage_by_the_provider_is_known_without_a_statement_in_the_request() {
     let rows = [
         (CHAT, "", false),
         (CHAT, r#""store":true"#, true),
@@ -157,7 +157,7 @@ fn the_bound_on_tokens_is_found_under_every_name() {
 }
 
 #[test]
-fn a_hosted_tool_is_never_taken_for_the_clients_own() {
+fn a_hosted_tool_never_counts_as_the_clients_own() {
     let rows = [
         (CHAT, r#""tools":[{"type":"function","function":{"name":"pay"}}]"#, "pay", ""),
         (CHAT, r#""tools":[{"type":"custom","custom":{"name":"sql"}}],"functions":[{"name":"old"}]"#, "old sql", ""),
@@ -255,7 +255,7 @@ fn every_server_that_the_provider_would_call_is_named_once() {
 }
 
 #[test]
-fn history_that_the_provider_holds_is_not_overlooked() {
+fn history_that_the_provider_stores_is_not_missed() {
     let rows = [
         (CHAT, r#"{"model":"m","messages":[{"role":"assistant","audio":{"id":"a"}}]}"#, true),
         (CHAT, r#"{"model":"m","messages":[{"role":"assistant","audio":null,"content":"x"}]}"#, false),

@@ -1,6 +1,6 @@
 //! The operation that an MCP message requests, from its method and parameters.
 //!
-//! Knows: the parameters of each method that are judged. Must not know: headers, revisions, what is allowed.
+//! Knows: the parameters of each method that are judged. Must not know: headers, versions, what is allowed.
 
 use super::methods::Shape;
 use super::{Ask, uri};

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn arguments_that_do_not_fit_the_schema_are_rejected() {
         for (arguments, code, what) in [
             ("[]", Code::MessageRefused, "at `` is not an object"),
             (r#"{"amount": 1}"#, Code::MessageRefused, "at `` needs a member `note`"),

@@ -1,6 +1,6 @@
 //! MCP's methods, and the protocol versions that define them.
 //!
-//! Knows: what clients send, by revision. Must not know: parameters' values.
+//! Knows: what clients send, by version. Must not know: parameters' values.
 
 use crate::catalog::mcp::ProtocolVersion;
 
@@ -61,7 +61,7 @@ const METHODS: &[(&str, Shape, &[ProtocolVersion])] = &[
     ("notifications/tasks/status", Shape::Notification, NOVEMBER),
 ];
 
-/// The method of that name, if the revision has it.
+/// The method of that name, if the version has it.
 pub(super) fn shape(name: &str, version: ProtocolVersion) -> Option<Shape> {
     METHODS
         .iter()

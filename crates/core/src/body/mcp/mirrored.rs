@@ -2,7 +2,7 @@
 //!
 //! Knows: `Mcp-Method`, `Mcp-Name`, `Mcp-Param-*` and their base64 form. Must not know: what is allowed.
 //!
-//! Revision 2026-07-28 requires them; where an older one sends them they are held to the same.
+//! Version 2026-07-28 requires them; where an older one sends them they are held to the same.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

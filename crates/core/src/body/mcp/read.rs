@@ -1,6 +1,6 @@
 //! Parses a call to an MCP service into its messages.
 //!
-//! Knows: the endpoint, revisions, batches, what each message must carry. Must not know: who calls, what is allowed.
+//! Knows: the endpoint, versions, batches, what each message must carry. Must not know: who calls, what is allowed.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 ///
 /// # Errors
 /// `protocol_mismatch` off the endpoint, `method_not_allowed`, `version_refused`, `header_mismatch`, `rpc_method_unknown`,
-/// `message_refused` for what is no message of the revision, and those of [`bytes()`] and [`json::parse`].
+/// `message_refused` for what is no message of the version, and those of [`bytes()`] and [`json::parse`].
 pub fn read(
     call: &Call,
     rules: &Mcp,
@@ -62,7 +62,7 @@ struct MessageReader<'a> {
 }
 
 impl MessageReader<'_> {
-    /// The revision that the header names.
+    /// The version that the header names.
     fn declared(&self) -> Result<Option<ProtocolVersion>, Failure> {
         let Some(text) = header(self.call, "mcp-protocol-version")? else { return Ok(None) };
         match ProtocolVersion::parse(text) {
@@ -167,7 +167,7 @@ impl MessageReader<'_> {
         mirrored::check(self.call, &BodyFacts { version, method: Some(method), name, is_request, arguments })
     }
 
-    /// An answer to a request of the server's, in the revisions that have those.
+    /// An answer to a request of the server's, in the versions that have those.
     fn response(&self, declared: Option<ProtocolVersion>) -> Result<Message, Failure> {
         let version = self.listed(declared.unwrap_or(ProtocolVersion::March2025))?;
         if version == ProtocolVersion::July2026 {
@@ -190,22 +190,22 @@ fn plain(version: ProtocolVersion, method: String) -> Message {
     }
 }
 
-/// The revision by which a message without the header is read, for the answer to a refused one.
+/// The version by which a message without the header is read, for the answer to a refused one.
 ///
-/// A batch is of the oldest revision, and so is what is no message at all.
+/// A batch is of the oldest version, and so is what is no message at all.
 #[must_use]
 pub fn presumed(document: Node<'_>) -> ProtocolVersion {
     let method = document.get("method").and_then(Node::as_text).unwrap_or_default();
     document.get("params").map_or(ProtocolVersion::March2025, |params| undeclared(method, params))
 }
 
-/// The revision of a message without the header: the oldest, but the first message may name another.
+/// The version of a message without the header: the oldest, but the first message may name another.
 fn undeclared(method: &str, params: Node<'_>) -> ProtocolVersion {
     let proposed = params.get("protocolVersion").and_then(Node::as_text).and_then(ProtocolVersion::parse);
     proposed.filter(|_| method == "initialize").unwrap_or(ProtocolVersion::March2025)
 }
 
-/// `params._meta`, which must not speak of another revision than the header: a server may believe either.
+/// `params._meta`, which must not speak of another version than the header: a server may believe either.
 fn meta(params: Node<'_>, version: ProtocolVersion) -> Result<Option<Node<'_>>, Failure> {
     let Some(meta) = params.get("_meta") else { return Ok(None) };
     if meta.as_object().is_none() {
@@ -221,7 +221,7 @@ fn meta(params: Node<'_>, version: ProtocolVersion) -> Result<Option<Node<'_>>, 
     }
 }
 
-/// Checks what revision 2026-07-28 wants in every request; says whether the client can be sent to a page.
+/// Checks what version 2026-07-28 wants in every request; says whether the client can be sent to a page.
 fn capabilities(meta: Option<Node<'_>>) -> Result<bool, Failure> {
     let find = |wanted: &str| meta.and_then(|meta| meta.get(wanted));
     if find(VERSION).is_none() {

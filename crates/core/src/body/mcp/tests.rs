@@ -33,7 +33,7 @@ pub(super) fn read_call(call: &Call) -> Result<Vec<Message>, Failure> {
     read(call, &rules(&ProtocolVersion::ALL), &tools(), &BodyRules::default(), Limits::default())
 }
 
-/// A message as a revision sends it: with its headers, and with `_meta` in the newest.
+/// A message as a version sends it: with its headers, and with `_meta` in the newest.
 pub(super) fn sent(version: ProtocolVersion, method: &str, params: &str) -> Call {
     let (id, date) = (if method.starts_with("notifications/") { "" } else { r#""id":7,"# }, version.as_str());
     let params = match (version, params.is_empty()) {
@@ -73,7 +73,7 @@ fn raw(headers: &[(&str, &str)], body: &str) -> Call {
 }
 
 #[test]
-fn the_same_call_asks_the_same_in_every_revision() {
+fn the_same_call_is_the_same_request_in_every_version() {
     let object = |text: &str| parse(text.as_bytes(), Limits::default()).unwrap();
     let cases = [
         ("tools/call", r#""name":"deploy.plan","arguments":{"n":1e3}"#, {
@@ -101,7 +101,7 @@ fn the_same_call_asks_the_same_in_every_revision() {
 }
 
 #[test]
-fn a_method_exists_only_in_the_revisions_that_have_it() {
+fn a_method_exists_only_in_the_versions_that_have_it() {
     // March, June, November 2025, July 2026.
     let cases = [
         ("initialize", r#""protocolVersion":"x""#, [true, true, true, false]),
@@ -176,7 +176,7 @@ fn only_exact_messages_are_messages() {
 }
 
 #[test]
-fn parameters_that_are_judged_have_one_reading() {
+fn evaluated_parameters_have_one_reading() {
     let cases = [
         ("tools/call", r#""arguments":{}"#),
         ("tools/call", r#""name":"""#),
@@ -213,7 +213,7 @@ fn parameters_that_are_judged_have_one_reading() {
 }
 
 #[test]
-fn the_revision_is_the_headers_and_must_be_listed() {
+fn the_version_is_the_headers_and_must_be_listed() {
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     let initialize = |version: &str| {
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"{version}"}}}}"#)
@@ -249,7 +249,7 @@ fn the_revision_is_the_headers_and_must_be_listed() {
 }
 
 #[test]
-fn the_endpoint_takes_post_and_in_older_revisions_get_and_delete() {
+fn the_endpoint_takes_post_and_in_older_versions_get_and_delete() {
     let june = [("mcp-protocol-version", "2025-06-18")];
     let july = [("mcp-protocol-version", "2026-07-28")];
     let cases = [
@@ -280,7 +280,7 @@ fn the_endpoint_takes_post_and_in_older_revisions_get_and_delete() {
 }
 
 #[test]
-fn every_message_of_a_batch_is_judged_or_the_batch_is_refused() {
+fn every_message_of_a_batch_is_evaluated_or_the_batch_is_denied() {
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     let tool = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"x"}}"#;
     let answer = r#"{"jsonrpc":"2.0","id":2,"result":{}}"#;

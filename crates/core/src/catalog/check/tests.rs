@@ -288,7 +288,7 @@ fn a_catalogue_that_is_too_large_is_refused() {
 }
 
 #[test]
-fn a_token_that_tells_nobody_where_to_log_in_is_warned_about() {
+fn a_token_without_a_login_place_is_a_warning() {
     let warnings = |token: &str| {
         let catalog = good(&format!("services: [{{id: shop/a, token: {{{token}}}}}]"));
         catalog.warnings().iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()

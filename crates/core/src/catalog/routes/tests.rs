@@ -67,7 +67,7 @@ fn a_pattern_takes_its_paths_and_no_others() {
 }
 
 #[test]
-fn a_text_that_is_no_pattern_is_refused() {
+fn an_invalid_pattern_is_rejected() {
     let literal = |text: &str| PatternProblem::NotCanonical(text.to_owned());
     let braces = |text: &str| PatternProblem::Braces(text.to_owned());
     let cases = [

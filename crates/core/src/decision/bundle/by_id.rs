@@ -1,6 +1,6 @@
-//! Looks up the policies of a bundle by id.
+//! DeadlineChecks up the policies of a bundle by id.
 //!
-//! In a tree of 10,000 ids a look costs a dozen looks into cold memory.
+//! In a tree of 10,000 ids one lookup costs a dozen reads of cold memory.
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
@@ -13,7 +13,7 @@ use crate::query::quick::Set;
 #[derive(Debug, Default)]
 pub(in crate::decision) struct ById(Set<Named>);
 
-/// A policy that stands for its id.
+/// A policy that is hashed and compared by its id.
 #[derive(Debug)]
 struct Named(Arc<Entry>);
 

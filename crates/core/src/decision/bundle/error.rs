@@ -5,14 +5,14 @@ use crate::problem::Problem;
 /// Why a bundle does not load.
 #[derive(Debug)]
 pub enum BundleError {
-    /// What is wrong with it.
+    /// Its problems.
     Faulty(Vec<Problem>),
-    /// It took longer than it might.
+    /// It took longer than it may.
     Late,
 }
 
 impl BundleError {
-    /// What is to be told of it.
+    /// The problems to report.
     #[must_use]
     pub fn problems(self, unit: &str) -> Vec<Problem> {
         match self {

@@ -2,23 +2,23 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// More candidates of one query than this take longer than all else that is done for a call.
+/// With more candidates than this, a query takes longer than all other steps of a call.
 const HOT_CANDIDATES: usize = 24;
 
-/// Whether a bundle ever had very many candidates for one query.
+/// Set once the bundle had very many candidates for one query.
 #[derive(Debug, Default)]
 pub(in crate::decision) struct Hot(AtomicBool);
 
 impl Hot {
-    /// Takes note of a query with so many candidates.
-    pub fn met(&self, candidates: usize) {
-        if candidates > HOT_CANDIDATES && !self.was_met() {
+    /// Records a query with so many candidates.
+    pub fn observe(&self, candidates: usize) {
+        if candidates > HOT_CANDIDATES && !self.is_hot() {
             self.0.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether there was one with many.
-    pub fn was_met(&self) -> bool {
+    /// Returns whether a query had very many.
+    pub fn is_hot(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -1,10 +1,9 @@
 //! An index of policies by their scopes: finds the candidates for a query without a scan.
 //!
-//! A policy's scope is three tests, on principal, action and resource. Each becomes a posting; a query looks
-//! up its own keys in all three and walks the shortest, testing the other two parts of each policy it meets.
-//! Tests at the head of a condition that a scope could make (`guards.rs`) count as the scope's.
-//! A policy that is left out has a false scope or head, so Cedar would have found it neither satisfied nor failing:
-//! decision, reasons and errors are those of the whole set.
+//! A policy's scope is three tests, on principal, action and resource. Each becomes a posting. A query looks up its own
+//! keys in all three, walks the shortest list, and tests the other two parts of each policy in it. The guards of a
+//! condition (`guards.rs`) count as part of the scope. A policy that is left out has a false scope or guard, so Cedar
+//! would have found it neither satisfied nor failing: decision, reasons and errors are those of the whole set.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use crate::decision::schema::{Action, Types};
 use crate::query::quick::Map;
 use crate::query::{Node, Query, Uid};
 
-/// Candidates of one part of the scope that are not worth looking for fewer.
+/// With so few candidates in one part of the scope, a shorter list is not searched for.
 const FEW: usize = 4;
 
 /// The actions a scope names, closed over the schema's groups.
@@ -65,7 +64,7 @@ struct Postings {
 }
 
 impl Postings {
-    /// Posts a policy under each of the parts of which one must hold.
+    /// Posts a policy under each of several parts; one of them must hold.
     fn add(&mut self, tests: &Tests, number: u32) {
         tests.narrowest().iter().for_each(|part| self.post(part, number));
     }
@@ -81,7 +80,7 @@ impl Postings {
         }
     }
 
-    /// Adds every list that may hold policies naming `node`.
+    /// Adds every list that may hold policies that name `node`.
     fn lists<'a>(&'a self, node: &Node, lists: &mut Vec<&'a [u32]>) {
         let mut add = |list: Option<&'a Vec<u32>>| lists.extend(list.map(Vec::as_slice));
         add(Some(&self.any));
@@ -89,7 +88,7 @@ impl Postings {
         add(self.eq.get(&node.uid));
         add(self.within.get(&node.uid));
         if self.within.len() < node.ancestors.len_max() {
-            // A principal in a thousand groups of which policies name three costs three look-ups.
+            // A principal may be in a thousand groups: if policies name three groups, this takes three lookups.
             let named = self.within.iter().filter(|(uid, _)| ***uid != node.uid && node.ancestors.contains(uid));
             named.for_each(|(_, list)| add(Some(list)));
         } else {
@@ -135,7 +134,7 @@ impl Index {
         self.entries.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether it has no policy.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -152,7 +151,7 @@ impl Index {
         self.entries.iter()
     }
 
-    /// Numbers of all policies whose scope names the query, ascending.
+    /// Numbers of all policies with a scope that names the query, ascending.
     #[must_use]
     pub fn candidates(&self, query: &Query) -> Vec<u32> {
         if self.entries.is_empty() {
@@ -162,7 +161,7 @@ impl Index {
         self.principals.lists(&query.principal, &mut lists);
         let length = |lists: &[&[u32]]| lists.iter().map(|list| list.len()).sum::<usize>();
         let parted = lists.len();
-        // So few are compared as quickly as lists are found that might be shorter.
+        // Comparing so few is as quick as finding lists that might be shorter.
         let shortest = if length(&lists) <= FEW {
             lists
         } else {
@@ -179,7 +178,7 @@ impl Index {
             .filter(|number| self.names(*number, query))
             .collect();
         found.sort_unstable();
-        // A policy that is posted under several parts may be met several times.
+        // A policy that is posted under several parts may be found several times.
         found.dedup();
         found
     }
@@ -197,7 +196,7 @@ impl Index {
     }
 }
 
-/// The concrete actions that constraints name: an action itself, or all that any named group holds.
+/// The concrete actions of constraints: an action itself, or all members of a named group.
 struct Closures<'a> {
     types: &'a Types,
     single: HashMap<EntityUid, Arc<[Arc<str>]>>,

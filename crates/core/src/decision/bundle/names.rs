@@ -1,9 +1,9 @@
 //! Names of tools, models and prompts that policies compare, and the spellings that a provider folds into them.
 //!
-//! Knows: how providers fold names. Must not know: what is asked.
+//! Knows: how providers fold names. Must not know: calls.
 //!
-//! A policy compares names exactly. A provider that minds no case runs `GPT-4` as `gpt-4`, and a forbid on the one says
-//! nothing of the other.
+//! A policy compares names exactly. A provider that ignores case runs `GPT-4` as `gpt-4`, and a forbid on one name does
+//! not apply to the other.
 
 use smol_str::SmolStr;
 
@@ -12,15 +12,15 @@ use crate::catalog::Catalog;
 use crate::query::Uid;
 use crate::query::quick::Map;
 
-/// Types of entities whose names a message chooses.
+/// Types of entities with names that a message chooses.
 const CHOSEN: [&str; 3] = ["Model", "Prompt", "Tool"];
 
-/// Whether a message chooses the names of such entities.
+/// Returns whether a message chooses the names of such entities.
 pub(in crate::decision) fn is_chosen(uid: &Uid) -> bool {
     CHOSEN.contains(&uid.kind.as_str())
 }
 
-/// Known names, by what they fold to.
+/// Known names, by their folded form.
 #[derive(Debug, Default)]
 pub(in crate::decision) struct Names(Map<Uid, Vec<SmolStr>>);
 
@@ -36,15 +36,15 @@ impl Names {
         names
     }
 
-    /// Adds a name, if it is one that a message chooses.
+    /// Adds a name, if a message can choose it.
     pub(in crate::decision) fn add(&mut self, uid: &Uid) {
         if is_chosen(uid) {
             self.0.entry(folded(uid)).or_default().push(uid.id.clone());
         }
     }
 
-    /// The known names that `uid` folds to; it may be one of them.
-    pub(in crate::decision) fn alike(&self, uid: &Uid) -> &[SmolStr] {
+    /// The known names with the same folded form as `uid`; `uid` may be one of them.
+    pub(in crate::decision) fn spellings(&self, uid: &Uid) -> &[SmolStr] {
         if self.0.is_empty() { &[] } else { self.0.get(&folded(uid)).map_or(&[], Vec::as_slice) }
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! Knows: policies' scopes. Must not know: calls, conditions.
 //!
-//! A policy can judge a call where its scope leaves room for it, by the family of the action and by the service. It errs
-//! to one side: what is not understood of a scope leaves room for every call.
+//! A policy can apply to a call if its scope allows the family of the action and the service. An unknown part of a
+//! scope allows every call, so inputs are never missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use crate::decision::schema::{Types, uid_of};
 use crate::query::quick::Map;
 use crate::query::{Family, Reads, Uid};
 
-/// Types of resources and of what they lie in whose ids begin with `<namespace>/<service>`. No source of facts can put a
-/// resource into one of another service, so a scope that names one leaves room for calls to that service only.
+/// Types of resources and of their ancestors with ids that begin with `<namespace>/<service>`. No source of facts can
+/// move a resource into one of another service, so a scope that names one allows calls to that service only.
 const OF_ONE_SERVICE: [&str; 6] = ["Service", "Route", "Path", "Method", "McpServer", "McpResource"];
 
-/// Some families of actions.
+/// A set of action families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Families([bool; Family::COUNT]);
 
@@ -45,7 +45,7 @@ impl Families {
         Self::those(|family| self.has(family) && other.has(family))
     }
 
-    /// Those that have resources of the type that a scope names.
+    /// The families with resources of the type that a scope names.
     fn of_resources(scope: &ResourceConstraint) -> Self {
         let of = |kind: &EntityTypeName| {
             let kind = kind.to_string();
@@ -59,7 +59,7 @@ impl Families {
     }
 }
 
-/// The services that a scope leaves room for.
+/// The services that a scope allows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Services {
     All,
@@ -71,7 +71,7 @@ impl Services {
     fn of(scope: &ResourceConstraint) -> Self {
         match scope {
             ResourceConstraint::Any | ResourceConstraint::Is(_) => Self::All,
-            // An entity that is compared is the resource itself, which bears its service's id whatever its type.
+            // A compared entity is the resource itself, and its id names its service for every type.
             ResourceConstraint::Eq(uid) => service_of(&uid_of(uid)).map_or(Self::All, Self::One),
             ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
                 let uid = uid_of(uid);
@@ -96,18 +96,18 @@ fn service_of(uid: &Uid) -> Option<String> {
     }
 }
 
-/// What the policies of one bundle read, by their scopes.
+/// The inputs that the policies of one bundle read, by their scopes.
 #[derive(Debug, Default)]
 pub struct ReadsByScope {
     by_services: BTreeMap<Services, BTreeMap<Families, Reads>>,
-    /// The families of groups of actions that scopes name.
+    /// The families of action groups that scopes name.
     groups: BTreeMap<SmolStr, Families>,
 }
 
 impl ReadsByScope {
-    /// Adds what a policy reads, which is taken as it is enforced.
+    /// Adds the inputs of a policy, in its enforced form.
     pub fn add(&mut self, policy: &Policy, reads: &Reads, types: &Types) {
-        // Nearly all policies read nothing that has to be collected.
+        // Most policies read nothing that has to be collected.
         if *reads == Reads::default() {
             return;
         }
@@ -126,7 +126,7 @@ impl ReadsByScope {
         }
     }
 
-    /// Those of an action and of all actions that lie in it.
+    /// The families of an action and of all its members.
     fn under(&mut self, uid: &EntityUid, types: &Types) -> Families {
         let id = uid.id().unescaped();
         if let Some(family) = Family::of(id) {
@@ -149,7 +149,7 @@ impl ReadsByScope {
     }
 }
 
-/// What is read of calls to one service, by the family of their action.
+/// The inputs of calls to one service, by the family of their action.
 #[derive(Debug, Clone, Default)]
 struct Table([Arc<Reads>; Family::COUNT]);
 
@@ -157,11 +157,11 @@ impl Table {
     fn of(&self, family: Family) -> &Arc<Reads> {
         match self.0.get(family.index()) {
             Some(reads) => reads,
-            None => unreachable!("every family has its place"),
+            None => unreachable!("every family has an entry"),
         }
     }
 
-    /// The same with what more policies read; what is alike is kept once.
+    /// The same with the inputs of more policies; equal sets are stored once.
     fn with<'a>(&self, more: impl Iterator<Item = (&'a Families, &'a Reads)>) -> Self {
         let more: Vec<_> = more.collect();
         let mut done: Vec<Arc<Reads>> = Vec::new();
@@ -181,7 +181,7 @@ impl Table {
     }
 }
 
-/// What the policies of a mesh and of all namespaces read, ready to be asked by calls.
+/// The inputs that the policies of the mesh and of all namespaces read, ready for lookups by calls.
 #[derive(Debug)]
 pub struct Reading {
     mesh: Table,
@@ -190,7 +190,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Puts together what the mesh's policies and those of each namespace read.
+    /// Combines the inputs of the mesh's policies and of each namespace's.
     pub fn new<'a>(mesh: &'a ReadsByScope, units: impl Iterator<Item = (&'a str, &'a ReadsByScope)>) -> Self {
         let units: BTreeMap<&str, &ReadsByScope> = units.collect();
         let mut named: BTreeSet<&str> = units.keys().copied().collect();
@@ -224,7 +224,7 @@ impl Reading {
         Self { mesh: of_all, services, namespaces }
     }
 
-    /// What is read of calls of this family to this service.
+    /// The inputs of calls of this family to this service.
     #[must_use]
     pub fn of(&self, service: &str, family: Family) -> &Reads {
         let of_namespace = || self.namespaces.get(namespace_of(service).unwrap_or_default());

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Upper bounds of the buckets, inclusive, ascending; a last bucket takes what is above.
 pub const BOUNDS: [u64; 11] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 1024];
 
-/// Candidate policies per decision, those in shadow included.
+/// Candidate policies per decision, including those in shadow mode.
 #[derive(Debug, Default)]
 pub struct Candidates {
     buckets: [AtomicU64; BOUNDS.len() + 1],

@@ -2,9 +2,8 @@
 //!
 //! Knows: Cedar's core crate, see `docs/decisions/0006-cedar-core.md`. Must not know: policies.
 //!
-//! Two things are taken for granted that Cedar's public interface would work out again for every call: ancestors
-//! are listed flat, so no closure is computed; and there is no schema check, since a projection lacks attributes that the
-//! schema requires.
+//! It skips two steps that Cedar's public interface would repeat for every call. Ancestors are listed flat, so no
+//! closure is computed. There is no schema check, since a projection lacks attributes that the schema requires.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use crate::decision::schema::Types;
 use crate::decision::schema::cedar_values::datetime;
 use crate::query::{Query, Uid, Value};
 
-/// What Cedar's evaluator takes.
+/// Inputs of Cedar's evaluator.
 #[derive(Debug)]
 pub(in crate::decision) struct EvalInputs {
     pub(in crate::decision) request: ast::Request,
@@ -46,7 +45,7 @@ pub(in crate::decision) fn build(projected: &Projected<'_>, types: &Types) -> Re
         Some(ast::Context::Value(Arc::new(context))),
     );
     let mut entities = Vec::with_capacity(4);
-    // An entity of which nothing is read need not be there: its name is the request's.
+    // An entity with only a name is left out: the name is in the request.
     for node in [projected.principal(), projected.resource()].into_iter().filter(|node| !node.is_bare()) {
         entities.push(Arc::new(entity(node, types)?));
     }
@@ -58,7 +57,7 @@ pub(in crate::decision) fn build(projected: &Projected<'_>, types: &Types) -> Re
     Ok(EvalInputs { request, entities })
 }
 
-/// Whether the schema has every name that [`build`] would ask it for where nothing is reached.
+/// Checks that the schema has every name that [`build`] would look up in a query without other inputs.
 ///
 /// # Errors
 /// As [`build`].
@@ -78,7 +77,7 @@ fn entity(node: ProjectedEntity<'_>, types: &Types) -> Result<ast::Entity, Strin
     Ok(ast::Entity::new_with_attr_partial_value(uid, attributes, HashSet::new(), parents, tags))
 }
 
-/// The reached bags. Where two paths lead to one bag, it holds what either reaches.
+/// The bags in the read set. If two paths lead to one bag, it holds the tags of both.
 fn bags(projected: &Projected<'_>, types: &Types) -> Result<Vec<ast::Entity>, String> {
     // There are a handful at most.
     let mut reached: Vec<(&Uid, Vec<_>)> = Vec::new();
@@ -119,11 +118,11 @@ fn value(seen: ProjectedValue<'_>, types: &Types) -> Result<ast::Value, String> 
             Ok(ast::Value::set(items, None))
         }
         ProjectedValue::Whole(Value::Time(milliseconds)) => {
-            made(types.constructors().datetime, &datetime(*milliseconds)?)
+            extension_value(types.constructors().datetime, &datetime(*milliseconds)?)
         }
-        ProjectedValue::Whole(Value::Duration(text)) => made(types.constructors().duration, text),
-        ProjectedValue::Whole(Value::Ip(text)) => made(types.constructors().ip, text),
-        ProjectedValue::Whole(Value::Decimal(text)) => made(types.constructors().decimal, text),
+        ProjectedValue::Whole(Value::Duration(text)) => extension_value(types.constructors().duration, text),
+        ProjectedValue::Whole(Value::Ip(text)) => extension_value(types.constructors().ip, text),
+        ProjectedValue::Whole(Value::Decimal(text)) => extension_value(types.constructors().decimal, text),
     }
 }
 
@@ -136,10 +135,10 @@ fn record(fields: Fields<'_>, types: &Types) -> Result<ast::Value, String> {
     Ok(ast::Value::record_arc(Arc::new(record), None))
 }
 
-fn made(constructor: &ExtensionFunction, text: &SmolStr) -> Result<ast::Value, String> {
+fn extension_value(constructor: &ExtensionFunction, text: &SmolStr) -> Result<ast::Value, String> {
     match constructor.call(&[text.clone().into()]) {
         Ok(PartialValue::Value(value)) => Ok(value),
-        Ok(PartialValue::Residual(_)) => Err(format!("`{text}` is no value")),
+        Ok(PartialValue::Residual(_)) => Err(format!("`{text}` is not a value")),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entity_of_which_everything_is_reached_is_the_one_that_cedars_public_interface_builds() {
+    fn a_whole_entity_equals_the_one_that_cedars_public_interface_builds() {
         let (types, query, mut read_set) = (Types::new("").unwrap(), query(), ReadSet::default());
         read_set.principal.whole = true;
         read_set.whole_context = true;
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entity_of_which_nothing_is_reached_is_left_out() {
+    fn an_entity_outside_the_read_set_is_left_out() {
         let (types, query) = (Types::new("").unwrap(), query());
         let held = |read_set: &ReadSet| {
             let projection = Projection::new(read_set);
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn two_paths_to_one_bag_give_what_either_reaches() {
+    fn two_paths_to_one_bag_give_the_tags_of_both() {
         let (types, mut query, mut read_set) = (Types::new("").unwrap(), query(), ReadSet::default());
         query.context.insert("other".into(), Value::Entity(Uid::new("Bag", "b")));
         for (path, key) in [("bag", "text"), ("other", "long")] {

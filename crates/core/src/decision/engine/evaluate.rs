@@ -14,25 +14,25 @@ use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 
 use super::eval_inputs::EvalInputs;
-use crate::decision::allowance::{Allowance, Looks, POLICY_COST_MAX, Stopped};
+use crate::decision::allowance::{Allowance, DeadlineChecks, POLICY_COST_MAX, Stopped};
 use crate::decision::policy::cost::Cost;
 use crate::decision::verdict::PolicyError;
 
-/// The satisfied policies, and the policies whose evaluation failed.
+/// The satisfied policies, and the policies that failed to evaluate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Satisfied {
     /// Satisfied permits, by id.
     pub permits: BTreeSet<String>,
     /// Satisfied forbids, by id.
     pub forbids: BTreeSet<String>,
-    /// Permits whose evaluation failed: id to message.
+    /// Permits that failed to evaluate: id to message.
     pub permit_errors: BTreeMap<String, String>,
-    /// Forbids whose evaluation failed: id to message.
+    /// Forbids that failed to evaluate: id to message.
     pub forbid_errors: BTreeMap<String, String>,
 }
 
 impl Satisfied {
-    /// Adds what another evaluation found.
+    /// Adds the result of another evaluation.
     pub fn unite(&mut self, other: &Self) {
         self.permits.extend(other.permits.iter().cloned());
         self.forbids.extend(other.forbids.iter().cloned());
@@ -40,10 +40,10 @@ impl Satisfied {
         self.forbid_errors.extend(other.forbid_errors.iter().map(|(id, m)| (id.clone(), m.clone())));
     }
 
-    /// Roughly how much memory it takes, the allocator's own included.
+    /// Approximate memory, including the allocator's overhead.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        // Nodes of a B-tree hold eleven, and six on average once there are several; most findings need one of them.
+        // Nodes of a B-tree hold eleven entries, and six on average once there are several; most results need one node.
         let node = |len: usize, item: usize| len.div_ceil(6) * (11 * item + 48);
         let sets = [&self.permits, &self.forbids]
             .map(|ids| node(ids.len(), size_of::<String>()) + ids.iter().map(|id| id.len() + 16).sum::<usize>());
@@ -54,7 +54,7 @@ impl Satisfied {
         size_of::<Self>() + 32 + sets.iter().chain(&maps).sum::<usize>()
     }
 
-    /// Where satisfied and failed policies of an effect go.
+    /// The lists of satisfied and failed policies of an effect.
     pub(in crate::decision) fn of_effect(
         &mut self,
         effect: Effect,
@@ -76,24 +76,24 @@ impl Satisfied {
     }
 }
 
-/// What is left of a policy once it was selected: its scope holds, and so does its confinement.
+/// The remaining condition of a selected policy: its scope and its confinement hold already.
 #[derive(Debug)]
 pub(in crate::decision) struct Prepared {
     id: String,
     effect: Effect,
-    /// `None` where nothing is left, so that the policy is satisfied.
+    /// `None` if no condition remains, so that the policy is satisfied.
     condition: Option<Arc<Expr>>,
-    /// Of the condition.
+    /// Cost of the condition.
     cost: Cost,
 }
 
 impl Prepared {
-    /// `settled` conditions at the head are known to hold. `cost` is that of all of them.
+    /// The first `settled` conditions are known to hold. `cost` is that of all conditions.
     pub(in crate::decision) fn new(policy: &Policy, settled: usize, cost: Cost) -> Self {
         let core: &ast::Policy = policy.as_ref();
         let mut condition = core.non_scope_constraints_arc();
         for _ in 0..settled {
-            // Conditions are joined as `a && (b && c)`; the last one stands alone.
+            // Conditions are joined as `a && (b && c)`; the last one is not joined.
             condition = condition.and_then(|joined| match joined.expr_kind() {
                 ExprKind::And { right, .. } => Some(right),
                 _ => None,
@@ -102,23 +102,23 @@ impl Prepared {
         Self { id: policy.id().to_string(), effect: policy.effect(), condition: condition.cloned(), cost }
     }
 
-    /// Roughly how much memory it takes beside what it shares with its policy.
+    /// Approximate memory, without the parts that it shares with its policy.
     pub(in crate::decision) fn bytes(&self) -> usize {
         size_of::<Self>() + self.id.len()
     }
 
-    /// What evaluating it can cost.
+    /// Estimated cost of its evaluation.
     pub(in crate::decision) fn cost(&self) -> Cost {
         if self.is_settled() { Cost::default() } else { self.cost }
     }
 
-    /// Whether nothing is left of it.
+    /// Returns whether no condition remains.
     pub(in crate::decision) fn is_settled(&self) -> bool {
         self.condition.is_none()
     }
 }
 
-/// What is found where nothing is left of any of these policies; else `None`.
+/// The result if no condition of these policies remains; else `None`.
 pub(in crate::decision) fn settled(policies: &[Prepared]) -> Option<Satisfied> {
     let mut findings = Satisfied::default();
     for Prepared { id, effect, .. } in policies.iter().filter(|policy| policy.is_settled()) {
@@ -127,12 +127,12 @@ pub(in crate::decision) fn settled(policies: &[Prepared]) -> Option<Satisfied> {
     policies.iter().all(Prepared::is_settled).then_some(findings)
 }
 
-/// Evaluates each of these policies, with the evaluator that the authorizer uses. `bytes` is the size of what they reach.
+/// Evaluates each of these policies, with the evaluator that the authorizer uses. `bytes` is the size of their inputs.
 ///
-/// One that could cost too much is not evaluated and fails: a permit then grants nothing, and a forbid denies.
+/// A policy that could cost too much is not evaluated and fails: a permit then grants nothing, and a forbid denies.
 ///
 /// # Errors
-/// [`Stopped::Late`] where the deadline comes first.
+/// [`Stopped::Late`] if the deadline passes first.
 pub(in crate::decision) fn evaluate_each<'a>(
     policies: impl IntoIterator<Item = &'a Prepared>,
     inputs: EvalInputs,
@@ -142,9 +142,9 @@ pub(in crate::decision) fn evaluate_each<'a>(
     let EvalInputs { request, entities } = inputs;
     let evaluator = Evaluator::new(request, &entities, Extensions::all_available());
     let mut findings = Satisfied::default();
-    // Templates are refused at load, so no policy has a slot to fill.
+    // The loader rejects templates, so no policy has a slot to fill.
     let slots = SlotEnv::new();
-    let mut looks = Looks::new(allowance);
+    let mut looks = DeadlineChecks::new(allowance);
     for Prepared { id, effect, condition, cost } in policies {
         let (satisfied, failed) = findings.of_effect(*effect);
         let Some(condition) = condition else {
@@ -160,7 +160,7 @@ pub(in crate::decision) fn evaluate_each<'a>(
         match evaluator.interpret(condition, &slots).map(|value| value.value) {
             Ok(ValueKind::Lit(Literal::Bool(true))) => drop(satisfied.insert(id.clone())),
             Ok(ValueKind::Lit(Literal::Bool(false))) => {}
-            // As `&&` fails for anything but a truth value, which joins the conditions to the scope.
+            // The conditions are joined to the scope by `&&`, which fails for anything but a truth value.
             Ok(_) => drop(failed.insert(id.clone(), "the condition is neither true nor false".to_owned())),
             Err(error) => drop(failed.insert(id.clone(), message(&error.to_string()))),
         }

@@ -2,8 +2,8 @@
 //!
 //! Knows: queries, and read sets in a form that is quick to walk. Must not know: Cedar, caches.
 //!
-//! A [`Projected`] query borrows; nothing is copied to write a key. Key and inputs walk the same [`Projected`], so that nothing that
-//! is evaluated can be missing from the key.
+//! A [`Projected`] query borrows; nothing is copied to write a key. Key and inputs walk the same [`Projected`], so the
+//! key contains every input of an evaluation.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +23,12 @@ pub struct Projection {
     bags: Bags,
 }
 
-/// Names of a record that are reached.
+/// The names of a record in the read set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Tree {
     /// All of them, with everything below.
     Whole,
-    /// Just these, and of each what its own tree says.
+    /// Just these, each with a tree of its own.
     Names(BTreeMap<String, Tree>),
 }
 
@@ -43,7 +43,7 @@ struct EntityProjection {
 
 #[derive(Debug)]
 enum Ancestors {
-    /// Whatever there are.
+    /// All ancestors.
     All,
     /// Those that conditions name. Those that scopes name were tested when the policies were selected.
     Named(Vec<Uid>),
@@ -53,7 +53,7 @@ enum Ancestors {
 enum Bags {
     /// Every bag with all its tags.
     All,
-    /// Those at these paths of the context, each with these tags.
+    /// The bags at these paths of the context, each with these tags.
     At(Vec<(Path, Tree)>),
 }
 
@@ -89,7 +89,7 @@ impl Tree {
         }
     }
 
-    /// Whether nothing of the record is reached.
+    /// Returns whether the read set has nothing of the record.
     fn is_empty(&self) -> bool {
         match self {
             Self::Whole => false,
@@ -120,7 +120,7 @@ impl Projection {
         let (context, bags) = if read_set.whole_context {
             (Tree::Whole, Bags::All)
         } else {
-            // A bag is looked up by what stands at its path, which so is reached as well.
+            // A bag is looked up by the value at its path, so the path is in the read set as well.
             let context = Tree::of_paths(read_set.context.iter().chain(read_set.bags.keys()));
             let bags = read_set.bags.iter().map(|(path, keys)| (path.clone(), Tree::of_keys(keys)));
             (context, Bags::At(bags.collect()))
@@ -176,21 +176,21 @@ impl EntityProjection {
     }
 }
 
-/// A query as far as the read set goes.
+/// The part of a query in the read set.
 #[derive(Debug, Clone, Copy)]
 pub struct Projected<'a> {
     query: &'a Query,
     projection: &'a Projection,
 }
 
-/// An entity as far as it is reached.
+/// The part of an entity in the read set.
 #[derive(Debug, Clone, Copy)]
 pub struct ProjectedEntity<'a> {
     node: &'a Node,
     projection: &'a EntityProjection,
 }
 
-/// A record as far as it is reached.
+/// The part of a record in the read set.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
     record: &'a Record,
@@ -198,20 +198,20 @@ pub struct Fields<'a> {
     names: Option<&'a BTreeMap<String, Tree>>,
 }
 
-/// How large a query is, about: an upper bound for every text, set and record in it.
+/// Approximate size of a query: an upper bound for every text, set and record in it.
 pub(in crate::decision) fn query_bytes(query: &Query) -> usize {
     let mut read_set = ReadSet { whole_context: true, ..ReadSet::default() };
     (read_set.principal.whole, read_set.resource.whole) = (true, true);
     Projection::new(&read_set).project(query).bytes()
 }
 
-/// A value as far as it is reached.
+/// The part of a value in the read set.
 #[derive(Debug, Clone, Copy)]
 pub enum ProjectedValue<'a> {
     /// All of it.
     Whole(&'a Value),
-    /// A record of which only some names are reached. It stands even if it has none of them: `has` looks at
-    /// the record itself.
+    /// A record with only some names in the read set. It is present even if it has none of them: `has` tests the record
+    /// itself.
     Part(Fields<'a>),
 }
 
@@ -240,7 +240,7 @@ impl<'a> Projected<'a> {
         Fields::new(&self.query.context, &self.projection.context)
     }
 
-    /// Bags that are reached, each with its tags; one may come twice, with different tags.
+    /// Bags in the read set, each with its tags; a bag may occur twice, with different tags.
     pub fn bags(&self) -> impl Iterator<Item = (&'a Uid, Fields<'a>)> + use<'a> {
         let (query, projection) = (self.query, self.projection);
         let (all, at): (&[Node], &[(Path, Tree)]) = match &projection.bags {
@@ -254,7 +254,7 @@ impl<'a> Projected<'a> {
         all.iter().map(|bag| (&bag.uid, Fields { record: &bag.tags, names: None })).chain(named)
     }
 
-    /// How large all of it is, about: an upper bound for every text, set and record in it.
+    /// Approximate size of the projection: an upper bound for every text, set and record in it.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let mut key = Vec::with_capacity(512);
@@ -262,13 +262,13 @@ impl<'a> Projected<'a> {
         key.len() + self.name_bytes()
     }
 
-    /// How long the names of principal and resource are, which a key leaves out where only scopes test them.
+    /// Length of the names of principal and resource, which a key omits if only scopes test them.
     #[must_use]
     pub fn name_bytes(&self) -> usize {
         [self.principal(), self.resource()].into_iter().map(|node| node.uid().id.len()).sum()
     }
 
-    /// Writes everything that an evaluation can depend on, so that no two queries that differ in the projection share a key.
+    /// Writes all inputs of an evaluation, so that queries with different projections have different keys.
     pub fn write_key(&self, out: &mut Vec<u8>) {
         cache_key::write(self, out);
     }
@@ -306,7 +306,7 @@ impl<'a> ProjectedEntity<'a> {
         Fields::new(&self.node.tags, &self.projection.tags)
     }
 
-    /// Whether nothing but its name is reached.
+    /// Returns whether only its name is in the read set.
     #[must_use]
     pub fn is_bare(&self) -> bool {
         let EntityProjection { attributes, tags, ancestors, itself: _ } = self.projection;
@@ -324,7 +324,7 @@ impl<'a> ProjectedEntity<'a> {
             Ancestors::All => (Some(&node.ancestors), &[]),
             Ancestors::Named(within) => (None, within),
         };
-        // Callers may be in very many groups, of which policies name few: the policies' names are walked.
+        // A caller may be in very many groups, of which policies name few: walk the policies' names.
         let named = within.iter().filter(|uid| node.ancestors.contains(uid));
         all.into_iter().flatten().chain(named).filter(|uid| **uid != node.uid)
     }
@@ -339,10 +339,10 @@ impl<'a> Fields<'a> {
         Self { record, names }
     }
 
-    /// Does something with every field that is reached, by name.
+    /// Calls `work` for every field in the read set, by name.
     ///
     /// # Errors
-    /// The first that it comes to.
+    /// The first error of `work`.
     pub fn try_each<E>(self, mut work: impl FnMut(&'a SmolStr, ProjectedValue<'a>) -> Result<(), E>) -> Result<(), E> {
         let Some(names) = self.names else {
             return self.record.iter().try_for_each(|(name, value)| work(name, ProjectedValue::Whole(value)));
@@ -364,7 +364,7 @@ impl<'a> ProjectedValue<'a> {
     fn new(value: &'a Value, tree: &'a Tree) -> Self {
         match (value, tree) {
             (Value::Record(record), Tree::Names(names)) => Self::Part(Fields { record, names: Some(names) }),
-            // What has no names is reached as a whole, however far a path goes on from it.
+            // A value without names is in the read set as a whole, however far the path continues below it.
             (whole, Tree::Whole | Tree::Names(_)) => Self::Whole(whole),
         }
     }

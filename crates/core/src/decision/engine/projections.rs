@@ -1,19 +1,19 @@
 //! Shares equal projections between prepared policy sets.
 //!
-//! Knows: that a projection follows from a read set. Must not know: whose read set it is.
+//! Knows: that a projection follows from a read set. Must not know: the policies behind a read set.
 //!
-//! Most policies have the same read set. Ten thousand prepared sets that walk one projection find it in the processor's
-//! caches; each walking its own would wait for memory.
+//! Most policies have the same read set. Ten thousand prepared sets that share one projection find it in the CPU's
+//! caches; with a projection each they would wait for memory.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::projection::Projection;
 use crate::decision::read_set::ReadSet;
 
-/// Most projections that are kept and compared.
+/// Most projections that are cached and compared.
 const PROJECTIONS_MAX: usize = 32;
 
-/// The projections that were last made.
+/// The latest projections.
 #[derive(Debug, Default)]
 pub(super) struct Projections(Mutex<Vec<(ReadSet, Arc<Projection>)>>);
 
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_kept_than_is_said() {
+    fn no_more_projections_are_cached_than_the_limit() {
         let projections = Projections::default();
         for number in 0..2 * PROJECTIONS_MAX {
             let mut read_set = read_set(false, false);

@@ -1,18 +1,19 @@
 //! Masks an explanation: the values of headers and of the query, and the texts that policies compare them with.
 //!
-//! Either may be a key: an API key in a header, and the text that a permit expects there. Which header holds one is
-//! nothing that its name must tell, so none is shown; that a value is there, and is not the one expected, is.
+//! Either may be a secret: an API key in a header, and the text that a permit expects there. The name of a header does
+//! not always reveal that it holds a secret, so no value is shown. The explanation shows only whether a value is
+//! present and whether it is the expected one.
 
 use cedar_policy::pst::{BinaryOp, Expr};
 
 use crate::decision::policy::required_inputs::bag_of;
 
-/// What is shown instead.
+/// Shown instead of a value.
 pub const MASKED: &str = "***";
-/// Before a text that is a name: a tag's, or an entity's.
+/// The text before a name: of a tag, or of an entity.
 const BEFORE_NAMES: [&str; 3] = ["getTag(", "hasTag(", "::"];
 
-/// Whether a map's values are hidden. What is not understood may be the headers.
+/// Returns whether a map's values are hidden. An unknown map may be the headers.
 pub(super) fn is_hidden(map: &Expr) -> bool {
     match bag_of(map).as_deref() {
         Some(bag) => matches!(bag, "headers" | "query"),
@@ -20,7 +21,7 @@ pub(super) fn is_hidden(map: &Expr) -> bool {
     }
 }
 
-/// Whether an expression reads a value that is hidden.
+/// Returns whether an expression reads a hidden value.
 pub(super) fn reads_hidden(expr: &Expr) -> bool {
     let visit = |node: &Expr| match node {
         Expr::BinaryOp { op: BinaryOp::GetTag, left, .. } if is_hidden(left) => Some(true),
@@ -46,7 +47,7 @@ pub(super) fn without_texts(condition: &str) -> String {
     shown
 }
 
-/// Where a text ends whose opening quote is cut off; at the end of all, where nothing closes it.
+/// The end of a text after its opening quote; the end of all if no quote closes it.
 fn closing(text: &str) -> usize {
     let mut escaped = false;
     let end = text.find(|character| {

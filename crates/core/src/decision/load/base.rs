@@ -1,74 +1,80 @@
 //! The snapshot a load starts from, and the time limit for each namespace.
 //!
-//! Knows: earlier snapshots. Must not know: clocks; whoever loads has one.
+//! Knows: earlier snapshots. Must not know: clocks; the caller has one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::decision::snapshot::{Part, Platform, Snapshot};
+use crate::decision::snapshot::{NamespaceVersion, Platform, Snapshot};
 
-/// What waits while a namespace is loaded.
+/// The part that waits while a namespace is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stakes {
-    /// The first snapshot: nothing is in force yet.
+    /// The first snapshot: no policies are active yet.
     Start,
-    /// Everybody's next snapshot. Without its namespace loaded, that namespace's calls are denied for now: what its policies
-    /// are checked against is new.
+    /// The next snapshot of all units. Until its namespace is loaded, that namespace's calls are denied, because its
+    /// active version was checked against an older platform.
     Denial,
-    /// Everybody's next snapshot. The namespace keeps the version it has for now.
+    /// The next snapshot of all units. The namespace keeps its active version for now.
     Delay,
 }
 
-/// What becomes of the snapshot.
+/// The use of the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// It comes into force.
-    Force,
-    /// The next one takes a namespace from it.
+    /// It becomes the active one.
+    Activate,
+    /// The next load takes a namespace from it.
     Donor,
 }
 
-/// Says whether time is up.
+/// Returns whether time is up.
 pub type Late = Box<dyn Fn() -> bool>;
 
-/// What a load builds on.
+/// The base of a load.
 pub struct Base<'a> {
-    /// The snapshot in force.
+    /// The active snapshot.
     pub previous: Option<&'a Arc<Snapshot>>,
-    /// Snapshots that took too long to be waited for, and are there now: the next one takes from them what fits.
+    /// Snapshots that took too long to wait for and are now ready: the next load takes matching parts from them.
     pub donors: &'a [Arc<Snapshot>],
-    /// What becomes of the snapshot.
+    /// The use of the snapshot.
     pub purpose: Purpose,
-    /// Called with its name when a namespace is begun; says from then on whether it takes too long.
+    /// Called with its name when a namespace is started; the returned function says whether it takes too long.
     pub begin: &'a dyn Fn(&str, Stakes) -> Late,
     /// Called between two policies and between two namespaces, so that whoever loads can let calls run first.
     pub pause: fn(),
 }
 
 impl<'a> Base<'a> {
-    /// Builds on a snapshot, and takes as long as it takes.
+    /// Builds on a snapshot, without a time limit.
     #[must_use]
     pub fn patient(previous: Option<&'a Arc<Snapshot>>) -> Self {
-        Self { previous, donors: &[], purpose: Purpose::Force, begin: &|_, _| Box::new(|| false), pause: || {} }
+        Self { previous, donors: &[], purpose: Purpose::Activate, begin: &|_, _| Box::new(|| false), pause: || {} }
     }
 
-    /// The versions of a namespace that were loaded on this platform's ground, the one in force first.
-    pub(super) fn versions<'b>(&'b self, name: &'b str, platform: &'b Platform) -> impl Iterator<Item = &'b Part> {
+    /// The versions of a namespace that were loaded under an equal platform, the active one first.
+    pub(super) fn versions<'b>(
+        &'b self,
+        name: &'b str,
+        platform: &'b Platform,
+    ) -> impl Iterator<Item = &'b NamespaceVersion> {
         let known = self.previous.into_iter().chain(self.donors);
-        let on_this_ground = known.filter(move |known| known.platform().ground == platform.ground);
-        on_this_ground.filter_map(move |known| known.parts().get(name))
+        let fits_platform = known.filter(move |known| known.platform().validation_digest == platform.validation_digest);
+        fits_platform.filter_map(move |known| known.parts().get(name))
     }
 
-    /// The version in force, on whatever ground.
-    pub(super) fn in_force(&self, name: &str) -> Option<&'a Part> {
-        self.previous.map(|snapshot| snapshot.parts()).and_then(|parts: &BTreeMap<String, Part>| parts.get(name))
+    /// The active version, under any platform.
+    pub(super) fn active(&self, name: &str) -> Option<&'a NamespaceVersion> {
+        self.previous
+            .map(|snapshot| snapshot.parts())
+            .and_then(|parts: &BTreeMap<String, NamespaceVersion>| parts.get(name))
     }
 
-    /// What waits for a namespace on this platform's ground.
+    /// The part that waits for a namespace under this platform.
     pub(super) fn stakes(&self, platform: &Platform) -> Stakes {
         match self.previous {
             None => Stakes::Start,
-            Some(previous) if previous.platform().ground == platform.ground => Stakes::Delay,
+            Some(previous) if previous.platform().validation_digest == platform.validation_digest => Stakes::Delay,
             Some(_) => Stakes::Denial,
         }
     }

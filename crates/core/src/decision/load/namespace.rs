@@ -1,4 +1,4 @@
-//! Loads one namespace: its new text, else its version in force, else no version and its calls are denied.
+//! Loads one namespace: its new text, else its active version, else no version and its calls are denied.
 //!
 //! Knows: one namespace and the platform. Must not know: other namespaces.
 
@@ -8,41 +8,42 @@ use std::sync::Arc;
 use super::base::Base;
 use super::{Report, bounded};
 use crate::decision::bundle::{Bundle, BundleError, Pace};
-use crate::decision::snapshot::{Files, Namespace, Part, Platform, Refusal, Snapshot, digest};
+use crate::decision::snapshot::{Files, Namespace, NamespaceVersion, Platform, Refusal, Snapshot, digest};
 use crate::problem::Problem;
 
-/// What a namespace is loaded under.
-pub(super) struct Under<'a> {
+/// The platform and the base of a namespace's load.
+pub(super) struct LoadContext<'a> {
     pub(super) platform: &'a Platform,
     pub(super) base: &'a Base<'a>,
 }
 
-/// Why the new text is not in force.
+/// Why the new text is not active.
 enum Fault {
     Refused(Arc<Refusal>),
     Late,
 }
 
-/// A text that was loaded on this ground before is not loaded again, whatever came of it: an edit of the mesh then costs the
-/// same whatever the namespaces hold.
-pub(super) fn next(name: &str, files: &Arc<Files>, under: &Under<'_>, report: &mut Report) -> Part {
+/// A text that was loaded under an equal platform is not loaded again, whether it was valid or not. So an edit of the
+/// mesh costs the same however large the namespaces are.
+pub(super) fn next(name: &str, files: &Arc<Files>, context: &LoadContext<'_>, report: &mut Report) -> NamespaceVersion {
     let new_digest = digest(files.iter().map(|(path, text)| (path.as_str(), text.as_ref())));
     let is_misplaced = report.refused.contains(name);
-    let loaded = under.base.versions(name, under.platform).find(|part| is_loaded(part) && part.digest == new_digest);
+    let loaded =
+        context.base.versions(name, context.platform).find(|part| is_loaded(part) && part.digest == new_digest);
     if let (Some(part), false) = (loaded, is_misplaced) {
-        return Part { refused: None, ..part.clone() };
+        return NamespaceVersion { refused: None, ..part.clone() };
     }
-    // Begun where something is loaded, and not before.
+    // Started when something is loaded, and not before.
     let begun = OnceCell::new();
-    let late = || begun.get_or_init(|| (under.base.begin)(name, under.base.stakes(under.platform)))();
-    let fault = match known_refusal(name, &new_digest, under) {
+    let late = || begun.get_or_init(|| (context.base.begin)(name, context.base.stakes(context.platform)))();
+    let fault = match known_rejection(name, &new_digest, context) {
         _ if is_misplaced => Fault::Refused(Arc::new(Refusal { digest: new_digest.clone(), problems: Vec::new() })),
         Some(known) => Fault::Refused(known),
-        None => match unit(name, files, under, &late) {
+        None => match unit(name, files, context, &late) {
             Ok((unit, notes)) => {
                 report.problems.extend(bounded(name, notes));
                 let state = Namespace::Loaded(Arc::new(unit));
-                return Part { state, files: Arc::clone(files), digest: new_digest, refused: None };
+                return NamespaceVersion { state, files: Arc::clone(files), digest: new_digest, refused: None };
             }
             Err(BundleError::Faulty(problems)) => {
                 let problems = bounded(name, problems);
@@ -61,46 +62,55 @@ pub(super) fn next(name: &str, files: &Arc<Files>, under: &Under<'_>, report: &m
             None
         }
     };
-    match kept(name, &new_digest, under, &late) {
-        Ok(Some(part)) => Part { refused, ..part },
-        Ok(None) => Part { state: Namespace::Invalid, files: Arc::clone(files), digest: new_digest, refused },
+    match active_version(name, &new_digest, context, &late) {
+        Ok(Some(part)) => NamespaceVersion { refused, ..part },
+        Ok(None) => {
+            NamespaceVersion { state: Namespace::Invalid, files: Arc::clone(files), digest: new_digest, refused }
+        }
         Err(BundleError::Late) => {
             report.postpone(name);
-            Part { state: Namespace::Invalid, files: Arc::clone(files), digest: new_digest, refused }
+            NamespaceVersion { state: Namespace::Invalid, files: Arc::clone(files), digest: new_digest, refused }
         }
         Err(BundleError::Faulty(problems)) => {
             let message = format!(
-                "the version of `{name}` in force no longer fits catalogue, schema and facts: its calls are denied"
+                "the active version of `{name}` no longer fits catalogue, schema and facts: its calls are denied"
             );
-            let help = "mend its policies, or bring back what they name; `picket validate` shows both before you ship";
+            let help =
+                "fix its policies, or restore the names that they use; `picket validate` shows both before a rollout";
             report.refuse(name, vec![Problem::error(format!("namespaces/{name}"), message).help(help)]);
             report.refuse(name, bounded(name, problems));
-            Part { state: Namespace::Invalid, files: Arc::clone(files), digest: new_digest, refused }
+            NamespaceVersion { state: Namespace::Invalid, files: Arc::clone(files), digest: new_digest, refused }
         }
     }
 }
 
-fn is_loaded(part: &Part) -> bool {
+fn is_loaded(part: &NamespaceVersion) -> bool {
     match part.state {
         Namespace::Loaded(_) => true,
         Namespace::Invalid => false,
     }
 }
 
-fn known_refusal(name: &str, digest: &str, under: &Under<'_>) -> Option<Arc<Refusal>> {
-    let refusals = under.base.versions(name, under.platform).filter_map(|part| part.refused.as_ref());
+fn known_rejection(name: &str, digest: &str, context: &LoadContext<'_>) -> Option<Arc<Refusal>> {
+    let refusals = context.base.versions(name, context.platform).filter_map(|part| part.refused.as_ref());
     refusals.into_iter().find(|refusal| refusal.digest == digest).cloned()
 }
 
-/// The version in force, loaded again where the ground is new; `None` where there is none.
-fn kept(name: &str, new_digest: &str, under: &Under<'_>, late: &dyn Fn() -> bool) -> Result<Option<Part>, BundleError> {
-    let Some(old) = under.base.in_force(name).filter(|old| is_loaded(old)) else { return Ok(None) };
-    let on_this_ground = |snapshot: &&Arc<Snapshot>| snapshot.platform().ground == under.platform.ground;
-    if under.base.previous.is_some_and(|previous| on_this_ground(&previous)) {
+/// The active version, loaded again if the platform is new; `None` without one.
+fn active_version(
+    name: &str,
+    new_digest: &str,
+    context: &LoadContext<'_>,
+    late: &dyn Fn() -> bool,
+) -> Result<Option<NamespaceVersion>, BundleError> {
+    let Some(old) = context.base.active(name).filter(|old| is_loaded(old)) else { return Ok(None) };
+    let fits_platform =
+        |snapshot: &&Arc<Snapshot>| snapshot.platform().validation_digest == context.platform.validation_digest;
+    if context.base.previous.is_some_and(|previous| fits_platform(&previous)) {
         return Ok(Some(old.clone()));
     }
     if let Some(part) =
-        under.base.versions(name, under.platform).find(|part| is_loaded(part) && part.digest == old.digest)
+        context.base.versions(name, context.platform).find(|part| is_loaded(part) && part.digest == old.digest)
     {
         return Ok(Some(part.clone()));
     }
@@ -108,23 +118,23 @@ fn kept(name: &str, new_digest: &str, under: &Under<'_>, late: &dyn Fn() -> bool
         return Err(BundleError::Late);
     }
     if old.digest == new_digest {
-        // It is the very text that was just refused.
+        // It is the same text that was just rejected.
         return Err(BundleError::Faulty(Vec::new()));
     }
-    let (unit, _) = unit(name, &old.files, under, late)?;
+    let (unit, _) = unit(name, &old.files, context, late)?;
     let state = Namespace::Loaded(Arc::new(unit));
-    Ok(Some(Part { state, files: Arc::clone(&old.files), digest: old.digest.clone(), refused: None }))
+    Ok(Some(NamespaceVersion { state, files: Arc::clone(&old.files), digest: old.digest.clone(), refused: None }))
 }
 
 fn unit(
     name: &str,
     files: &Files,
-    under: &Under<'_>,
+    context: &LoadContext<'_>,
     late: &dyn Fn() -> bool,
 ) -> Result<(Bundle, Vec<Problem>), BundleError> {
     let files: Vec<(&str, &Arc<str>)> = files.iter().map(|(path, text)| (path.as_str(), text)).collect();
     let mut notes = Vec::new();
-    let pace = Pace { is_late: late, pause: under.base.pause };
-    let unit = Bundle::load(name, &files, under.platform.validation(), &mut notes, pace)?;
+    let pace = Pace { is_late: late, pause: context.base.pause };
+    let unit = Bundle::load(name, &files, context.platform.validation(), &mut notes, pace)?;
     Ok((unit, notes))
 }

@@ -37,7 +37,7 @@ pub(super) fn check(
     let manifest = keep(Manifest::parse(text(manifest::FILE)), &mut problems);
     let catalog = catalog(files, &mut problems);
     let catalog = keep(catalog, &mut problems);
-    // Without a catalogue what is wrong with the facts is still said.
+    // Problems of the facts are reported even without a catalogue.
     let types = Types::of(text(schema::FACTS_FILE), catalog.as_ref().unwrap_or(&Catalog::default()));
     let types = keep(types, &mut problems);
     let (Some(manifest), Some(catalog), Some(types)) = (manifest, catalog, types) else { return Err(problems) };
@@ -52,13 +52,14 @@ pub(super) fn check(
     let mesh_files: Vec<(&str, &Arc<str>)> = mesh_files.map(|(path, text)| (path.as_str(), text)).collect();
     let known = KnownEntities { catalog: &catalog, folders: &folders, declared: &declared_ids };
     let against = ValidationContext { types: &types, known, manifest: &manifest };
-    // Nothing waits for less than the mesh's own policies.
+    // No call waits for less than the mesh's own policies.
     let pace = Pace { is_late: &|| false, pause };
     let mesh = Bundle::load(MESH, &mesh_files, against, notes, pace).map_err(|stopped| stopped.problems(MESH));
     let mesh = keep(mesh, &mut problems);
-    let ground = files.iter().filter(|(path, _)| !path.starts_with("mesh/"));
-    let ground = ground.map(|(path, text)| (path.as_str(), text.as_ref()));
-    let ground = crate::decision::snapshot::digest(ground.chain(folders.iter().map(|folder| ("", folder.as_str()))));
+    let validation_digest = files.iter().filter(|(path, _)| !path.starts_with("mesh/"));
+    let validation_digest = validation_digest.map(|(path, text)| (path.as_str(), text.as_ref()));
+    let validation_digest =
+        crate::decision::snapshot::digest(validation_digest.chain(folders.iter().map(|folder| ("", folder.as_str()))));
     let schema_digest = crate::decision::snapshot::digest([("", schema::BUILT_IN), ("", text(schema::FACTS_FILE))]);
     match mesh {
         Some(mesh) if problems.is_empty() => {
@@ -76,7 +77,7 @@ pub(super) fn check(
                 service_facts,
                 folders,
                 digest,
-                ground,
+                validation_digest,
                 schema_digest,
             })
         }
@@ -84,7 +85,7 @@ pub(super) fn check(
     }
 }
 
-/// The catalogue with the descriptor sets it names; what is wrong with those goes to `problems`.
+/// The catalogue with the descriptor sets that it names; their problems go to `problems`.
 pub(super) fn catalog(files: &Files, problems: &mut Vec<Problem>) -> Result<Catalog, Vec<Problem>> {
     let sets = grpc::Sets::of(files.iter().map(|(path, text)| (path.as_str(), text.as_ref())), problems);
     Catalog::parse_with("catalog.yaml", files.get("catalog.yaml").map_or("", AsRef::as_ref), &sets)
@@ -121,7 +122,7 @@ fn typed<'a>(
     typed
 }
 
-/// `entities.json`: facts and groups, but no place in another namespace than the id's own.
+/// Parses `entities.json`: facts and groups. No entity may lie in another namespace than the one in its id.
 pub(super) fn declared(text: &str, types: &Types, problems: &mut Vec<Problem>) -> Map<Uid, Node> {
     if text.trim().is_empty() {
         return Map::default();
@@ -142,7 +143,7 @@ pub(super) fn declared(text: &str, types: &Types, problems: &mut Vec<Problem>) -
             _ => false,
         };
         if let Some(parent) = node.ancestors.iter().find(outside) {
-            let message = format!("{} cannot lie in {parent}; its namespace is the one its id names", node.uid);
+            let message = format!("{} cannot be in {parent}; its namespace is the one its id names", node.uid);
             problems.push(Problem::error("entities.json", message));
         }
     }
@@ -162,13 +163,13 @@ fn unknown_modes(manifest: &Manifest, files: &Files, folders: &[String], problem
     }
 }
 
-/// Mesh permits that open every namespace are by design; whoever validates should see them.
+/// Notes mesh permits that open every namespace: they may be intended, and `picket validate` should show them.
 fn note_open_permits(mesh: &Bundle, notes: &mut Vec<Problem>) {
     use cedar_policy::{Effect, ResourceConstraint};
     for entry in mesh.entries.values().filter(|entry| entry.effect == Effect::Permit) {
         let what = match (entry.bridge, entry.policy.resource_constraint()) {
-            (true, _) => "is a bridge: it allows calls now, and the would-be verdict leaves it out",
-            (false, ResourceConstraint::Any | ResourceConstraint::Is(_)) => "opens every namespace",
+            (true, _) => "is a bridge: it allows calls now, and the would-be verdict ignores it",
+            (false, ResourceConstraint::Any | ResourceConstraint::Is(_)) => "applies to every namespace",
             (false, _) => continue,
         };
         let message = format!("permit `{}` of the mesh {what}", entry.id);

@@ -11,15 +11,15 @@ use crate::decision::limits::MESH;
 use crate::obligation::permit;
 use crate::problem::nearest;
 
-/// Annotations that have a meaning outside remedies and obligations.
+/// Annotations with a meaning outside remedies and obligations.
 const PLAIN_ANNOTATIONS: [&str; 5] = ["id", "owner", "reason", "deny_status", "bridge"];
 
-/// What the annotations of one policy say.
+/// The parsed annotations of one policy.
 #[derive(Debug)]
 pub struct Annotated {
-    /// What a permit asks for.
+    /// The obligations of a permit.
     pub obligations: permit::Obligations,
-    /// How a forbid can be lifted.
+    /// The remedy of a forbid.
     pub remedy: Option<Remedy>,
     /// `@deny_status`.
     pub deny_status: Option<u16>,
@@ -37,7 +37,7 @@ pub fn read(unit: &str, policy: &Policy, validation: ValidationContext<'_>) -> R
     let mut faults = Vec::new();
     let mut obligations = permit::Obligations::default();
     let permits = policy.effect() == Effect::Permit;
-    // By hand: asking Cedar for one annotation parses its name as an identifier each time.
+    // Collected by hand: for each lookup of an annotation, Cedar parses its name as an identifier.
     let all: BTreeMap<&str, &str> = policy.annotations().collect();
     for (&key, &value) in &all {
         let obligation = permit::ANNOTATIONS.contains(&key);
@@ -45,7 +45,7 @@ pub fn read(unit: &str, policy: &Policy, validation: ValidationContext<'_>) -> R
         if obligation && !permits {
             faults.push(format!("`@{key}` is an obligation and belongs on a permit"));
         } else if remedial && permits {
-            faults.push(format!("`@{key}` is a remedy's and belongs on a forbid"));
+            faults.push(format!("`@{key}` is part of a remedy and belongs on a forbid"));
         } else if obligation {
             let added = obligations.add(key, value, &validation.manifest.allow_headers);
             faults.extend(added.err().map(|message| format!("`@{key}`: {message}")));

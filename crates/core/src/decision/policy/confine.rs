@@ -1,7 +1,7 @@
 //! Confines the policies of a namespace to resources of that namespace.
 //!
-//! The scope is narrowed, and the same test is made the first condition, so that a test on ids that is wrong
-//! here still cannot let a policy escape.
+//! The scope is narrowed, and the same test becomes the first condition. So a policy cannot escape even if a test on
+//! ids is wrong here.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use cedar_policy::pst::{
     BinaryOp, Clause, EntityOrSlot, EntityType, EntityUID, Expr, Literal, Name, ResourceConstraint, Template, Var,
 };
 
-/// Types whose ids begin with `<namespace>/<service>`.
+/// Types with ids that begin with `<namespace>/<service>`.
 pub const INSIDE_SERVICES: [&str; 11] =
     ["Service", "Route", "Path", "Method", "McpServer", "Tool", "McpResource", "Prompt", "Agent", "Model", "Content"];
 
@@ -33,7 +33,7 @@ pub fn confine(policy: &Template, namespace: &str) -> Result<Template, String> {
 fn narrowed(scope: ResourceConstraint, here: &EntityUID, namespace: &str) -> Result<ResourceConstraint, String> {
     let entity = |slot: EntityOrSlot| match slot {
         EntityOrSlot::Entity(uid) => Ok(uid),
-        EntityOrSlot::Slot(_) => Err("templates are not linked by anything".to_owned()),
+        EntityOrSlot::Slot(_) => Err("Picket does not link templates".to_owned()),
     };
     Ok(match scope {
         ResourceConstraint::Any => ResourceConstraint::In(EntityOrSlot::Entity(here.clone())),
@@ -55,12 +55,12 @@ fn must_lie_in(uid: EntityUID, namespace: &str) -> Result<EntityUID, String> {
     let id = uid.eid.as_str();
     let inside = match kind.as_str() {
         "Namespace" => id == namespace,
-        // The added condition cuts the group to this namespace.
+        // The added condition limits the group to this namespace.
         "Group" => true,
         kind if INSIDE_SERVICES.contains(&kind) => id.strip_prefix(namespace).is_some_and(|rest| rest.starts_with('/')),
         _ => false,
     };
-    if inside { Ok(uid) } else { Err(format!("`{kind}::\"{id}\"` lies outside namespace `{namespace}`")) }
+    if inside { Ok(uid) } else { Err(format!("`{kind}::\"{id}\"` is outside namespace `{namespace}`")) }
 }
 
 fn type_named(name: &str) -> Result<EntityType, String> {

@@ -4,13 +4,13 @@ use super::entity_literals::KnownEntities;
 use super::manifest::Manifest;
 use crate::decision::schema::Types;
 
-/// What the policies of a bundle are validated against.
+/// The context that the policies of a bundle are validated against.
 #[derive(Debug, Clone, Copy)]
 pub struct ValidationContext<'a> {
     /// The schema.
     pub types: &'a Types,
-    /// What exists.
+    /// The entities that exist.
     pub known: KnownEntities<'a>,
-    /// Modes and freed headers.
+    /// Modes and allowed headers.
     pub manifest: &'a Manifest,
 }

@@ -2,15 +2,15 @@
 //!
 //! Knows: Cedar's core crate, and how its evaluator works. Must not know: calls, deadlines.
 //!
-//! Cedar has no loops, but single operators are linear in what a caller sends: `like` takes the text's length times the
-//! pattern's, sets are hashed, records compared. The estimate is a line, `fixed + per_byte * bytes`, where `bytes` is
-//! the size of all that the policy can reach in one call. Units are nanoseconds of a slow core at worst; most evaluations
-//! take a tenth, since texts are rarely the worst for every pattern.
+//! Cedar has no loops, but single operators are linear in the caller's input: `like` takes the text's length times the
+//! pattern's, sets are hashed, records compared. The estimate is linear, `fixed + per_byte * bytes`, where `bytes` is
+//! the size of all inputs of the policy in one call. The unit is a nanosecond on a slow core at worst. Most evaluations
+//! take a tenth, since texts are rarely the worst case of every pattern.
 
 use cedar_policy::Policy;
 use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, Literal, Pattern, PatternElem};
 
-/// A line through what evaluating costs.
+/// The cost of an evaluation as a linear function of its input.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
     fixed: u64,
@@ -21,21 +21,21 @@ pub struct Cost {
 const NODE: u64 = 60;
 /// Any call of an extension function: its text is parsed.
 const EXTENSION: u64 = 3_000;
-/// A byte of a text that is parsed by an extension function, or quoted by its failure.
+/// A byte of a text that an extension function parses, or that its error quotes.
 const PARSED: u64 = 12;
 /// A byte of a value that is hashed or compared once.
 const HASHED: u64 = 2;
 /// A byte of sets or records that are compared: every element costs as much as several bytes.
 const COMPARED: u64 = 20;
-/// A byte of a text that is turned into characters before a pattern is tried.
+/// A byte of a text that is decoded into characters before a pattern is tried.
 const UNPACKED: u64 = 6;
 /// One character of a pattern tried at one place of a text.
 const TRIED: u64 = 2;
-/// A byte of what a call reaches, turned into Cedar's values before all else.
+/// A byte of a call's input, converted into Cedar's values before the evaluation.
 const BUILT: u64 = 4;
 
 impl Cost {
-    /// Of evaluating a condition.
+    /// The cost of a condition.
     #[must_use]
     pub fn of(condition: &Expr) -> Self {
         let mut cost = Self::default();
@@ -43,26 +43,26 @@ impl Cost {
         cost
     }
 
-    /// Of evaluating a policy's conditions.
+    /// The cost of a policy's conditions.
     #[must_use]
     pub fn of_policy(policy: &Policy) -> Self {
         let policy: &ast::Policy = policy.as_ref();
         policy.non_scope_constraints().map(Self::of).unwrap_or_default()
     }
 
-    /// Of turning what a call reaches into Cedar's values.
+    /// The cost of converting a call's input into Cedar's values.
     #[must_use]
     pub fn of_inputs() -> Self {
         Self { fixed: 0, per_byte: BUILT }
     }
 
-    /// Adds another.
+    /// Adds another cost.
     pub fn add(&mut self, other: Self) {
         self.fixed = self.fixed.saturating_add(other.fixed);
         self.per_byte = self.per_byte.saturating_add(other.per_byte);
     }
 
-    /// What it comes to in a call of which `bytes` are reached.
+    /// The cost in a call with an input of `bytes`.
     #[must_use]
     pub fn with(&self, bytes: usize) -> u64 {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -76,7 +76,7 @@ impl Cost {
     }
 }
 
-/// How large a value can be: `reached` times all that the call has, and `written` bytes of the policy's own.
+/// The largest size of a value: `reached` times all the call's input, and `written` bytes of the policy's own.
 #[derive(Debug, Clone, Copy, Default)]
 struct Operand {
     reached: u64,
@@ -84,9 +84,9 @@ struct Operand {
 }
 
 impl Operand {
-    /// Of what comes with the call.
+    /// A value from the call.
     const REACHED: Self = Self { reached: 1, written: 0 };
-    /// Of truth values, numbers and names.
+    /// Truth values, numbers and names.
     const SMALL: Self = Self { reached: 0, written: 16 };
 
     fn and(self, other: Self) -> Self {
@@ -160,7 +160,7 @@ fn binary(op: BinaryOp, args: [&Expr; 2], operands: [Operand; 2], cost: &mut Cos
     let [is_left_written, is_right_written] = args.map(is_literal);
     match op {
         BinaryOp::Eq if is_left_written || is_right_written => {
-            // Lengths are compared first, so that no more than the literal is looked at.
+            // Lengths are compared first, so no more than the literal's length is read.
             cost.linear(HASHED, Operand { reached: 0, ..left.and(right) });
             Operand::SMALL
         }
@@ -183,7 +183,7 @@ fn binary(op: BinaryOp, args: [&Expr; 2], operands: [Operand; 2], cost: &mut Cos
         }
         BinaryOp::HasTag | BinaryOp::GetTag => {
             cost.linear(HASHED, left);
-            // A failure quotes the key.
+            // An error quotes the key.
             cost.linear(if is_right_written { HASHED } else { PARSED }, right);
             if op == BinaryOp::GetTag { Operand::REACHED } else { Operand::SMALL }
         }
@@ -204,8 +204,8 @@ fn written(literal: &Literal) -> Operand {
     Operand { reached: 0, written: u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(16) }
 }
 
-/// The longest run of characters behind a `*`: where it does not match, it is tried again one character further on. What
-/// stands before the first `*` is tried once.
+/// The longest run of characters behind a `*`: if it does not match, it is tried again one character later. The
+/// characters before the first `*` are tried once.
 #[must_use]
 pub fn longest_run(pattern: &Pattern) -> u64 {
     let (mut longest, mut run, mut is_behind) = (0_u64, 0_u64, false);

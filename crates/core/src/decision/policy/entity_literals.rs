@@ -10,7 +10,7 @@ use crate::identity::spiffe_id::{SpiffeId, is_trust_domain};
 use crate::problem::nearest;
 use crate::query::action;
 
-/// What is known to exist, for checking literals.
+/// The entities that are known to exist, for checks of literals.
 #[derive(Debug, Clone, Copy)]
 pub struct KnownEntities<'a> {
     /// The catalogue.
@@ -21,12 +21,12 @@ pub struct KnownEntities<'a> {
     pub declared: &'a std::collections::BTreeSet<crate::query::Uid>,
 }
 
-/// Why a literal is not accepted.
+/// Why a literal is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LiteralError {
-    /// It can never match, whatever the catalogue comes to hold: an error.
+    /// It can never match, with any catalogue: an error.
     Impossible(String),
-    /// The catalogue does not know it: an error, or a warning where the catalogue is open.
+    /// The catalogue does not have it: an error, or a warning if the catalogue is open.
     Uncatalogued(String),
 }
 
@@ -51,17 +51,17 @@ impl KnownEntities<'_> {
                 Err(LiteralError::Impossible("the only one is `Unauthenticated::\"unauthenticated\"`".to_owned()))
             }
             "Bag" | "NumberBag" | "DecimalBag" => {
-                Err(LiteralError::Impossible(format!("a `{}` is made for each call and has no name", uid.kind)))
+                Err(LiteralError::Impossible(format!("a `{}` exists for one call only and has no name", uid.kind)))
             }
             kind if INSIDE_SERVICES.contains(&kind) => self.inside_service(kind, &uid.id),
             "Action" => self.action(&uid.id),
-            // The platform's own types are open unless declared.
+            // Types of the platform's own are open unless declared.
             _ => Ok(()),
         }
     }
 
     fn namespace(&self, id: &str) -> Result<(), LiteralError> {
-        // `<trust domain>/<ns>` is a federated namespace: nothing here can know which of them exist.
+        // `<trust domain>/<ns>` is a federated namespace; the catalogue does not list those.
         if let Some((domain, namespace)) = id.split_once('/') {
             let good = is_trust_domain(domain) && !namespace.is_empty();
             return if good {
@@ -82,17 +82,17 @@ impl KnownEntities<'_> {
             return Ok(());
         }
         let known = self.catalog.groups().iter().map(String::as_str);
-        Err(LiteralError::Uncatalogued(format!("nothing is in group `{id}`{}", did_you_mean(id, known))))
+        Err(LiteralError::Uncatalogued(format!("group `{id}` has no members{}", did_you_mean(id, known))))
     }
 
-    /// Cedar knows which actions there are; of one that names a tool it cannot say why there is none.
+    /// Checks an action. Cedar knows all actions; for a missing action of a tool it cannot say why it is missing.
     fn action(&self, id: &str) -> Result<(), LiteralError> {
         let Some((tool_id, mut parts)) = action::tool(id).map(|tool| (tool, tool.splitn(3, '/'))) else {
             return Ok(());
         };
         let (Some(namespace), Some(name), Some(tool)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(LiteralError::Impossible(format!(
-                "`{tool_id}` does not end in `<namespace>/<service>/<tool>`"
+                "`{tool_id}` does not end with `<namespace>/<service>/<tool>`"
             )));
         };
         let service = self.catalog.service(&format!("{namespace}/{name}"));
@@ -129,7 +129,7 @@ impl KnownEntities<'_> {
     }
 }
 
-/// Whether the id has the shape of its type.
+/// Returns whether the id has the shape of its type.
 fn shape(kind: &str, id: &str, rest: Option<&str>) -> Result<(), LiteralError> {
     let bare = matches!(kind, "Service" | "McpServer" | "Agent");
     match (bare, rest) {
@@ -138,7 +138,7 @@ fn shape(kind: &str, id: &str, rest: Option<&str>) -> Result<(), LiteralError> {
             Err(LiteralError::Impossible(format!("a `{kind}` is named `<namespace>/<service>`, not `{id}`")))
         }
         (false, None | Some("")) if kind != "Path" => {
-            Err(LiteralError::Impossible(format!("`{id}` names no {} inside its service", kind.to_lowercase())))
+            Err(LiteralError::Impossible(format!("`{id}` does not name a {} of its service", kind.to_lowercase())))
         }
         (false, None) => Err(LiteralError::Impossible(format!("the root path of `{id}` is written `{id}/`"))),
         (false, Some(path)) if kind == "Path" => {

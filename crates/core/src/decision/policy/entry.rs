@@ -1,4 +1,4 @@
-//! One policy as its bundle enforces it, with everything that Cedar's validator does not check.
+//! One policy as its bundle enforces it, with every check that Cedar's validator does not make.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,48 +20,49 @@ use crate::obligation::permit;
 use crate::problem::Problem;
 use crate::query::Reads;
 
-/// One policy, as it is enforced.
+/// One policy in its enforced form.
 #[derive(Debug)]
 pub struct Entry {
     /// `<bundle>/<@id or file#n>`.
     pub id: String,
-    /// The file it stands in.
+    /// Its file.
     pub file: Arc<str>,
-    /// Where in that file.
+    /// Its place in that file.
     pub span: Range<usize>,
-    /// The line of that file it begins in, from 1.
+    /// Its first line in that file, from 1.
     pub line: usize,
     /// Permit or forbid.
     pub effect: Effect,
-    /// Whether it decides.
+    /// Enforced or shadow.
     pub mode: Mode,
-    /// `@bridge`: opens a namespace that is only observed yet.
+    /// `@bridge`: opens a namespace with policies in shadow mode.
     pub bridge: bool,
-    /// As rewritten for its bundle; its id is [`Entry::id`]. Only what is evaluated: [`Entry::syntax`] has the clauses.
+    /// The policy as rewritten for its bundle; its id is [`Entry::id`]. It has only the evaluated parts:
+    /// [`Entry::syntax`] has the clauses.
     pub policy: Policy,
-    /// What a permit asks for.
+    /// The obligations of a permit.
     pub obligations: permit::Obligations,
-    /// How a forbid can be lifted.
+    /// The remedy of a forbid.
     pub remedy: Option<Remedy>,
     /// `@deny_status`.
     pub deny_status: Option<u16>,
     /// `@reason`.
     pub reason: Option<String>,
-    /// What its conditions depend on. Most policies of a bundle have the same read set, and share it.
+    /// The read set of its conditions. Most policies of a bundle have the same one, and share it.
     pub read_set: Arc<ReadSet>,
-    /// What evaluating its conditions can cost.
+    /// Estimated cost of its conditions.
     pub cost: Cost,
     /// The guards of its conditions, which are indexed as its scope is.
     pub(in crate::decision) guards: Guards,
-    /// How many conditions at the head hold wherever [`Bundle::applies_to`] says so: confinement's.
+    /// Number of leading conditions that hold if [`Bundle::applies_to`] does: those of the confinement.
     pub(in crate::decision) settled: usize,
-    /// All of its file; the policies of one file share it.
+    /// The text of its file; the policies of one file share it.
     text: Arc<str>,
 }
 
 impl Entry {
-    /// The rewritten policy's clauses as they are written, read again from the file's text: the few that explain
-    /// pay for it, and not everybody who loads.
+    /// The clauses of the rewritten policy, parsed again from the file's text: only explanations need them, so a load
+    /// does not keep them.
     ///
     /// # Errors
     /// Cedar's message.
@@ -74,7 +75,7 @@ impl Entry {
     }
 }
 
-/// One file of a bundle, and what it is validated against.
+/// One file of a bundle, and its validation context.
 pub(in crate::decision) struct FileContext<'a> {
     pub(in crate::decision) unit: &'a str,
     pub(in crate::decision) file: &'a str,
@@ -83,7 +84,7 @@ pub(in crate::decision) struct FileContext<'a> {
     pub(in crate::decision) validation: ValidationContext<'a>,
 }
 
-/// Makes an entry of a policy, with everything Cedar's validator does not check.
+/// Makes an entry of a policy, with every check that Cedar's validator does not make.
 pub(in crate::decision) fn entry(
     context: &FileContext<'_>,
     written: &SourcePolicy<'_>,
@@ -134,7 +135,7 @@ pub(in crate::decision) fn entry(
             template_types::reads(annotated.obligations.templates(), &mut reads);
             key_spellings::note(&mut reads);
             let policy = evaluated(rewritten).map_err(|message| vec![fault(message)])?;
-            // Of the policy as written: what confinement adds is settled for the bundle as a whole.
+            // Taken from the policy as written: the added confinement is settled for the bundle as a whole.
             let (read_set, guards) = (Arc::new(ReadSet::of(pst.body())), Guards::of(pst.body()));
             Ok((enforced(annotated, context, written, id, (policy, read_set, guards)), reads))
         }
@@ -146,7 +147,7 @@ pub(in crate::decision) fn entry(
     }
 }
 
-/// A policy as it is enforced in its bundle, under its id there.
+/// A policy as its bundle enforces it, under its id there.
 fn rewritten(unit: &str, policy: &pst::Template, id: &str) -> Result<pst::Template, String> {
     let body = if unit == MESH { policy.clone() } else { confine::confine(policy, unit)? };
     Ok(body.with_id(pst::PolicyID(id.into())))

@@ -2,9 +2,9 @@
 //!
 //! Knows: a policy's syntax. Must not know: other policies, calls, how an index is built.
 //!
-//! Cedar evaluates the scope and then the conditions, `&&` and `||` from left to right and no further than needed. So where
-//! a test of principal or resource against entities named in the policy is false, and nothing that stands before it can
-//! fail, the policy is neither satisfied nor failing, whatever comes after. An index needs no more of a scope either.
+//! Cedar evaluates the scope and then the conditions, `&&` and `||` from left to right and no further than needed. So
+//! if a test of principal or resource against named entities is false, and no part before it can fail, the policy is
+//! neither satisfied nor failing, regardless of the rest. An index needs no more of a scope either.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use smol_str::ToSmolStr;
 use super::scope_test::ScopeTest;
 use crate::query::Uid;
 
-/// Tests that settle a policy where one is false. Of every list one part must hold.
+/// Tests that settle a policy if one is false. Of every list one part must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::decision) struct Guards {
-    /// Of the principal.
+    /// Tests of the principal.
     pub(in crate::decision) principal: Vec<Vec<ScopeTest>>,
-    /// Of the resource.
+    /// Tests of the resource.
     pub(in crate::decision) resource: Vec<Vec<ScopeTest>>,
 }
 
-/// What an expression must come to for its policy to apply.
+/// The outcome that an expression needs for its policy to apply.
 #[derive(Debug, Clone, Copy)]
 enum Outcome {
     True,
@@ -43,7 +43,7 @@ struct Test {
 }
 
 impl Guards {
-    /// The head of this policy's conditions.
+    /// The guards of this policy.
     pub(in crate::decision) fn of(policy: &Template) -> Self {
         let mut lead = Self::default();
         for clause in policy.clauses() {
@@ -65,7 +65,7 @@ impl Guards {
     }
 }
 
-/// Tests of which each, where it is false, keeps `expr` from this outcome and from failing.
+/// Tests that `expr` needs for this outcome: if one is false, `expr` has another outcome and does not fail.
 fn tests(expr: &Expr, outcome: Outcome) -> Vec<Test> {
     use Outcome::{False, True};
     match (expr, outcome) {
@@ -102,7 +102,7 @@ fn tests(expr: &Expr, outcome: Outcome) -> Vec<Test> {
     }
 }
 
-/// What must hold where one side suffices: both sides must test the same subject, and one of their parts must hold.
+/// The test if one of two sides suffices: both sides must test the same subject, and one of their parts must hold.
 fn either(left: &[Test], right: &[Test]) -> Vec<Test> {
     let both = |subject: Subject| {
         let of = |side: &[Test]| side.iter().find(|test| test.subject == subject).map(|test| test.any.clone());
@@ -141,7 +141,7 @@ fn entity(expr: &Expr) -> Option<Arc<Uid>> {
     Some(Arc::new(Uid { kind: ty.to_smolstr(), id: eid.as_str().into() }))
 }
 
-/// Whether it is true or false for every call: tests of the query's three entities against named ones, and no more.
+/// Returns whether it is true or false for every call: it only tests the query's three entities against named ones.
 fn never_fails(expr: &Expr) -> bool {
     let is_entity = |expr: &Expr| match expr {
         Expr::Var(var) => match var {

@@ -1,4 +1,4 @@
-//! Interns the equal parts of policies: fewer bytes, and hot data stays in the processor's caches.
+//! Interns the equal parts of policies: fewer bytes, and hot data stays in the CPU's caches.
 //!
 //! Knows: entries. Must not know: calls.
 
@@ -19,7 +19,7 @@ pub(in crate::decision) struct Interner {
 }
 
 impl Interner {
-    /// Gives an entry what an earlier one has alike.
+    /// Replaces the parts of an entry that equal those of an earlier one.
     pub(in crate::decision) fn share(&mut self, entry: &mut Entry) {
         match self.read_sets.get(&entry.read_set) {
             Some(known) => entry.read_set = Arc::clone(known),
@@ -30,7 +30,7 @@ impl Interner {
         let Some(condition) = template.non_scope_constraints_arc() else { return };
         match self.conditions.get(condition) {
             Some(known) => {
-                // Only a policy with a slot could not be made, and that is refused at load.
+                // Linking fails only for a policy with a slot, and the loader rejects those.
                 if let Ok(policy) = with_condition(core.id(), template, Arc::clone(known)) {
                     entry.policy = Policy::from(policy);
                 }

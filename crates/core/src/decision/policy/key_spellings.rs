@@ -1,13 +1,13 @@
 //! Query keys that one policy reads in several spellings.
 //!
-//! Knows: how servers read keys. Must not know: what is done with them.
+//! Knows: how servers read keys. Must not know: how their values are used.
 
 use std::collections::BTreeSet;
 
 use crate::call::parameters::Reading;
 use crate::query::{Keys, Reads};
 
-/// Says of each query key which others, that some server takes for it, the same policy reads too.
+/// Records, for each query key, other keys of the same policy that some server treats as equal.
 pub(in crate::decision) fn note(reads: &mut Reads) {
     let Keys::Some(names) = &reads.query else { return };
     let read: Vec<(&String, Reading)> = names.iter().map(|name| (name, Reading::of(name))).collect();

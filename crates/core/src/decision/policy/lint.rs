@@ -16,7 +16,7 @@ use crate::decision::schema::Types;
 /// Attributes and calls that a policy may have for each operator that it may have.
 const STEPS_FOR_EACH: usize = 4;
 
-/// The characters of a policy text that are neither in a string nor in a comment, with their places.
+/// The characters of a policy text outside strings and comments, with their places.
 pub fn code(text: &str) -> impl Iterator<Item = (usize, char)> {
     let (mut in_string, mut in_comment, mut escaped, mut last) = (false, false, false, ' ');
     text.char_indices().filter(move |(_, character)| {
@@ -36,7 +36,7 @@ pub fn code(text: &str) -> impl Iterator<Item = (usize, char)> {
     })
 }
 
-/// Where brackets are nested deeper than `max`, outside strings and comments.
+/// Finds brackets outside strings and comments that are nested deeper than `max`.
 #[must_use]
 pub fn too_deep(text: &str, max: usize) -> Option<usize> {
     let (mut depth, mut last) = (0_usize, ' ');
@@ -56,8 +56,8 @@ pub fn too_deep(text: &str, max: usize) -> Option<usize> {
     None
 }
 
-/// Where a policy first has more than `max` clauses and operators that nest without brackets, as a long run of `&&`
-/// does: each is a level of the syntax tree, and reading a tree takes stack for every level.
+/// Finds where a policy first has more than `max` clauses and operators that nest without brackets, as a long run of
+/// `&&` does. Each is a level of the syntax tree, and parsing needs stack for every level.
 #[must_use]
 pub fn too_long(text: &str, max: usize) -> Option<usize> {
     let (mut joined, mut steps, mut last) = (0_usize, 0_usize, ' ');
@@ -71,7 +71,7 @@ pub fn too_long(text: &str, max: usize) -> Option<usize> {
             '&' | '|' if last == character => joined += 1,
             '{' | '+' | '-' | '*' => joined += 1,
             'e' if is_else() => joined += 1,
-            // Attributes and calls nest too, but most of them stand side by side.
+            // Attributes and calls nest too, but most of them are siblings.
             '.' => steps += 1,
             _ => {}
         }
@@ -87,16 +87,16 @@ fn is_word(character: char) -> bool {
     character.is_ascii_alphanumeric() || character == '_'
 }
 
-/// Whether a text can be a policy's name or a reason code.
+/// Returns whether a text can be a policy's name or a reason code.
 #[must_use]
 pub fn is_policy_name(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
 }
 
-/// `@deny_status`, on a forbid without a remedy.
+/// Parses `@deny_status`, which belongs on a forbid without a remedy.
 ///
 /// # Errors
-/// A fragment where it is misplaced or no 4xx.
+/// A fragment if it is misplaced or not a 4xx.
 pub fn deny_status(effect: Effect, annotations: &BTreeMap<&str, &str>) -> Result<Option<u16>, String> {
     let Some(text) = annotations.get("deny_status") else { return Ok(None) };
     if effect != Effect::Forbid || annotations.contains_key("remedy") {
@@ -134,7 +134,7 @@ pub fn inapplicable_actions(policy: &Policy, unit: &str, types: &Types) -> Vec<S
     faults
 }
 
-/// Whether a policy alone passes strict validation without a warning.
+/// Returns whether a policy alone passes strict validation without a warning.
 #[must_use]
 pub fn passes(policy: &Policy, unit: &str, types: &Types) -> bool {
     let mut set = PolicySet::new();
@@ -145,20 +145,21 @@ pub fn passes(policy: &Policy, unit: &str, types: &Types) -> bool {
             .validation_passed_without_warnings()
 }
 
-/// What is legal but probably not meant.
+/// Warnings about valid policies that are probably not intended.
 #[must_use]
 pub fn warnings(policy: &Policy, syntax: &pst::Template) -> Vec<String> {
     let mut warnings = Vec::new();
     if policy.effect() == Effect::Forbid {
         let workloads_only = |name: &cedar_policy::EntityTypeName| name.to_string() == "Workload";
         match policy.principal_constraint() {
-            PrincipalConstraint::Is(name) | PrincipalConstraint::IsIn(name, _) if workloads_only(&name) => warnings
-                .push("this forbid is for workloads only; a caller without an identity is not bound by it".to_owned()),
+            PrincipalConstraint::Is(name) | PrincipalConstraint::IsIn(name, _) if workloads_only(&name) => {
+                warnings.push("this forbid applies to workloads only, not to a caller without an identity".to_owned())
+            }
             _ => {}
         }
         if let Some(bag) = absence::presence_needed(syntax) {
             warnings.push(format!(
-                "this forbid fires only where `context.{bag}` has a key; a call without it, or with another kind of value, \
+                "this forbid applies only if `context.{bag}` has a key; a call without it, or with another kind of value, \
                  evades it, so test with `hasTag` in `unless`"
             ));
         }
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nests_without_brackets_is_counted_for_each_policy() {
+    fn operators_that_nest_without_brackets_are_counted_for_each_policy() {
         let chain = |n: usize| format!("permit (p, a, r) when {{ {} }};", vec!["a"; n].join(" && "));
         assert_eq!(too_long(&chain(3), 3), None, "two operators and a clause");
         assert_eq!(too_long(&chain(4), 3), Some(37));
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn code_is_what_stands_outside_strings_and_comments() {
+    fn code_is_the_text_outside_strings_and_comments() {
         for (text, expected) in [
             (r#"a "b;" c"#, "a  c"),
             (r#"a "\";" c"#, "a  c"),

@@ -12,9 +12,9 @@ pub const FILE: &str = "manifest.yaml";
 #[derive(Debug, Clone, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Manifest {
-    /// The parts that exist; `policy::parts` reads and enforces them. Absent: the parts in force must stay.
+    /// The parts that exist; `policy::parts` reads and enforces them. If absent, the active parts must stay.
     pub parts: Option<serde_json::Value>,
-    /// Modes of `namespaces/<ns>` and `mesh/<file>`; what is not named is enforced.
+    /// Modes of `namespaces/<ns>` and `mesh/<file>`; a part without a mode is enforced.
     pub modes: BTreeMap<String, Mode>,
     /// Guarded header names (`authorization`, `x-forwarded-*`, …) that `@set_headers` may use.
     pub allow_headers: Vec<String>,
@@ -23,10 +23,10 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Reads the file's text.
+    /// Parses the file's text.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Its problems.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         if text.trim().is_empty() {
             return Ok(Self::default());

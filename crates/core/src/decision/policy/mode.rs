@@ -1,6 +1,6 @@
 //! Modes: whether policies decide, or only take part in the would-be verdict.
 
-/// Whether policies decide or are only watched.
+/// The mode of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {

@@ -5,7 +5,7 @@ use super::entry::FileContext;
 use super::source::SourcePolicy;
 use crate::problem::Problem;
 
-/// Faults of a policy's literals. Where the catalogue is open, what it does not know is a warning in `problems`.
+/// Faults of a policy's literals. If the catalogue is open, an unknown entity is a warning in `problems`.
 pub(in crate::decision) fn check(
     context: &FileContext<'_>,
     written: &SourcePolicy<'_>,

@@ -6,7 +6,7 @@ use crate::obligation::challenge::Challenge;
 use crate::obligation::template;
 use crate::query::{Query, Value};
 
-/// What one forbid says about how it can be lifted.
+/// The remedy of one forbid: how its denial can be lifted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
     /// `@remedy("step_up")` with `@acr` or `@max_age`.
@@ -28,9 +28,9 @@ pub enum Remedy {
         /// The kind of approval.
         kind: Option<String>,
     },
-    /// `@remedy("mask")` with `@mask`: the response phase's.
+    /// `@remedy("mask")` with `@mask`: for the response phase.
     Mask {
-        /// Detectors whose findings are masked.
+        /// Detectors with findings to mask.
         detectors: BTreeSet<String>,
     },
 }
@@ -45,7 +45,7 @@ pub const ANNOTATIONS: [&str; 6] = ["remedy", "acr", "max_age", "scope", "approv
 pub fn parse<'a>(annotation: impl Fn(&str) -> Option<&'a str>) -> Result<Option<Remedy>, String> {
     let Some(name) = annotation("remedy") else {
         return match ANNOTATIONS.iter().find(|key| annotation(key).is_some()) {
-            Some(key) => Err(format!("`@{key}` is a remedy's parameter, but there is no `@remedy`")),
+            Some(key) => Err(format!("`@{key}` is a parameter of a remedy, but there is no `@remedy`")),
             None => Ok(None),
         };
     };
@@ -88,7 +88,7 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 fn quotable(text: &str) -> Result<(), String> {
     let good = !text.is_empty() && text.bytes().all(|b| (0x21..0x7f).contains(&b) && b != b'"' && b != b'\\');
-    if good { Ok(()) } else { Err(format!("`{text}` cannot stand in a challenge; use visible ASCII without quotes")) }
+    if good { Ok(()) } else { Err(format!("`{text}` is not allowed in a challenge; use visible ASCII without quotes")) }
 }
 
 fn scope_set(text: &str) -> Result<BTreeSet<String>, String> {
@@ -100,11 +100,11 @@ fn scope_set(text: &str) -> Result<BTreeSet<String>, String> {
     Ok(scopes)
 }
 
-/// The one challenge that answers all satisfied forbids, each with its remedy.
+/// The one challenge for all satisfied forbids, each with its remedy.
 ///
 /// # Errors
-/// A fragment that says why there is none: remedies that exclude each other, one that this phase cannot
-/// carry out, or one whose parameters are not known for this call.
+/// A fragment that says why no challenge is possible: remedies that exclude each other, one that this phase cannot carry out, or
+/// one with parameters that are unknown for this call.
 pub fn merge<'a>(
     remedies: impl IntoIterator<Item = &'a Remedy>,
     query: &Query,
@@ -137,13 +137,13 @@ impl Merged {
             Remedy::AddScope { scopes } => {
                 let scopes = match scopes {
                     Some(scopes) => scopes.clone(),
-                    None => texts(query, "requiredScopes").ok_or("`add_scope` names no scope, nor does the route")?,
+                    None => texts(query, "requiredScopes").ok_or("neither `add_scope` nor the route names a scope")?,
                 };
                 self.scopes.get_or_insert_default().extend(scopes);
             }
             Remedy::NarrowToken => self.narrow = Some(()),
             Remedy::Approve { kind } => match &self.approve {
-                Some(known) if known != kind => return Err("two kinds of approval are asked for".to_owned()),
+                Some(known) if known != kind => return Err("the forbids require two kinds of approval".to_owned()),
                 Some(_) | None => self.approve = Some(kind.clone()),
             },
             Remedy::Mask { .. } => return Err("a request cannot be masked".to_owned()),
@@ -161,7 +161,7 @@ impl Merged {
             return Ok(Challenge::AddScope { scopes });
         }
         if self.narrow.is_some() {
-            // What is needed, not what would do no harm: a client asks for what it is told.
+            // The needed scopes, not the acceptable ones: a client requests the scopes that the challenge names.
             let needed = texts(query, "requiredScopes").or_else(|| texts(query, "acceptableScopes"));
             let is_user = token_flag(query, "isUser");
             return Ok(Challenge::NarrowToken { scopes: needed.unwrap_or_default(), is_user });
@@ -179,9 +179,8 @@ fn strongest(a: Option<String>, b: Option<String>, order: &[String]) -> Result<O
             let rank = |acr: &String| order.iter().position(|known| known == acr);
             match (rank(&a), rank(&b)) {
                 (Some(rank_a), Some(rank_b)) => Ok(Some(if rank_a > rank_b { a } else { b })),
-                _ => {
-                    Err("two `acr` values are asked for and manifest.yaml's `acr_order` does not rank both".to_owned())
-                }
+                _ => Err("the forbids require two `acr` values, and `acr_order` in manifest.yaml does not rank both"
+                    .to_owned()),
             }
         }
         (a, b) => Ok(a.or(b)),
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn annotations_are_read_whole_or_refused() {
+    fn annotations_are_parsed_completely_or_rejected() {
         let read = |pairs: &'static [(&'static str, &'static str)]| {
             parse(move |key| pairs.iter().find(|(k, _)| *k == key).map(|(_, v)| *v))
         };

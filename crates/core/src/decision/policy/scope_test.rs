@@ -1,6 +1,6 @@
 //! Scope tests: `==`, `in` and `is` on the principal or the resource of a query.
 //!
-//! Knows: entities' names and ancestors. Must not know: actions, attributes, which policy makes a test.
+//! Knows: entities' names and ancestors. Must not know: actions, attributes, the policies of a test.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -27,7 +27,7 @@ pub enum ScopeTest {
 }
 
 impl ScopeTest {
-    /// Whether the part names `node`. `in` is reflexive.
+    /// Returns whether the part names `node`. `in` is reflexive.
     fn matches(&self, node: &Node) -> bool {
         let inside = |uid: &Uid| *uid == node.uid || node.ancestors.contains(uid);
         match self {
@@ -39,11 +39,11 @@ impl ScopeTest {
         }
     }
 
-    /// The narrower, the smaller. Only a choice between postings hangs on it, never what is found.
+    /// The narrower, the smaller. It only orders postings and never changes what is found.
     fn width(&self) -> u8 {
         match self {
             Self::Eq(_) => 0,
-            // What confinement adds to the scope of every policy of a namespace.
+            // The test that confinement adds to the scope of every policy of a namespace.
             Self::In(uid) | Self::IsIn(_, uid) if uid.kind == "Namespace" => 2,
             Self::In(_) | Self::IsIn(..) => 1,
             Self::Is(_) => 3,
@@ -52,27 +52,27 @@ impl ScopeTest {
     }
 }
 
-/// Everything that a policy's scope and the head of its condition test of one entity.
+/// All tests of one entity in a policy's scope and guards.
 #[derive(Debug)]
 pub struct Tests {
     scope: ScopeTest,
-    /// Of each list one must hold as well.
+    /// Of each list one part must hold as well.
     guards: Box<[Box<[ScopeTest]>]>,
 }
 
 impl Tests {
-    /// The scope's part, and of each list of `guards` one; names are kept once.
+    /// The scope's part, and the lists of `guards`; names are interned.
     pub fn new(scope: ScopeTest, guards: &[Vec<ScopeTest>], names: &mut InternedNames) -> Self {
         let guards = guards.iter().map(|any| any.iter().map(|test| names.test(test)).collect()).collect();
         Self { scope, guards }
     }
 
-    /// Whether they all hold.
+    /// Returns whether they all hold.
     pub fn matches(&self, node: &Node) -> bool {
         self.scope.matches(node) && self.guards.iter().all(|any| any.iter().any(|test| test.matches(node)))
     }
 
-    /// Parts of which one must hold: the narrowest that are tested.
+    /// The narrowest list of parts; one of them must hold.
     pub fn narrowest(&self) -> &[ScopeTest] {
         let width = |any: &&[ScopeTest]| any.iter().map(ScopeTest::width).max().unwrap_or_default();
         let scope = std::slice::from_ref(&self.scope);
@@ -89,7 +89,7 @@ pub struct InternedNames {
 }
 
 impl InternedNames {
-    /// A scope's part about the principal.
+    /// A scope's test of the principal.
     pub fn principal(&mut self, constraint: PrincipalConstraint) -> ScopeTest {
         self.test(&match constraint {
             PrincipalConstraint::Any => ScopeTest::Any,
@@ -100,7 +100,7 @@ impl InternedNames {
         })
     }
 
-    /// A scope's part about the resource.
+    /// A scope's test of the resource.
     pub fn resource(&mut self, constraint: ResourceConstraint) -> ScopeTest {
         self.test(&match constraint {
             ResourceConstraint::Any => ScopeTest::Any,

@@ -12,35 +12,35 @@ use crate::decision::limits::{MESH, NESTING_MAX, OPERATORS_MAX, POLICY_BYTES_MAX
 use crate::decision::schema::{Types, diagnostics, tool_actions};
 use crate::problem::Problem;
 
-/// Most policies that are read at once. What is parsed takes several times the memory of what is kept of it, and a
-/// large file would leave the allocator with as much again.
+/// Most policies that are parsed at once. Parsed policies take several times the memory of the stored ones, and a large
+/// file would leave the allocator with as much again.
 const BATCH: usize = 256;
-/// Most bytes that are read at once, give or take a policy: between two batches it is asked whether the time is up.
+/// Most bytes that are parsed at once, plus at most one policy: between two batches the time limit is checked.
 const BATCH_BYTES: usize = 32 * 1024;
 
-/// Some of one file's policies, in the order they stand there.
+/// Some of one file's policies, in the file's order.
 pub(in crate::decision) struct Batch<'t> {
     file: &'t str,
-    /// Where the text that Cedar saw begins.
+    /// The offset of the text that Cedar parsed.
     offset: usize,
     set: PolicySet,
     pub(in crate::decision) policies: Vec<SourcePolicy<'t>>,
 }
 
-/// A policy as it stands in its file.
+/// A policy as written in its file.
 pub(in crate::decision) struct SourcePolicy<'t> {
     pub(in crate::decision) policy: Policy,
     pub(in crate::decision) source: &'t str,
     pub(in crate::decision) span: Range<usize>,
-    /// From 1.
+    /// Its line, from 1.
     pub(in crate::decision) line: usize,
     /// Its number in the file, from 1.
     pub(in crate::decision) number: usize,
 }
 
-/// Reads a file's policies, some at a time. Each problem is one of the whole file's.
+/// Parses a file's policies, some at a time. Each problem has its place in the whole file.
 ///
-/// A problem is what does not parse, and what is longer or deeper than one evaluation may cost.
+/// A problem is a syntax error, or a policy that is longer or deeper than one evaluation may cost.
 pub(in crate::decision) fn batches<'t>(
     file: &'t str,
     text: &'t str,
@@ -66,7 +66,7 @@ pub(in crate::decision) fn batches<'t>(
     deep.into_iter().chain(read)
 }
 
-/// Cuts a text behind every so many policies or bytes: a semicolon ends a policy and stands nowhere else.
+/// Splits a text after so many policies or bytes: a semicolon ends a policy and occurs nowhere else.
 fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
     let ends = lint::code(text).filter(|(_, character)| *character == ';').map(|(at, _)| at + 1);
     let (mut begin, mut policies) = (0, 0);
@@ -96,7 +96,7 @@ fn batch<'t>(
     let parsed: Result<PolicySet, _> = text.get(piece.clone()).unwrap_or_default().parse();
     let set = parsed.map_err(|e: cedar_policy::ParseErrors| diagnostics::problems(file, piece.start, &e))?;
     if let Some(template) = set.templates().next() {
-        let message = format!("`{}` is a template; nothing links templates yet", template.id());
+        let message = format!("`{}` is a template, and Picket does not link templates", template.id());
         return Err(vec![Problem::error(file, message).help("write the entity instead of the slot")]);
     }
     let mut policies: Vec<&Policy> = set.policies().collect();
@@ -104,7 +104,7 @@ fn batch<'t>(
     let order = |p: &&Policy| p.id().to_string().trim_start_matches("policy").parse::<usize>().unwrap_or(usize::MAX);
     policies.sort_by_cached_key(order);
     let mut written = Vec::with_capacity(policies.len());
-    // Both only ever move on: counting from the top of the file for each policy took most of a large file's load.
+    // Both only move forward: counting from the top of the file for each policy took most of a large file's load.
     let (mut from, mut line) = (piece.start, first_line);
     for (number, policy) in (before + 1..).zip(policies) {
         let exact = policy.to_string();
@@ -138,13 +138,13 @@ impl Batch<'_> {
         problems.into_iter().map(|problem| readable(problem, &self.policies)).collect()
     }
 
-    /// The policies, those that one validator checks together.
+    /// The policies, grouped by their validator.
     fn by_validator(&self, types: &Types) -> Vec<Cow<'_, PolicySet>> {
         if !types.has_typed_tools(MESH) {
             return vec![Cow::Borrowed(&self.set)];
         }
         let (seeing, others): (Vec<Policy>, Vec<Policy>) =
-            self.set.policies().cloned().partition(tool_actions::sees_tools);
+            self.set.policies().cloned().partition(tool_actions::depends_on_tool_actions);
         let sets: Result<Vec<_>, _> = [seeing, others].into_iter().map(PolicySet::from_policies).collect();
         match sets {
             Ok(sets) => sets.into_iter().map(Cow::Owned).collect(),
@@ -153,7 +153,7 @@ impl Batch<'_> {
     }
 }
 
-/// Cedar speaks of ``for policy `policy3` ``; the reader knows the policy by its place or its `@id`.
+/// Replaces Cedar's ``for policy `policy3` `` by the policy's place or its `@id`.
 fn readable(mut problem: Problem, policies: &[SourcePolicy<'_>]) -> Problem {
     let named = problem.message.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, "));
     let named = named.and_then(|(id, rest)| {
@@ -178,14 +178,14 @@ fn readable(mut problem: Problem, policies: &[SourcePolicy<'_>]) -> Problem {
 mod tests {
     use super::*;
 
-    /// Policies of two lines each, with what looks like an end and is none.
+    /// Policies of two lines each, with semicolons that do not end a policy.
     fn file(policies: usize) -> String {
         let one = |n| format!("@id(\"p{n}; \\\" ;\") // a ; here\npermit (principal, action, resource); // {n};\n");
         (0..policies).map(one).collect()
     }
 
     #[test]
-    fn a_large_file_is_read_in_pieces_that_lose_nothing() {
+    fn a_large_file_is_parsed_in_pieces_without_loss() {
         let text = file(3 * BATCH + 7);
         let batches: Vec<_> = batches("a.cedar", &text).map(Result::unwrap).collect();
         assert_eq!(batches.len(), 4);

@@ -1,7 +1,7 @@
 //! Checks obligation templates against the schema: each variable must have a textual type.
 //!
-//! Cedar's validator judges: the variable is put into a policy with the same scope, once for each textual
-//! type, and one of them must validate.
+//! Cedar's validator decides: the variable is inserted into a policy with the same scope, once for each textual type,
+//! and one of these policies must validate.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use crate::decision::schema::Types;
 use crate::obligation::template::{Root, Template, Variable};
 use crate::query::{Keys, Reads};
 
-/// Checks every variable of a template; returns what is wrong.
+/// Checks every variable of a template; returns the problems.
 #[must_use]
 pub fn check(policy: &Policy, template: &Template, unit: &str, types: &Types) -> Vec<String> {
     let unknown = |variable: &&Variable| !variable.is_id() && !is_textual(policy, variable, unit, types);
     let fault = |variable: &Variable| {
-        format!("`${{{variable}}}` names nothing textual that this policy's principals, actions and resources can have")
+        format!("`${{{variable}}}` does not name a text that this policy's principals, actions and resources can have")
     };
     template.variables().filter(unknown).map(fault).collect()
 }
 
-/// Adds what templates read of the call's facts.
+/// Adds the inputs that templates read of the call's facts.
 pub fn reads<'a>(templates: impl Iterator<Item = &'a Template>, reads: &mut Reads) {
     for variable in templates.flat_map(Template::variables) {
         let path: Vec<&str> = variable.path.iter().map(String::as_str).collect();

@@ -11,7 +11,7 @@ use crate::decision::schema::diagnostics;
 use crate::decision::schema::tool_actions::reads_input;
 use crate::query::action;
 
-/// A policy of `unit` as it is enforced: for calls of typed tools too, where its scope names calls of tools.
+/// The enforced form of a policy of `unit`: it covers calls of typed tools too, if its scope names calls of tools.
 #[must_use]
 pub fn enforced(policy: &Template, unit: &str, types: &Types) -> Template {
     if types.has_typed_tools(unit) { widened(policy) } else { policy.clone() }
@@ -27,7 +27,7 @@ fn widened(policy: &Template) -> Template {
     policy
 }
 
-/// A policy as written, with the actions of the one that is enforced.
+/// A policy as written, with the actions of its enforced form.
 #[must_use]
 pub fn as_enforced(written: &Template, enforced: &Policy) -> Template {
     match enforced.action_constraint() {
@@ -36,27 +36,28 @@ pub fn as_enforced(written: &Template, enforced: &Policy) -> Template {
     }
 }
 
-/// What a policy of `unit` says of actions that would be something else for typed tools, or nothing.
+/// Problems of a policy of `unit` with actions that would have another meaning for typed tools, or none.
 #[must_use]
 pub fn faults(policy: &Template, unit: &str, types: &Types) -> Vec<String> {
     let mut faults = foreign(policy, unit);
     if !types.has_typed_tools(unit) {
         return faults;
     }
-    let is_told_apart = policy.clauses().iter().any(|(Clause::When(expr) | Clause::Unless(expr))| tells_apart(expr));
+    let is_told_apart =
+        policy.clauses().iter().any(|(Clause::When(expr) | Clause::Unless(expr))| distinguishes_tools(expr));
     if is_told_apart {
         let call = action::CALL_TOOL;
         faults.push(format!(
-            "a condition compares `action` so that tools with an `input_schema` may be told apart: their actions lie in \
-             `Action::\"{call}\"` and are others; write `action in Action::\"{call}\"`"
+            "a condition compares `action` and may exclude tools with an `input_schema`: their actions are members of \
+             `Action::\"{call}\"`, but not equal to it; write `action in Action::\"{call}\"`"
         ));
     } else {
-        faults.extend(unfit(policy, unit, types));
+        faults.extend(schema_problem(policy, unit, types));
     }
     faults
 }
 
-/// Actions in the scope whose tools no call that this unit judges can ask for.
+/// Actions in the scope for tools that no call to this unit can name.
 fn foreign(policy: &Template, unit: &str) -> Vec<String> {
     let named: &[EntityUID] = match &policy.action {
         ActionConstraint::Any => &[],
@@ -67,21 +68,17 @@ fn foreign(policy: &Template, unit: &str) -> Vec<String> {
         let namespace = action::tool(uid.eid.as_str()).and_then(|tool| tool.split('/').next());
         unit != MESH && namespace.is_some_and(|namespace| namespace != unit)
     };
-    named
-        .iter()
-        .filter(outside)
-        .map(|uid| format!("`Action::\"{}\"` lies outside namespace `{unit}`", uid.eid))
-        .collect()
+    named.iter().filter(outside).map(|uid| format!("`Action::\"{}\"` is outside namespace `{unit}`", uid.eid)).collect()
 }
 
 fn is_call_tool(uid: &EntityUID) -> bool {
     uid.eid.as_str() == action::CALL_TOOL && uid.ty.to_string() == "Action"
 }
 
-/// Whether a condition could come out otherwise for an action that lies in that of calling a tool than for that one
-/// itself. Known not to are `in` and `is`, and comparisons with other actions by name. Facts may name actions too, so
-/// whatever else is done with an action counts as telling apart.
-fn tells_apart(expr: &Expr) -> bool {
+/// Returns whether a condition could differ between an action below `mcp.tools.call` and that action itself. `in` and
+/// `is` cannot, nor can comparisons with other actions by name. Facts may name actions too, so any other use of an
+/// action counts as a difference.
+fn distinguishes_tools(expr: &Expr) -> bool {
     let visit = |node: &Expr| match node {
         Expr::BinaryOp { op: BinaryOp::In, left, right } if is_action(left) => is_named(right).then_some(false),
         Expr::Is { expr, in_expr, .. } if is_action(expr) => {
@@ -126,8 +123,8 @@ fn is_named(expr: &Expr) -> bool {
     }
 }
 
-/// What Cedar finds wrong with a policy once it is for typed tools too; nothing where it was before.
-fn unfit(policy: &Template, unit: &str, types: &Types) -> Option<String> {
+/// Cedar's problem with a policy after its scope is widened; `None` if the scope is the same as before.
+fn schema_problem(policy: &Template, unit: &str, types: &Types) -> Option<String> {
     let wide = widened(policy);
     if wide.action == policy.action || !reads_input(policy) {
         return None;
@@ -138,21 +135,21 @@ fn unfit(policy: &Template, unit: &str, types: &Types) -> Option<String> {
     let error = result.validation_errors().next()?;
     let found = diagnostics::chain(error);
     let found = found.strip_prefix("for policy `wide`, ").unwrap_or(&found);
-    Some(format!("for tools with an `input_schema` the policy does not fit the schema: {found}"))
+    Some(format!("the policy does not fit the schema for tools with an `input_schema`: {found}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn told_apart(condition: &str) -> bool {
+    fn is_distinguished(condition: &str) -> bool {
         let text = format!("permit (principal, action, resource) when {{ {condition} }};");
         let policy = Policy::parse(None, text).unwrap().to_pst().unwrap();
-        policy.body().clauses().iter().any(|(Clause::When(expr) | Clause::Unless(expr))| tells_apart(expr))
+        policy.body().clauses().iter().any(|(Clause::When(expr) | Clause::Unless(expr))| distinguishes_tools(expr))
     }
 
     #[test]
-    fn a_condition_that_is_another_for_a_tools_own_action_is_found() {
+    fn a_condition_that_differs_for_a_tools_own_action_is_found() {
         for condition in [
             r#"action == Action::"mcp.tools.call""#,
             r#"Action::"mcp.tools.call" == action"#,
@@ -170,7 +167,7 @@ mod tests {
             r#"(if true then action else Action::"GET") == context.env.facts.action"#,
             "[action] == context.env.facts.actions",
         ] {
-            assert!(told_apart(condition), "{condition}");
+            assert!(is_distinguished(condition), "{condition}");
         }
         for condition in [
             r#"action in Action::"mcp.tools.call""#,
@@ -180,7 +177,7 @@ mod tests {
             r#"context.http.path == "mcp.tools.call""#,
             r#"Action::"GET" != action && action is Action"#,
         ] {
-            assert!(!told_apart(condition), "{condition}");
+            assert!(!is_distinguished(condition), "{condition}");
         }
     }
 

@@ -11,11 +11,11 @@ use cedar_policy_core::extensions::Extensions;
 
 use crate::query::quick::Map;
 
-/// How many entities a call usually brings: principal, resource, and bags.
-const ROOM: usize = 6;
+/// Number of entities that a call usually adds: principal, resource, and bags.
+const CALL_ENTITIES: usize = 6;
 
-/// An action with its groups. Without them `action in Action::"write"` would silently stop matching, so every
-/// store that is evaluated holds them.
+/// An action with its groups. Without them `action in Action::"write"` would silently stop matching, so every evaluated
+/// store has them.
 #[derive(Debug)]
 pub struct Action {
     /// Its own entity and those of all groups above it.
@@ -38,19 +38,22 @@ pub(super) fn closures(schema: &Schema) -> Result<Map<String, Action>, String> {
         let store: &ast_entities::Entities = store.as_ref();
         let uid: ast::EntityUID = action.uid().into();
         let id = action.uid().id().unescaped().to_owned();
-        let store = with_room(store.clone(), uid.entity_type())?;
+        let store = with_capacity_for_call(store.clone(), uid.entity_type())?;
         closures.insert(id, Action { closure, uid: Arc::new(uid), store });
     }
     Ok(closures)
 }
 
-/// The same store with room for what a call adds, so that a copy of it need not grow: hash tables keep their size when
-/// something is taken out, and when they are copied.
-fn with_room(store: ast_entities::Entities, kind: &ast::EntityType) -> Result<ast_entities::Entities, String> {
+/// The same store with capacity for a call's entities, so that a copy need not grow: hash tables keep their capacity
+/// when an entry is removed, and when they are copied.
+fn with_capacity_for_call(
+    store: ast_entities::Entities,
+    kind: &ast::EntityType,
+) -> Result<ast_entities::Entities, String> {
     let named = |number: usize| ast::EntityUID::from_components(kind.clone(), Eid::new(format!("room/{number}")), None);
     let (schema, closed) = (None::<&NoEntitiesSchema>, TCComputation::AssumeAlreadyComputed);
-    let guests = (0..ROOM).map(|number| Arc::new(ast::Entity::with_uid(named(number))));
-    let full = store.add_entities(guests, schema, closed, Extensions::all_available());
+    let placeholders = (0..CALL_ENTITIES).map(|number| Arc::new(ast::Entity::with_uid(named(number))));
+    let full = store.add_entities(placeholders, schema, closed, Extensions::all_available());
     let full = full.map_err(|error| error.to_string())?;
-    full.remove_entities((0..ROOM).map(named), closed).map_err(|error| error.to_string())
+    full.remove_entities((0..CALL_ENTITIES).map(named), closed).map_err(|error| error.to_string())
 }

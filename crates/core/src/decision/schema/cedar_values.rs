@@ -1,7 +1,7 @@
 //! Converts a whole query into Cedar's request, context and entities.
 //!
-//! Knows: Cedar's public interface only. Must not know: what policies read. The engine builds `eval_inputs`, and this
-//! one is what it is held to.
+//! Knows: Cedar's public interface only. Must not know: the inputs of policies. It is the specification of
+//! `eval_inputs`, which the engine uses.
 
 use cedar_policy::{Context, Entities, Entity, Request, RestrictedExpression};
 
@@ -10,7 +10,7 @@ use smol_str::{SmolStr, format_smolstr};
 use super::Types;
 use crate::query::{Facts, Node, Query, Record, Uid, Value};
 
-/// What Cedar evaluates.
+/// Cedar's inputs of an evaluation.
 #[derive(Debug)]
 pub struct Inputs {
     /// Principal, action, resource and context, checked against the schema.
@@ -19,16 +19,18 @@ pub struct Inputs {
     pub entities: Entities,
 }
 
-/// Adds what the sources of facts know to a query.
+/// Adds the facts of all sources to a query.
 ///
 /// # Errors
-/// A fragment naming the attribute that two sources fill.
+/// A fragment naming the attribute that two sources set.
 pub fn complete(query: &mut Query, facts: &Facts) -> Result<(), String> {
     let both = [(&mut query.principal, &facts.principal), (&mut query.resource, &facts.resource)];
     for (node, more) in both.into_iter().filter(|(_, more)| !more.is_empty()) {
         for (name, value) in &more.attributes {
             match node.attributes.insert(name.clone(), value.clone()) {
-                Some(old) if old != *value => return Err(format!("two sources fill `{name}` of {}", node.uid)),
+                Some(old) if old != *value => {
+                    return Err(format!("two sources set `{name}` of {} to different values", node.uid));
+                }
                 Some(_) | None => {}
             }
         }
@@ -41,10 +43,10 @@ pub fn complete(query: &mut Query, facts: &Facts) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks what the types of [`Value`] leave open: that every time is one that a `datetime` can say.
+/// Checks the values that the type [`Value`] does not restrict: every time must fit a `datetime`.
 ///
-/// A query is refused for this even where no policy reads the time, so that an edit of a policy never turns
-/// an answer into a refusal.
+/// The query is rejected even if no policy reads the time, so that an edit of a policy never turns an answer into a
+/// failure.
 ///
 /// # Errors
 /// A fragment that names the time.
@@ -57,19 +59,19 @@ fn check_value(value: &Value) -> Result<(), String> {
     match value {
         Value::Time(milliseconds) => {
             let range = jiff::Timestamp::MIN.as_millisecond()..=jiff::Timestamp::MAX.as_millisecond();
-            if range.contains(milliseconds) { Ok(()) } else { Err(format!("{milliseconds} ms is no time")) }
+            if range.contains(milliseconds) { Ok(()) } else { Err(format!("{milliseconds} ms is not a time")) }
         }
         Value::Record(fields) => fields.values().try_for_each(check_value),
-        // Sets hold texts, entities, and what a tool's schema types; none of it has bounds.
+        // Sets hold texts, entities, and values that a tool's schema types; all of these are unbounded.
         Value::Set(_) | Value::String(_) | Value::Long(_) | Value::Bool(_) | Value::Entity(_) => Ok(()),
         Value::Duration(_) | Value::Ip(_) | Value::Decimal(_) => Ok(()),
     }
 }
 
-/// Builds what Cedar evaluates, everything that is known, checked against the schema.
+/// Builds Cedar's inputs of all known values, checked against the schema.
 ///
 /// # Errors
-/// A fragment that says what does not fit the schema.
+/// A fragment that says which part does not fit the schema.
 pub fn inputs(query: &Query, types: &Types) -> Result<Inputs, String> {
     let action = types.action(&query.action).ok_or_else(|| format!("the schema has no action `{}`", query.action))?;
     let pairs = query.context.iter().map(|(name, value)| Ok((name.to_string(), expression(value, types)?)));
@@ -85,8 +87,8 @@ pub fn inputs(query: &Query, types: &Types) -> Result<Inputs, String> {
     let nodes = [&query.principal, &query.resource].into_iter().chain(&query.bags);
     let mut entities = nodes.map(|node| entity(node, types)).collect::<Result<Vec<_>, String>>()?;
     entities.extend(action.closure.iter().cloned());
-    // The schema is not passed: it would be checked against every action again on every call. What goes
-    // in is built by `mapping` and typed by `Types::typed`; a property test checks it with the schema.
+    // The schema is not passed: Cedar would check every action against it again on every call. `mapping` and
+    // `Types::typed` build well-typed values; a property test checks them with the schema.
     let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
     Ok(Inputs { request, entities })
 }
@@ -130,6 +132,6 @@ fn expression(value: &Value, types: &Types) -> Result<RestrictedExpression, Stri
 /// Cedar's spelling of an instant.
 pub(in crate::decision) fn datetime(milliseconds: i64) -> Result<SmolStr, String> {
     let time = jiff::Timestamp::from_millisecond(milliseconds);
-    let time = time.map_err(|_| format!("{milliseconds} ms is no time"))?;
+    let time = time.map_err(|_| format!("{milliseconds} ms is not a time"))?;
     Ok(format_smolstr!("{time:.3}"))
 }

@@ -4,7 +4,7 @@ use miette::Diagnostic;
 
 use crate::problem::Problem;
 
-/// One problem of a diagnostic; `offset` is where the text that Cedar saw begins in the file.
+/// One problem of a diagnostic; `offset` is the start in the file of the text that Cedar parsed.
 #[must_use]
 pub fn problem(file: &str, offset: usize, error: &dyn Diagnostic) -> Problem {
     let span = error.labels().into_iter().flatten().next().map(|label| {

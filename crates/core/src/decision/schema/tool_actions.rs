@@ -2,9 +2,9 @@
 //!
 //! Knows: Cedar's schema in JSON, the catalogue's schemas of tools. Must not know: calls, JSON Schema.
 //!
-//! Such an action is a member of `mcp.tools.call` and has its principals, resources and context. So every policy that names a
-//! group speaks of it as before, and one whose scope says `action == Action::"mcp.tools.call"` is enforced as
-//! `action in [Action::"mcp.tools.call"]`. Only a condition can tell the two apart, and those are refused.
+//! Such an action is a member of `mcp.tools.call` and has its principals, resources and context. So every policy that
+//! names a group still applies to it, and a policy with the scope `action == Action::"mcp.tools.call"` is enforced as
+//! `action in [Action::"mcp.tools.call"]`. Only a condition can distinguish the two, and such conditions are rejected.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::query::action;
 /// shipped part.
 ///
 /// # Errors
-/// A fragment that says what of the shipped part is not as expected, or what Cedar finds wrong.
+/// A fragment that says which part of the shipped schema is not as expected, or Cedar's problem.
 pub fn fragments(catalog: &Catalog, built_in: &SchemaFragment) -> Result<BTreeMap<String, SchemaFragment>, String> {
     let tools = catalog.services().flat_map(|service| {
         let typed = service.tools.iter().filter_map(|(name, tool)| Some((name, tool.input.as_ref()?)));
@@ -38,7 +38,7 @@ pub fn fragments(catalog: &Catalog, built_in: &SchemaFragment) -> Result<BTreeMa
     for (namespace, id, record) in tools {
         let mut applies_to = parent.clone();
         let context = applies_to.pointer_mut("/context/attributes").and_then(Value::as_object_mut);
-        let context = context.ok_or_else(|| format!("the context of `{}` is no record", action::CALL_TOOL))?;
+        let context = context.ok_or_else(|| format!("the context of `{}` is not a record", action::CALL_TOOL))?;
         context.insert("input".to_owned(), record_type(record));
         actions
             .entry(namespace)
@@ -67,7 +67,7 @@ fn record_type(record: &Record) -> Value {
 
 fn type_of(kind: &Type) -> Value {
     match kind {
-        // The names that nobody can define anew.
+        // These names cannot be redefined.
         Type::Text => json!({"type": "EntityOrCommon", "name": "__cedar::String"}),
         Type::Integer => json!({"type": "EntityOrCommon", "name": "__cedar::Long"}),
         Type::Boolean => json!({"type": "EntityOrCommon", "name": "__cedar::Bool"}),
@@ -76,15 +76,15 @@ fn type_of(kind: &Type) -> Value {
     }
 }
 
-/// Whether a policy may come out otherwise for the action of a single tool than for that of calling any: it names one, or
-/// reads what only these have.
+/// Returns whether a policy may decide differently for the action of a single tool than for `mcp.tools.call`: it names
+/// such an action, or reads an input that only these have.
 #[must_use]
-pub fn sees_tools(policy: &Policy) -> bool {
+pub fn depends_on_tool_actions(policy: &Policy) -> bool {
     let names_one = policy.entity_literals().iter().any(|uid| action::tool(uid.id().unescaped()).is_some());
     names_one || policy.to_pst().map_or(true, |policy| reads_input(policy.body()))
 }
 
-/// Whether a policy reads the arguments of a tool by their types.
+/// Returns whether a policy reads the typed arguments of a tool.
 pub(in crate::decision) fn reads_input(policy: &Template) -> bool {
     let read_set = ReadSet::of(policy);
     let is_input = |path: &Vec<String>| path.first().is_some_and(|name| name == "input");

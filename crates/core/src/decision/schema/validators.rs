@@ -1,9 +1,10 @@
 //! Chooses the Cedar validator for a policy.
 //!
-//! Knows: Cedar's validator, whose calls a unit judges. Must not know: policies' meaning.
+//! Knows: Cedar's validator, which calls a unit's policies apply to. Must not know: policies' meaning.
 //!
-//! Tools with an `input_schema` add actions. A namespace judges no calls of other namespaces' tools, so it is not held to the
-//! types of these either: else an operator could not give a tool its types because of what some other namespace says.
+//! Tools with an `input_schema` add actions. The policies of a namespace never apply to tools of other namespaces, so
+//! they are not checked against the types of those. Otherwise an operator could not type a tool because of another
+//! namespace's policies.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -13,13 +14,13 @@ use cedar_policy::{Policy, Schema, SchemaFragment, Validator};
 use super::tool_actions;
 use crate::decision::limits::MESH;
 
-/// A schema in parts: what all units share, and the actions of each namespace's tools.
+/// A schema in parts: the part that all units share, and the actions of each namespace's tools.
 #[derive(Debug)]
 pub(super) struct Validators {
     shared: Vec<SchemaFragment>,
-    /// With the actions of all tools: the mesh's.
+    /// The schema with the actions of all tools: the mesh's.
     all: Validator,
-    /// Without those of single tools; `None` where there are none.
+    /// The schema without actions of single tools; `None` if there are none.
     without_tools: Option<Validator>,
     namespaces: BTreeMap<String, Own>,
 }
@@ -27,7 +28,7 @@ pub(super) struct Validators {
 #[derive(Debug)]
 struct Own {
     tools: SchemaFragment,
-    /// Built when a policy needs it: that takes as long as to check dozens of policies.
+    /// Built when a policy needs it: building takes as long as checking dozens of policies.
     validator: OnceLock<Option<Validator>>,
 }
 
@@ -35,7 +36,7 @@ impl Validators {
     /// `tools` by namespace; `schema` is all of it together.
     ///
     /// # Errors
-    /// What Cedar finds wrong with the shared parts alone.
+    /// Cedar's problem with the shared parts alone.
     pub fn new(
         shared: Vec<SchemaFragment>,
         tools: BTreeMap<String, SchemaFragment>,
@@ -50,11 +51,11 @@ impl Validators {
         Ok(Self { shared, all: Validator::new(schema.clone()), without_tools, namespaces })
     }
 
-    /// Cedar's validator for a policy of a unit. One that cannot tell the actions of single tools from that of all is checked
-    /// against the latter alone: checking takes as long as there are actions.
+    /// Cedar's validator for a policy of a unit. A policy that cannot distinguish the actions of single tools is
+    /// checked without them: checking takes time for every action.
     pub fn of(&self, unit: &str, policy: &Policy) -> &Validator {
         let Some(without_tools) = &self.without_tools else { return &self.all };
-        if !tool_actions::sees_tools(policy) {
+        if !tool_actions::depends_on_tool_actions(policy) {
             return without_tools;
         }
         match self.namespaces.get(unit) {
@@ -64,12 +65,12 @@ impl Validators {
         }
     }
 
-    /// Whether a call that `unit` judges may be of a tool whose arguments have types.
+    /// Returns whether a call to `unit` may be of a tool with typed arguments.
     pub fn has_typed_tools(&self, unit: &str) -> bool {
         self.namespaces.contains_key(unit) || (unit == MESH && !self.namespaces.is_empty())
     }
 
-    /// `None` does not come about: parts of a schema that is good together are good without some of their actions.
+    /// `None` never occurs: a valid schema stays valid without some of its actions.
     fn own(&self, tools: &SchemaFragment) -> Option<Validator> {
         let fragments = self.shared.iter().chain([tools]).cloned();
         Schema::from_schema_fragments(fragments).map(Validator::new).ok()

@@ -217,7 +217,7 @@ fn goods() -> impl Iterator<Item = (By, At)> {
 }
 
 #[test]
-fn a_second_credential_is_the_judged_token_or_the_call_is_refused() {
+fn a_second_credential_is_the_verified_token_or_the_call_is_denied() {
     let mut rows = 0;
     for foreign in [ForeignTokens::Rejected, ForeignTokens::Absent] {
         for (by, first) in goods() {
@@ -261,7 +261,7 @@ fn two_methods_of_rfc_6750_are_one_invalid_request() {
 }
 
 #[test]
-fn a_credential_that_nobody_verified_is_never_an_absent_one() {
+fn an_unverified_credential_never_counts_as_absent() {
     for foreign in [ForeignTokens::Rejected, ForeignTokens::Absent] {
         for by in [By::Proxy, By::Us] {
             let settings = settings(by, foreign);
@@ -290,7 +290,7 @@ fn a_credential_that_nobody_verified_is_never_an_absent_one() {
 }
 
 #[test]
-fn only_what_belongs_to_services_passes_where_the_profile_says_so() {
+fn only_credentials_of_services_pass_by_the_profile() {
     let passed = |foreign| Settings { other_credentials: OtherCredentials::Passed, ..settings(By::Proxy, foreign) };
     for sort in SECONDS {
         let call = put(with_good(By::Proxy, At::Header), At::Authorization, &sort.text());
@@ -322,7 +322,7 @@ fn two_payloads_of_the_proxy_agree_or_are_refused() {
 }
 
 #[test]
-fn a_jwt_svid_beside_another_proof_is_the_same_workloads() {
+fn a_jwt_svid_next_to_another_proof_is_the_same_workloads() {
     let svid = |sub: &str, more: Value| {
         let claims = with(with(claims(), json!({"iss": "https://spire.example", "sub": sub})), more);
         SIGNER.sign(&with(SIGNER.header(), json!({"typ": null})), &claims)
@@ -344,7 +344,7 @@ fn a_jwt_svid_beside_another_proof_is_the_same_workloads() {
 }
 
 #[test]
-fn a_profile_without_sources_of_tokens_looks_at_none() {
+fn a_profile_without_token_sources_reads_none() {
     for at in PLACES {
         for sort in SECONDS {
             let call = put(call(), at, &sort.text());

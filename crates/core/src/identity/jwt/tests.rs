@@ -39,7 +39,7 @@ fn a_token_signed_by_the_issuers_key_is_good() {
 }
 
 #[test]
-fn a_token_signed_by_anybody_else_is_not() {
+fn a_token_signed_by_another_issuer_is_rejected() {
     assert!(refused(&STRANGER.token(&claims())).contains("no key"));
     let token = SIGNER.token(&claims());
     let (signed, signature) = token.rsplit_once('.').unwrap();
@@ -107,7 +107,7 @@ fn a_header_that_is_not_understood_refuses_the_token() {
 }
 
 #[test]
-fn what_merely_looks_like_a_token_is_refused_and_never_absent() {
+fn text_that_resembles_a_token_is_rejected_and_never_absent() {
     for token in ["..", "a.b.c", "....", "a.b.c.d.e", "e30.e30.", "eyJ.eyJ.eyJ", "e30=.e30=.e30="] {
         refused(token);
     }
@@ -150,7 +150,7 @@ fn expired_and_misdirected_tokens_are_refused_after_their_signature() {
 }
 
 #[test]
-fn a_foreign_token_is_absent_only_where_the_profile_says_so() {
+fn a_foreign_token_counts_as_absent_only_by_the_profile() {
     let foreign = STRANGER.token(&with(claims(), json!({"iss": "https://other.example"})));
     assert!(refused(&foreign).contains("not configured"));
     let lenient = Settings { foreign_tokens: ForeignTokens::Absent, ..profile() };
@@ -222,7 +222,7 @@ fn a_token_without_key_id_is_tried_against_few_keys_only() {
 }
 
 #[test]
-fn a_remembered_signature_ends_with_its_key_and_with_the_tokens_time() {
+fn a_cached_signature_ends_with_its_key_and_with_the_tokens_time() {
     let one = ring(issuer_rules(), &SIGNER);
     let mut bearer = call().bearer(&SIGNER.token(&claims()));
     let (signed, signature) = bearer_of(&bearer);

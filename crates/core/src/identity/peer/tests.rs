@@ -51,7 +51,7 @@ fn a_good_certificate_gives_its_thumbprint() {
 }
 
 #[test]
-fn p23_a_principal_that_is_no_spiffe_id_is_rejected() {
+fn p23_a_principal_that_is_not_a_spiffe_id_is_rejected() {
     for principal in [
         "orders.shop.svc",
         "CN=orders,O=shop",
@@ -104,7 +104,7 @@ fn p24_a_certificate_without_principal_is_rejected() {
 }
 
 #[test]
-fn p24_an_authority_is_no_workload() {
+fn p24_an_authority_is_not_a_workload() {
     let (pem, _) = certificate(&[WEB], |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
     rejected_with(&pem, "authority");
 }
@@ -125,7 +125,7 @@ fn p26_a_certificate_out_of_its_time_is_rejected() {
 }
 
 #[test]
-fn what_is_not_one_certificate_is_rejected() {
+fn anything_but_one_certificate_is_rejected() {
     let (pem, _) = certificate(&[WEB], |_| {});
     let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
     for (text, why) in [

@@ -54,7 +54,7 @@ fn task(changes: Value) -> Task {
 }
 
 #[test]
-fn a_good_task_token_says_what_its_context_says() {
+fn a_good_task_token_gives_the_claims_of_its_context() {
     let task = task(json!({"scope": "task.triage", "rctx": {"req_ip": "10.0.0.1"}, "tctx": {
         "task_id": "TASK-7781", "tools": ["tickets.get", "kb.search"], "resources": ["ticket://4711/"],
         "peers": ["https://summarizer.example"], "models": ["small"], "paths": "shop/orders/v1",
@@ -203,7 +203,7 @@ fn a_task_is_one_proven_workloads() {
 }
 
 #[test]
-fn a_task_and_the_token_beside_it_are_on_behalf_of_the_same_subject() {
+fn a_task_and_the_token_next_to_it_have_the_same_subject() {
     let good = sent(&signed(json!({})));
     let access = |sub: &str| SIGNER.token(&with(claims(), json!({"sub": sub})));
     assert_eq!(show(&good.clone().bearer(&access("user-1"))), "TASK-1");
@@ -217,7 +217,7 @@ fn a_task_and_the_token_beside_it_are_on_behalf_of_the_same_subject() {
 }
 
 #[test]
-fn a_remembered_signature_is_judged_anew_at_every_call() {
+fn the_claims_of_a_cached_signature_are_checked_at_every_call() {
     let ring = all();
     let good = signed(json!({}));
     let at = |seconds: i64| {

@@ -28,7 +28,7 @@ fn set(items: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_good_token_says_what_its_claims_say() {
+fn a_good_token_gives_its_claims() {
     let token = token(json!({
         "jti": "id-1", "acr": "urn:example:phr", "amr": ["pwd", "otp"], "auth_time": NOW - 60, "roles": ["admin"],
         "aud": ["https://orders.example", "https://other.example"], "scope": "read write",
@@ -176,7 +176,7 @@ fn every_power_granted_counts_as_claimed_and_none_as_proven() {
 }
 
 #[test]
-fn who_may_become_the_actor_is_no_actor() {
+fn a_possible_actor_is_not_an_actor() {
     let token = token(json!({"may_act": {"sub": WEB}}));
     assert_eq!((token.actor, token.actor_depth), (None, 0));
 }
@@ -256,7 +256,7 @@ fn the_outermost_actor_acts_and_the_others_are_history() {
 }
 
 #[test]
-fn a_person_is_who_differs_from_every_client_named() {
+fn a_person_is_a_subject_that_differs_from_every_named_client() {
     let users = claim_rules();
     let machines = ClaimRules { users: false, ..claim_rules() };
     for (changes, rules, expected) in [

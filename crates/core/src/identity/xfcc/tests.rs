@@ -73,7 +73,7 @@ fn anything_outside_the_grammar_is_malformed_at_its_place() {
 }
 
 #[test]
-fn one_hop_names_the_peer_of_the_proxy_that_asks() {
+fn one_hop_names_the_peer_of_the_checking_proxy() {
     let settings = xfcc(1, &[]);
     let last = element(SIDECAR, GATEWAY);
     assert_eq!(show(&behind(GATEWAY, &last), &settings), GATEWAY);
@@ -136,7 +136,7 @@ fn p14_the_last_element_must_be_about_the_peer() {
 }
 
 #[test]
-fn p14_the_asking_proxys_name_counts_only_where_it_saw_a_certificate() {
+fn p14_the_checking_proxys_name_counts_only_if_it_saw_a_certificate() {
     let mut forged = call().header("x-forwarded-client-cert", &element(SIDECAR, ADMIN));
     forged.peer.destination_principal = Some(SIDECAR.to_owned());
     assert_eq!(show(&forged, &xfcc(1, &[])), "xfcc_rejected");
@@ -195,7 +195,7 @@ fn p14_two_headers_or_too_long_a_header_are_refused() {
 }
 
 #[test]
-fn nothing_forwarded_is_no_identity() {
+fn an_empty_forwarding_header_gives_no_identity() {
     for header in ["-", ""] {
         assert_eq!(show(&behind(GATEWAY, header), &xfcc(1, &[])), "absent");
     }

@@ -51,7 +51,7 @@ fn said(task: &Task, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_tool_is_the_called_services_unless_its_name_says_whose() {
+fn a_tool_is_the_called_services_unless_its_name_has_another() {
     for (name, expected) in [
         ("tickets.get", Some("agents/tickets/tickets.get")),
         ("agents/root/kb.search", Some("agents/root/kb.search")),

@@ -2,8 +2,8 @@
 //!
 //! Knows: MCP's error codes and results. Must not know: HTTP status codes, why the call was denied.
 //!
-//! Revision 2026-07-28 keeps -32020 to -32099 for itself and asks new servers to stay clear of -32000 to -32019, so
-//! a denial there has the positive code 403. The session revisions have no such rule and -32001 is what their
+//! Version 2026-07-28 keeps -32020 to -32099 for itself and asks new servers to stay clear of -32000 to -32019, so
+//! a denial there has the positive code 403. The session versions have no such rule and -32001 is what their
 //! clients have seen for it.
 
 use std::collections::BTreeMap;
@@ -16,18 +16,18 @@ use crate::catalog::mcp::{Elicitation, ProtocolVersion};
 use crate::failure::Code;
 use crate::reply::{Asked, McpReply};
 
-/// A denial in the session revisions.
+/// A denial in the session versions.
 const DENIED_SESSIONS: i64 = -32001;
-/// A denial since revision 2026-07-28, and where the revision is not known: outside of every reserved band.
+/// A denial since version 2026-07-28, and where the version is not known: outside of every reserved band.
 const DENIED: i64 = 403;
-/// Revision 2026-07-28: a mirrored header differs from the body.
+/// Version 2026-07-28: a mirrored header differs from the body.
 const HEADER_MISMATCH: i64 = -32020;
-/// Revision 2026-07-28: the version is not supported.
+/// Version 2026-07-28: the version is not supported.
 const VERSION_UNSUPPORTED: i64 = -32022;
-/// The session revisions: there is no such resource.
+/// The session versions: there is no such resource.
 const RESOURCE_NOT_FOUND_SESSIONS: i64 = -32002;
 
-/// Whether revisions are kept apart by sessions.
+/// Whether versions are kept apart by sessions.
 fn has_sessions(version: Option<ProtocolVersion>) -> bool {
     match version {
         Some(ProtocolVersion::March2025 | ProtocolVersion::June2025 | ProtocolVersion::November2025) => true,

@@ -28,7 +28,7 @@ fn a_denial_shows_its_id_and_its_public_reason_only() {
 }
 
 #[test]
-fn every_remedy_is_told_with_its_parameters() {
+fn every_remedy_is_shown_with_its_parameters() {
     let scopes = || ["b".to_owned(), "a".to_owned()].into();
     let rows = [
         (Challenge::Login { scopes: [].into() }, r#"{"kind":"login"}"#),
@@ -47,7 +47,7 @@ fn every_remedy_is_told_with_its_parameters() {
 }
 
 #[test]
-fn p31_a_reason_that_is_no_word_is_not_passed_on() {
+fn p31_an_invalid_reason_is_not_passed_on() {
     for reason in ["", "a b", "a\r\nx: y", "<script>", "é", &"a".repeat(65)] {
         let challenge = Challenge::Approve { kind: Some(reason.to_owned()) };
         let notice = Notice { reason: Some(reason), remedy: Some(&challenge), ..NOTICE };

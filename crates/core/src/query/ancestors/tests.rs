@@ -88,7 +88,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_shared_is_never_copied_and_never_held_twice() {
+fn shared_ancestors_are_never_copied_and_never_stored_twice() {
     let part: Arc<Memberships> = Arc::new([Uid::new("Group", "a")].into_iter().collect());
     let mut one = Ancestors::default();
     one.share(&part);

@@ -1,4 +1,4 @@
-//! The rest of Picket behind the services for operators: loaded policies, metrics, explanations.
+//! The backend of the services for operators: loaded policies, metrics, explanations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::policy::{PLATFORM, Status, Store};
 use crate::telemetry::Telemetry;
 use picket_core::problem::Severity;
 
-/// How long an explanation may take; nobody's call waits for it.
+/// Time limit of an explanation. No call of a proxy waits for one.
 const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many problems of a unit are shown.
+/// Most problems of a unit that are shown.
 const PROBLEMS_SHOWN: usize = 8;
 
-/// Answers the admin services.
+/// Implements the backend over the modules of a running server.
 #[derive(Debug)]
 pub struct Backend {
     policies: Arc<Store>,
@@ -35,8 +35,8 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// `explainers` judge calls of each profile, by its name. From `ready_anyway` on, keys that were never had are no
-    /// reason to be not ready.
+    /// `explainers` explain calls of each profile, by its name. From `ready_anyway` on, missing keys do not make the
+    /// server unready.
     #[must_use]
     pub fn new(
         policies: Arc<Store>,
@@ -57,23 +57,23 @@ impl Backend {
             .ok_or_else(|| format!("there is no profile `{profile}` (known: {})", known()))?;
         let request = json::check_request(call_json).map_err(|error| error.to_string())?;
         let call = decode::call(&decode::CheckView::of(&request), decode::Limits::default(), system_clock()())
-            .map_err(|failure| format!("the call is denied before it is judged: {failure}"))?;
+            .map_err(|failure| format!("the call is denied before it is evaluated: {failure}"))?;
         let deadline = Instant::now() + EXPLAIN_TIMEOUT;
-        // Every policy is looked at again, piece by piece: no call should wait behind that.
+        // Every policy is evaluated again, piece by piece: no call should wait behind that.
         let explaining = lanes::run("explain", async move {
             let judgement = explainer.judge(&call, deadline).await;
             Explanation::of(&judgement, &call, explainer.profile()).json().to_string()
         });
         match tokio::time::timeout_at(deadline, explaining).await {
             Ok(Ok(explanation)) => Ok(explanation),
-            Ok(Err(_)) => Err("explaining the call broke off; the log says why".to_owned()),
+            Ok(Err(_)) => Err("could not explain the call; the log says why".to_owned()),
             Err(_) => Err("the call was not explained in time".to_owned()),
         }
     }
 }
 
-/// Why the newest version of a unit is not in force, for people; `None` where it is. A directory that cannot be read at
-/// all is the platform's trouble.
+/// Why the newest version of a unit is not active, for people; `None` if it is. An unreadable directory counts for the
+/// platform.
 fn why(status: &Status, unit: &str) -> Option<String> {
     let unread = status.unreadable.iter().filter(|_| unit == PLATFORM);
     let why = status.refused.get(unit);
@@ -103,7 +103,7 @@ impl AdminBackend for Backend {
     }
 
     fn waits_for_keys(&self) -> bool {
-        // The clock is read only where it matters: this is asked every 100 ms, and by every probe.
+        // Read the clock only where it matters: this runs every 100 ms, and for every probe.
         self.keys.never_had().next().is_some() && Instant::now() < self.ready_anyway
     }
 
@@ -143,7 +143,7 @@ mod tests {
     use picket_core::problem::Problem;
 
     #[test]
-    fn why_a_unit_is_not_in_force_is_told_with_that_unit_and_no_other() {
+    fn a_unit_that_is_not_active_has_its_own_reason() {
         let problems = vec![
             Problem::error("namespaces/evil", "holds more than it may"),
             Problem::error("namespaces/evil/a.cedar", "is wrong"),
@@ -153,8 +153,8 @@ mod tests {
         let mut status = Status { problems, ..Status::default() };
         assert_eq!(why(&status, "evil"), None);
         status.refused = [("evil".to_owned(), Why::Unreadable), (PLATFORM.to_owned(), Why::Invalid)].into();
-        let told = why(&status, "evil").unwrap();
-        assert_eq!(told, "unreadable: namespaces/evil: holds more than it may; namespaces/evil/a.cedar: is wrong");
+        let text = why(&status, "evil").unwrap();
+        assert_eq!(text, "unreadable: namespaces/evil: holds more than it may; namespaces/evil/a.cedar: is wrong");
         assert_eq!(why(&status, PLATFORM).unwrap(), "invalid: catalog.yaml: is wrong too");
         assert_eq!(why(&status, "shop"), None);
         status.unreadable = vec![Problem::error("", "the volume is gone")];

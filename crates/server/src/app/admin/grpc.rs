@@ -1,6 +1,6 @@
 //! The gRPC services for operators: status and explain.
 //!
-//! Knows: the messages of `proto/picket/v1/admin.proto`. Must not know: how a verdict comes about.
+//! Knows: the messages of `proto/picket/v1/admin.proto`. Must not know: how a verdict is reached.
 
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -10,10 +10,10 @@ use super::proto::admin_server::{Admin, AdminServer};
 use super::{AdminState, Unit, proto};
 use crate::server::hosts::{Hosts, REFUSED};
 
-/// Longest question: no check is so long either, by default.
+/// Longest request, in bytes. By default no check is as long.
 const MESSAGE_BYTES_MAX: usize = 2 << 20;
 
-/// The admin service of a server in this state, asked by one of `hosts`.
+/// The admin service of a server in this state, for requests to one of `hosts`.
 pub(super) fn router(state: AdminState, hosts: Hosts) -> axum::Router {
     let by_name = move |request: Request, next: Next| {
         let is_allowed = hosts.allow(&request);

@@ -17,31 +17,30 @@ use crate::server::socket::Peer;
 use crate::telemetry::metrics::CONTENT_TYPE;
 
 impl AdminState {
-    /// What anybody may know beside yes or no.
+    /// Details that any client may see.
     fn verbose(&self) -> String {
         let mark = |good: bool| if good { "ok" } else { "no" };
         format!("snapshot loaded: {}\nnot draining: {}\n", mark(self.backend.loaded()), mark(!self.health.draining()))
     }
 
-    /// What of the policies and keys is in force. Names, digests and problems say what is written in them.
+    /// The active policies and keys. Names, digests and problems reveal what is in them.
     fn units(&self) -> String {
         let mut text = String::new();
         for issuer in self.backend.keys_never_had() {
-            let then =
-                if self.backend.waits_for_keys() { "not ready for want of them" } else { "its tokens are refused" };
-            let _infallible = writeln!(text, "keys of issuer {issuer}: never had, {then}");
+            let then = if self.backend.waits_for_keys() { "not ready without them" } else { "its tokens are rejected" };
+            let _infallible = writeln!(text, "keys of issuer {issuer}: never loaded, {then}");
         }
         for unit in self.backend.units() {
-            let digest = if unit.digest.is_empty() { "nothing in force" } else { unit.digest.as_str() };
+            let digest = if unit.digest.is_empty() { "nothing active" } else { unit.digest.as_str() };
             let _infallible = writeln!(text, "unit {}: {digest}, {} s old", unit.name, unit.age_seconds);
             if let Some(why) = unit.refused {
-                // A file's text is quoted here, and must not look like another line.
+                // The problem quotes the text of a file, which must not look like another line.
                 let why = why.replace(char::is_control, " ");
-                let _infallible = writeln!(text, "unit {}: newest version refused: {why}", unit.name);
+                let _infallible = writeln!(text, "unit {}: newest version rejected: {why}", unit.name);
             }
         }
         for (task, times) in self.tasks.failed() {
-            let _infallible = writeln!(text, "background task {task}: ended {times} times before its time");
+            let _infallible = writeln!(text, "background task {task}: ended early {times} times");
         }
         text
     }
@@ -58,7 +57,7 @@ pub(super) fn router(state: AdminState, hosts: Hosts) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(state)
-        // Also for paths that are not there, so that nothing at all is said.
+        // This covers unknown paths too, so that they reveal nothing.
         .layer(from_fn(by_name))
 }
 
@@ -66,7 +65,7 @@ fn misdirected() -> Response {
     (StatusCode::MISDIRECTED_REQUEST, REFUSED).into_response()
 }
 
-/// Whether somebody asks from this machine.
+/// Returns whether the client is on this machine.
 fn is_near(peer: &Peer) -> bool {
     match peer {
         Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),

@@ -1,4 +1,4 @@
-//! The whole server: readiness, health, metrics, admin and the order of leaving. Loopback, port 0.
+//! The whole server: readiness, health, metrics, admin and the order of a shutdown. Loopback, port 0.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::server::socket::{Address, Peer};
 use crate::server::tasks::Tasks;
 use crate::server::{Ended, Parts, Server, Shutdown};
 
-/// A backend whose snapshot the test loads.
+/// A backend with a snapshot that the test loads.
 #[derive(Default)]
 struct Backend(AtomicBool);
 
@@ -83,7 +83,7 @@ impl Running {
             shutdown: settings,
             tasks: tasks.clone(),
             stats: Arc::default(),
-            secured: Box::new(drop),
+            on_tls_bound: Box::new(drop),
             flush: Box::pin(async move { flag.store(true, Ordering::Relaxed) }),
         })
         .unwrap();
@@ -148,10 +148,10 @@ async fn readiness_and_health_follow_the_first_snapshot() {
 }
 
 #[tokio::test]
-async fn the_admin_port_tells_units_and_metrics_and_nothing_else() {
+async fn the_admin_port_serves_units_and_metrics_and_nothing_else() {
     let running = Running::start(quick());
     let verbose = running.http("/readyz?verbose").await;
-    for line in ["snapshot loaded: no", "unit shop: 4be1, 7 s old", "newest version refused: no schema"] {
+    for line in ["snapshot loaded: no", "unit shop: 4be1, 7 s old", "newest version rejected: no schema"] {
         assert!(verbose.contains(line), "`{line}` is missing in {verbose}");
     }
     let metrics = running.http("/metrics").await;
@@ -164,7 +164,7 @@ async fn the_admin_port_tells_units_and_metrics_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn no_page_answers_by_a_name_that_somebody_else_may_have() {
+async fn no_page_answers_to_a_name_that_others_may_own() {
     let running = Running::start(quick());
     for path in ["/livez", "/readyz", "/readyz?verbose", "/metrics", "/debug"] {
         let answer = running.http_by("evil.example:9192", path).await;
@@ -174,7 +174,7 @@ async fn no_page_answers_by_a_name_that_somebody_else_may_have() {
 }
 
 #[tokio::test]
-async fn the_admin_service_answers_by_no_name_that_somebody_else_may_have() {
+async fn the_admin_service_answers_to_no_name_that_others_may_own() {
     let running = Running::start(quick());
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", running.ports[2])).unwrap();
     let by = |name: &str| endpoint.clone().origin(format!("http://{name}").parse().unwrap());
@@ -190,8 +190,8 @@ async fn the_admin_service_answers_by_no_name_that_somebody_else_may_have() {
 }
 
 #[tokio::test]
-async fn what_is_in_force_is_told_on_this_machine_only() {
-    for (peer, is_told) in
+async fn active_policies_are_shown_on_this_machine_only() {
+    for (peer, is_shown) in
         [("127.0.0.1:1", true), ("[::ffff:127.0.0.1]:1", true), ("10.0.0.1:1", false), ("[::2]:1", false)]
     {
         let router = AdminState::new(Arc::<Backend>::default(), Tasks::default()).http(Hosts::Any);
@@ -201,7 +201,7 @@ async fn what_is_in_force_is_told_on_this_machine_only() {
         let text = axum::body::to_bytes(answer.into_body(), 1 << 16).await.unwrap();
         let text = String::from_utf8_lossy(&text);
         assert!(text.contains("snapshot loaded: no"), "{peer}: {text}");
-        assert_eq!(["shop", "4be1", "no schema"].map(|word| text.contains(word)), [is_told; 3], "{peer}: {text}");
+        assert_eq!(["shop", "4be1", "no schema"].map(|word| text.contains(word)), [is_shown; 3], "{peer}: {text}");
     }
 }
 
@@ -226,7 +226,7 @@ async fn p36_unknown_methods_are_unimplemented() {
 }
 
 #[tokio::test]
-async fn a_server_that_leaves_says_so_and_serves_on_until_a_second_signal() {
+async fn a_draining_server_reports_it_and_serves_until_a_second_signal() {
     let hour = Duration::from_secs(3600);
     let slow = settings::Shutdown { pre_drain: hour, drain_timeout: 3 * hour, flush_timeout: hour };
     let running = Running::start(slow);
@@ -279,7 +279,7 @@ async fn an_address_in_use_is_a_problem_with_its_name() {
         shutdown: quick(),
         tasks: Tasks::default(),
         stats: Arc::default(),
-        secured: Box::new(drop),
+        on_tls_bound: Box::new(drop),
         flush: Box::pin(async {}),
     })
     .unwrap_err();

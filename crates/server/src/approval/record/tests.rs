@@ -19,7 +19,7 @@ fn an_answer_is_read_by_its_pointers() {
 }
 
 #[test]
-fn an_answer_that_does_not_say_what_it_must_is_no_approval_with_gaps() {
+fn an_incomplete_answer_is_an_error_and_not_an_approval() {
     for (pointer, value) in [
         ("/id", json!(1)),
         ("/id", json!("")),
@@ -46,7 +46,7 @@ fn an_answer_that_does_not_say_what_it_must_is_no_approval_with_gaps() {
 }
 
 #[test]
-fn a_window_that_is_not_said_is_never_open() {
+fn a_missing_window_is_never_open() {
     let open = |record: &Record| record.not_before <= record.not_after;
     for (pointer, is_open) in [("/window_start", false), ("/window_end", false)] {
         assert_eq!(open(&read(pointer, json!(null)).unwrap()), is_open, "{pointer}");
@@ -129,7 +129,7 @@ fn a_number_that_a_double_cannot_tell_from_others_equals_nothing() {
 }
 
 #[test]
-fn a_digest_binds_beside_the_arguments_or_alone() {
+fn a_digest_binds_with_the_arguments_or_alone() {
     let tags = [("/service", "checkout", "string"), ("/replicas", "3", "number"), ("/force", "true", "boolean")];
     let mut settings = settings();
     settings.fields.digest = Some("/digest".to_owned());

@@ -15,7 +15,7 @@ fn memory() -> Embedded {
 }
 
 #[tokio::test]
-async fn an_approval_is_used_once_whatever_the_others_are() {
+async fn an_approval_is_used_once_independent_of_others() {
     let store = memory();
     assert_eq!(store.is_used(key("a")).await, Ok(false));
     assert_eq!(store.consume(key("a"), LATER, NOW).await, Ok(true));
@@ -28,7 +28,7 @@ async fn an_approval_is_used_once_whatever_the_others_are() {
 }
 
 #[test]
-fn the_file_is_not_for_others_whatever_it_was() {
+fn the_file_is_never_readable_by_others() {
     let dir = TempDir::new().unwrap();
     let mode = |file: &Path| std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
     let file = dir.path().join("new");
@@ -87,7 +87,7 @@ async fn a_use_is_on_the_disk_before_it_is_answered() {
 }
 
 #[tokio::test]
-async fn a_use_is_forgotten_after_its_end_and_never_before() {
+async fn a_use_is_deleted_after_its_end_and_never_before() {
     let store = memory();
     for (id, until) in [("a", 10), ("b", 20), ("c", 30)] {
         assert_eq!(store.consume(key(id), UnixMillis(until), UnixMillis(1)).await, Ok(true));
@@ -112,7 +112,7 @@ async fn a_full_store_allows_nothing_until_something_is_over() {
 }
 
 #[test]
-fn a_file_that_is_no_store_is_refused_and_left_alone() {
+fn a_file_that_is_not_a_store_is_rejected_and_left_alone() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("uses");
     std::fs::write(&file, "somebody's notes".repeat(500)).unwrap();

@@ -36,7 +36,7 @@ fn settings_that_cannot_work_are_problems() {
 }
 
 #[test]
-fn sources_that_stand_in_each_others_way_are_problems() {
+fn sources_that_conflict_are_problems() {
     type Change = fn(&mut Settings, &mut Settings);
     let pairs: [(&str, Change, usize); 5] = [
         ("one name, all services", |_, _| {}, 2),
@@ -77,7 +77,7 @@ fn sources_that_stand_in_each_others_way_are_problems() {
 }
 
 #[test]
-fn what_would_surprise_an_operator_is_a_warning() {
+fn surprising_settings_are_warnings() {
     let mut unbound = settings();
     unbound.bound.clear();
     assert_eq!(count(&[unbound], Severity::Warning), 1);

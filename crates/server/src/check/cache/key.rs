@@ -1,10 +1,10 @@
 //! The relevant parts of a call: as a cache key, and as a reduced call to evaluate.
 //!
-//! Knows: which parts of a call each step of a check reads, from the lists that stand beside those steps. Must not
-//! know: what the steps make of them.
+//! Knows: which parts of a call each step of a check reads, from the lists next to those steps. Must not know: how the
+//! steps use them.
 //!
-//! The key and the call are both made from the same parts and from nothing else, so nothing that is not in the key
-//! can have a say in a judgement that is remembered by it.
+//! The key and the reduced call are made from the same parts and from nothing else. So a part outside the key cannot
+//! change a judgement that is cached under it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use picket_core::mapping::{action, context};
 use picket_core::obligation::Changeable;
 use picket_core::query::{Family, Keys, Reads};
 
-/// The parts of a call that can make a difference to its judging and to its answer.
+/// The parts of a call that can change its judgement or its answer.
 #[derive(Debug)]
 pub struct CacheKeyParts<'a> {
     principal: Option<&'a str>,
@@ -42,21 +42,22 @@ pub struct Relevance<'a> {
     pub profile: &'a Profile,
     /// The called service.
     pub service: &'a Service,
-    /// The family of the action that the call asks for.
+    /// The family of the requested action.
     pub family: Family,
-    /// What the policies that can judge such a call can read.
+    /// The inputs of the policies that can apply to such a call.
     pub reads: &'a Reads,
-    /// What its policies can change: what a client sent under these names is replaced, stripped or refused.
+    /// The parts that its policies can change: a client's own values under these names are replaced, stripped or
+    /// rejected.
     pub changeable: &'a Changeable,
 }
 
 impl<'a> CacheKeyParts<'a> {
-    /// Cuts a call down. `None` where its judging is of the moment: it looks at a token or a certificate, at a body,
-    /// or at every header there is.
+    /// Reduces a call to its relevant parts. `None` if its judgement holds for this call only: it depends on a token, a
+    /// certificate, a body, or every header.
     #[must_use]
     pub fn of(call: &'a Call, looks: Relevance<'_>) -> Option<Self> {
         let Relevance { profile, service, family, reads, changeable } = looks;
-        // Of a body that nobody reads only that none is shown can count: for a preflight, and where one is refused.
+        // An unread body matters only by its absence: for a preflight, and if a body is rejected.
         let is_refused = service.opens_bodies() && family.hides_body();
         let is_indifferent = call.shows_no_body() || !(is_refused || call.method == "OPTIONS");
         let is_judged_without_body = match service.protocol {
@@ -76,7 +77,7 @@ impl<'a> CacheKeyParts<'a> {
         let part = |(name, value): (&'a str, &'a [u8])| {
             let is_looked_at =
                 for_identity.contains(&name) || for_action.contains(&name) || context::looks_at(name, &reads.headers);
-            // Of a header that is only stripped nobody sees the value.
+            // The value of a header that is only stripped matters to no step.
             let is_stripped = || is_reserved(name) || changeable.has_header(name);
             if is_looked_at {
                 return Some((name, value));
@@ -100,7 +101,7 @@ impl<'a> CacheKeyParts<'a> {
         })
     }
 
-    /// Writes every part, so that no two that differ are written alike.
+    /// Writes every part, so that different parts have different keys.
     pub fn write_key(&self, out: &mut Vec<u8>) {
         let Self { principal, destination, address, method, host, path, query, .. } = self;
         let Self { path_sent, upgrade, extensions, is_joined, headers, .. } = self;
@@ -131,8 +132,7 @@ impl<'a> CacheKeyParts<'a> {
         }
     }
 
-    /// The same parts as a call. Its time is the one thing that it has beside them; a judgement that the time had a
-    /// say in is not remembered.
+    /// The same parts as a call, in addition only the time. A judgement that depends on the time is not cached.
     #[must_use]
     pub fn call(&self, received_at: UnixMillis) -> Call {
         let Self { principal, destination, address, method, host, path, query, .. } = self;

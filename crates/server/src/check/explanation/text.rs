@@ -1,4 +1,4 @@
-//! An explanation as text: aligned, the answer first, then what nearly made another one.
+//! Renders an explanation as text: aligned, the answer first, then what nearly changed it.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::Explanation;
 use picket_core::decision::explain::{Line, Match};
 use picket_core::query::Node;
 
-/// The whole explanation, ended by a line break.
+/// The whole explanation, which ends with a line break.
 pub(super) fn render(explanation: &Explanation<'_>) -> String {
     let mut text = format!("{}  {}\n", explanation.decision().to_uppercase(), explanation.reason());
     if let Some(detail) = explanation.detail() {
@@ -24,7 +24,7 @@ fn query(explanation: &Explanation<'_>, text: &mut String) {
         if let Some(service) = &explanation.judgement.service {
             let _ = writeln!(text, "\n  service    {service}");
         } else if !explanation.tried.is_empty() {
-            text.push_str("\n  looked for the called service by\n");
+            text.push_str("\n  searched for the called service by\n");
             for tried in &explanation.tried {
                 let _ = writeln!(text, "    {tried}");
             }
@@ -44,10 +44,10 @@ fn query(explanation: &Explanation<'_>, text: &mut String) {
         let _ = writeln!(text, "  digest     {digest}");
     }
     let count = explanation.lines.len();
-    let _ = writeln!(text, "  judged by  {count} policies of mesh and {}", query.namespace);
+    let _ = writeln!(text, "  policies   {count} of mesh and {} can apply", query.namespace);
 }
 
-/// What policies most often name: namespaces, groups and routes.
+/// The groups that policies most often name: namespaces, groups and routes.
 fn groups(node: &Node) -> Option<String> {
     let named = |kind: &str| matches!(kind, "Namespace" | "Group" | "Route");
     let names: Vec<String> = node.ancestors.iter().filter(|uid| named(&uid.kind)).map(ToString::to_string).collect();
@@ -67,11 +67,11 @@ fn deciding(explanation: &Explanation<'_>, text: &mut String) {
         let by = would_be.determining.join(", ");
         let by = if by.is_empty() { by } else { format!(", by {by}") };
         let (decision, reason) = (would_be.decision.as_str(), would_be.reason.as_str());
-        let _ = writeln!(text, "\n  with shadow policies in force: {decision} ({reason}){by}");
+        let _ = writeln!(text, "\n  with shadow policies enforced: {decision} ({reason}){by}");
     }
 }
 
-/// In detail what could have turned the answer: permits where none holds, forbids where the call goes on.
+/// Details of the policies that could have changed the answer: permits if none holds, forbids if the call is allowed.
 fn nearly(explanation: &Explanation<'_>, text: &mut String) {
     let turning = match (explanation.decision(), explanation.reason()) {
         ("allow", _) => "forbid",
@@ -82,7 +82,7 @@ fn nearly(explanation: &Explanation<'_>, text: &mut String) {
     let (near, other): (Vec<&Line>, Vec<&Line>) =
         explanation.near().partition(|line| failed(line) || line.entry.effect.to_string() == turning);
     if !near.is_empty() {
-        text.push_str("\n  in scope, but did not hold\n");
+        text.push_str("\n  in scope, but not satisfied\n");
     }
     listed(&near, text, |line, text| match &line.matched {
         Match::Unmet { condition, values } => {
@@ -100,15 +100,15 @@ fn nearly(explanation: &Explanation<'_>, text: &mut String) {
     let held = explanation.lines.iter().filter(|line| line.matched == Match::Satisfied);
     let held: Vec<&str> = held.map(|line| line.entry.id.as_str()).filter(|id| !ids.iter().any(|d| d == id)).collect();
     if !held.is_empty() {
-        let _ = writeln!(text, "\n  also held: {}", held.join(", "));
+        let _ = writeln!(text, "\n  also satisfied: {}", held.join(", "));
     }
     if !other.is_empty() {
         let other: Vec<&str> = other.iter().map(|line| line.entry.id.as_str()).collect();
-        let _ = writeln!(text, "\n  also in scope, and did not hold: {}", other.join(", "));
+        let _ = writeln!(text, "\n  also in scope, but not satisfied: {}", other.join(", "));
     }
 }
 
-/// Only where nothing permits the call: there a wrong caller is the likeliest cause.
+/// Shown only if no permit holds: then a wrong caller is the likeliest cause.
 fn elsewhere(explanation: &Explanation<'_>, text: &mut String) {
     let elsewhere: Vec<(&Line, &str)> = explanation.elsewhere().collect();
     if explanation.reason() != "no_permit" || elsewhere.is_empty() {
@@ -124,7 +124,7 @@ fn elsewhere(explanation: &Explanation<'_>, text: &mut String) {
     });
 }
 
-/// One line a policy, its place in a column of its own, each followed by what `more` has to say.
+/// One line for each policy, its place in a column of its own, followed by the lines of `more`.
 fn listed(lines: &[&Line], text: &mut String, more: impl Fn(&Line, &mut String)) {
     let name = |line: &Line| format!("{} {}", line.entry.effect, line.entry.id);
     let width = lines.iter().map(|line| name(line).len()).max().unwrap_or_default();

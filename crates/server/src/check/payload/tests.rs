@@ -1,10 +1,10 @@
-//! The message that a denial answers, its protocol version and its form.
+//! The message that a denial answers, its protocol version and its format.
 
 use super::*;
 use picket_core::call::{Body, Headers, Host, Peer, Target, UnixMillis};
 use picket_core::catalog::mcp::{Batches, DenialForm};
 
-/// A service of every revision; only the oldest has a form of its own.
+/// A service of every protocol version; only the oldest has a denial format of its own.
 fn service() -> Service {
     let mcp = Mcp {
         endpoint: CanonicalPath::parse("/mcp").unwrap(),
@@ -37,7 +37,7 @@ fn call(method: &str, version: Option<&str>, body: &str) -> Call {
     }
 }
 
-/// What became of the call: how many messages or which code, and the reply's revision, form and echo.
+/// The outcome of the call: how many messages or which code, and the reply's version, format and echo.
 fn seen(call: &Call) -> (String, Option<ProtocolVersion>, DenialForm, Echo) {
     let service = service();
     let mut reply = reply_of(&service);
@@ -52,7 +52,7 @@ fn seen(call: &Call) -> (String, Option<ProtocolVersion>, DenialForm, Echo) {
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 
 #[test]
-fn a_refusal_answers_the_message_it_refuses_as_far_as_that_was_read() {
+fn a_denial_answers_the_denied_message_as_far_as_it_was_read() {
     let june = Some("2025-06-18");
     let id = |id: &str| Echo::Id(id.to_owned());
     let request = |method: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}"}}"#);
@@ -83,7 +83,7 @@ fn a_refusal_answers_the_message_it_refuses_as_far_as_that_was_read() {
 }
 
 #[test]
-fn nobody_waits_for_the_body_of_an_answer_to_get_and_delete() {
+fn the_answer_to_get_and_delete_has_no_body() {
     for method in ["GET", "DELETE"] {
         assert_eq!(seen(&call(method, Some("2025-06-18"), "")).3, Echo::Nothing, "{method}");
         assert_eq!(seen(&call(method, Some("2026-07-28"), "")).0, "method_not_allowed", "{method}");
@@ -140,7 +140,7 @@ fn a_service_of_exact_paths_takes_no_other_spelling() {
 }
 
 #[test]
-fn a_service_whose_protocol_has_no_rules_says_so() {
+fn a_service_without_rules_of_its_protocol_is_a_failure() {
     for protocol in [Protocol::Mcp, Protocol::A2a] {
         let service = Service { id: "a/b".to_owned(), protocol, ..Service::default() };
         let mut reply = reply_of(&service);

@@ -1,4 +1,4 @@
-//! What long work promises: the result, a share for each lane, no rank over calls.
+//! Long work returns its result, gets a fair share of the threads, and yields to calls.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn stuck(open: &Arc<AtomicBool>, at_work: &Arc<AtomicUsize>) -> Work<()> {
 }
 
 #[tokio::test]
-async fn work_that_waits_is_gone_on_with_and_its_result_comes_back() {
+async fn work_that_waits_continues_and_returns_its_result() {
     let work = async {
         let name = || std::thread::current().name().unwrap_or_default().to_owned();
         let before = name();
@@ -38,7 +38,7 @@ async fn a_panic_ends_the_work_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lane_that_is_stuck_does_not_stand_before_another() {
+async fn a_stuck_lane_does_not_block_another() {
     let lanes = Lanes::start();
     let (open, at_work) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
     let stuck_ones = (0..64).map(|_| lanes.run("slow", stuck(&open, &at_work)));
@@ -53,7 +53,7 @@ async fn a_lane_that_is_stuck_does_not_stand_before_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn work_whose_caller_gave_up_is_not_begun() {
+async fn work_of_a_caller_that_gave_up_is_not_started() {
     let lanes = Lanes::start();
     let (open, at_work) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
     for _ in 0..32 {

@@ -93,7 +93,7 @@ async fn a_record_is_as_old_as_its_question() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_is_none_lives_a_tenth_as_long() {
+async fn an_absence_lives_a_tenth_as_long() {
     let settings = Settings { max_stale: SECOND * 60, ..Settings::default() };
     let (cache, source) = (cache(settings), Source::default());
     source.reply(Reply::Nothing);
@@ -107,7 +107,7 @@ async fn there_is_none_lives_a_tenth_as_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_never_remembered() {
+async fn a_failure_is_never_cached() {
     let (cache, source) = (cache(Settings::default()), Source::default());
     for round in 1..=3 {
         source.reply(Reply::Fail);
@@ -120,7 +120,7 @@ async fn a_failure_is_never_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_callers_ask_once() {
+async fn a_thousand_callers_send_one_request() {
     let (cache, source) = (cache(Settings::default()), Source::taking(Duration::from_millis(20)));
     let answers = join_all((0..1000).map(|_| get(&cache, key("a"), &source))).await;
     assert!(answers.into_iter().all(|answer| answer.unwrap() == Some(1)));
@@ -143,7 +143,7 @@ async fn a_request_outlives_the_caller_that_gave_up_and_fills_the_cache() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_hangs_is_asked_again_only_after_its_request_was_given_up() {
+async fn a_hanging_source_is_queried_again_only_after_its_request_was_given_up() {
     let (cache, source) = (cache(Settings::default()), Source::taking(SECOND * 3600));
     let started = Instant::now();
     while started.elapsed() < FLIGHT_MAX * 3 {
@@ -162,7 +162,7 @@ async fn a_source_that_breaks_off_is_unavailable_and_does_not_block_its_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stale_record_is_served_while_a_new_one_is_asked_for_up_to_max_stale() {
+async fn a_stale_record_is_served_while_a_new_one_is_fetched_up_to_max_stale() {
     let settings = Settings { max_stale: SECOND * 60, ..Settings::default() };
     let (cache, source) = (cache(settings), Source::default());
     get(&cache, key("a"), &source).await.unwrap();
@@ -190,7 +190,7 @@ async fn without_max_stale_nothing_stale_is_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ttl_of_zero_remembers_nothing() {
+async fn a_ttl_of_zero_caches_nothing() {
     let (cache, source) = (cache(Settings { ttl: Duration::ZERO, ..Settings::default() }), Source::default());
     for round in 1..=3 {
         assert_eq!(get(&cache, key("a"), &source).await.unwrap(), Some(round));

@@ -32,7 +32,7 @@ fn a_caller_without_an_identity_gets_no_workload_s_facts() {
 }
 
 #[test]
-fn what_a_service_is_declared_to_lie_in_holds_for_everything_inside_it() {
+fn declared_ancestors_of_a_service_apply_to_everything_inside_it() {
     let mut world = World::default();
     let mut service = Node::new(Uid::new("Service", "shop/orders"));
     service.ancestors.insert(Uid::new("Group", "pci"));
@@ -42,7 +42,7 @@ fn what_a_service_is_declared_to_lie_in_holds_for_everything_inside_it() {
 }
 
 #[test]
-fn what_a_group_of_the_catalogue_is_declared_to_lie_in_holds_for_its_workloads() {
+fn declared_ancestors_of_a_catalogue_group_apply_to_its_workloads() {
     let mut world = World::default();
     let mut group = Node::new(Uid::new("Group", "storefront"));
     group.ancestors.insert(Uid::new("Group", "all"));

@@ -129,7 +129,7 @@ async fn an_answer_becomes_the_mapped_attributes_and_no_others() {
 }
 
 #[tokio::test]
-async fn anything_but_a_good_answer_is_unavailable_and_says_neither_url_nor_value() {
+async fn anything_but_a_good_answer_is_unavailable_and_shows_neither_url_nor_value() {
     let mut truncated = json(TICKET);
     truncated.truncate(truncated.len() - 5);
     let huge = format!(r#"{{"fields": {{"status": "{}"}}}}"#, "x".repeat(70_000));
@@ -194,7 +194,7 @@ async fn a_late_answer_serves_the_next_call_without_a_second_request() {
 }
 
 #[tokio::test]
-async fn many_calls_at_once_ask_once() {
+async fn many_calls_at_once_send_one_request() {
     let source = Source::start(vec![Reply::Late(Duration::from_millis(50), json(TICKET))]).await;
     let lookup = source.lookup(PATIENT);
     let answers = join_all((0..100).map(|_| fetch(&lookup))).await;
@@ -224,7 +224,7 @@ async fn not_found_is_an_answer_only_where_the_settings_say_so() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_that_no_policy_reads() {
+async fn nothing_is_fetched_that_no_policy_reads() {
     let source = Source::start(vec![Reply::Bytes(json(TICKET))]).await;
     let lookup = source.lookup(PATIENT);
     let rows = [
@@ -239,7 +239,7 @@ async fn nothing_is_asked_that_no_policy_reads() {
 }
 
 #[tokio::test]
-async fn a_call_that_lacks_the_variable_is_unavailable_unless_the_look_up_is_optional() {
+async fn a_call_without_the_variable_is_unavailable_unless_the_lookup_is_optional() {
     let source = Source::start(vec![Reply::Bytes(json(TICKET))]).await;
     let mut query = query();
     query.bags.clear();

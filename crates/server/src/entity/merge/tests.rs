@@ -42,7 +42,7 @@ fn sources_may_add_but_neither_overwrite_nor_move() {
 }
 
 #[test]
-fn what_is_shared_moves_nothing_either() {
+fn shared_ancestors_change_nothing_either() {
     for (kind, id, expected) in
         [("Service", "shop/orders", true), ("Service", "pay/ledger", false), ("Group", "pay", true)]
     {

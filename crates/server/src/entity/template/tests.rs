@@ -39,7 +39,7 @@ fn a_value_that_is_absent_or_empty_leaves_a_gap() {
 }
 
 #[test]
-fn a_value_that_would_change_what_is_asked_is_unusable() {
+fn a_value_that_would_change_the_request_is_unusable() {
     for text in [
         "http://h/a/${context.args[/up]}/b",
         "http://h/a/${context.args[/up]}",
@@ -142,7 +142,7 @@ fn our_own_ids_have_slashes_and_never_climb() {
 }
 
 #[test]
-fn nobody_in_particular_has_no_id() {
+fn an_unauthenticated_caller_has_no_id() {
     let mut query = query();
     query.principal.uid = picket_core::query::Uid::new("Unauthenticated", "unauthenticated");
     let gap = Template::parse("http://h/${principal.id}").unwrap().render(&query);
@@ -218,7 +218,7 @@ fn exactly_the_arguments_that_a_url_names_are_needed() {
 }
 
 #[test]
-fn a_task_is_asked_about_by_its_id_and_never_where_there_is_none() {
+fn a_task_is_looked_up_by_its_id_and_never_without_one() {
     let mut query = query();
     let template = Template::parse("http://h/tasks/${principal.task.id}").unwrap();
     assert_eq!(template.render(&query), Err(Gap::Absent("principal.task.id".to_owned())));

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_the_same_in_whatever_frames_it_comes() {
+    fn a_message_is_the_same_in_any_frames() {
         let message: Vec<u8> = (0..40_000_u32).map(|byte| byte.to_le_bytes()[0]).collect();
         for sizes in [&[40_005][..], &[4, 40_001], &[5, 1, 39_999], &[1; 40_005], &[16_000, 16_000, 8_005]] {
             let (buffer, came) = came(&message, sizes);

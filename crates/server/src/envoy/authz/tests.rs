@@ -186,7 +186,7 @@ async fn a_deadline_that_has_passed_is_never_followed_by_an_allow() {
 }
 
 #[tokio::test]
-async fn what_takes_long_is_judged_elsewhere_and_its_panics_are_denials() {
+async fn slow_calls_are_evaluated_elsewhere_and_their_panics_are_denials() {
     let bench = Bench::new(Fake::Long(Box::new(Fake::Allows)));
     assert_eq!(bench.check("/", None).await.unwrap().status.unwrap().code, 0);
     for judge in [Fake::Panics, Fake::PanicsWhenAsked] {
@@ -200,7 +200,7 @@ async fn what_takes_long_is_judged_elsewhere_and_its_panics_are_denials() {
 
 /// The evaluator cannot be interrupted, so the answer must not wait for it.
 #[tokio::test]
-async fn what_holds_its_thread_beyond_the_deadline_is_answered_at_the_deadline() {
+async fn a_call_that_holds_its_thread_is_answered_at_the_deadline() {
     let end = Arc::<AtomicBool>::default();
     let bench = Bench::new(Fake::Long(Box::new(Fake::Stuck(Arc::clone(&end)))));
     let answer = bench.check("/", Some("30m")).await.unwrap();

@@ -81,7 +81,7 @@ fn an_ordinary_check_becomes_a_call() {
 }
 
 #[test]
-fn what_is_no_http_check_is_refused() {
+fn a_check_without_http_is_rejected() {
     assert_eq!(code(CheckRequest::default()), Some(Code::MalformedRequest));
     let tcp = CheckRequest { attributes: Some(AttributeContext::default()) };
     assert_eq!(code(tcp), Some(Code::TcpUnsupported));

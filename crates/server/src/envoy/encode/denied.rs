@@ -235,7 +235,7 @@ impl<'a> Refused<'a> {
     }
 }
 
-/// In the session revisions 404 says that the session is over, and a client would begin another.
+/// In the session versions 404 says that the session is over, and a client would begin another.
 fn mcp_status(version: Option<ProtocolVersion>, failure: Option<Code>, status: u16) -> u16 {
     match version {
         Some(ProtocolVersion::March2025 | ProtocolVersion::June2025 | ProtocolVersion::November2025)
@@ -253,7 +253,7 @@ fn mcp_status(version: Option<ProtocolVersion>, failure: Option<Code>, status: u
     }
 }
 
-/// What servers send with an error of their own: 200, but for an unknown method since revision 2026-07-28.
+/// What servers send with an error of their own: 200, but for an unknown method since version 2026-07-28.
 fn hidden_status(version: Option<ProtocolVersion>, asked: &Asked) -> u16 {
     match (version, asked) {
         (Some(ProtocolVersion::July2026), Asked::Server) => 404,

@@ -166,7 +166,7 @@ fn statuses_that_are_no_denial_never_slip_out() {
 }
 
 #[test]
-fn an_allow_that_cannot_be_judged_further_is_a_failure() {
+fn an_allow_that_cannot_be_carried_out_is_a_failure() {
     let allow = || judgement(Ok(Effect::Allow(Mutations::default())));
     let rows = [
         answer(allow(), None, Caller::Http),
@@ -249,7 +249,7 @@ fn p32_more_than_the_caps_denies() {
 }
 
 #[test]
-fn p15_what_we_can_set_is_set_or_stripped() {
+fn p15_headers_that_policies_can_set_are_set_or_stripped() {
     let headers = [
         ("x-picket-user", "admin"),
         ("x_picket_user", "admin"),
@@ -272,7 +272,7 @@ fn p15_what_we_can_set_is_set_or_stripped() {
 }
 
 #[test]
-fn p15_a_header_is_stripped_in_every_spelling_that_servers_read_alike() {
+fn p15_a_header_is_stripped_in_every_spelling_that_servers_read_as_the_same() {
     for mark in "!#$%&'*+-.^_`|~".chars() {
         let [set, removed, own] =
             ["xMteam", "xMdebug", "xMpicketMuser"].map(|name| name.replace('M', &mark.to_string()));

@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_check_is_an_error() {
+    fn json_that_is_not_a_check_is_an_error() {
         for text in ["", "[]", r#"{"attributes":{}} x"#, r#"{"attributes":{"request":{"http":{"rawBody":"!"}}}}"#] {
             assert!(check_request(text).is_err(), "{text}");
         }

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_hold_too_much_the_largest_namespace_is_refused_whatever_the_order() {
+    fn the_largest_namespace_is_rejected_in_any_order_if_all_hold_too_much() {
         for order in [["a", "evil", "z"], ["evil", "a", "z"], ["z", "a", "evil"]] {
             let mut budget = limits(100, 100, 1000);
             let mut over = Vec::new();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_platform_is_refused_only_by_what_it_holds_itself() {
+    fn the_platform_is_rejected_only_for_its_own_files() {
         let mut budget = limits(100, 100, 100);
         assert!(budget.add_file("shop", &"x".repeat(100)).is_empty());
         assert_eq!(units(&budget.add_file(PLATFORM, &"x".repeat(100))), ["shop"]);

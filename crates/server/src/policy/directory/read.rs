@@ -20,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::super::layout::{EntryKind, EntryRole, Folder};
 use super::super::{PLATFORM, digest};
 use super::budget::{Budget, Limits, Overdrawn};
-use crate::courtesy::let_others_run;
+use crate::courtesy::maybe_yield;
 use picket_core::catalog::file;
 use picket_core::problem::Problem;
 
@@ -129,7 +129,7 @@ impl TreeReader {
         let over = self.budget.add_entries(folder.unit(), entries.len());
         self.overdraw(over);
         for (name, entry) in entries {
-            let_others_run();
+            maybe_yield();
             // The platform's trouble hides no namespace.
             if self.is_closed(folder) && !matches!(folder, Folder::Top | Folder::Namespaces) {
                 break;

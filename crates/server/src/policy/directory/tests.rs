@@ -57,7 +57,7 @@ fn everything_that_belongs_is_read_and_nothing_else() {
 }
 
 #[test]
-fn what_is_wrong_withholds_its_unit_whole_and_no_other() {
+fn an_invalid_file_withholds_its_whole_unit_and_no_other() {
     type Break = fn(&Path);
     let rows: [(&str, Break, &str); 21] = [
         ("stray file at the top", |root| write(root, &[("policy.cedar", "")]), "mesh"),
@@ -211,7 +211,7 @@ fn a_directory_of_large_files_is_refused_before_it_fills_the_memory() {
 
 /// Between listing a folder and opening what it lists, a file may become a link.
 #[test]
-fn what_became_a_link_since_it_was_listed_is_not_followed() {
+fn a_file_replaced_by_a_link_is_not_followed() {
     let root = tree(&[("mesh/a.cedar", "one")]);
     let link = root.path().join("mesh/b.cedar");
     symlink("/etc/hostname", &link).unwrap();

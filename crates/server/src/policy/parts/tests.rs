@@ -30,7 +30,7 @@ const FULL: [&str; 5] =
     ["catalog.yaml = 1", "facts.cedarschema", "entities.json", "mesh/a.cedar = 1", "namespaces/shop/a.cedar = 1"];
 
 #[test]
-fn a_part_that_vanished_is_refused_unless_the_manifest_says_so() {
+fn a_missing_part_is_rejected_unless_the_manifest_allows_it() {
     let rows: [(&str, &[&str], &[&str]); 9] = [
         ("nothing changed", &FULL, &[]),
         ("catalogue", &["facts.cedarschema", "entities.json", "mesh/", "namespaces/shop/"], &["mesh"]),
@@ -121,7 +121,7 @@ fn a_bad_platform_without_a_version_to_keep_is_an_error_that_names_everything() 
 }
 
 #[test]
-fn what_is_accepted_holds_the_old_files_of_refused_units() {
+fn an_accepted_tree_has_the_old_files_of_rejected_units() {
     let old = tree(&["mesh/a.cedar = 1", "namespaces/shop/a.cedar = 1", "namespaces/web/a.cedar = 1"]);
     let new = tree(&["mesh/a.cedar = 2", "namespaces/shop/b.cedar = 2", "namespaces/web/a.cedar = 2"]);
     let tree = accepted(&new, Some(&old), &BTreeSet::from(["shop".to_owned()]));

@@ -157,7 +157,7 @@ async fn a_vanished_namespace_is_loaded_with_the_files_it_last_had_in_force() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vanished_folder_without_a_good_version_is_still_refused_and_not_forgotten() {
+async fn a_missing_folder_without_a_good_version_stays_rejected() {
     let (fake, seen, store) = store();
     fake.give(&[("mesh/a.cedar", "1"), ("namespaces/shop/a.cedar", "bad")]);
     store.load_now().await;
@@ -168,7 +168,7 @@ async fn a_vanished_folder_without_a_good_version_is_still_refused_and_not_forgo
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reading_that_returns_to_what_is_in_force_clears_the_trouble() {
+async fn a_reading_equal_to_the_active_one_clears_the_problems() {
     let (fake, _, store) = store();
     fake.give(&[("mesh/a.cedar", "1")]);
     store.load_now().await;
@@ -283,8 +283,8 @@ fn slow_loader(go: Arc<std::sync::atomic::AtomicBool>) -> Loader {
         let is_slow = tree.files.get("namespaces/shop/a.cedar").is_some_and(|text| text.starts_with("slow"));
         let late = (base.begin)("shop", picket_core::decision::load::Stakes::Delay);
         let postponed = match base.purpose {
-            Purpose::Force if is_slow && base.donors.is_empty() => vec!["shop".to_owned()],
-            Purpose::Force => Vec::new(),
+            Purpose::Activate if is_slow && base.donors.is_empty() => vec!["shop".to_owned()],
+            Purpose::Activate => Vec::new(),
             Purpose::Donor => {
                 while !go.load(std::sync::atomic::Ordering::SeqCst) && !late() {
                     std::thread::sleep(Duration::from_millis(1));
@@ -305,7 +305,7 @@ async fn ends(store: &Store) {
 }
 
 #[tokio::test]
-async fn what_takes_long_is_loaded_beside_and_nobody_waits_for_it() {
+async fn slow_namespaces_are_loaded_separately_and_delay_no_other() {
     let (fake, go) = (Arc::new(Fake::default()), Arc::new(std::sync::atomic::AtomicBool::new(false)));
     let store = Store::over(fake.clone(), slow_loader(go.clone()), Duration::from_secs(10));
     fake.give(&[("mesh/a.cedar", "1"), ("namespaces/shop/a.cedar", "1")]);
@@ -324,7 +324,7 @@ async fn what_takes_long_is_loaded_beside_and_nobody_waits_for_it() {
 }
 
 #[tokio::test]
-async fn what_nobody_waits_for_any_more_is_not_loaded_to_its_end() {
+async fn an_outdated_load_is_not_finished() {
     let fake = Arc::new(Fake::default());
     let store = Store::over(fake.clone(), slow_loader(Arc::default()), Duration::from_secs(10));
     fake.give(&[("namespaces/shop/a.cedar", "1")]);

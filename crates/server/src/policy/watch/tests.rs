@@ -37,7 +37,7 @@ async fn reading_the_tree_is_not_a_change() {
 }
 
 #[tokio::test]
-async fn what_is_written_beside_the_tree_is_not_a_change() {
+async fn files_outside_the_tree_are_not_a_change() {
     let (home, live, watch) = armed().await;
     fs::write(home.path().join("decisions.log"), "{}").unwrap();
     fs::write(home.path().join("decisions.log"), "{}{}").unwrap();
@@ -77,7 +77,7 @@ async fn every_way_of_publishing_is_noticed_again_and_again() {
 
 /// To watch a thousand folders anew costs more than to read what changed in one.
 #[tokio::test]
-async fn folders_are_watched_anew_where_a_name_may_lead_elsewhere_and_not_for_what_stands_in_a_file() {
+async fn folders_are_watched_again_if_a_name_changed_and_not_for_a_files_content() {
     type Change = fn(&Path);
     let rows: [(&str, Change, bool); 4] = [
         ("write in place", |mesh| fs::write(mesh.join("a.cedar"), "2").unwrap(), false),

@@ -1,4 +1,4 @@
-//! Who stays, who goes, and that a crowd from one place never shuts out another.
+//! Evictions: silent peers go first, and many peers of one origin never shut out another.
 
 use std::net::SocketAddr;
 
@@ -16,18 +16,18 @@ fn enter(slots: &Arc<Slots>, origin: Origin) -> Slot {
     slots.enter(origin, place(slots).expect("there is no place")).0
 }
 
-/// A place, if there is one now.
+/// A permit, if there is one now.
 fn place(slots: &Slots) -> Option<Place> {
     tokio::task::unconstrained(slots.place()).now_or_never().flatten()
 }
 
 fn is_evicted(slot: &Slot) -> bool {
-    slot.sign.evicted.is_cancelled()
+    slot.activity.evicted.is_cancelled()
 }
 
 fn count(slots: &Slots) -> (usize, usize) {
-    let rooms = slots.rooms();
-    (rooms.newcomers.count, rooms.admitted.count)
+    let pools = slots.pools();
+    (pools.newcomers.count, pools.admitted.count)
 }
 
 #[test]
@@ -42,53 +42,53 @@ fn an_origin_is_an_address_or_half_of_one() {
 }
 
 #[tokio::test]
-async fn who_said_nothing_goes_before_who_spoke() {
+async fn silent_peers_are_evicted_before_others() {
     let slots = Slots::new(3, 9);
     let origin = Origin::of(&peer(1));
     let all = [(); 3].map(|()| enter(&slots, origin));
-    all[0].sign.spoke();
+    all[0].activity.record_data();
     let next = enter(&slots, origin);
-    next.sign.spoke();
+    next.activity.record_data();
     assert_eq!(all.each_ref().map(is_evicted), [false, true, false]);
     let last = enter(&slots, origin);
     assert_eq!(all.each_ref().map(is_evicted), [false, true, true]);
-    last.sign.spoke();
-    // All have spoken: the oldest goes.
+    last.activity.record_data();
+    // All have sent something: the oldest is evicted.
     let _other = enter(&slots, origin);
     assert_eq!((is_evicted(&all[0]), is_evicted(&next), is_evicted(&last)), (true, false, false));
 }
 
 #[tokio::test]
-async fn a_crowd_that_speaks_does_not_push_out_who_comes_from_elsewhere() {
+async fn many_peers_of_one_origin_do_not_evict_those_of_another() {
     let slots = Slots::new(8, 8);
     let proxy = enter(&slots, Origin::of(&peer(200)));
-    proxy.sign.spoke();
+    proxy.activity.record_data();
     let mut crowd = Vec::new();
     for number in 0..20 {
         crowd.retain(|slot| !is_evicted(slot));
         crowd.push(enter(&slots, Origin::of(&peer(number % 2))));
-        crowd.iter().for_each(|slot| slot.sign.spoke());
+        crowd.iter().for_each(|slot| slot.activity.record_data());
         assert!(!is_evicted(&proxy), "after {number}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_the_admitted_the_one_goes_that_asked_nothing_for_longest() {
+async fn the_admitted_peer_with_the_oldest_request_is_evicted() {
     let slots = Slots::new(3, 3);
     let mut all = Vec::new();
     for last in 1..=3 {
         let slot = enter(&slots, Origin::of(&peer(last)));
-        slot.asks();
+        slot.record_request();
         all.push(slot);
         tokio::time::advance(std::time::Duration::from_millis(10)).await;
     }
-    all[0].asks();
-    enter(&slots, Origin::of(&peer(4))).asks();
+    all[0].record_request();
+    enter(&slots, Origin::of(&peer(4))).record_request();
     assert_eq!(all.iter().map(is_evicted).collect::<Vec<_>>(), [false, true, false]);
 }
 
 #[tokio::test]
-async fn who_is_evicted_before_it_is_admitted_is_not_admitted() {
+async fn a_peer_evicted_before_it_is_admitted_is_not_admitted() {
     let slots = Slots::new(1, 1);
     let first = enter(&slots, Origin::Unix);
     let second = enter(&slots, Origin::Unix);
@@ -99,7 +99,7 @@ async fn who_is_evicted_before_it_is_admitted_is_not_admitted() {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_before_those_that_were_evicted_are_gone() {
+async fn no_connection_is_accepted_before_evicted_ones_have_ended() {
     let slots = Slots::new(1, 1);
     let mut held: Vec<Slot> = Vec::new();
     while let Some(place) = place(&slots) {
@@ -110,19 +110,19 @@ async fn nobody_gets_in_before_those_that_were_evicted_are_gone() {
     assert!(place(&slots).is_some());
 }
 
-/// What happens next: a peer of an origin comes, speaks, asks, or leaves.
+/// A step of a random test: a peer of an origin connects, sends, requests, or leaves.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Come(u8),
-    Speak(usize),
-    Ask(usize),
+    Send(usize),
+    Request(usize),
     Leave(usize),
 }
 
-/// Whatever strangers do: the rooms hold no more than they may, who comes alone from an address is never shut out by crowds
-/// of others, nor who speaks by silent peers of the same address, and in the end nothing is held.
+/// In any order of arrivals, the pools stay within their sizes. A lone peer of an address is never shut out by many
+/// peers of others, nor a peer that sends by silent peers of its address. In the end nothing is held.
 #[tokio::test]
-async fn no_order_of_arrivals_overfills_a_room_or_shuts_out_who_speaks() {
+async fn no_order_of_arrivals_overfills_a_pool_or_shuts_out_an_active_peer() {
     let wanted = std::env::var_os("PROPS_SEED").and_then(|seed| seed.to_str()?.parse().ok());
     let seed: u64 = wanted.unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1);
     println!("PROPS_SEED={seed}");
@@ -132,8 +132,8 @@ async fn no_order_of_arrivals_overfills_a_room_or_shuts_out_who_speaks() {
     let config = Config { failure_persistence: None, ..Config::default() };
     let step = prop_oneof![
         4 => (0_u8..3).prop_map(Step::Come),
-        4 => any::<usize>().prop_map(Step::Speak),
-        1 => any::<usize>().prop_map(Step::Ask),
+        4 => any::<usize>().prop_map(Step::Send),
+        1 => any::<usize>().prop_map(Step::Request),
         2 => any::<usize>().prop_map(Step::Leave),
     ];
     let inputs = (any::<bool>(), prop::collection::vec(step, 1..300));
@@ -147,20 +147,22 @@ async fn no_order_of_arrivals_overfills_a_room_or_shuts_out_who_speaks() {
 fn play(is_alone: bool, steps: &[Step]) {
     let slots = Slots::new(8, 8);
     let proxy = enter(&slots, Origin::of(&peer(if is_alone { 200 } else { 0 })));
-    proxy.sign.spoke();
+    proxy.activity.record_data();
     let mut open: Vec<Slot> = Vec::new();
     for step in steps {
         let at = |index: usize| index % open.len().max(1);
         match *step {
             Step::Come(origin) => {
-                // Those that were evicted end by themselves.
+                // Evicted connections end by themselves.
                 open.retain(|slot| !is_evicted(slot));
                 open.push(enter(&slots, Origin::of(&peer(origin))));
             }
-            Step::Speak(index) if is_alone => open.get(at(index)).into_iter().for_each(|slot| slot.sign.spoke()),
-            Step::Ask(index) => open.get(at(index)).into_iter().for_each(Slot::asks),
+            Step::Send(index) if is_alone => {
+                open.get(at(index)).into_iter().for_each(|slot| slot.activity.record_data())
+            }
+            Step::Request(index) => open.get(at(index)).into_iter().for_each(Slot::record_request),
             Step::Leave(index) if !open.is_empty() => drop(open.swap_remove(at(index))),
-            Step::Speak(_) | Step::Leave(_) => {}
+            Step::Send(_) | Step::Leave(_) => {}
         }
         let (newcomers, admitted) = count(&slots);
         assert!(newcomers <= 8 && admitted <= 8, "{newcomers} {admitted}");

@@ -31,7 +31,7 @@ async fn a_stale_socket_file_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_socket_in_use_and_a_file_that_is_none_are_left_alone() {
+async fn a_socket_in_use_and_a_file_that_is_not_a_socket_stay() {
     let dir = tempfile::tempdir().unwrap();
     let (used, file) = (dir.path().join("used"), dir.path().join("file"));
     let _listener = std::os::unix::net::UnixListener::bind(&used).unwrap();
@@ -47,7 +47,7 @@ async fn a_socket_in_use_and_a_file_that_is_none_are_left_alone() {
 }
 
 #[tokio::test]
-async fn a_socket_file_that_another_process_put_there_stays() {
+async fn a_socket_file_of_another_process_stays() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let ours = bind(&path).unwrap();

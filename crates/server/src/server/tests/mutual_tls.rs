@@ -1,4 +1,4 @@
-//! Mutual TLS: who gets in, and certificates that change.
+//! Mutual TLS: the peers that are admitted, and certificates that change.
 
 use std::path::PathBuf;
 
@@ -69,7 +69,7 @@ fn only_the_gateway() -> peers::Settings {
 }
 
 impl Secured {
-    /// Asks over TLS; the status and the server's certificate, or `None` where the server would not have us.
+    /// Sends a request over TLS; returns the status and the server's certificate, or `None` if the server rejected us.
     async fn ask(&self, client: Option<(rcgen::Certificate, KeyPair)>) -> Option<(u16, CertificateDer<'static>)> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.root.clone()).unwrap();
@@ -100,7 +100,7 @@ impl Secured {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p35_only_the_clients_named_may_ask() {
+async fn p35_only_the_named_clients_may_send_checks() {
     let by_namespace = peers::Settings { namespaces: vec!["td/istio-system".into()], ..peers::Settings::default() };
     let by_domain = peers::Settings { trust_domains: vec!["td".into()], ..peers::Settings::default() };
     let cases: [(peers::Settings, &[&str], bool); 11] = [
@@ -126,7 +126,7 @@ async fn p35_only_the_clients_named_may_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p35_no_certificate_and_a_foreign_one_do_not_get_in() {
+async fn p35_a_missing_and_a_foreign_certificate_are_rejected() {
     let secured = secured(only_the_gateway());
     assert!(secured.ask(None).await.is_none());
     assert!(secured.ask(Some(Authority::new().issue(&[GATEWAY]))).await.is_none());
@@ -145,7 +145,7 @@ async fn a_peer_that_stalls_in_the_handshake_is_closed_and_cannot_hold_a_drain()
     assert_eq!((start.elapsed().as_secs(), secured.house.closed(Closed::Silent)), (5, 1));
 }
 
-/// Lets the acceptor look at its files once.
+/// Lets the acceptor check its files once.
 async fn look(acceptor: &Arc<Acceptor>) {
     let mut watch = Box::pin(Arc::clone(acceptor).keep_fresh());
     assert!(tokio::time::timeout(Duration::from_secs(15), &mut watch).await.is_err());
@@ -160,7 +160,7 @@ async fn renewed_certificates_are_used_and_bad_ones_are_not() {
     assert_eq!(secured.ask(client()).await, Some((200, second.clone())));
     assert_eq!((secured.acceptor.reloads(), secured.acceptor.failures()), (1, 0));
 
-    // A key that is not the certificate's, no PEM at all, and no file.
+    // A key of another certificate, not PEM at all, and no file.
     let other = secured.authority.issue(&[]).1.serialize_pem();
     let file = |name: &str| secured.dir.path().join(name);
     for (count, spoil) in [(1, Some(other.as_str())), (2, Some("garbage")), (3, None)] {
@@ -187,7 +187,7 @@ async fn a_bad_generation_is_counted_once_however_long_it_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn roots_that_change_shut_out_those_of_the_old_ones() {
+async fn changed_roots_shut_out_certificates_of_the_old_ones() {
     let secured = secured(only_the_gateway());
     let next = Authority::new();
     std::fs::write(secured.dir.path().join("ca"), &next.pem).unwrap();

@@ -6,11 +6,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::courtesy::leave_turn;
+use crate::courtesy::detach;
 
-/// A connection that a test plays, and the turns of its task.
+/// A connection that a test plays, and its executor.
 struct Stage {
-    turns: Turns,
+    executor: InlineExecutor,
     calls: Calls,
     tracker: TaskTracker,
     answers: Arc<AtomicUsize>,
@@ -42,8 +42,9 @@ impl AsyncWrite for Writes {
 
 fn stage(io: impl super::super::socket::Io + 'static) -> Stage {
     let (calls, tracker) = (Calls::default(), TaskTracker::new());
-    let turns = Turns::new(Socket::new(Box::new(io)), calls.clone(), tracker.clone(), CancellationToken::new());
-    Stage { turns, calls, tracker, answers: Arc::default() }
+    let executor =
+        InlineExecutor::new(Socket::new(Box::new(io)), calls.clone(), tracker.clone(), CancellationToken::new());
+    Stage { executor, calls, tracker, answers: Arc::default() }
 }
 
 impl Stage {
@@ -63,7 +64,7 @@ impl Stage {
     /// One turn in which the connection itself has nothing to do.
     async fn turn(&mut self) {
         let mut idle = std::pin::pin!(std::future::pending::<io::Result<()>>());
-        let is_open = poll_fn(|cx| Poll::Ready(self.turns.poll(idle.as_mut(), cx).is_pending())).await;
+        let is_open = poll_fn(|cx| Poll::Ready(self.executor.poll(idle.as_mut(), cx).is_pending())).await;
         assert!(is_open);
     }
 }
@@ -81,13 +82,13 @@ async fn quick_calls_are_answered_by_the_connections_own_task() {
 }
 
 #[tokio::test]
-async fn what_one_turn_writes_leaves_in_one_write() {
+async fn answers_of_one_turn_leave_in_one_write() {
     let (own, mut far) = duplex(1024);
     let writes = Arc::new(AtomicUsize::new(0));
     let mut stage = stage(Writes(own, Arc::clone(&writes)));
     (0..3).for_each(|_| stage.call(async {}));
-    let (mut socket, answers) = (stage.turns.socket.clone(), Arc::clone(&stage.answers));
-    // Writes what was answered since the last time, each on its own, as HTTP does.
+    let (mut socket, answers) = (stage.executor.socket.clone(), Arc::clone(&stage.answers));
+    // Writes each answer since the last turn on its own, as HTTP does.
     let mut connection = std::pin::pin!(poll_fn(move |cx| {
         for _ in 0..answers.swap(0, Ordering::Relaxed) {
             assert!(Pin::new(&mut socket).poll_write(cx, b"answer").is_ready());
@@ -95,7 +96,7 @@ async fn what_one_turn_writes_leaves_in_one_write() {
         }
         Poll::<io::Result<()>>::Pending
     }));
-    let is_open = poll_fn(|cx| Poll::Ready(stage.turns.poll(connection.as_mut(), cx).is_pending())).await;
+    let is_open = poll_fn(|cx| Poll::Ready(stage.executor.poll(connection.as_mut(), cx).is_pending())).await;
     assert!(is_open);
     let mut read = [0; 18];
     far.read_exact(&mut read).await.unwrap();
@@ -115,12 +116,12 @@ async fn a_call_that_waits_stays_and_is_answered_when_it_can_be() {
 }
 
 #[tokio::test]
-async fn long_work_goes_on_in_a_task_of_its_own() {
+async fn long_work_continues_in_a_task_of_its_own() {
     let mut stage = stage(ours().0);
     let (tell, told) = oneshot::channel();
     stage.call(async move {
         let before = tokio::task::try_id();
-        leave_turn().await;
+        detach().await;
         tell.send((before, tokio::task::try_id())).unwrap();
     });
     stage.turn().await;
@@ -130,14 +131,14 @@ async fn long_work_goes_on_in_a_task_of_its_own() {
 }
 
 #[tokio::test]
-async fn outside_of_a_turn_long_work_just_goes_on() {
-    assert_eq!(futures_util::FutureExt::now_or_never(leave_turn()), Some(()));
+async fn outside_of_a_turn_long_work_just_continues() {
+    assert_eq!(futures_util::FutureExt::now_or_never(detach()), Some(()));
 }
 
 #[tokio::test]
-async fn what_comes_after_the_time_of_a_turn_gets_tasks_and_the_next_turn_has_time_again() {
+async fn late_calls_of_a_turn_get_tasks_and_the_next_turn_has_time_again() {
     let mut stage = stage(ours().0);
-    stage.call(async { std::thread::sleep(2 * QUICK) });
+    stage.call(async { std::thread::sleep(2 * INLINE_TIME) });
     (0..2).for_each(|_| stage.call(async {}));
     stage.turn().await;
     assert_eq!((stage.answers(), stage.tracker.len()), (1, 2));
@@ -155,7 +156,7 @@ async fn a_call_that_panics_ends_alone() {
     stage.call(async { panic!("on purpose") });
     stage.call(async {});
     stage.turn().await;
-    // Telling of the panic may have taken all of the turn's time.
+    // Reporting the panic may have taken all of the turn's time.
     stage.tracker.close();
     stage.tracker.wait().await;
     assert_eq!(stage.answers(), 1);
@@ -165,13 +166,13 @@ async fn a_call_that_panics_ends_alone() {
 async fn a_slow_peer_gets_everything_and_holds_no_more_than_is_allowed() {
     let (own, mut far) = duplex(100);
     let mut stage = stage(own);
-    let mut socket = stage.turns.socket.clone();
-    let whole = GATHERED_MAX + 2 * KEPT_MAX;
+    let mut socket = stage.executor.socket.clone();
+    let whole = GATHERED_MAX + 2 * IDLE_BUFFER_MAX;
     let mut written = 0;
-    // Writes as long as it is let.
+    // Writes for as long as the stream accepts bytes.
     let mut connection = std::pin::pin!(poll_fn(move |cx| {
         while written < whole {
-            match Pin::new(&mut socket).poll_write(cx, &[7; KEPT_MAX]) {
+            match Pin::new(&mut socket).poll_write(cx, &[7; IDLE_BUFFER_MAX]) {
                 Poll::Ready(bytes) => written += bytes?,
                 Poll::Pending => return Poll::Pending,
             }
@@ -180,8 +181,8 @@ async fn a_slow_peer_gets_everything_and_holds_no_more_than_is_allowed() {
     }));
     let mut most = 0;
     let sent = poll_fn(|cx| {
-        let polled = stage.turns.poll::<(), io::Error>(connection.as_mut(), cx);
-        most = most.max(stage.turns.socket.held().gathered.len());
+        let polled = stage.executor.poll::<(), io::Error>(connection.as_mut(), cx);
+        most = most.max(stage.executor.socket.buffers().gathered.len());
         polled
     });
     let mut read = Vec::new();
@@ -192,25 +193,25 @@ async fn a_slow_peer_gets_everything_and_holds_no_more_than_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_peer_that_went_away_ends_the_connection() {
+async fn a_peer_that_disconnects_ends_the_connection() {
     let (own, far) = duplex(100);
     let mut stage = stage(own);
     drop(far);
-    let mut socket = stage.turns.socket.clone();
+    let mut socket = stage.executor.socket.clone();
     let mut connection = std::pin::pin!(poll_fn(move |cx| {
         assert!(Pin::new(&mut socket).poll_write(cx, b"answer").is_ready());
         Poll::<io::Result<()>>::Pending
     }));
-    let ended = poll_fn(|cx| stage.turns.poll(connection.as_mut(), cx)).await;
+    let ended = poll_fn(|cx| stage.executor.poll(connection.as_mut(), cx)).await;
     assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
 }
 
 #[tokio::test]
-async fn a_turn_reads_no_more_than_its_share_and_the_next_one_goes_on() {
+async fn a_turn_reads_no_more_than_its_share_and_the_next_one_continues() {
     let (own, mut far) = duplex(4 * READ_MAX);
     far.write_all(&vec![0; 4 * READ_MAX]).await.unwrap();
     let mut stage = stage(own);
-    let mut socket = stage.turns.socket.clone();
+    let mut socket = stage.executor.socket.clone();
     let mut came = Vec::new();
     for _ in 0..3 {
         let mut connection = std::pin::pin!(poll_fn(|cx| {
@@ -224,14 +225,14 @@ async fn a_turn_reads_no_more_than_its_share_and_the_next_one_goes_on() {
         }));
         let (waker, wakes) = counting_waker();
         let mut cx = Context::from_waker(&waker);
-        // Tokio's own share of a task is smaller.
-        let polled = poll_fn(|_| Poll::Ready(stage.turns.poll(connection.as_mut(), &mut cx).is_pending()));
+        // Tokio's own budget of a task is smaller.
+        let polled = poll_fn(|_| Poll::Ready(stage.executor.poll(connection.as_mut(), &mut cx).is_pending()));
         assert!(tokio::task::unconstrained(polled).await);
-        came.push((socket.heard(), wakes.load(Ordering::Relaxed)));
+        came.push((socket.received(), wakes.load(Ordering::Relaxed)));
     }
     let share = u64::try_from(READ_MAX).unwrap();
-    for (turn, (heard, woken)) in (1..).zip(came) {
-        assert_eq!(heard, turn * share, "turn {turn}");
+    for (turn, (received, woken)) in (1..).zip(came) {
+        assert_eq!(received, turn * share, "turn {turn}");
         assert_eq!(woken, 1, "turn {turn}");
     }
 }

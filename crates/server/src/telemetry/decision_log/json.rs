@@ -154,7 +154,7 @@ mod tests {
     use super::Text;
 
     #[test]
-    fn lists_and_objects_of_texts_are_what_they_would_be_written_alone() {
+    fn lists_and_objects_of_texts_are_written_as_single_texts_are() {
         let mut bytes = b"{\"v\":1".to_vec();
         super::texts(member!("none"), &[], &mut bytes).unwrap();
         super::texts(member!("some"), &[Text("a", 9), Text("\"", 9), Text("abc", 2)], &mut bytes).unwrap();

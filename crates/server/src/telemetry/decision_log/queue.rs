@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_abandoned_is_counted_with_what_the_writer_holds() {
+    fn abandoned_records_are_counted_with_those_of_the_writer() {
         let queue = Queue::new(8, 1024);
         offer(&queue, Weight::Other, &["taken"]);
         let _held = queue.take();

@@ -15,7 +15,7 @@ fn numbers(text: &str, key: &str) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn lost_records_are_told_by_gap_records_in_the_log_itself() {
+async fn lost_records_are_reported_by_gap_records_in_the_log_itself() {
     let folder = tempfile::tempdir().unwrap();
     let path = fifo(folder.path());
     let settings = Settings { sink: Sink::File(path.clone()), queue_events_max: 4, ..Settings::default() };

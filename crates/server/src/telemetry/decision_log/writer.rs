@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_says_how_many_lines_it_wrote() {
+    fn a_failed_write_reports_how_many_lines_it_wrote() {
         let wrote = sink(Path::new("/dev/full")).write(&batch(1, &["a"]));
         assert_eq!(wrote.lines, 0);
         assert!(wrote.error.is_some());

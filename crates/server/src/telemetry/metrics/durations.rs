@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_is_in_the_first_bucket_whose_bound_it_does_not_exceed() {
+    fn a_call_is_in_the_first_bucket_with_a_bound_not_below_it() {
         let durations = Durations::default();
         for nanos in [0, 25_000, 25_001, 1_000_000_000, 1_000_000_001] {
             durations.observe(Duration::from_nanos(nanos));

@@ -102,7 +102,7 @@ fn determining_policies_are_counted_and_silent_ones_show_as_zero() {
 }
 
 #[test]
-fn what_is_unloaded_is_gone_and_what_stays_goes_on_counting() {
+fn series_of_unloaded_policies_end_and_others_continue() {
     let metrics = metrics(&[("shop", &["shop/read", "shop/old"]), ("web", &["web/x"])]);
     let scene = Scene::allowed(Mutations::default());
     metrics.observe(&scene.seen());

@@ -1,4 +1,4 @@
-//! Revision 2026-07-28: what headers repeat, what `_meta` must hold; and the same headers in older revisions.
+//! Version 2026-07-28: what headers repeat, what `_meta` must hold; and the same headers in older versions.
 
 use crate::body::mcp::tests::{META, TYPE, outcome, read_call, sent};
 use crate::body::mcp::{Ask, Message};
@@ -13,7 +13,7 @@ const CALL: (&str, &str) = ("mcp-method", "tools/call");
 /// Names and values of headers.
 type Sent<'a> = &'a [(&'a str, &'a str)];
 
-/// A message of the newest revision with the given headers besides its version.
+/// A message of the newest version with the given headers besides its version.
 fn post(headers: &[(&str, &str)], method: &str, params: &str) -> Call {
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}}}}}"#);
     call("POST", "/mcp", &[&[TYPE, VERSION], headers].concat(), body.as_bytes())
@@ -24,7 +24,7 @@ fn read(headers: &[(&str, &str)], method: &str, params: &str) -> Result<Vec<Mess
 }
 
 #[test]
-fn headers_say_what_the_body_says_or_the_call_is_refused() {
+fn headers_repeat_the_body_or_the_call_is_denied() {
     let (plan, uri) = (r#""name":"deploy.plan""#, r#""uri":"ticket://4711/""#);
     let read_uri = ("mcp-method", "resources/read");
     let get = ("mcp-method", "prompts/get");
@@ -95,7 +95,7 @@ fn arguments_in_headers_are_the_arguments_of_the_body() {
 }
 
 #[test]
-fn older_revisions_need_no_mirrored_header_but_hold_to_those_they_send() {
+fn older_versions_need_no_mirrored_header_but_hold_to_those_they_send() {
     let of = |extra: &[(&str, &str)], version: &[(&str, &str)]| {
         let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"tickets.get","arguments":{"ticket_id":"1"}}}"#;
         read_call(&call("POST", "/mcp", &[&[TYPE], version, extra].concat(), body.as_bytes()))
@@ -116,7 +116,7 @@ fn older_revisions_need_no_mirrored_header_but_hold_to_those_they_send() {
 }
 
 #[test]
-fn the_newest_revision_says_so_in_every_request() {
+fn the_newest_version_is_in_every_request() {
     let version = r#""io.modelcontextprotocol/protocolVersion""#;
     let capabilities = r#""io.modelcontextprotocol/clientCapabilities""#;
     let cases = [
@@ -140,7 +140,7 @@ fn the_newest_revision_says_so_in_every_request() {
         let seen = read_call(&post(&[("mcp-method", "tools/list")], "tools/list", &params));
         assert_eq!(outcome(&seen), expected, "{params}");
     }
-    // Without the header the newest revision would be taken for the oldest, but a server may believe `_meta`.
+    // Without the header the newest version would be taken for the oldest, but a server may believe `_meta`.
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{{META}}}}}"#);
     assert_eq!(outcome(&read_call(&call("POST", "/mcp", &[TYPE], body.as_bytes()))), "header_mismatch");
 }
@@ -173,7 +173,7 @@ fn a_page_is_offered_only_to_a_client_that_can_go_there() {
 }
 
 #[test]
-fn a_subscription_asks_for_each_of_its_resources() {
+fn a_subscription_requests_each_of_its_resources() {
     let of = |params: &str| read(&[("mcp-method", "subscriptions/listen")], "subscriptions/listen", params);
     let asked = of(r#""notifications":{"toolsListChanged":true,"resourceSubscriptions":["a://b/","a://c"]}"#).unwrap();
     let asks: Vec<&Ask> = asked.iter().map(|message| &message.ask).collect();

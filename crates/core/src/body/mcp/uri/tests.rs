@@ -42,7 +42,7 @@ fn one_slash_at_the_end_is_dropped() {
 }
 
 #[test]
-fn what_another_reader_could_change_is_refused() {
+fn text_that_another_reader_could_change_is_rejected() {
     let cases = [
         "",
         "x",

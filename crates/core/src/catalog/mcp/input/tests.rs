@@ -72,7 +72,7 @@ fn a_schema_types_what_has_one_type() {
 }
 
 #[test]
-fn what_has_no_one_type_is_left_out_and_said() {
+fn members_without_one_type_are_left_out_and_reported() {
     for (schema, why) in [
         (json!({"type": "number"}), "a `number` is not a 64-bit integer"),
         (json!({"type": "null"}), "policies have no value for `null`"),
@@ -119,7 +119,7 @@ fn a_schema_that_names_itself_ends() {
 }
 
 #[test]
-fn what_is_no_schema_of_arguments_is_refused() {
+fn an_invalid_schema_of_arguments_is_rejected() {
     let many: Map<String, Value> = (0..=VALUES_MAX).map(|n| (format!("p{n}"), json!({"type": "string"}))).collect();
     let deep = (0..NESTING_MAX).fold(json!({}), |inner, _| json!({"x": inner}));
     // Each level names the next one twice: two hundred values by eight definitions.
@@ -167,7 +167,7 @@ fn what_is_no_schema_of_arguments_is_refused() {
 }
 
 #[test]
-fn what_lies_too_deep_is_left_out() {
+fn members_too_deep_are_left_out() {
     let deep = (0..DEPTH_MAX).fold(json!({"type": "string"}), |inner, _| of(json!({"x": inner})));
     let deeper = of(json!({"x": deep}));
     let whole = read(deep).unwrap();

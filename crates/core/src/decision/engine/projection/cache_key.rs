@@ -1,6 +1,6 @@
 //! Encodes a projected query as a cache key: each part has a length or an end, so that no two queries share a key.
 //!
-//! What only scopes name is left out: which policies were selected fixes those tests.
+//! Names that only scopes test are left out: the selected policies fix the results of those tests.
 
 use std::convert::Infallible;
 
@@ -39,7 +39,7 @@ fn node(projected: ProjectedEntity<'_>, out: &mut Vec<u8>) {
             if projection.itself {
                 text(&uid.id, out);
             }
-            // `in` is reflexive, so membership is one bit that stands for the id as well.
+            // `in` is reflexive, so membership is one bit that covers the id as well.
             let inside = |named: &Uid| u8::from(*named == *uid || projected.node.ancestors.contains(named));
             out.extend(within.iter().map(inside));
         }

@@ -1,7 +1,6 @@
-//! Estimates are upper bounds, and no more than lines: what they say of a drawn policy and drawn values, Cedar is watched
-//! to keep.
+//! Estimates are linear upper bounds: Cedar never exceeds them, for random policies and random values.
 //!
-//! Every run draws anew and prints its seed; `COST_SEED=<seed>` runs the same again.
+//! Every run draws new values and prints its seed; `COST_SEED=<seed>` repeats a run.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -20,7 +19,7 @@ fn cost(condition: &str) -> Cost {
 }
 
 #[test]
-fn what_is_read_by_name_and_compared_with_a_literal_costs_the_same_whatever_is_sent() {
+fn a_name_compared_with_a_literal_costs_the_same_for_every_call() {
     for condition in [
         r#"context.a.b == "x""#,
         r#"context has a && context.a has b && context.a.b"#,
@@ -45,7 +44,7 @@ fn patterns_cost_by_their_longest_run_behind_a_star() {
 }
 
 #[test]
-fn a_value_that_is_put_together_from_several_counts_as_all_of_them() {
+fn a_value_made_of_several_counts_as_all_of_them() {
     let one = cost("[context.a] == context.b").per_byte;
     let many = cost(&format!("[{}] == context.b", ["context.a"; 100].join(", "))).per_byte;
     assert!(many > 40 * one, "{one} {many}");
@@ -54,13 +53,13 @@ fn a_value_that_is_put_together_from_several_counts_as_all_of_them() {
 }
 
 #[test]
-fn sums_do_not_run_over() {
+fn sums_do_not_overflow() {
     let mut cost = Cost { fixed: u64::MAX - 1, per_byte: u64::MAX - 1 };
     cost.add(Cost { fixed: 5, per_byte: 5 });
     assert_eq!((cost.fixed, cost.per_byte, cost.with(usize::MAX)), (u64::MAX, u64::MAX, u64::MAX));
 }
 
-/// What a call sends: two texts, a set of texts, a set of records, a record.
+/// The input of a call: two texts, a set of texts, a set of records, a record.
 #[derive(Debug, Clone)]
 struct Sent {
     text: String,
@@ -154,13 +153,13 @@ fn tests() -> impl Strategy<Value = String> {
     })
 }
 
-/// What this thread has had of the processor, in nanoseconds: others' work does not count.
+/// CPU time of this thread, in nanoseconds: the work of other threads does not count.
 fn cpu() -> u64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     stat.split(' ').next().unwrap().parse().unwrap()
 }
 
-/// Evaluates a condition; says what it cost and what was estimated.
+/// Evaluates a condition; returns its cost and the estimate.
 fn measured(condition: &str, sent: &Sent, types: &Types) -> (u64, u64, usize) {
     let policy: Policy = format!("forbid (principal, action, resource) when {{ {condition} }};").parse().unwrap();
     let cost = Cost::of_policy(&policy);
@@ -179,7 +178,7 @@ fn measured(condition: &str, sent: &Sent, types: &Types) -> (u64, u64, usize) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn evaluating_costs_no_more_than_the_estimate_says() {
+fn an_evaluation_costs_no_more_than_its_estimate() {
     let types = Types::new("").unwrap();
     let number = |name: &str| std::env::var_os(name).and_then(|text| text.to_str()?.parse::<u64>().ok());
     let seed = number("COST_SEED").unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1);
@@ -191,12 +190,12 @@ fn evaluating_costs_no_more_than_the_estimate_says() {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 100, ..Config::default() };
     let worst = std::cell::Cell::new(0);
     let outcome = TestRunner::new_with_rng(config, rng).run(&(tests(), sent()), |(condition, sent)| {
-        // The estimate is for release builds; the machine's caches and the clock's ticks are not in it.
+        // The estimate is for release builds; it excludes the machine's caches and the clock's resolution.
         let is_kept = |(spent, estimated, _): &(u64, u64, usize)| *spent <= SLOWER * estimated + 4_000_000;
         let (spent, estimated, said) = measured(&condition, &sent, &types);
         worst.set(worst.get().max(100 * spent / (estimated + 1_000_000)));
-        prop_assert!(said < 600, "a failure says {said} bytes");
-        // Once is chance: a page fault, a processor that was slowed down.
+        prop_assert!(said < 600, "a failure has {said} bytes");
+        // One excess may be chance: a page fault, a slower clock of the CPU.
         let kept = is_kept(&(spent, estimated, said)) || (0..2).any(|_| is_kept(&measured(&condition, &sent, &types)));
         prop_assert!(kept, "{spent} ns spent and {estimated} ns estimated");
         Ok(())
@@ -205,12 +204,12 @@ fn evaluating_costs_no_more_than_the_estimate_says() {
     outcome.unwrap_or_else(|error| panic!("COST_SEED={seed}: {error}"));
 }
 
-/// How much slower than estimated an evaluation may be: in a debug build, Cedar is not optimised either. What is not
-/// linear is slower by thousands.
+/// How much slower than estimated an evaluation may be: a debug build does not optimise Cedar either. A cost that is
+/// not linear exceeds it by thousands.
 const SLOWER: u64 = if cfg!(debug_assertions) { 10 } else { 2 };
 
 #[test]
-fn a_policy_that_could_cost_too_much_is_not_begun_and_fails() {
+fn a_policy_that_could_cost_too_much_is_not_evaluated_and_fails() {
     let types = Types::new("").unwrap();
     let likes = vec![format!("context.t like \"*{}b*\"", "a".repeat(250)); 12].join(" || ");
     let sent = Sent { text: "a".repeat(900_000), texts: 1, records: 1, key: String::new() };
@@ -222,7 +221,7 @@ fn a_policy_that_could_cost_too_much_is_not_begun_and_fails() {
 }
 
 #[test]
-fn a_failure_never_quotes_all_that_was_sent() {
+fn an_error_never_quotes_the_whole_input() {
     let types = Types::new("").unwrap();
     let sent = Sent { text: "é".repeat(400_000), texts: 1, records: 1, key: String::new() };
     for condition in

@@ -2,17 +2,17 @@
 //!
 //! Knows: a policy's syntax as written. Must not know: other policies, calls.
 //!
-//! Nobody has to send an argument, and a number can be sent as text. A forbid whose `hasTag` stands in `when` fires for
-//! whoever sends the argument as expected; one whose `hasTag` stands in `unless` fires for everybody else too.
+//! A caller may omit an argument, and can send a number as text. A forbid with `hasTag` in `when` applies only to
+//! callers that send the argument as expected. A forbid with `hasTag` in `unless` applies to all others too.
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Template, UnaryOp};
 
 use crate::decision::policy::required_inputs;
 
-/// The map of arguments in which a key must be for this forbid to fire; `None` where absence never stops it.
+/// The map of arguments that must have a key for this forbid to apply; `None` if absence never stops it.
 ///
-/// `context.kinds` is left out: it has every value that was sent, whatever its type, so asking it in `when` says
-/// on purpose that the rule is about calls that have the argument.
+/// `context.kinds` is left out: it has every value that was sent, of any type, so `when` with it is about calls that
+/// have the argument on purpose.
 #[must_use]
 pub fn presence_needed(forbid: &Template) -> Option<String> {
     forbid.clauses().iter().find_map(|clause| match clause {
@@ -21,7 +21,7 @@ pub fn presence_needed(forbid: &Template) -> Option<String> {
     })
 }
 
-/// What the truth of an expression does to the forbid it stands in.
+/// The effect of an expression's truth on its forbid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
     Fires,
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forbid_that_fires_only_where_an_argument_is_sent_is_found() {
+    fn a_forbid_that_needs_an_argument_is_found() {
         for (clauses, bag) in [
             (r#"when { context.numbers.hasTag("/a") && context.numbers.getTag("/a") > 5 }"#, "numbers"),
             (r#"when { context.http.host == "a" || context.args.hasTag("/a") }"#, "args"),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forbid_that_absence_does_not_stop_is_not() {
+    fn a_forbid_that_absence_does_not_stop_is_not_found() {
         for clauses in [
             "",
             r#"unless { context.numbers.hasTag("/a") && context.numbers.getTag("/a") <= 5 }"#,

@@ -9,12 +9,12 @@ use crate::decision::limits::MESH;
 use crate::decision::policy::required_inputs::KeyUse;
 use crate::decision::schema::uid_of;
 
-/// What is wrong, and what is probably not meant.
+/// Errors and warnings.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// The policy is refused.
+    /// Errors: the policy is rejected.
     pub faults: Vec<String>,
-    /// It is not.
+    /// Warnings: the policy is accepted.
     pub warnings: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ pub fn check(policy: &Policy, keys: &[KeyUse], unit: &str, catalog: &Catalog) ->
     let (described, plain): (Vec<&Service>, Vec<&Service>) = services.partition(|service| service.grpc.is_some());
     if let [first, others @ ..] = plain.as_slice() {
         let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-        let message = format!("nothing describes the messages of `{}`{more}, so it has no `fields`", first.id);
+        let message = format!("`{}`{more} has no descriptor set for its messages, so it has no `fields`", first.id);
         if scope.names_one() {
             let help = "name a descriptor set at the service: `grpc: {descriptors: FILE}`";
             findings.faults.push(format!("{message}; {help}"));
@@ -55,15 +55,17 @@ pub fn check(policy: &Policy, keys: &[KeyUse], unit: &str, catalog: &Catalog) ->
         }
     }
     if let Some((name, _)) = methods.iter().find(|(_, method)| method.is_client_streaming) {
-        let message = format!("`{name}` takes a stream, whose fields are not read: its calls are `stream_refused`");
+        let message = format!(
+            "`{name}` takes a stream, and Picket does not read fields of streams: its calls are `stream_refused`"
+        );
         findings.warnings.push(message);
     }
     findings
 }
 
-/// Where a policy can apply, by its scope alone.
+/// The calls that a policy can apply to, by its scope alone.
 struct Scope<'a> {
-    /// The namespace, where the unit is one's.
+    /// The namespace, if the unit is one.
     namespace: Option<&'a str>,
     kind: SmolStr,
     id: SmolStr,
@@ -80,7 +82,7 @@ impl<'a> Scope<'a> {
         Self { namespace: (unit != MESH).then_some(unit), kind, id }
     }
 
-    /// The service, and perhaps the method, is named.
+    /// Returns whether the scope names a service or a method.
     fn names_one(&self) -> bool {
         matches!(self.kind.as_str(), "Service" | "Method")
     }
@@ -97,12 +99,12 @@ impl<'a> Scope<'a> {
             }
     }
 
-    /// `package.Service` or `package.Service/Method`, where the scope names one of this service.
+    /// `package.Service` or `package.Service/Method`, if the scope names one of this service.
     fn method(&self, service: &Service) -> Option<&str> {
         self.id.strip_prefix(&service.id)?.strip_prefix('/')
     }
 
-    /// Whether the scope leaves room for a method of the service.
+    /// Returns whether the scope allows a method of the service.
     fn asks(&self, service: &Service, name: &str) -> bool {
         let Some(wanted) = (self.kind == "Method").then(|| self.method(service)).flatten() else { return true };
         name == wanted || name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))

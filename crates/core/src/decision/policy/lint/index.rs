@@ -1,10 +1,11 @@
-//! Warns about policies that become candidates of very many calls because a condition names what the scope could.
+//! Warns about policies that become candidates of very many calls because a condition makes a test that belongs in the
+//! scope.
 //!
-//! Knows: a policy's syntax as written, and that the scope and the head of the conditions are indexed. Must not know:
-//! other policies, calls.
+//! Knows: a policy's syntax as written, and that the scope and the guards are indexed. Must not know: other policies,
+//! calls.
 //!
-//! Only tests that must hold for the policy to apply are named: a scope can say them too without changing what
-//! the policy is for.
+//! The warning names only tests that must hold for the policy to apply: moving one to the scope does not change the
+//! meaning of the policy.
 
 use cedar_policy::pst::{
     BinaryOp, Clause, EntityOrSlot, EntityUID, Expr, Literal, PatternElem, PrincipalConstraint, ResourceConstraint,
@@ -19,8 +20,8 @@ use crate::problem::Problem;
 /// Most scopes that one help spells out; a list of a hundred services would hide the advice.
 const SCOPES_MAX: usize = 3;
 
-/// What is to be said about one policy of `unit`, as written; `None` where its scope or the head of its conditions names
-/// something, or nothing in its conditions could stand there.
+/// The warning about one policy of `unit`, as written. `None` if its scope or its guards name something, or if no part
+/// of its conditions could be a scope.
 #[must_use]
 pub fn note(file: &str, unit: &str, name: &str, policy: &Template) -> Option<Problem> {
     if !is_principal_open(&policy.principal) || !is_resource_open(&policy.resource, unit) {
@@ -47,7 +48,7 @@ pub fn note(file: &str, unit: &str, name: &str, policy: &Template) -> Option<Pro
     Some(Problem::note(file, message).help(help(&tests)))
 }
 
-/// Whether a part finds fewer policies than all of its unit's.
+/// Returns whether a part finds fewer policies than all of its unit's.
 fn selects(part: &ScopeTest, unit: &str) -> bool {
     match part {
         ScopeTest::Eq(_) => true,
@@ -61,10 +62,10 @@ fn help(tests: &[Test]) -> String {
     ways.dedup();
     let mut text = format!("narrow its scope to {}", ways.join(", or to "));
     if tests.iter().any(|test| test.kind == Kind::Entity && test.scopes.len() == 1) {
-        text.push_str(", or put that test first in the condition");
+        text.push_str(", or write that test first in the condition");
     }
     if tests.iter().all(|test| test.kind == Kind::Path) {
-        text.push_str(", or put the routes into a group of the catalogue and write `resource in Group::\"…\"`");
+        text.push_str(", or add the routes to a group of the catalogue and write `resource in Group::\"…\"`");
     }
     text
 }
@@ -86,7 +87,8 @@ fn is_principal_open(scope: &PrincipalConstraint) -> bool {
     }
 }
 
-/// A namespace's policy is confined to it anyhow, so naming it selects nothing.
+/// Returns whether the scope names no resource. A namespace's policies are confined to it, so naming the namespace
+/// selects nothing.
 fn is_resource_open(scope: &ResourceConstraint, unit: &str) -> bool {
     match scope {
         ResourceConstraint::Any | ResourceConstraint::Is(_) => true,
@@ -98,28 +100,28 @@ fn is_resource_open(scope: &ResourceConstraint, unit: &str) -> bool {
     }
 }
 
-/// A test in a condition, and the scopes that say the same or nearly so: one, or one for each policy to write.
+/// A test in a condition, and the equivalent scopes: one, or one for each policy to write.
 struct Test {
     written: String,
     scopes: Vec<String>,
     kind: Kind,
 }
 
-/// What a test is about.
+/// The subject of a test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Entity,
     Path,
 }
 
-/// What an expression must come to for the policy to apply.
+/// The outcome that an expression needs for the policy to apply.
 #[derive(Clone, Copy)]
 enum Outcome {
     True,
     False,
 }
 
-/// The tests without which `expr` does not have this outcome.
+/// The tests that `expr` needs for this outcome.
 fn needed(expr: &Expr, outcome: Outcome, unit: &str) -> Vec<Test> {
     use Outcome::{False, True};
     match (expr, outcome) {
@@ -133,7 +135,7 @@ fn needed(expr: &Expr, outcome: Outcome, unit: &str) -> Vec<Test> {
         }
         (Expr::BinaryOp { op: BinaryOp::Or, left, right }, True)
         | (Expr::BinaryOp { op: BinaryOp::And, left, right }, False) => {
-            // Either suffices, so both sides must name something: a policy for each.
+            // Either side suffices, so both must name something: a policy for each.
             let first = |side| needed(side, outcome, unit).into_iter().next();
             first(left).zip(first(right)).map(|(left, right)| left.or(right)).into_iter().collect()
         }
@@ -215,14 +217,14 @@ fn text(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// Whether it is `context.http.path`.
+/// Returns whether it is `context.http.path`.
 fn is_path(expr: &Expr) -> bool {
     let Expr::GetAttr { expr, attr: path } = expr else { return false };
     let Expr::GetAttr { expr, attr: http } = &**expr else { return false };
     matches!(&**expr, Expr::Var(Var::Context)) && http.as_str() == "http" && path.as_str() == "path"
 }
 
-/// A scope for a path of a service that the reader knows and we do not.
+/// A scope for a path of a service that only the reader knows.
 fn at_path(how: &str, path: &str, unit: &str) -> String {
     let namespace = if unit == MESH { "<namespace>" } else { unit };
     format!("resource {how} Path::\"{namespace}/<service>{}\"", path.escape_debug())

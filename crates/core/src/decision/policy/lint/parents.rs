@@ -5,8 +5,8 @@ use cedar_policy::{Effect, Policy, ResourceConstraint};
 use crate::catalog::routes::parents::left_out;
 use crate::catalog::{Catalog, Service, routes::Route};
 
-/// Warns of a forbid on a group of routes, or on a route, that holds what lies below a path and not the path itself.
-/// Permits are not named: there the gap is closed.
+/// Warns about a forbid on a group of routes, or on a route, that applies below a path and not to the path itself.
+/// Permits get no warning: their gap denies.
 #[must_use]
 pub fn warnings(policy: &Policy, catalog: &Catalog) -> Vec<String> {
     let scope = match (policy.effect(), policy.resource_constraint()) {
@@ -16,7 +16,7 @@ pub fn warnings(policy: &Policy, catalog: &Catalog) -> Vec<String> {
     let id = scope.id().unescaped();
     match scope.type_name().to_string().as_str() {
         "Group" => {
-            // Of a service that is in the group itself every path is.
+            // Every path of a service is in the service's own groups.
             let services = catalog.services().filter(|service| !service.groups.contains(id));
             services.flat_map(|service| gaps(service, |route| route.groups.contains(id))).collect()
         }
@@ -31,7 +31,7 @@ pub fn warnings(policy: &Policy, catalog: &Catalog) -> Vec<String> {
 fn gaps(service: &Service, is_in_scope: impl Fn(&Route) -> bool) -> Vec<String> {
     let warning = |(route, parent): (&Route, String)| {
         format!(
-            "this forbid holds below `{parent}` of `{}` (route `{}`), and not for `{parent}` itself: `{{name...}}` takes one \
+            "this forbid applies below `{parent}` of `{}` (route `{}`), but not to `{parent}` itself: `{{name...}}` takes one \
              segment or more, so give a route for it the same group, or name the path",
             service.id, route.name
         )

@@ -8,7 +8,7 @@ use crate::decision::policy::cost::longest_run;
 /// Longest run of characters behind a `*`: Cedar tries it at every character of a text.
 pub const RUN_MAX: u64 = 256;
 
-/// What is wrong with a policy's patterns.
+/// Problems of a policy's patterns.
 #[must_use]
 pub fn faults(policy: &Policy) -> Vec<String> {
     let policy: &ast::Policy = policy.as_ref();
@@ -21,7 +21,7 @@ pub fn faults(policy: &Policy) -> Vec<String> {
     let fault = |(run, pattern): (u64, String)| {
         let begin: String = pattern.chars().take(24).collect();
         format!(
-            "the pattern `{begin}…` has {run} characters in a row behind a `*`, which is tried at every place of a text; \
+            "the pattern `{begin}…` has {run} characters in a row behind a `*`, which Cedar tries at every place of a text; \
              at most {RUN_MAX} are accepted: shorten it, or drop the `*` before it"
         )
     };
@@ -44,7 +44,7 @@ mod tests {
         assert_eq!(check(&format!("*{}", run(257))), 1);
         assert_eq!(check(&format!("*{}*b", run(257))), 1);
         assert_eq!(check(&format!("x*{}\\\\*", run(256))), 1, "an escaped star is a character");
-        assert_eq!(check(&format!("{}*b", run(5000))), 0, "what stands first is tried once");
+        assert_eq!(check(&format!("{}*b", run(5000))), 0, "characters before the first star are tried once");
         assert_eq!(check(&format!("*{}*{}*", run(200), run(200))), 0);
         assert_eq!(check(&run(5000)), 0);
     }

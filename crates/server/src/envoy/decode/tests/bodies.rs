@@ -10,7 +10,7 @@ fn body(bytes: &[u8], headers: &[(&str, &str)], max: Option<usize>) -> Body {
 }
 
 #[test]
-fn p17_a_body_is_complete_only_if_nothing_speaks_against_it() {
+fn p17_a_body_is_complete_only_if_nothing_contradicts_it() {
     let (flag, length) = (("x-envoy-auth-partial-body", "false"), ("content-length", "5"));
     let chunked = ("transfer-encoding", "chunked");
     type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<usize>, bool);
@@ -45,7 +45,7 @@ fn p17_a_body_is_complete_only_if_nothing_speaks_against_it() {
 
 /// Headers, whether all bodies are attached, and whether it is proven that there is none.
 #[test]
-fn p17_that_there_is_no_body_is_proven_or_not_believed() {
+fn p17_an_absent_body_is_proven_or_not_assumed() {
     let (flag, none) = (("x-envoy-auth-partial-body", "false"), Body::Complete(Vec::new()));
     let of = |headers: &[(&str, &str)], unattached| {
         let limits = Limits { body_bytes_max: Some(64), unattached };

@@ -95,7 +95,7 @@ fn every_field_is_read() {
 }
 
 #[test]
-fn what_comes_in_parts_is_merged_and_what_comes_again_replaces() {
+fn split_messages_are_merged_and_repeated_fields_replace() {
     let mut other = full();
     let attributes = other.attributes.as_mut().unwrap();
     attributes.source.as_mut().unwrap().principal = "another".to_owned();
@@ -109,7 +109,7 @@ fn what_comes_in_parts_is_merged_and_what_comes_again_replaces() {
 }
 
 #[test]
-fn what_is_no_check_is_refused() {
+fn bytes_that_are_not_a_check_are_rejected() {
     let refused = |bytes: &[u8]| {
         assert!(!agree(bytes), "{bytes:?}");
         check(bytes).unwrap_err().to_string()

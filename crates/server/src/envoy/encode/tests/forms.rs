@@ -228,7 +228,7 @@ fn every_code_has_its_json_rpc_code_in_every_version() {
 }
 
 #[test]
-fn what_hides_is_the_same_for_every_reason_and_shows_nothing_of_ours() {
+fn a_hidden_denial_is_the_same_for_every_reason_and_shows_nothing_of_ours() {
     for version in ProtocolVersion::ALL {
         let reply = || Reply::Mcp(mcp(DenialForm::Hidden, Some(version)));
         let plain = written(answered(Ok(Effect::Deny(denial(None, None))), reply()));
@@ -273,7 +273,7 @@ fn what_hides_is_the_same_for_every_reason_and_shows_nothing_of_ours() {
 }
 
 #[test]
-fn who_waits_for_no_answer_gets_no_message_but_a_problem() {
+fn a_client_that_waits_for_no_answer_gets_a_problem_document() {
     for form in FORMS {
         for version in ProtocolVersion::ALL {
             let reply = McpReply { id: Echo::Nothing, ..mcp(form, Some(version)) };
@@ -321,7 +321,7 @@ fn asking(version: ProtocolVersion) -> McpReply {
 }
 
 #[test]
-fn an_approval_is_asked_for_in_the_protocol_where_client_and_service_can() {
+fn an_approval_is_requested_in_the_protocol_if_client_and_service_support_it() {
     let asks = |reply: McpReply| answered(approve(), Reply::Mcp(reply));
     golden(
         [("asks", asks(asking(ProtocolVersion::July2026)))],

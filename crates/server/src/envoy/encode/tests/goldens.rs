@@ -183,7 +183,7 @@ fn a_grpc_caller_reads_a_message() {
 }
 
 #[test]
-fn a_challenge_says_how_to_get_a_yes() {
+fn a_challenge_names_the_way_to_an_allow() {
     let challenge = Challenge::StepUp { acr: Some("phr".to_owned()), max_age_seconds: Some(300) };
     golden(
         Ok(Effect::Challenge(challenge, denial(None, None))),

@@ -24,7 +24,7 @@ impl Drop for Writer {
 
 // The real clock: the writer is a thread, which a paused one would outrun.
 #[tokio::test]
-async fn a_unit_that_is_written_to_all_the_time_is_withheld_and_keeps_nobody_elses_news_back() {
+async fn a_unit_that_changes_all_the_time_is_withheld_and_delays_no_other() {
     for (busy, unit, other) in [
         ("mesh/guard.cedar", "mesh", "namespaces/shop/a.cedar"),
         ("namespaces/shop/a.cedar", "shop", "mesh/guard.cedar"),

@@ -65,7 +65,7 @@ fn a_tools_own_action_is_recorded_as_a_call_of_a_tool() {
 }
 
 #[test]
-fn a_deny_says_who_asked_what_and_why_not() {
+fn a_deny_has_caller_request_and_reason() {
     let mut scene = Scene::denied();
     scene.request_id = Some("r-1".to_owned());
     scene.trace_parent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
@@ -122,7 +122,7 @@ fn a_challenge_names_its_remedy() {
 }
 
 #[test]
-fn a_failure_names_its_code_and_what_was_found_out() {
+fn a_failure_has_its_code_and_the_known_fields() {
     check(
         &Scene::failed(Code::TokenExpired),
         expect![[r#"

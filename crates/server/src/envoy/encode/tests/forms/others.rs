@@ -136,7 +136,7 @@ fn clients_of_models_read_their_providers_errors() {
 }
 
 #[test]
-fn a_grpc_caller_reads_grpc_whatever_the_service_speaks() {
+fn a_grpc_caller_gets_a_grpc_answer_from_every_service() {
     for reply in [Reply::Mcp(mcp(DenialForm::RpcError200, None)), Reply::A2a(a2a(Version::V10)), Reply::Openai] {
         let grpc = |reply| written(answer(Judgement { reply, ..judgement(deny()) }, None, Caller::Grpc));
         assert_eq!(grpc(reply), grpc(Reply::Plain));
