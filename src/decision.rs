@@ -6,6 +6,7 @@
 //! of the mesh or of a namespace, `engine` evaluates them, `snapshot` is everything in force, `load` makes the next one,
 //! `decide` combines what is satisfied into a verdict. `tests/it/tidy/rooms.rs` holds the table of their imports.
 
+pub mod accesses;
 pub mod allowance;
 pub mod bundle;
 pub mod decide;

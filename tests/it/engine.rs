@@ -5,12 +5,16 @@
 //! indexed as scopes are, `could` compares verdicts with what was said to be possible,
 //! `typed` gives tools actions of their own.
 
+mod accesses;
+mod collected;
 mod could;
 pub(crate) mod drawn;
 mod footprint;
 mod lead;
 mod machine;
 mod metamorphic;
+mod old_read_set;
+mod old_required_inputs;
 mod typed;
 
 use std::sync::Arc;

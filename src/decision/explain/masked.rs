@@ -5,7 +5,7 @@
 
 use cedar_policy::pst::{BinaryOp, Expr};
 
-use crate::decision::policy::required_inputs::bag_of;
+use crate::decision::accesses::bag_of;
 
 /// What is shown instead.
 pub const MASKED: &str = "***";
@@ -14,7 +14,7 @@ const BEFORE_NAMES: [&str; 3] = ["getTag(", "hasTag(", "::"];
 
 /// Whether a map's values are hidden. What is not understood may be the headers.
 pub(super) fn is_hidden(map: &Expr) -> bool {
-    match bag_of(map).as_deref() {
+    match bag_of(map) {
         Some(bag) => matches!(bag, "headers" | "query"),
         None => map.to_string() != "context.taskParams",
     }

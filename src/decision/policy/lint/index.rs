@@ -11,6 +11,7 @@ use cedar_policy::pst::{
     Template, UnaryOp, Var,
 };
 
+use crate::decision::accesses::{Root, path_of};
 use crate::decision::limits::MESH;
 use crate::decision::policy::guards::Guards;
 use crate::decision::policy::scope_test::ScopeTest;
@@ -217,9 +218,7 @@ fn text(expr: &Expr) -> Option<&str> {
 
 /// Whether it is `context.http.path`.
 fn is_path(expr: &Expr) -> bool {
-    let Expr::GetAttr { expr, attr: path } = expr else { return false };
-    let Expr::GetAttr { expr, attr: http } = &**expr else { return false };
-    matches!(&**expr, Expr::Var(Var::Context)) && http.as_str() == "http" && path.as_str() == "path"
+    path_of(expr).is_some_and(|(root, path)| root == Root::Context && path == ["http", "path"])
 }
 
 /// A scope for a path of a service that the reader knows and we do not.
