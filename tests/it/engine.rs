@@ -2,9 +2,11 @@
 //!
 //! Every test compares three sets: satisfied permits, satisfied forbids, and failed policies. `machine` edits a tree
 //! step by step, `metamorphic` rewrites it without changing its meaning, `footprint` varies inputs that are not read,
-//! `lead` draws conditions that are indexed as scopes are, `could` compares verdicts with the reachable ones, `typed`
+//! `accesses` and `collected` compare what is collected with what is evaluated, `lead` draws conditions that are indexed as scopes are, `could` compares verdicts with the reachable ones, `typed`
 //! gives tools actions of their own.
 
+mod accesses;
+mod collected;
 mod could;
 pub(crate) mod drawn;
 mod footprint;

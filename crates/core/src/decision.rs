@@ -7,6 +7,7 @@
 //! the next snapshot, `decide` combines satisfied policies into a verdict. `tests/it/tidy/rooms.rs` holds the table of
 //! their imports.
 
+pub mod accesses;
 pub mod allowance;
 pub mod bundle;
 pub mod decide;

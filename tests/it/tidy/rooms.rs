@@ -11,10 +11,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("groups", &[]),
     ("verdict", &[]),
     ("allowance", &[]),
-    ("read_set", &[]),
+    // The one walk over conditions. It is below all that derive from it: read sets, the inputs to collect (`policy`),
+    // whether typed arguments are read (`schema`).
+    ("accesses", &[]),
+    ("read_set", &["accesses"]),
     // Loading: from one type to all active policies.
-    ("schema", &["limits", "read_set"]),
-    ("policy", &["limits", "read_set", "schema"]),
+    ("schema", &["limits", "accesses"]),
+    ("policy", &["limits", "accesses", "read_set", "schema"]),
     ("bundle", &["limits", "schema", "policy"]),
     ("engine", &["allowance", "read_set", "verdict", "schema", "policy", "bundle"]),
     ("snapshot", &["limits", "groups", "schema", "policy", "bundle", "engine"]),
@@ -23,7 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("reference", &["schema", "policy", "bundle", "engine", "snapshot"]),
     ("decide", &["allowance", "verdict", "schema", "policy", "bundle", "engine", "snapshot"]),
     ("reachable", &["read_set", "policy", "bundle", "engine", "snapshot", "decide"]),
-    ("explain", &["allowance", "schema", "policy", "engine", "snapshot"]),
+    ("explain", &["accesses", "allowance", "schema", "policy", "engine", "snapshot"]),
 ];
 
 /// The room a file of `decision` belongs to; none for the module's own file.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, StaticPolicy, Template, Var};
 use cedar_policy::{Authorizer, Policy, PolicySet, pst};
 
+use super::accesses::{Root, path_of};
 use super::allowance::POLICY_COST_MAX;
 use super::engine::evaluate::too_costly;
 use super::engine::projection::query_bytes;
@@ -197,17 +198,18 @@ fn read(clause: &Clause, query: &Query) -> Vec<String> {
                 Some(())
             }
             Expr::GetAttr { .. } => {
-                let path = path_of(node)?;
-                found.borrow_mut().insert(line(&node.to_string(), value_at(&path, query).as_ref()));
+                let (root, path) = path_of(node)?;
+                found.borrow_mut().insert(line(&node.to_string(), value_at(root, &path, query).as_ref()));
                 Some(())
             }
             Expr::HasAttr { expr, attrs } => {
-                let mut path = path_of(expr)?;
-                path.extend(attrs.iter().map(|attr| attr.to_string()));
-                let found_line = match value_at(&path, query) {
+                let (root, mut path) = path_of(expr)?;
+                path.extend(attrs.iter().map(|attr| attr.as_str()));
+                let name = format!("{}.{}", root.as_str(), path.join("."));
+                let found_line = match value_at(root, &path, query) {
                     // Only its presence is tested; its parts would hide the rest.
-                    Some(Value::Record(_)) => format!("{} is present", path.join(".")),
-                    value => line(&path.join("."), value.as_ref()),
+                    Some(Value::Record(_)) => format!("{name} is present"),
+                    value => line(&name, value.as_ref()),
                 };
                 found.borrow_mut().insert(found_line);
                 Some(())
@@ -234,41 +236,26 @@ fn line(path: &str, value: Option<&Value>) -> String {
     }
 }
 
-fn path_of(expr: &Expr) -> Option<Vec<String>> {
-    match expr {
-        Expr::Var(Var::Principal) => Some(vec!["principal".to_owned()]),
-        Expr::Var(Var::Resource) => Some(vec!["resource".to_owned()]),
-        Expr::Var(Var::Context) => Some(vec!["context".to_owned()]),
-        Expr::GetAttr { expr, attr } => {
-            let mut path = path_of(expr)?;
-            path.push(attr.to_string());
-            Some(path)
-        }
-        _ => None,
-    }
-}
-
-fn value_at(path: &[String], query: &Query) -> Option<Value> {
-    let (root, rest) = path.split_first()?;
-    let (first, below) = rest.split_first()?;
-    let mut value = match root.as_str() {
-        "principal" => query.principal.attributes.get(first.as_str())?,
-        "resource" => query.resource.attributes.get(first.as_str())?,
-        _ => query.context.get(first.as_str())?,
+fn value_at(root: Root, path: &[&str], query: &Query) -> Option<Value> {
+    let (first, below) = path.split_first()?;
+    let mut value = match root {
+        Root::Principal => query.principal.attributes.get(*first)?,
+        Root::Resource => query.resource.attributes.get(*first)?,
+        Root::Context => query.context.get(*first)?,
     };
     for name in below {
         let Value::Record(record) = value else { return None };
-        value = record.get(name.as_str())?;
+        value = record.get(*name)?;
     }
     Some(value.clone())
 }
 
 fn bag<'a>(expr: &Expr, query: &'a Query) -> Option<&'a Node> {
-    let path = path_of(expr)?;
-    if path.len() == 1 {
-        return (path.first()?.as_str() == "resource").then_some(&query.resource);
+    let (root, path) = path_of(expr)?;
+    if path.is_empty() {
+        return (root == Root::Resource).then_some(&query.resource);
     }
-    let Value::Entity(uid) = value_at(&path, query)? else { return None };
+    let Value::Entity(uid) = value_at(root, &path, query)? else { return None };
     query.bags.iter().find(|node| node.uid == uid)
 }
 

@@ -3,12 +3,12 @@
 //! Two uses depend on it: inputs are built from nothing else, and a decision is remembered under exactly these
 //! values. So it must never be too small. Whatever is not understood makes it everything.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Template, Var};
+use cedar_policy::pst::EntityUID;
 use smol_str::ToSmolStr;
 
+use super::accesses::{Access, Accesses, Origin, Root, Use};
 use crate::query::{Keys, Uid};
 
 /// The parts of the context that follow from the words of a call, so that a decision that reaches no other part
@@ -28,13 +28,6 @@ const STABLE: [[&str; 2]; 8] = [
 #[must_use]
 pub fn is_stable(path: &[&str]) -> bool {
     STABLE.iter().any(|lasting| path.starts_with(lasting))
-}
-
-/// Where an operator's facts of a call lie: the one part of the context that can name the caller or the resource.
-const FACT: [&str; 2] = ["env", "facts"];
-
-fn is_fact(path: &[String]) -> bool {
-    path.iter().zip(FACT).filter(|(step, fact)| step == fact).count() == FACT.len()
 }
 
 /// A path from a root by attributes: `["http", "path"]` below the context.
@@ -73,6 +66,19 @@ pub struct ReadSet {
 }
 
 impl EntityReadSet {
+    fn add(&mut self, access: &Access<'_>) {
+        match (&access.usage, access.path.as_slice()) {
+            (Use::Value | Use::Presence | Use::Guard, path @ [_, ..]) => drop(self.paths.insert(owned(path))),
+            (Use::Tag(key, _), []) => self.tags.merge(&keys(*key)),
+            (Use::In(Some(entities)), []) => self.within.extend(entities.iter().map(|entity| uid(entity))),
+            (Use::In(None), []) => self.all_ancestors = true,
+            (Use::Name, []) => self.itself = true,
+            // The entity is passed on, or level 1 of Cedar's validation forbids it.
+            (Use::Value | Use::Presence | Use::Guard | Use::Anything, []) => self.whole = true,
+            (Use::Tag(..) | Use::In(_) | Use::Name | Use::Anything, [_, ..]) => self.whole = true,
+        }
+    }
+
     fn merge(&mut self, other: &Self) {
         self.paths.extend(other.paths.iter().cloned());
         self.tags.merge(&other.tags);
@@ -86,13 +92,10 @@ impl EntityReadSet {
 impl ReadSet {
     /// The read set of one policy's conditions.
     #[must_use]
-    pub fn of(policy: &Template) -> Self {
-        let found = RefCell::new(Self::default());
-        for clause in policy.clauses() {
-            let (Clause::When(expr) | Clause::Unless(expr)) = clause;
-            walk(expr, &found);
-        }
-        found.into_inner()
+    pub fn of(accesses: &Accesses<'_>) -> Self {
+        let mut set = Self::default();
+        accesses.list.iter().for_each(|access| set.add(access));
+        set
     }
 
     /// Adds another read set.
@@ -121,192 +124,43 @@ impl ReadSet {
         !self.whole_context && self.context.iter().chain(self.bags.keys()).all(follows)
     }
 
-    fn entity(&mut self, root: Root) -> Option<&mut EntityReadSet> {
-        match root {
-            Root::Principal => Some(&mut self.principal),
-            Root::Resource => Some(&mut self.resource),
-            Root::Context => None,
-        }
-    }
-
-    /// What an entity holds is asked for that neither `principal` nor `resource` names. It may be either of them all the
-    /// same, and of no other entity anything is known.
-    fn either(&mut self) {
-        self.principal.whole = true;
-        self.resource.whole = true;
-    }
-
-    fn add_path(&mut self, root: Root, path: Path) {
-        // `context.env.facts.x` may be an entity, which a further step asks something of; here it looks like a record.
-        if root == Root::Context && is_fact(&path) && path.len() > FACT.len() + 1 {
-            self.either();
-        }
-        match (root, path.is_empty()) {
-            (Root::Context, true) => self.whole_context = true,
-            (Root::Context, false) => drop(self.context.insert(path)),
-            (Root::Principal, true) => self.principal.whole = true,
-            (Root::Resource, true) => self.resource.whole = true,
-            (Root::Principal, false) => drop(self.principal.paths.insert(path)),
-            (Root::Resource, false) => drop(self.resource.paths.insert(path)),
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Root {
-    Principal,
-    Resource,
-    Context,
-}
-
-/// `context.http.path` as its root and `["http", "path"]`.
-fn path_of(expr: &Expr) -> Option<(Root, Path)> {
-    match expr {
-        Expr::Var(Var::Principal) => Some((Root::Principal, Vec::new())),
-        Expr::Var(Var::Resource) => Some((Root::Resource, Vec::new())),
-        Expr::Var(Var::Context) => Some((Root::Context, Vec::new())),
-        Expr::GetAttr { expr, attr } => {
-            let (root, mut path) = path_of(expr)?;
-            path.push(attr.to_string());
-            Some((root, path))
-        }
-        _ => None,
-    }
-}
-
-fn entity_literal(expr: &Expr) -> Option<Vec<Uid>> {
-    match expr {
-        Expr::Literal(Literal::EntityUID(uid)) => {
-            Some(vec![Uid { kind: uid.ty.to_smolstr(), id: uid.eid.as_str().into() }])
-        }
-        Expr::Set(items) => {
-            let each = items.iter().map(|item| entity_literal(item)).collect::<Option<Vec<_>>>()?;
-            Some(each.into_iter().flatten().collect())
-        }
-        _ => None,
-    }
-}
-
-fn walk(expr: &Expr, found: &RefCell<ReadSet>) {
-    let visit = |node: &Expr| visit(node, found);
-    expr.reduce(&visit, &|(), ()| (), ());
-}
-
-/// Adds what a node depends on; `None` lets the walk go on into its children.
-fn visit(node: &Expr, found: &RefCell<ReadSet>) -> Option<()> {
-    match node {
-        Expr::GetAttr { .. } => {
-            let (root, path) = path_or_either(node, found)?;
-            found.borrow_mut().add_path(root, path);
-            Some(())
-        }
-        Expr::HasAttr { expr, attrs } => {
-            let (root, mut path) = path_or_either(expr, found)?;
-            path.extend(attrs.iter().map(|attr| attr.to_string()));
-            found.borrow_mut().add_path(root, path);
-            Some(())
-        }
-        Expr::BinaryOp { op: BinaryOp::GetTag | BinaryOp::HasTag, left, right } => {
-            let (root, path) = path_or_either(left, found)?;
-            walk(right, found);
-            tag(root, path, right, found)
-        }
-        // Of actions all is known to everybody.
-        Expr::BinaryOp { op: BinaryOp::In, left, .. } if matches!(&**left, Expr::Var(Var::Action)) => None,
-        Expr::BinaryOp { op: BinaryOp::In, left, right } => {
-            membership(named(left, found)?, right, found);
-            Some(())
-        }
-        Expr::Is { expr, in_expr: Some(within), .. } => {
-            membership(named(expr, found)?, within, found);
-            Some(())
-        }
-        Expr::Is { expr, in_expr: None, .. } => match path_of(expr) {
-            // The type of principal and resource is always part of what is reached.
-            Some((Root::Principal | Root::Resource, path)) if path.is_empty() => Some(()),
-            _ => None,
-        },
-        Expr::BinaryOp { op: BinaryOp::Eq | BinaryOp::NotEq, left, right } => {
-            for side in [left, right] {
-                match path_of(side) {
-                    Some((root @ (Root::Principal | Root::Resource), path)) if path.is_empty() => {
-                        found.borrow_mut().entity(root)?.itself = true;
-                    }
-                    _ => walk(side, found),
-                }
+    fn add(&mut self, access: &Access<'_>) {
+        match access.origin {
+            Origin::Root(Root::Principal) => self.principal.add(access),
+            Origin::Root(Root::Resource) => self.resource.add(access),
+            Origin::Root(Root::Context) => self.add_to_context(access),
+            // It may be either of the two, and of no other entity anything is known.
+            Origin::FactEntity | Origin::Unknown => {
+                self.principal.whole = true;
+                self.resource.whole = true;
+                self.whole_context |= access.usage == Use::Anything;
             }
-            Some(())
         }
-        Expr::Var(Var::Principal) => {
-            found.borrow_mut().principal.whole = true;
-            Some(())
-        }
-        Expr::Var(Var::Resource) => {
-            found.borrow_mut().resource.whole = true;
-            Some(())
-        }
-        Expr::Var(Var::Context) => {
-            found.borrow_mut().whole_context = true;
-            Some(())
-        }
-        _ => None,
     }
-}
 
-/// As [`path_of`]; what is none may lead to any entity.
-fn path_or_either(expr: &Expr, found: &RefCell<ReadSet>) -> Option<(Root, Path)> {
-    let path = path_of(expr);
-    if path.is_none() {
-        found.borrow_mut().either();
-    }
-    path
-}
-
-/// Whose membership is asked for: the principal's or the resource's, or anybody's.
-fn named(expr: &Expr, found: &RefCell<ReadSet>) -> Option<Root> {
-    match path_of(expr) {
-        Some((root @ (Root::Principal | Root::Resource), path)) if path.is_empty() => Some(root),
-        _ => {
-            found.borrow_mut().either();
-            None
+    fn add_to_context(&mut self, access: &Access<'_>) {
+        let path = owned(&access.path);
+        match &access.usage {
+            _ if path.is_empty() => self.whole_context = true,
+            Use::Tag(key, _) => self.bags.entry(path).or_default().merge(&keys(*key)),
+            Use::Value | Use::Presence | Use::Guard => drop(self.context.insert(path)),
+            // No part of the context is an entity by itself.
+            Use::In(_) | Use::Name | Use::Anything => self.whole_context = true,
         }
     }
 }
 
-/// `context.http.headers.getTag("x")`, `resource.hasTag("id")`.
-fn tag(root: Root, path: Path, key: &Expr, found: &RefCell<ReadSet>) -> Option<()> {
-    let keys = match key {
-        Expr::Literal(Literal::String(key)) => Keys::Some([key.to_string()].into()),
-        _ => Keys::All,
-    };
-    let mut found = found.borrow_mut();
-    match (root, path.is_empty()) {
-        (Root::Context, false) => {
-            if is_fact(&path) {
-                found.either();
-            }
-            found.bags.entry(path).or_default().merge(&keys);
-        }
-        (Root::Context, true) => found.whole_context = true,
-        (Root::Principal | Root::Resource, true) => found.entity(root)?.tags.merge(&keys),
-        // A tag of something an attribute names: level 1 forbids it, so this is not understood.
-        (Root::Principal | Root::Resource, false) => found.entity(root)?.whole = true,
-    }
-    Some(())
+fn owned(path: &[&str]) -> Path {
+    path.iter().map(|step| (*step).to_owned()).collect()
 }
 
-/// `principal in …`: literals are asked for by name, everything else by every ancestor there is.
-fn membership(root: Root, right: &Expr, found: &RefCell<ReadSet>) {
-    let literals = entity_literal(right);
-    if literals.is_none() {
-        walk(right, found);
-    }
-    let mut found = found.borrow_mut();
-    let Some(entity) = found.entity(root) else { return };
-    match literals {
-        Some(literals) => entity.within.extend(literals),
-        None => entity.all_ancestors = true,
-    }
+/// A literal key, or all where it is computed.
+fn keys(literal: Option<&str>) -> Keys {
+    literal.map_or(Keys::All, |key| Keys::Some([key.to_owned()].into()))
+}
+
+fn uid(literal: &EntityUID) -> Uid {
+    Uid { kind: literal.ty.to_smolstr(), id: literal.eid.as_str().into() }
 }
 
 #[cfg(test)]
@@ -316,7 +170,8 @@ mod tests {
 
     fn read_set(condition: &str) -> ReadSet {
         let text = format!("permit (principal, action, resource) when {{ {condition} }};");
-        ReadSet::of(Policy::parse(None, text).unwrap().to_pst().unwrap().body())
+        let policy = Policy::parse(None, text).unwrap().to_pst().unwrap();
+        ReadSet::of(&Accesses::of(policy.body()))
     }
 
     fn paths(paths: &[&str]) -> BTreeSet<Path> {

@@ -6,7 +6,7 @@
 
 use cedar_policy::pst::{BinaryOp, Expr};
 
-use crate::decision::policy::required_inputs::bag_of;
+use crate::decision::accesses::bag_of;
 
 /// Shown instead of a value.
 pub const MASKED: &str = "***";
@@ -15,7 +15,7 @@ const BEFORE_NAMES: [&str; 3] = ["getTag(", "hasTag(", "::"];
 
 /// Returns whether a map's values are hidden. An unknown map may be the headers.
 pub(super) fn is_hidden(map: &Expr) -> bool {
-    match bag_of(map).as_deref() {
+    match bag_of(map) {
         Some(bag) => matches!(bag, "headers" | "query"),
         None => map.to_string() != "context.taskParams",
     }

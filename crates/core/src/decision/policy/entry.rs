@@ -12,8 +12,10 @@ use super::cost::Cost;
 use super::guards::Guards;
 use super::mode::Mode;
 use super::remedy::Remedy;
+use super::required_inputs::RequiredInputs;
 use super::source::SourcePolicy;
-use super::{confine, key_spellings, lint, named, required_inputs, template_types, tool_scope};
+use super::{confine, key_spellings, lint, named, template_types, tool_scope};
+use crate::decision::accesses::Accesses;
 use crate::decision::limits::MESH;
 use crate::decision::read_set::ReadSet;
 use crate::obligation::permit;
@@ -105,7 +107,8 @@ pub(in crate::decision) fn entry(
         None => format!("{stem}#{}", written.number),
     };
     let pst = policy.to_pst().map_err(|error| vec![fault(error.to_string())])?;
-    let required = required_inputs::of(pst.body());
+    let accesses = Accesses::of(pst.body());
+    let required = RequiredInputs::of(&accesses);
     faults.extend(named::check(context, written, problems));
     faults.extend(lint::patterns::faults(policy).into_iter().map(&fault));
     faults.extend(required.keys.iter().filter_map(lint::keys::check).map(&fault));
@@ -136,7 +139,7 @@ pub(in crate::decision) fn entry(
             key_spellings::note(&mut reads);
             let policy = evaluated(rewritten).map_err(|message| vec![fault(message)])?;
             // Taken from the policy as written: the added confinement is settled for the bundle as a whole.
-            let (read_set, guards) = (Arc::new(ReadSet::of(pst.body())), Guards::of(pst.body()));
+            let (read_set, guards) = (Arc::new(ReadSet::of(&accesses)), Guards::of(pst.body()));
             Ok((enforced(annotated, context, written, id, (policy, read_set, guards)), reads))
         }
         (Err(message), _) => {

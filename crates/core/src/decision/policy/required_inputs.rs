@@ -1,10 +1,77 @@
-//! The inputs that must be collected before a policy is evaluated. An unknown expression requires everything.
+//! Required inputs: the parts of a call that must be collected before a policy is evaluated.
+//!
+//! Knows: the accesses of a policy, the source of each part of the context. Must not know: Cedar's syntax, calls.
+//!
+//! An access to a part that is not in [`CONTEXT`], or one that is not understood, requires everything.
 
-use std::cell::RefCell;
-
-use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Template, Var};
-
+use crate::decision::accesses::{Access, Accesses, Origin, Root, TagTest, Use, bag_at};
 use crate::query::{ANYWHERE, Keys, Reads};
+
+/// What has to be collected so that a part of the context has its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// Nothing: every call has it, or its protocol is parsed anyway.
+    Always,
+    IpAddress,
+    CallFacts,
+    Headers,
+    Query,
+    BodyLength,
+    Arguments,
+    Numbers,
+    Fields,
+    TypedInput,
+    Approval,
+}
+
+/// Every part of every action's context, and its source. A part stands for all that is below it.
+const CONTEXT: &[(&[&str], Source)] = &[
+    (&["env", "now"], Source::Always),
+    (&["env", "listener"], Source::Always),
+    (&["env", "sourceIp"], Source::IpAddress),
+    (&["env", "facts"], Source::CallFacts),
+    (&["http", "method"], Source::Always),
+    (&["http", "host"], Source::Always),
+    (&["http", "path"], Source::Always),
+    (&["http", "headers"], Source::Headers),
+    (&["http", "query"], Source::Query),
+    (&["http", "bodyBytes"], Source::BodyLength),
+    (&["args"], Source::Arguments),
+    (&["kinds"], Source::Arguments),
+    (&["numbers"], Source::Numbers),
+    (&["decimals"], Source::Numbers),
+    (&["fields"], Source::Fields),
+    // Of a tool with an `input_schema`: crates/core/src/decision/schema/tool_actions.rs.
+    (&["input"], Source::TypedInput),
+    (&["approval"], Source::Approval),
+    (&["taskParams"], Source::Always),
+    // MCP.
+    (&["rpcMethod"], Source::Always),
+    // A2A.
+    (&["taskId"], Source::Always),
+    (&["contextId"], Source::Always),
+    (&["pushHost"], Source::Always),
+    // Requests to models.
+    (&["api"], Source::Always),
+    (&["stream"], Source::Always),
+    (&["maxOutputTokens"], Source::Always),
+    (&["toolNames"], Source::Always),
+    (&["hostedTools"], Source::Always),
+    (&["hostedServers"], Source::Always),
+    (&["hostedOrigins"], Source::Always),
+    (&["hostedDomains"], Source::Always),
+    (&["otherModels"], Source::Always),
+    (&["stored"], Source::Always),
+    (&["hiddenHistory"], Source::Always),
+    // Responses.
+    (&["source"], Source::Always),
+    (&["status"], Source::Always),
+    (&["inspected"], Source::Always),
+    (&["found"], Source::Always),
+];
+
+/// The attribute of principal and resource that look-ups fill.
+const FACTS: &str = "facts";
 
 /// One reading of a dynamic map by a literal key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,238 +91,132 @@ pub struct RequiredInputs {
     pub keys: Vec<KeyUse>,
 }
 
-/// Walks all conditions of a policy.
-#[must_use]
-pub fn of(policy: &Template) -> RequiredInputs {
-    let found = RefCell::new(RequiredInputs::default());
-    for clause in policy.clauses() {
-        let (Clause::When(expr) | Clause::Unless(expr)) = clause;
-        walk(expr, &found);
+impl RequiredInputs {
+    /// The inputs that a policy with these accesses requires.
+    #[must_use]
+    pub fn of(accesses: &Accesses<'_>) -> Self {
+        let mut reads = Reads::default();
+        accesses.list.iter().for_each(|access| add(access, &mut reads));
+        if reads.args == Keys::All || reads.fields == Keys::All {
+            // A computed key may be any text of the policy.
+            let names = accesses.texts.iter().filter_map(|text| text.strip_prefix(ANYWHERE));
+            reads.names.extend(names.map(str::to_owned));
+        }
+        Self { reads, keys: accesses.list.iter().filter_map(key_use).collect() }
     }
-    found.into_inner()
 }
 
-fn walk(expr: &Expr, found: &RefCell<RequiredInputs>) {
-    let visit = |node: &Expr| match node {
-        Expr::BinaryOp { op: op @ (BinaryOp::GetTag | BinaryOp::HasTag), left, right } => {
-            let bag = bag_of(left)?;
-            note_bag(&bag, literal(right), Whole::from(*op), found);
-            // The key's own expression may read other things.
-            walk(right, found);
-            Some(())
+fn key_use(access: &Access<'_>) -> Option<KeyUse> {
+    let (Origin::Root(root), Use::Tag(Some(key), _)) = (access.origin, &access.usage) else { return None };
+    let bag = bag_at(root, &access.path)?;
+    Some(KeyUse { bag: bag.to_owned(), key: (*key).to_owned() })
+}
+
+/// Adds what one access requires.
+pub(super) fn add(access: &Access<'_>, reads: &mut Reads) {
+    let has = |name| access.path.contains(&name);
+    match access.origin {
+        // An entity that is passed on is no more than its name: its facts are read where an attribute is taken.
+        Origin::Root(Root::Principal) => reads.principal_facts |= access.path.first() == Some(&FACTS),
+        Origin::Root(Root::Resource) => reads.resource_facts |= access.path.first() == Some(&FACTS),
+        Origin::Root(Root::Context) => add_context(access, reads),
+        Origin::FactEntity => {
+            reads.principal_facts |= has(FACTS);
+            reads.resource_facts |= has(FACTS);
         }
-        Expr::Like { expr, .. } => {
-            let Expr::BinaryOp { op: BinaryOp::GetTag, left, right } = expr.as_ref() else { return None };
-            let bag = bag_of(left)?;
-            note_bag(&bag, literal(right), Whole::No, found);
-            walk(right, found);
-            Some(())
-        }
-        Expr::GetAttr { expr: inner, attr } => {
-            note_attribute(inner, attr, found);
-            None
-        }
-        Expr::HasAttr { expr: inner, attrs } => {
-            note_attribute(inner, attrs.first(), found);
-            // `principal has facts.team` reads through its whole path.
-            let mut path: Vec<&str> = path_of(inner).unwrap_or_default();
-            for attr in attrs {
-                note_path(&path, attr, found);
-                path.push(attr);
+        Origin::Unknown => {
+            let is_anything = access.usage == Use::Anything;
+            if is_anything {
+                CONTEXT.iter().for_each(|(_, source)| add_source(*source, &[], &Use::Value, reads));
             }
-            None
+            // Any of the three may be what the path begins at, or a record of the context.
+            if is_anything || has(FACTS) {
+                reads.principal_facts = true;
+                reads.resource_facts = true;
+                reads.call_facts = Keys::All;
+            }
+            reads.approval |= has("approval");
+            reads.size |= has("bodyBytes");
         }
-        Expr::Var(Var::Context) => None,
-        _ => None,
-    };
-    expr.reduce(&visit, &|(), ()| (), ());
-    whole_use(expr, found);
-}
-
-/// Whether a value is compared as a whole, so that a joined duplicate would change the answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Whole {
-    Yes,
-    No,
-}
-
-impl From<BinaryOp> for Whole {
-    fn from(op: BinaryOp) -> Self {
-        if op == BinaryOp::HasTag { Self::No } else { Self::Yes }
     }
 }
 
-/// `context.http.headers` as `["context", "http", "headers"]`.
-fn path_of(expr: &Expr) -> Option<Vec<&str>> {
-    match expr {
-        Expr::Var(Var::Context) => Some(vec!["context"]),
-        Expr::Var(Var::Principal) => Some(vec!["principal"]),
-        Expr::Var(Var::Resource) => Some(vec!["resource"]),
-        Expr::GetAttr { expr, attr } => {
-            let mut path = path_of(expr)?;
-            path.push(attr);
-            Some(path)
-        }
-        _ => None,
+fn add_context(access: &Access<'_>, reads: &mut Reads) {
+    let path = access.path.as_slice();
+    if let Some((part, source)) = CONTEXT.iter().find(|(part, _)| path.starts_with(part)) {
+        return add_source(*source, path.get(part.len()..).unwrap_or_default(), &access.usage, reads);
+    }
+    let mut below = CONTEXT.iter().filter(|(part, _)| part.starts_with(path)).peekable();
+    match (&access.usage, below.peek().is_some()) {
+        // The record itself is part of every call.
+        (Use::Presence | Use::Guard, true) => {}
+        (_, true) => below.for_each(|(_, source)| add_source(*source, &[], &Use::Value, reads)),
+        (_, false) => CONTEXT.iter().for_each(|(_, source)| add_source(*source, &[], &Use::Value, reads)),
     }
 }
 
-/// The dynamic map that an expression is, by name.
-pub(in crate::decision) fn bag_of(expr: &Expr) -> Option<String> {
-    match path_of(expr)?.as_slice() {
-        ["context", "http", bag @ ("headers" | "query")] => Some((*bag).to_owned()),
-        ["context", bag @ ("args" | "numbers" | "decimals" | "kinds" | "fields")] => Some((*bag).to_owned()),
-        ["resource"] => Some("resource".to_owned()),
-        _ => None,
-    }
-}
-
-fn literal(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Literal(Literal::String(text)) => Some(text.to_string()),
-        _ => None,
-    }
-}
-
-fn note_bag(bag: &str, key: Option<String>, whole: Whole, found: &RefCell<RequiredInputs>) {
-    let mut found = found.borrow_mut();
-    let keys = key.clone().map_or(Keys::All, |key| Keys::Some([key].into()));
-    let name = key.as_deref().and_then(|key| key.strip_prefix(ANYWHERE));
-    match bag {
-        "headers" => {
-            found.reads.headers.merge(&keys);
-            if whole == Whole::Yes {
-                found.reads.headers_compared.merge(&keys);
+/// Adds the source of a part of the context, which is used so; `below` is the path from that part on.
+fn add_source(source: Source, below: &[&str], usage: &Use<'_>, reads: &mut Reads) {
+    match source {
+        Source::Always => {}
+        Source::IpAddress => reads.source_ip = true,
+        Source::BodyLength => reads.size = true,
+        Source::Approval => reads.approval = true,
+        Source::TypedInput => reads.body = true,
+        Source::CallFacts => match (below.first(), usage) {
+            (Some(name), _) => reads.call_facts.merge(&Keys::Some([(*name).to_owned()].into())),
+            // The fact behind it is read by the next condition.
+            (None, Use::Guard) => {}
+            // Any fact makes the record present.
+            (None, _) => reads.call_facts = Keys::All,
+        },
+        Source::Headers => {
+            reads.headers.merge(&keys(usage));
+            match usage {
+                Use::Tag(_, TagTest::Presence | TagTest::Pattern) => {}
+                _ => reads.headers_compared.merge(&keys(usage)),
             }
         }
-        "query" => found.reads.query.merge(&keys),
-        "resource" => {}
-        _ => {
-            let is_number = matches!(bag, "numbers" | "decimals");
-            found.reads.body = true;
-            found.reads.numbers |= is_number;
-            found.reads.message |= bag == "fields" || is_number;
-            if let Some(name) = name {
-                found.reads.names.insert(name.to_owned());
-            } else if bag != "fields" {
-                found.reads.args.merge(&keys);
-            }
-            if name.is_none() && (bag == "fields" || is_number) {
-                found.reads.fields.merge(&keys);
-            }
+        Source::Query => reads.query.merge(&keys(usage)),
+        Source::Arguments => {
+            let pointers = pointers(usage, reads);
+            reads.args.merge(&pointers);
         }
-    }
-    if let Some(key) = key {
-        found.keys.push(KeyUse { bag: bag.to_owned(), key });
+        Source::Fields => {
+            let pointers = pointers(usage, reads);
+            reads.message = true;
+            reads.fields.merge(&pointers);
+        }
+        // Of arguments and of fields.
+        Source::Numbers => {
+            let pointers = pointers(usage, reads);
+            reads.message = true;
+            reads.numbers |= keys(usage) != Keys::default();
+            reads.args.merge(&pointers);
+            reads.fields.merge(&pointers);
+        }
     }
 }
 
-fn note_attribute(inner: &Expr, attr: &str, found: &RefCell<RequiredInputs>) {
-    match path_of(inner) {
-        Some(path) => note_path(&path, attr, found),
-        // Reached in a way that is not understood, such as through `if`: it may be any of the three.
-        None if attr == "facts" => {
-            let mut found = found.borrow_mut();
-            found.reads.principal_facts = true;
-            found.reads.resource_facts = true;
-            found.reads.call_facts = Keys::All;
-        }
-        None if attr == "approval" => found.borrow_mut().reads.approval = true,
-        None if attr == "bodyBytes" => found.borrow_mut().reads.size = true,
-        None => {}
-    }
-}
-
-fn note_path(path: &[&str], attr: &str, found: &RefCell<RequiredInputs>) {
-    let mut found = found.borrow_mut();
-    match (path, attr) {
-        (["principal"], "facts") => found.reads.principal_facts = true,
-        (["resource"], "facts") => found.reads.resource_facts = true,
-        (["context", "env"], "sourceIp") => found.reads.source_ip = true,
-        (["context", "env", "facts"], name) => found.reads.call_facts.merge(&Keys::Some([name.to_owned()].into())),
-        (["context"], "args" | "kinds" | "input") => found.reads.body = true,
-        (["context"], "numbers" | "decimals" | "fields") => {
-            found.reads.body = true;
-            found.reads.message = true;
-        }
-        (["context", "http"], "bodyBytes") => found.reads.size = true,
-        (["context"], "approval") => found.reads.approval = true,
-        _ => {}
-    }
-}
-
-/// Uses of a record or bag that are not a step on a known path: everything below counts as read.
-fn whole_use(expr: &Expr, found: &RefCell<RequiredInputs>) {
-    let children = |node: &Expr| -> Option<()> {
-        match node {
-            // A known step: what is below is looked at on its own, the inner path is no use of the whole.
-            Expr::GetAttr { expr, .. } | Expr::HasAttr { expr, .. } if path_of(expr).is_some() => {
-                if let Expr::GetAttr { .. } = node {
-                    leaf(node, found);
-                }
-                Some(())
-            }
-            Expr::BinaryOp { op: BinaryOp::GetTag | BinaryOp::HasTag, left, right } if bag_of(left).is_some() => {
-                whole_use(right, found);
-                Some(())
-            }
-            Expr::Var(Var::Context) => {
-                everything(found);
-                Some(())
-            }
-            _ => None,
-        }
-    };
-    expr.reduce(&children, &|(), ()| (), ());
-}
-
-/// A path that ends here is used as a value: if it ends at a record or a bag, all of that is read.
-fn leaf(node: &Expr, found: &RefCell<RequiredInputs>) {
-    let Some(path) = path_of(node) else { return };
-    let mut found = found.borrow_mut();
-    let reads = &mut found.reads;
-    match path.as_slice() {
-        ["context", "http"] => {
-            reads.headers = Keys::All;
-            reads.headers_compared = Keys::All;
-            reads.query = Keys::All;
-            reads.size = true;
-        }
-        ["context", "http", "headers"] => {
-            reads.headers = Keys::All;
-            reads.headers_compared = Keys::All;
-        }
-        ["context", "http", "query"] => reads.query = Keys::All,
-        ["context", "env"] => {
-            reads.call_facts = Keys::All;
-            reads.source_ip = true;
-        }
-        ["context", "env", "facts"] => reads.call_facts = Keys::All,
-        ["context", "args" | "kinds"] => reads.args = Keys::All,
-        ["context", "fields"] => reads.fields = Keys::All,
-        ["context", "numbers" | "decimals"] => {
-            reads.args = Keys::All;
-            reads.fields = Keys::All;
-            reads.numbers = true;
-        }
-        _ => {}
-    }
-}
-
-fn everything(found: &RefCell<RequiredInputs>) {
-    let reads = &mut found.borrow_mut().reads;
-    reads.headers = Keys::All;
-    reads.headers_compared = Keys::All;
-    reads.query = Keys::All;
-    reads.call_facts = Keys::All;
-    reads.args = Keys::All;
-    reads.fields = Keys::All;
-    reads.message = true;
-    reads.numbers = true;
+/// The JSON pointers that a use of a map of the body reads. A name that is read anywhere is added at once.
+fn pointers(usage: &Use<'_>, reads: &mut Reads) -> Keys {
     reads.body = true;
-    reads.size = true;
-    reads.approval = true;
-    reads.source_ip = true;
+    if let Use::Tag(Some(key), _) = usage
+        && let Some(name) = key.strip_prefix(ANYWHERE)
+    {
+        reads.names.insert(name.to_owned());
+        return Keys::default();
+    }
+    keys(usage)
+}
+
+/// The keys of a dynamic map that are read by a use of it.
+fn keys(usage: &Use<'_>) -> Keys {
+    match usage {
+        Use::Presence | Use::Guard => Keys::default(),
+        Use::Tag(Some(key), _) => Keys::Some([(*key).to_owned()].into()),
+        Use::Tag(None, _) | Use::Value | Use::In(_) | Use::Name | Use::Anything => Keys::All,
+    }
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use cedar_policy::pst::{BinaryOp, Clause, EntityType, Expr, Literal, Name, PatternElem, StaticPolicy, Var};
 use cedar_policy::{Policy, pst};
 
-use super::lint;
+use super::{lint, required_inputs};
+use crate::decision::accesses::{self, Access, Origin, Use};
 use crate::decision::schema::Types;
 use crate::obligation::template::{Root, Template, Variable};
-use crate::query::{Keys, Reads};
+use crate::query::Reads;
 
 /// Checks every variable of a template; returns the problems.
 #[must_use]
@@ -23,21 +24,19 @@ pub fn check(policy: &Policy, template: &Template, unit: &str, types: &Types) ->
     template.variables().filter(unknown).map(fault).collect()
 }
 
-/// Adds the inputs that templates read of the call's facts.
+/// Adds the inputs that templates read.
 pub fn reads<'a>(templates: impl Iterator<Item = &'a Template>, reads: &mut Reads) {
     for variable in templates.flat_map(Template::variables) {
-        let path: Vec<&str> = variable.path.iter().map(String::as_str).collect();
-        match (variable.root, path.as_slice()) {
-            (Root::Principal, ["facts", ..]) => reads.principal_facts = true,
-            (Root::Resource, ["facts", ..]) => reads.resource_facts = true,
-            (Root::Context, ["env", "sourceIp"]) => reads.source_ip = true,
-            (Root::Context, ["http", "bodyBytes"]) => reads.size = true,
-            (Root::Context, ["env", "facts", name, ..]) => {
-                reads.call_facts.merge(&Keys::Some([(*name).to_owned()].into()));
-            }
-            (Root::Context, ["approval", ..]) => reads.approval = true,
-            _ => {}
-        }
+        let root = match variable.root {
+            Root::Principal => accesses::Root::Principal,
+            Root::Resource => accesses::Root::Resource,
+            Root::Context => accesses::Root::Context,
+            // An action has nothing but its name.
+            Root::Action => continue,
+        };
+        let path = variable.path.iter().map(String::as_str).collect();
+        let access = Access { origin: Origin::Root(root), path, usage: Use::Value };
+        required_inputs::add(&access, reads);
     }
 }
 

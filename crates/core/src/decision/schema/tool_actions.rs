@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::Catalog;
 use crate::catalog::mcp::input::{Record, Type};
-use crate::decision::read_set::ReadSet;
+use crate::decision::accesses::{Accesses, Origin, Root, Use};
 use crate::query::action;
 
 /// The parts of the schema that tools with an `input_schema` add, by the namespace of their service. `built_in` is the
@@ -86,9 +86,12 @@ pub fn depends_on_tool_actions(policy: &Policy) -> bool {
 
 /// Returns whether a policy reads the typed arguments of a tool.
 pub(in crate::decision) fn reads_input(policy: &Template) -> bool {
-    let read_set = ReadSet::of(policy);
-    let is_input = |path: &Vec<String>| path.first().is_some_and(|name| name == "input");
-    read_set.whole_context || read_set.context.iter().chain(read_set.bags.keys()).any(is_input)
+    Accesses::of(policy).list.iter().any(|access| match access.origin {
+        // Without a first step it is the whole context.
+        Origin::Root(Root::Context) => access.path.first().is_none_or(|name| *name == "input"),
+        Origin::Root(Root::Principal | Root::Resource) | Origin::FactEntity => false,
+        Origin::Unknown => access.usage == Use::Anything,
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Template, UnaryOp};
 
-use crate::decision::policy::required_inputs;
+use crate::decision::accesses::bag_of;
 
 /// The map of arguments that must have a key for this forbid to apply; `None` if absence never stops it.
 ///
@@ -43,9 +43,9 @@ impl Effect {
 fn needed(expr: &Expr, effect: Effect) -> Option<String> {
     match expr {
         Expr::BinaryOp { op: BinaryOp::HasTag, left, right } => {
-            let bag = required_inputs::bag_of(left)
-                .filter(|bag| matches!(bag.as_str(), "args" | "numbers" | "decimals" | "fields"));
-            bag.filter(|_| effect != Effect::Spares).or_else(|| needed(right, Effect::Either))
+            let bag = bag_of(left).filter(|bag| matches!(*bag, "args" | "numbers" | "decimals" | "fields"));
+            let bag = bag.filter(|_| effect != Effect::Spares).map(str::to_owned);
+            bag.or_else(|| needed(right, Effect::Either))
         }
         Expr::UnaryOp { op: UnaryOp::Not, expr } => needed(expr, effect.inverse()),
         Expr::BinaryOp { op: BinaryOp::And | BinaryOp::Or, left, right } => {

@@ -12,6 +12,7 @@ use cedar_policy::pst::{
     Template, UnaryOp, Var,
 };
 
+use crate::decision::accesses::{Root, path_of};
 use crate::decision::limits::MESH;
 use crate::decision::policy::guards::Guards;
 use crate::decision::policy::scope_test::ScopeTest;
@@ -219,9 +220,7 @@ fn text(expr: &Expr) -> Option<&str> {
 
 /// Returns whether it is `context.http.path`.
 fn is_path(expr: &Expr) -> bool {
-    let Expr::GetAttr { expr, attr: path } = expr else { return false };
-    let Expr::GetAttr { expr, attr: http } = &**expr else { return false };
-    matches!(&**expr, Expr::Var(Var::Context)) && http.as_str() == "http" && path.as_str() == "path"
+    path_of(expr).is_some_and(|(root, path)| root == Root::Context && path == ["http", "path"])
 }
 
 /// A scope for a path of a service that only the reader knows.

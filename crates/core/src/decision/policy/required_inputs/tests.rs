@@ -1,11 +1,16 @@
 //! Tests of the inputs that conditions require, however they are written.
 
+use std::collections::BTreeSet;
+
+use cedar_policy::{Policy, SchemaFragment};
+
 use super::*;
-use cedar_policy::Policy;
+use crate::decision::schema::BUILT_IN;
 
 fn reads(condition: &str) -> RequiredInputs {
     let text = format!("permit (principal, action, resource) when {{ {condition} }};");
-    of(Policy::parse(None, text).unwrap().to_pst().unwrap().body())
+    let policy = Policy::parse(None, text).unwrap().to_pst().unwrap();
+    RequiredInputs::of(&Accesses::of(policy.body()))
 }
 
 fn keys(names: &[&str]) -> Keys {
@@ -150,4 +155,110 @@ fn the_source_address_is_found_on_every_way() {
 fn plain_attributes_read_no_map() {
     let r = reads(r#"context.http.path == "/x" && context.env.now < datetime("2026-01-01")"#).reads;
     assert_eq!(r, Reads::default());
+}
+
+#[test]
+fn facts_are_found_behind_every_step_of_a_has() {
+    for condition in
+        ["{p: principal} has p.facts.team", "(if true then {p: principal} else {p: principal}) has p.facts"]
+    {
+        let r = reads(condition).reads;
+        assert!(r.principal_facts && r.resource_facts, "{condition}");
+    }
+}
+
+#[test]
+fn facts_of_an_entity_that_a_fact_names_may_be_the_principals() {
+    for condition in ["context.env.facts.a has facts.team", r#"context.env.facts.ticket.a.facts.team == "a""#] {
+        let r = reads(condition).reads;
+        assert!(r.principal_facts && r.resource_facts, "{condition}");
+    }
+    let r = reads("context.env.facts.a.approval == context.env.facts.a.bodyBytes").reads;
+    assert_eq!((r.principal_facts, r.approval, r.size), (false, false, false));
+}
+
+#[test]
+fn any_fact_of_the_call_makes_them_present() {
+    assert_eq!(reads("context.env has facts").reads.call_facts, Keys::All);
+    assert_eq!(reads("context.env has facts && !(context.env.facts has a)").reads.call_facts, Keys::All);
+    for condition in
+        ["context.env has facts && context.env.facts has a", "context.env has facts && context.env.facts.a"]
+    {
+        assert_eq!(reads(condition).reads.call_facts, keys(&["a"]), "{condition}");
+    }
+}
+
+#[test]
+fn a_computed_key_may_be_a_name_that_is_read_anywhere() {
+    for condition in [
+        r#"context.args.hasTag(if context.http.path == "/" then "**/id" else "/a")"#,
+        r#"{a: context.kinds}.a.getTag("**/id") == "string""#,
+        r#"(if true then context.fields else context.fields).hasTag("**/id")"#,
+        r#"{c: context}.c.args.hasTag("**/id")"#,
+    ] {
+        assert_eq!(reads(condition).reads.names, ["id".to_owned()].into(), "{condition}");
+    }
+    assert!(reads(r#"context.http.query.hasTag("**/id") && context.args.hasTag("/a")"#).reads.names.is_empty());
+}
+
+#[test]
+fn an_unknown_part_of_the_context_requires_everything() {
+    let all =
+        Accesses { list: vec![Access { origin: Origin::Unknown, path: vec![], usage: Use::Anything }], texts: vec![] };
+    let all = RequiredInputs::of(&all).reads;
+    let flags = [all.body, all.message, all.numbers, all.size, all.approval, all.source_ip];
+    assert!(!flags.contains(&false) && all.principal_facts && all.resource_facts);
+    let keys = [&all.headers, &all.headers_compared, &all.query, &all.call_facts, &all.args, &all.fields];
+    assert!(keys.into_iter().all(|keys| *keys == Keys::All));
+    let context = Reads { principal_facts: false, resource_facts: false, ..all };
+    for condition in ["context.unheard == 1", "context.env.unheard", "context == {}"] {
+        assert_eq!(reads(condition).reads, context, "{condition}");
+    }
+}
+
+/// The attributes of every action's context, each with its type, as the schema's JSON has them.
+fn context_of_the_schema() -> Vec<(String, serde_json::Value)> {
+    let (schema, _) = SchemaFragment::from_cedarschema_str(BUILT_IN).unwrap();
+    let schema = schema.to_json_value().unwrap();
+    let mut found = Vec::new();
+    for (_, action) in schema[""]["actions"].as_object().unwrap() {
+        let Some(attributes) = action.pointer("/appliesTo/context/attributes") else { continue };
+        for (name, of) in attributes.as_object().unwrap() {
+            match of["name"].as_str().and_then(|kind| schema[""]["commonTypes"].get(kind)) {
+                // A record with a row for each part of it.
+                Some(record) if !CONTEXT.iter().any(|(part, _)| *part == [name.as_str()]) => {
+                    let parts = record["attributes"].as_object().unwrap();
+                    found.extend(parts.iter().map(|(part, of)| (format!("{name}.{part}"), of.clone())));
+                }
+                _ => found.push((name.clone(), of.clone())),
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_attribute_of_the_context_has_a_row_and_every_row_an_attribute() {
+    let rows: BTreeSet<String> = CONTEXT.iter().map(|(part, _)| part.join(".")).collect();
+    assert_eq!(rows.len(), CONTEXT.len(), "a row stands there twice");
+    let mut attributes: BTreeSet<String> = context_of_the_schema().into_iter().map(|(name, _)| name).collect();
+    // Only tools with an `input_schema` have it, in schemas that are made of the catalogue.
+    attributes.insert("input".to_owned());
+    assert_eq!(rows, attributes, "give the attribute a row in CONTEXT, with what must be collected for it");
+    for (part, _) in CONTEXT {
+        let below = CONTEXT.iter().filter(|(other, _)| other.starts_with(part)).count();
+        assert_eq!(below, 1, "{part:?} is above another row");
+    }
+}
+
+#[test]
+fn every_dynamic_map_of_the_context_is_collected_by_key() {
+    for (name, of) in context_of_the_schema() {
+        let is_map = of["name"].as_str().is_some_and(|kind| kind.ends_with("Bag"));
+        let r = reads(&format!("context.{name}.hasTag(\"/k\")")).reads;
+        let all = [&r.headers, &r.query, &r.args, &r.fields];
+        let is_collected = all.into_iter().any(|keys_read| *keys_read == keys(&["/k"]));
+        // Parameters come with the task token.
+        assert_eq!(is_collected, is_map && name != "taskParams", "{name}");
+    }
 }
