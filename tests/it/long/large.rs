@@ -127,3 +127,23 @@ async fn a_thread_for_long_work_frees_what_it_decoded_or_evaluated() {
         assert_eq!(freed_on.starts_with("long-"), is_long, "{bytes}, {place:?}: freed on `{freed_on}`");
     }
 }
+
+/// Forms may hold tokens, so they are read whatever the policies read.
+#[tokio::test]
+async fn a_large_form_is_searched_for_tokens_where_nobody_waits() {
+    let mut checker = checker("").await;
+    checker.profile.identity.sources = serde_json::from_value(json!([{"jwt_svid": {"issuer": "mesh"}}])).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    for (kind, bytes, is_long) in [
+        ("application/x-www-form-urlencoded", 100_000, true),
+        ("application/x-www-form-urlencoded", 100, false),
+        ("application/octet-stream", 100_000, false),
+    ] {
+        let mut form = check("POST", "/").host("orders.shop").service("shop/orders").by(FRONTEND);
+        form = form.header("content-type", kind).header("content-length", &bytes.to_string());
+        form = form.header("x-envoy-auth-partial-body", "false");
+        form.http().raw_body = vec![b'a'; bytes];
+        let begun = checker.judge(&call(&form), deadline).done().await;
+        assert_eq!(begun.is_too_long, is_long, "{kind}, {bytes}");
+    }
+}
