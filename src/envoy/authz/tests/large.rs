@@ -13,6 +13,13 @@ fn large(path: &str) -> Message {
     message
 }
 
+/// A service whose answers do not depend on how busy this machine is.
+fn patient(judge: Fake) -> Bench {
+    let mut bench = Bench::new(judge);
+    bench.authz.settings.deadline = Duration::from_secs(60);
+    bench
+}
+
 async fn ask(bench: &Bench, check: Message, lane: &Lane, timeout: Option<&str>) -> CheckResponse {
     let mut metadata = MetadataMap::new();
     if let Some(timeout) = timeout {
@@ -24,8 +31,7 @@ async fn ask(bench: &Bench, check: Message, lane: &Lane, timeout: Option<&str>) 
 
 #[tokio::test]
 async fn a_large_check_waits_for_its_connections_lane_and_a_small_one_for_nothing() {
-    let (mut bench, lane) = (Bench::new(Fake::Allows), Lane::new());
-    bench.authz.settings.deadline = Duration::from_secs(60);
+    let (bench, lane) = (patient(Fake::Allows), Lane::new());
     let closed = lane.closed().await;
     let mut waits = Box::pin(ask(&bench, large("/"), &lane, None));
     assert!(futures_util::poll!(&mut waits).is_pending());
@@ -57,21 +63,21 @@ async fn a_large_check_that_is_not_decoded_in_time_is_denied_at_its_deadline() {
 async fn a_large_check_is_refused_with_the_codes_of_all_checks() {
     let lane = Lane::new();
     for (path, line) in [("/", "edge overload 503"), ("/../x", "edge path_refused 400")] {
-        let bench = Bench::new(Fake::Panics);
+        let bench = patient(Fake::Panics);
         let permit = (path == "/").then(|| bench.authz.in_flight.try_acquire().unwrap());
         denied(ask(&bench, large(path), &lane, None).await);
         drop(permit);
         let seen = bench.seen();
         assert!(seen[0].starts_with(line) && seen[0].contains("r-1") && seen[0].contains("00-a-b-01"), "{seen:?}");
     }
-    let bench = Bench::new(Fake::Panics);
+    let bench = patient(Fake::Panics);
     denied(ask(&bench, Message::of(vec![0xff; 100_000].into()), &lane, None).await);
     assert!(bench.seen()[0].starts_with("edge malformed_request 400"), "{:?}", bench.seen());
 }
 
 #[tokio::test]
 async fn a_panic_while_a_large_check_is_decoded_is_a_denial() {
-    let bench = Bench::new(Fake::Allows);
+    let bench = patient(Fake::Allows);
     let Message::Large(mut check) = large("/") else { unreachable!("it is large") };
     check.join = Box::new(|| panic!("a literal"));
     assert_eq!(denied(ask(&bench, Message::Large(check), &Lane::new(), None).await), 503);
