@@ -15,6 +15,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use bytes::Bytes;
 use composed::whole;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use picket::envoy::authz::Authz;
@@ -44,7 +45,7 @@ async fn codec(response: &CheckResponse, bytes: &[u8]) -> Vec<u8> {
 
 /// The checks to be counted, by `--toggle-collect='*counted_once*'`.
 #[inline(never)]
-fn counted(runtime: &Runtime, service: &Authz, response: Option<&CheckResponse>, requests: &[Vec<u8>]) {
+fn counted(runtime: &Runtime, service: &Authz, response: Option<&CheckResponse>, requests: &[Bytes]) {
     runtime.block_on(async {
         for bytes in requests {
             match response {
@@ -55,10 +56,10 @@ fn counted(runtime: &Runtime, service: &Authz, response: Option<&CheckResponse>,
     });
 }
 
-fn requests(mix: &str, round: usize, policies: usize) -> Vec<Vec<u8>> {
+fn requests(mix: &str, round: usize, policies: usize) -> Vec<Bytes> {
     let long = |bytes: Vec<u8>| {
         assert!(BYTES.contains(&bytes.len()), "a call of {} bytes", bytes.len());
-        bytes
+        Bytes::from(bytes)
     };
     let tenant =
         |n: usize| if matches!(mix, "hit" | "codec") { "acme".to_owned() } else { format!("{mix}{round}-{n}") };
@@ -66,7 +67,7 @@ fn requests(mix: &str, round: usize, policies: usize) -> Vec<Vec<u8>> {
 }
 
 /// Makes the calls of a mix what the mix says.
-fn before(runtime: &Runtime, service: &Authz, mix: &str, requests: &[Vec<u8>]) {
+fn before(runtime: &Runtime, service: &Authz, mix: &str, requests: &[Bytes]) {
     let times = match mix {
         "hit" => 2,
         "second" => 1,
@@ -76,7 +77,7 @@ fn before(runtime: &Runtime, service: &Authz, mix: &str, requests: &[Vec<u8>]) {
 }
 
 fn response(runtime: &Runtime, service: &Authz) -> CheckResponse {
-    let bytes = runtime.block_on(whole(service, &support::check(0, "acme").encode_to_vec()));
+    let bytes = runtime.block_on(whole(service, &support::check(0, "acme").encode_to_vec().into()));
     let response = CheckResponse::decode(bytes.as_slice()).unwrap();
     assert_eq!(response.status.as_ref().unwrap().code, 0, "{response:?}");
     response
@@ -133,6 +134,6 @@ fn main() {
 
 /// As [`counted`], for the one run that callgrind counts.
 #[inline(never)]
-fn counted_once(runtime: &Runtime, service: &Authz, response: Option<&CheckResponse>, requests: &[Vec<u8>]) {
+fn counted_once(runtime: &Runtime, service: &Authz, response: Option<&CheckResponse>, requests: &[Bytes]) {
     counted(runtime, service, response, requests);
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use picket::app::elicitation_key;
 use picket::approval::Approvals;
 use picket::check::cache::{CheckCache, ListenerCache};
@@ -47,8 +48,8 @@ pub fn service(runtime: &Runtime, folder: TempDir) -> Authz {
 }
 
 /// From the bytes of a check to the bytes of its answer.
-pub async fn whole(service: &Authz, bytes: &[u8]) -> Vec<u8> {
-    let reply = service.reply(bytes, &MetadataMap::new()).await.unwrap();
+pub async fn whole(service: &Authz, bytes: &Bytes) -> Vec<u8> {
+    let reply = service.reply(bytes.clone(), &MetadataMap::new()).await.unwrap();
     let mut answer = Vec::with_capacity(1024);
     reply.write(&mut answer).unwrap();
     answer

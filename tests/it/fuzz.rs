@@ -92,7 +92,8 @@ impl Fuzzer {
     /// Tries an input, and keeps it if its answers are new. Panics where a promise is broken.
     fn try_input(&mut self, input: Vec<u8>) -> bool {
         let decoded = CheckRequest::decode(input.as_slice());
-        let read = decode::CheckView::read(&input);
+        let message = input.clone().into();
+        let read = decode::CheckView::read(&message);
         assert_eq!(decoded.is_ok(), read.is_ok(), "only one reads it: {decoded:?}, {read:?}");
         let (Ok(request), Ok(read)) = (decoded, read) else { return false };
         assert_eq!(

@@ -1,5 +1,7 @@
 //! One call may cost anything that its policies and its caller make of it, and no other call waits for it.
 
+mod large;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,6 +164,18 @@ async fn evaluating_stops_when_the_deadline_has_passed() {
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
 
+fn allowed() -> Arc<Judgement> {
+    let verdict = Verdict {
+        effect: Effect::Allow(picket::obligation::Mutations::default()),
+        determining: Vec::new(),
+        errors: Vec::new(),
+        would_be: None,
+    };
+    let snapshot = Snapshot::load(&Tree::default(), None).snapshot;
+    let failed = Judgement::failed(Failure::new(Code::Internal, ""));
+    Arc::new(Judgement { result: Ok(verdict), service: Some("shop/orders".to_owned()), snapshot, ..failed })
+}
+
 /// A `Judge` that allows after the deadline, without having waited for anything.
 enum Late {
     Known,
@@ -174,15 +188,7 @@ impl Judge for Late {
             while Instant::now() <= deadline {
                 std::hint::spin_loop();
             }
-            let verdict = Verdict {
-                effect: Effect::Allow(picket::obligation::Mutations::default()),
-                determining: Vec::new(),
-                errors: Vec::new(),
-                would_be: None,
-            };
-            let snapshot = Snapshot::load(&Tree::default(), None).snapshot;
-            let failed = Judgement::failed(Failure::new(Code::Internal, ""));
-            Arc::new(Judgement { result: Ok(verdict), service: Some("shop/orders".to_owned()), snapshot, ..failed })
+            allowed()
         };
         match self {
             Self::Known => Evaluation::Ready(allow()),

@@ -132,7 +132,7 @@ impl Twins {
     #[track_caller]
     fn ask(&self, runtime: &Runtime, request: &CheckRequest) -> String {
         let ask = |authz: &Authz| {
-            let reply = runtime.block_on(authz.reply(&request.encode_to_vec(), &MetadataMap::new())).unwrap();
+            let reply = runtime.block_on(authz.reply(request.encode_to_vec().into(), &MetadataMap::new())).unwrap();
             shown(&reply.into_response().unwrap())
         };
         let (with, without) = (ask(&self.remembers), ask(&self.forgets));

@@ -17,6 +17,8 @@ pub mod query_string;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use bytes::Bytes;
+
 pub use headers::Headers;
 pub use host::Host;
 pub use path::CanonicalPath;
@@ -127,17 +129,18 @@ pub enum Target {
     Authority,
 }
 
-/// The body, as far as its completeness is proven.
+/// The body, as far as its completeness is proven. Its bytes are a part of the message that they came in: they are never copied,
+/// and hold that message in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// The proxy attached no body, and nothing proves that the call has none: it may be on the wire.
     NotSent,
     /// The complete body, in identity encoding. Empty if the call provably has none.
-    Complete(Vec<u8>),
+    Complete(Bytes),
     /// The whole body, in a content encoding.
     Encoded {
         /// Its bytes as sent.
-        bytes: Vec<u8>,
+        bytes: Bytes,
         /// The value of `content-encoding`, lower case.
         encoding: String,
     },

@@ -112,6 +112,12 @@ pub fn is_momentary(call: &Call, settings: &Settings) -> bool {
     tokens || task || call.peer.certificate.is_some()
 }
 
+/// Whether [`identify`] reads the body: a form may hold a token.
+#[must_use]
+pub fn reads_body(call: &Call, settings: &Settings) -> bool {
+    settings.looks_at_tokens() && form::may_hold_one(call, settings)
+}
+
 /// The headers by which [`identify`] finds out who calls where that is not [momentary](is_momentary).
 #[must_use]
 pub fn headers(settings: &Settings) -> &'static [&'static str] {

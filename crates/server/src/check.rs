@@ -185,18 +185,19 @@ impl Checker {
     }
 
     /// Postpones a call with a body that takes too long to read while other calls wait; `None` for every other call.
-    fn postponed(&self, call: &Call, service: &Service, state: &PolicyState) -> Option<Arc<Judgement>> {
+    fn postponed(&self, call: &Call, service: Option<&Service>, state: &PolicyState) -> Option<Arc<Judgement>> {
         if call.body.bytes() <= BODY_QUICK_MAX {
             return None;
         }
-        let (_, reads) = self.reads(&state.snapshot, service, call);
-        let is_read = match service.protocol {
+        let is_read_by = |service: &Service| match service.protocol {
             Protocol::Mcp | Protocol::A2a | Protocol::Openai | Protocol::Anthropic => true,
-            Protocol::Http | Protocol::Grpc => reads.needs_body(),
+            Protocol::Http | Protocol::Grpc => self.reads(&state.snapshot, service, call).1.needs_body(),
         };
+        let is_read = service.is_some_and(is_read_by) || identity::reads_body(call, &self.profile.identity);
         is_read.then(|| {
             let failure = Failure::new(Code::Deadline, "reading the body takes longer than other calls may wait");
-            Arc::new(Judgement { service: Some(service.id.clone()), is_too_long: true, ..Judgement::failed(failure) })
+            let service = service.map(|service| service.id.clone());
+            Arc::new(Judgement { service, is_too_long: true, ..Judgement::failed(failure) })
         })
     }
 
@@ -227,7 +228,7 @@ impl Judge for Checker {
             return Evaluation::Ready(Arc::new(Judgement::failed(not_ready())));
         };
         let service = self.service(call, &state.snapshot).ok();
-        if let Some(judgement) = service.as_ref().and_then(|service| self.postponed(call, service, &state)) {
+        if let Some(judgement) = self.postponed(call, service.as_deref(), &state) {
             return Evaluation::Ready(judgement);
         }
         let time = Time { deadline, pace: Pace::Quick };

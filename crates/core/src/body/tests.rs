@@ -20,7 +20,7 @@ pub(super) fn call(method: &str, path: &str, headers: &[(&str, &str)], body: &[u
         path_sent: path.to_owned(),
         upgrade: None,
         headers: Headers::raw(headers),
-        body: Body::Complete(body.to_owned()),
+        body: Body::Complete(body.to_owned().into()),
         extensions: Default::default(),
         verified_tokens: Default::default(),
         received_at: UnixMillis(0),
@@ -28,7 +28,7 @@ pub(super) fn call(method: &str, path: &str, headers: &[(&str, &str)], body: &[u
 }
 
 fn encoded(bytes: &[u8], encoding: &str) -> Call {
-    let body = Body::Encoded { bytes: bytes.to_owned(), encoding: encoding.to_owned() };
+    let body = Body::Encoded { bytes: bytes.to_owned().into(), encoding: encoding.to_owned() };
     Call { body, ..call("POST", "/", &[], b"") }
 }
 
@@ -67,7 +67,7 @@ fn text() -> Vec<u8> {
 fn only_a_body_that_is_proven_whole_is_read() {
     let of = |body| Call { body, ..call("POST", "/", &[], b"") };
     let rules = BodyRules::default();
-    assert_eq!(bytes(&of(Body::Complete(b"x".to_vec())), &rules).unwrap().as_ref(), b"x");
+    assert_eq!(bytes(&of(Body::Complete(b"x".to_vec().into())), &rules).unwrap().as_ref(), b"x");
     assert_eq!(code(bytes(&of(Body::NotSent), &rules)), "body_incomplete");
     assert_eq!(code(bytes(&of(Body::Unproven("why")), &rules)), "body_incomplete");
     assert_eq!(code(bytes(&encoded(&gzip(b"{}"), "gzip"), &rules)), "body_encoded");
@@ -160,7 +160,7 @@ fn json_is_the_exact_content_type_and_no_similar_one() {
 fn a_plain_service_with_json_reads_every_body_it_may_get() {
     let json = ("content-type", "application/json");
     let of = |method, headers: &[_], body| Call { body, ..call(method, "/v1", headers, b"") };
-    let complete = |text: &str| Body::Complete(text.as_bytes().to_owned());
+    let complete = |text: &str| Body::Complete(text.as_bytes().to_owned().into());
     let cases = [
         (of("POST", &[json], complete("{\"a\":1}")), "json"),
         (of("POST", &[], complete("")), "nothing"),
@@ -190,8 +190,8 @@ fn a_plain_service_with_json_reads_every_body_it_may_get() {
 #[test]
 fn a_body_that_is_not_read_is_rejected_unless_it_is_empty() {
     let json: &[(&str, &str)] = &[("content-type", "application/json")];
-    let complete = |text: &str| Body::Complete(text.into());
-    let encoded = || Body::Encoded { bytes: vec![1], encoding: "gzip".to_owned() };
+    let complete = |text: &str| Body::Complete(text.to_owned().into());
+    let encoded = || Body::Encoded { bytes: vec![1].into(), encoding: "gzip".to_owned() };
     type Row<'a> = (&'a [(&'a str, &'a str)], Body, &'a str);
     let cases: [Row<'_>; 13] = [
         (&[], Body::NotSent, "passes"),
@@ -220,7 +220,7 @@ fn a_body_that_is_not_read_is_rejected_unless_it_is_empty() {
 fn p19_a_document_with_members_that_differ_only_by_case_has_two_readings() {
     let of = |text: &str| {
         let headers = [("content-type", "application/json")];
-        let call = Call { body: Body::Complete(text.into()), ..call("POST", "/", &headers, b"") };
+        let call = Call { body: Body::Complete(text.to_owned().into()), ..call("POST", "/", &headers, b"") };
         document(&call, &BodyRules::default(), json::Limits::default()).map_err(|failure| failure.code)
     };
     assert!(of(r#"{"amount":20,"amounts":9000}"#).is_ok());

@@ -1,6 +1,6 @@
 //! Threads for long work: at a lower priority than calls, and shared fairly between lanes.
 //!
-//! Knows: threads, futures, lanes by name. Must not know: what the work is, what a lane is for.
+//! Knows: threads, futures, lanes. Must not know: what the work is, what a lane is for.
 //!
 //! A thread only computes: work that waits leaves its thread and returns later. No lane ever has more than half of the
 //! threads, so long work of one lane does not block that of another.
@@ -30,6 +30,42 @@ type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The process's threads for long work. They start with the first work.
 static LANES: LazyLock<Lanes> = LazyLock::new(Lanes::start);
+/// How many they are.
+static THREADS: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(2));
+
+/// A part of the threads: the work in one lane never has more than half of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Lane(Arc<Semaphore>);
+
+impl Lane {
+    /// A lane for whoever holds it or a clone of it.
+    pub fn new() -> Self {
+        Self(Arc::new(Semaphore::new(share())))
+    }
+
+    /// The lane of this name.
+    pub fn named(name: &str) -> Self {
+        LANES.named(name)
+    }
+
+    /// Lets no work into the lane until the permit is dropped.
+    #[cfg(test)]
+    pub async fn closed(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.0).acquire_many_owned(u32::try_from(share()).unwrap()).await.unwrap()
+    }
+
+    /// Whether both are the same lane.
+    #[cfg(test)]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// How many threads one lane may have at a time.
+fn share() -> usize {
+    (*THREADS / 2).max(1)
+}
 
 /// Why there is no result.
 #[derive(Debug)]
@@ -45,18 +81,23 @@ pub(crate) enum Broken {
 /// # Errors
 /// The work panicked, or no thread could be started.
 pub(crate) async fn run<T: Send + 'static>(
-    lane: &str,
+    lane: Lane,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Broken> {
     LANES.run(lane, Box::pin(work)).await
 }
 
+/// Frees a large value where nobody waits for it. At most one for each piece of work that was done in a lane: values that wait to
+/// be freed are not counted.
+pub(crate) fn discard(value: impl Send + 'static) {
+    // Where there is no thread, the error holds the value, which is freed here.
+    drop(LANES.jobs.send(Box::new(move || drop(value))));
+}
+
 struct Lanes {
     jobs: mpsc::Sender<Job>,
     threads: Arc<Semaphore>,
-    /// Most threads that one lane has at a time.
-    share: usize,
-    lanes: Mutex<HashMap<String, Arc<Semaphore>>>,
+    lanes: Mutex<HashMap<String, Lane>>,
 }
 
 /// State of work after one poll on a thread.
@@ -79,7 +120,7 @@ impl Wake for Ready {
 
 impl Lanes {
     fn start() -> Self {
-        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).max(2);
+        let threads = *THREADS;
         let (jobs, received) = mpsc::channel::<Job>();
         let received = Arc::new(Mutex::new(received));
         for number in 0..threads {
@@ -89,17 +130,15 @@ impl Lanes {
                 tracing::error!(error = %error, "could not start a thread for long work");
             }
         }
-        let share = (threads / 2).max(1);
-        Self { jobs, threads: Arc::new(Semaphore::new(threads)), share, lanes: Mutex::default() }
+        Self { jobs, threads: Arc::new(Semaphore::new(threads)), lanes: Mutex::default() }
     }
 
-    async fn run<T: Send + 'static>(&self, lane: &str, mut work: Work<T>) -> Result<T, Broken> {
-        let lane = self.lane(lane);
+    async fn run<T: Send + 'static>(&self, lane: Lane, mut work: Work<T>) -> Result<T, Broken> {
         let ready = Arc::new(Ready(Notify::new()));
         loop {
             // Take the lane's permit first: only the lane's own work waits for it, so no lane fills the queue for the
             // threads.
-            let held = [Arc::clone(&lane), Arc::clone(&self.threads)].map(Semaphore::acquire_owned);
+            let held = [Arc::clone(&lane.0), Arc::clone(&self.threads)].map(Semaphore::acquire_owned);
             let [lane_held, thread_held] = held;
             let held = (permit(lane_held).await?, permit(thread_held).await?);
             match self.piece(work, Waker::from(Arc::clone(&ready)), held).await? {
@@ -139,16 +178,16 @@ impl Lanes {
         told.await.map_err(|_| Broken::NoThread)
     }
 
-    fn lane(&self, name: &str) -> Arc<Semaphore> {
+    fn named(&self, name: &str) -> Lane {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lane) = lanes.get(name) {
-            return Arc::clone(lane);
+            return lane.clone();
         }
         if lanes.len() >= LANES_KEPT {
-            lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
+            lanes.retain(|_, lane| Arc::strong_count(&lane.0) > 1);
         }
-        let lane = Arc::new(Semaphore::new(self.share));
-        lanes.insert(name.to_owned(), Arc::clone(&lane));
+        let lane = Lane::new();
+        lanes.insert(name.to_owned(), lane.clone());
         lane
     }
 }

@@ -5,40 +5,46 @@
 //! It always answers, in time, and with `Ok`: a gRPC error would leave the decision to the filter's
 //! `failure_mode_allow`. The one exception is [`OnFailure::DeferToProxy`], which is opt-in.
 
+mod long_work;
 mod read;
 mod reply;
 mod service;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod timeout;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use futures_util::FutureExt as _;
 use prost::Message as _;
+use prost::bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::decode::{self, Caller, Limits, Unattached};
+use super::decode::{self, Caller, CheckView, Limits, Outline, Unattached};
 use super::encode;
 use crate::check::{Evaluation, Judge, Judgement};
 use crate::courtesy::detach;
-use crate::courtesy::lanes::{self, Broken};
+use crate::courtesy::lanes::{self, Lane};
 use crate::telemetry::Observed;
 use picket_core::call::{Call, UnixMillis};
 use picket_core::decision::verdict::Decision;
 use picket_core::failure::{Code, Failure};
+use read::Message;
 use reply::Answered;
 pub use reply::Reply;
 pub use service::CheckServer;
+use stats::Abandoned;
+pub use stats::Stats;
 
 /// The wall clock, as far as decisions see it.
 pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
@@ -110,34 +116,6 @@ pub enum OnFailure {
     DeferToProxy,
 }
 
-/// The service's own counters; read at every scrape.
-#[derive(Debug, Default)]
-pub struct Stats {
-    panics: AtomicU64,
-    sheds: AtomicU64,
-    abandoned: AtomicU64,
-}
-
-impl Stats {
-    /// Panics caught; every one is a defect.
-    #[must_use]
-    pub fn panics(&self) -> u64 {
-        self.panics.load(Ordering::Relaxed)
-    }
-
-    /// Checks denied because too many were in flight.
-    #[must_use]
-    pub fn sheds(&self) -> u64 {
-        self.sheds.load(Ordering::Relaxed)
-    }
-
-    /// Checks that the proxy abandoned before the answer; they are not observed.
-    #[must_use]
-    pub fn abandoned(&self) -> u64 {
-        self.abandoned.load(Ordering::Relaxed)
-    }
-}
-
 /// The service of one listener.
 pub struct Authz {
     judge: Arc<dyn Judge>,
@@ -188,26 +166,33 @@ impl Authz {
     ///
     /// # Errors
     /// A gRPC error where a failure is left to the proxy: [`OnFailure::DeferToProxy`].
-    pub async fn reply(&self, check: &[u8], metadata: &MetadataMap) -> Result<Reply, Status> {
-        self.reply_since(Instant::now(), Ok(check), metadata).await
+    pub async fn reply(&self, check: Bytes, metadata: &MetadataMap) -> Result<Reply, Status> {
+        self.reply_since(Instant::now(), Ok(Message::of(check)), None, metadata).await
     }
 
-    /// As [`Self::reply`], for a check whose headers came at `started`, or that could not be read.
+    /// As [`Self::reply`], for a check whose headers came at `started`, or that could not be read. `lane` is the
+    /// connection's.
     async fn reply_since(
         &self,
         started: Instant,
-        check: Result<&[u8], Failure>,
+        check: Result<Message, Failure>,
+        lane: Option<Lane>,
         metadata: &MetadataMap,
     ) -> Result<Reply, Status> {
         // What panics outside the inner guards, such as dropping a judge's future, ends here.
-        let sent = AssertUnwindSafe(self.answered(started, check, metadata)).catch_unwind().await;
-        let sent = sent.unwrap_or_else(|panic| {
+        let sent = AssertUnwindSafe(self.answered(started, check, lane, metadata)).catch_unwind().await;
+        let (sent, large) = sent.unwrap_or_else(|panic| {
             let judgement = Arc::new(Judgement::failed(self.panicked(panic.as_ref())));
-            Answered::of(encode::answer(judgement, Uuid::now_v7(), None, Caller::default()))
+            (Answered::of(encode::answer(judgement, Uuid::now_v7(), None, Caller::default())), None)
         });
-        match (self.settings.on_failure, encode::deferrable(&sent.judgement)) {
+        let Answered { reply, judgement, status: _ } = sent;
+        let deferrable = encode::deferrable(&judgement);
+        if let Some(call) = large {
+            lanes::discard((judgement, call));
+        }
+        match (self.settings.on_failure, deferrable) {
             (OnFailure::DeferToProxy, Some(code)) => Err(Status::unavailable(code.as_str())),
-            (OnFailure::DeferToProxy, None) | (OnFailure::Deny, _) => Ok(sent.reply),
+            (OnFailure::DeferToProxy, None) | (OnFailure::Deny, _) => Ok(reply),
         }
     }
 
@@ -216,16 +201,36 @@ impl Authz {
         started + timeout::of(self.settings.deadline, metadata)
     }
 
-    async fn answered(&self, started: Instant, check: Result<&[u8], Failure>, metadata: &MetadataMap) -> Answered {
+    /// The answer, and the call where dropping it and its judgement may take long.
+    async fn answered(
+        &self,
+        started: Instant,
+        check: Result<Message, Failure>,
+        lane: Option<Lane>,
+        metadata: &MetadataMap,
+    ) -> (Answered, Option<Call>) {
         let received_at = (self.clock)();
         let deadline = self.deadline(started, metadata);
         let mut abandoned = Abandoned { stats: Some(&self.stats) };
         if check.as_ref().is_err_and(|failure| failure.code == Code::Overload) {
             self.stats.sheds.fetch_add(1, Ordering::Relaxed);
         }
-        let check = check.and_then(|check| self.caught(|| decode::CheckView::read(check))?);
-        let outline = check.as_ref().map(decode::outline).unwrap_or_default();
-        let (judgement, call) = self.judged(check, received_at, deadline).await;
+        let (message, decoded);
+        let (check, outline) = match check {
+            Ok(Message::Small(small)) => {
+                message = small;
+                let check = self.caught(|| CheckView::read(&message)).flatten();
+                let outline = check.as_ref().map(decode::outline).unwrap_or_default();
+                (check.map(Check::Small), outline)
+            }
+            Ok(Message::Large(large)) => {
+                // In a place of its own: a small check would carry the room for it.
+                decoded = Box::pin(self.decode_large(large, lane, received_at, deadline)).await;
+                (decoded.call.map(|call| Check::Large(Box::new(call))), decoded.outline.borrowed())
+            }
+            Err(failure) => (Err(failure), Outline::default()),
+        };
+        let Judged { judgement, call, is_large } = self.judged(check, received_at, deadline).await;
         abandoned.stats = None;
         let decision_id = decision_id(received_at);
         let encoded = self.caught(|| Answered::new(judgement, decision_id, call.as_ref(), outline.caller));
@@ -249,35 +254,37 @@ impl Authz {
         // The answer stands, whatever becomes of its record; the count of panics tells.
         let told = self.caught(|| (self.observer)(&observed));
         drop(told);
-        sent
+        (sent, call.filter(|_| is_large))
     }
 
-    /// The judgement, and the call as far as it was decoded.
-    async fn judged(
-        &self,
-        check: Result<decode::CheckView<'_>, Failure>,
-        received_at: UnixMillis,
-        deadline: Instant,
-    ) -> (Arc<Judgement>, Option<Call>) {
+    /// What becomes of a check that came whole, or of what came in its place.
+    async fn judged(&self, check: Result<Check<'_>, Failure>, received_at: UnixMillis, deadline: Instant) -> Judged {
         // Shedding comes first, so that a refused check costs next to nothing.
         let Ok(_permit) = self.in_flight.try_acquire() else {
             self.stats.sheds.fetch_add(1, Ordering::Relaxed);
-            return (failed(Failure::new(Code::Overload, "too many checks are in flight")), None);
+            return Judged::failed(Failure::new(Code::Overload, "too many checks are in flight"));
         };
         let limits = self.settings.limits();
-        let decoded = check.and_then(|check| self.caught(|| decode::call(&check, limits, received_at))?);
+        let is_large = matches!(check, Ok(Check::Large(_)));
+        let decoded = check.and_then(|check| match check {
+            Check::Small(check) => self.caught(|| decode::call(&check, limits, received_at))?,
+            Check::Large(call) => Ok(*call),
+        });
         let call = match decoded {
             Ok(call) => call,
-            Err(failure) => return (failed(failure), None),
+            Err(failure) => return Judged::failed(failure),
         };
         // A deadline that has passed already is not even tried: `timeout_at` would poll once.
         if deadline <= Instant::now() {
-            return (failed(Failure::new(Code::Deadline, "the check arrived after its deadline")), Some(call));
+            let late = Failure::new(Code::Deadline, "the check arrived after its deadline");
+            return Judged { call: Some(call), is_large, ..Judged::failed(late) };
         }
         let judgement = self.waited(&call, deadline).await;
-        let (judgement, call) =
-            if judgement.is_too_long { self.waited_long(&judgement, call, deadline).await } else { (judgement, call) };
-        (in_time(judgement, deadline), Some(call))
+        if !judgement.is_too_long {
+            return Judged { judgement: in_time(judgement, deadline), call: Some(call), is_large };
+        }
+        let Judged { judgement, call, is_large: was_long } = self.waited_long(&judgement, call, deadline).await;
+        Judged { judgement: in_time(judgement, deadline), call, is_large: is_large || was_long }
     }
 
     /// The judgement of a call, or why there is none in time.
@@ -295,23 +302,6 @@ impl Authz {
         }
     }
 
-    /// The judgement of a call that takes long: made beside the calls, in the lane of the called namespace. Whatever it
-    /// does there, the answer does not wait for it beyond the deadline.
-    async fn waited_long(&self, begun: &Judgement, call: Call, deadline: Instant) -> (Arc<Judgement>, Call) {
-        detach().await;
-        let lane = begun.namespace().unwrap_or_default();
-        let call = Arc::new(call);
-        let (judge, theirs) = (Arc::clone(&self.judge), Arc::clone(&call));
-        let judging = lanes::run(lane, async move { judge.judge_long(&theirs, deadline).await });
-        let judgement = match tokio::time::timeout_at(deadline, judging).await {
-            Ok(Ok(judgement)) => judgement,
-            Ok(Err(Broken::Panicked(panic))) => failed(self.panicked(panic.as_ref())),
-            Ok(Err(Broken::NoThread)) => failed(Failure::new(Code::Internal, "no thread is free for a slow check")),
-            Err(_) => failed(late()),
-        };
-        (judgement, Arc::unwrap_or_clone(call))
-    }
-
     /// Runs `work`, and turns a panic into [`Code::Internal`].
     fn caught<T>(&self, work: impl FnOnce() -> T) -> Result<T, Failure> {
         catch_unwind(AssertUnwindSafe(work)).map_err(|panic| self.panicked(panic.as_ref()))
@@ -322,6 +312,33 @@ impl Authz {
         // A formatted message may quote the call, so only a literal one goes to the log.
         let message = panic.downcast_ref::<&'static str>().copied().unwrap_or("see the panic's own message");
         Failure::new(Code::Internal, format!("a panic was caught: {message}"))
+    }
+}
+
+/// A check that came whole.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all checks are small, and none of them should pay for an allocation"
+)]
+enum Check<'a> {
+    /// One that is still to be decoded.
+    Small(CheckView<'a>),
+    /// One that was decoded where nobody else waits.
+    Large(Box<Call>),
+}
+
+/// What became of a check.
+struct Judged {
+    judgement: Arc<Judgement>,
+    /// The call as far as it was decoded.
+    call: Option<Call>,
+    /// Whether a thread for long work decoded or evaluated it, and so has to drop it as well.
+    is_large: bool,
+}
+
+impl Judged {
+    fn failed(failure: Failure) -> Self {
+        Self { judgement: failed(failure), call: None, is_large: false }
     }
 }
 
@@ -352,19 +369,6 @@ fn decision_id(received_at: UnixMillis) -> Uuid {
 impl Authorization for Authz {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let (metadata, _extensions, request) = request.into_parts();
-        self.reply(&request.encode_to_vec(), &metadata).await?.into_response().map(Response::new)
-    }
-}
-
-/// Counts a check whose future is dropped before the answer: the proxy gave up on it.
-struct Abandoned<'a> {
-    stats: Option<&'a Stats>,
-}
-
-impl Drop for Abandoned<'_> {
-    fn drop(&mut self) {
-        if let Some(stats) = self.stats {
-            stats.abandoned.fetch_add(1, Ordering::Relaxed);
-        }
+        self.reply(request.encode_to_vec().into(), &metadata).await?.into_response().map(Response::new)
     }
 }

@@ -85,6 +85,33 @@ pub struct Outline<'a> {
     pub trace_parent: Option<&'a str>,
 }
 
+/// An [`Outline`] that outlives its check.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnedOutline {
+    caller: Caller,
+    request_id: Option<String>,
+    trace_parent: Option<String>,
+}
+
+impl Outline<'_> {
+    /// The same, with texts of its own.
+    #[must_use]
+    pub fn into_owned(self) -> OwnedOutline {
+        let Self { caller, request_id, trace_parent } = self;
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        OwnedOutline { caller, request_id: owned(request_id), trace_parent: owned(trace_parent) }
+    }
+}
+
+impl OwnedOutline {
+    /// The same, with borrowed texts.
+    #[must_use]
+    pub fn borrowed(&self) -> Outline<'_> {
+        let Self { caller, request_id, trace_parent } = self;
+        Outline { caller: *caller, request_id: request_id.as_deref(), trace_parent: trace_parent.as_deref() }
+    }
+}
+
 /// Reads the parts for the response without validating them.
 #[must_use]
 pub fn outline<'a>(sent: &CheckView<'a>) -> Outline<'a> {
@@ -123,7 +150,7 @@ pub fn call(sent: &CheckView<'_>, limits: Limits, received_at: UnixMillis) -> Re
         (Target::Authority, _) | (_, Some(_)) => body::Stream::GoesOn,
         (Target::Path { .. }, None) => body::Stream::Ends,
     };
-    let body = body::read(http.raw_body, http.body, &read, limits, stream);
+    let body = body::read(sent.bytes(http.raw_body), http.body, &read, limits, stream);
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Ok(Call {
         peer: peer(sent),

@@ -21,6 +21,7 @@ use super::socket::{BoxIo, Peer};
 use super::stats::Closed;
 use super::tls::Acceptor;
 use super::turn::{Calls, InlineExecutor, Socket};
+use crate::courtesy::lanes::Lane;
 use crate::incomplete::Counted;
 
 /// An HTTP/2 client begins with a preface of this many bytes (RFC 9113, section 3.4).
@@ -122,12 +123,14 @@ async fn secure(
 /// Serves HTTP over an open stream.
 async fn serve_http(io: BoxIo, peer: Peer, served: &Served, group: &Connections, slot: &Arc<Slot>) -> Closed {
     let (calls, socket) = (Calls::default(), Socket::new(io));
-    let limits = &served.limits;
+    // What comes over one connection has its part of the threads for long work.
+    let (limits, lane) = (&served.limits, Lane::new());
     let (router, slot, part, timeout) =
         (served.routers.of(&peer).clone(), Arc::clone(slot), served.unfinished.share(), limits.handshake_timeout);
     let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
         slot.record_request();
         request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(lane.clone());
         let head_bytes = REQUEST_BYTES + head_bytes(request.headers());
         let count = |body| axum::body::Body::new(Counted::new(body, head_bytes, timeout, Arc::clone(&part)));
         router.clone().oneshot(request.map(count))

@@ -82,9 +82,10 @@ impl Settings {
         Key::new(
             "unfinished_bytes_max",
             "16777216",
-            "Bytes of incomplete requests that the whole process holds; a quarter of it on one \
-                 connection. Each such request counts for 4 KiB more. Each connection's first 16 KiB do not count. A check beyond it is denied with code \
-                 `overload`. A value below four times `limits.check.message_bytes_max` counts as that.",
+            "Bytes of requests that have not arrived completely, or that are large and wait to be decoded, in the whole \
+             process; a quarter of it on one connection. Each such request counts for 4 KiB more. Each connection's \
+             first 16 KiB do not count. A check beyond it is denied with code `overload`. A value below four times \
+             `limits.check.message_bytes_max` counts as that.",
         ),
         Key::new("keepalive_interval", "30s", "Time between pings on a connection."),
         Key::new("keepalive_timeout", "10s", "A connection is closed if a ping stays unanswered that long."),

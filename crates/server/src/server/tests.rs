@@ -4,9 +4,10 @@ mod files;
 mod mutual_tls;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Extension;
 use http_body_util::Empty;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,6 +21,7 @@ use super::connection::Wire;
 use super::limits::Settings;
 use super::socket::{Accept, BoxIo, Peer};
 use super::stats::{Closed, ConnStats};
+use crate::courtesy::lanes::Lane;
 use crate::incomplete::Budget;
 
 /// A listener with connections that the test makes.
@@ -39,6 +41,8 @@ struct House {
     group: Connections,
     stats: Arc<ConnStats>,
     gate: Arc<Semaphore>,
+    /// The lanes of all calls of `/lane`.
+    lanes: Arc<Mutex<Vec<Lane>>>,
     door: mpsc::UnboundedSender<io::Result<BoxIo>>,
     clients: JoinSet<()>,
 }
@@ -52,14 +56,18 @@ impl House {
         let (stats, gate) = (Arc::<ConnStats>::default(), Arc::new(Semaphore::new(0)));
         let waiting = Arc::clone(&gate);
         let wait = move || async move { waiting.acquire().await.map_or("closed", |_permit| "done") };
+        let lanes = Arc::<Mutex<Vec<Lane>>>::default();
+        let told = Arc::clone(&lanes);
+        let tell = move |Extension(lane): Extension<Lane>| async move { told.lock().unwrap().push(lane) };
         let router = axum::Router::new()
             .route("/quick", axum::routing::get(|| async { "done" }))
-            .route("/wait", axum::routing::get(wait));
+            .route("/wait", axum::routing::get(wait))
+            .route("/lane", axum::routing::get(tell));
         let group = Connections::new(Arc::clone(&stats));
         let (door, fake) = mpsc::unbounded_channel();
         let (routers, unfinished) = (Arc::new(router.into()), Budget::new(limits.unfinished_bytes_max));
         group.serve(Fake(fake), Served { name: "test".into(), routers, wire: Wire::Http2, limits, tls, unfinished });
-        Self { group, stats, gate, door, clients: JoinSet::new() }
+        Self { group, stats, gate, lanes, door, clients: JoinSet::new() }
     }
 
     /// A new connection, on which nothing was sent yet.
@@ -116,6 +124,20 @@ async fn a_silent_peer_cannot_hold_a_drain() {
     tokio::task::yield_now().await;
     assert_eq!(house.group.drain(within(2)).await, Drained::Cut);
     assert_eq!((start.elapsed().as_secs(), house.closed(Closed::Aborted), house.stats.open()), (2, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_calls_of_a_connection_share_one_lane_and_those_of_another_have_their_own() {
+    let mut house = House::new(Settings::default());
+    for _ in 0..2 {
+        let mut client = house.client().await;
+        for _ in 0..2 {
+            assert_eq!(client.send_request(get("/lane")).await.unwrap().status(), 200);
+        }
+    }
+    let lanes = house.lanes.lock().unwrap();
+    let [a, same, b, also] = lanes.as_slice() else { panic!("{lanes:?}") };
+    assert!(a.is(same) && b.is(also) && !a.is(b));
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,7 +66,7 @@ impl Doors {
     pub fn read(&mut self, at: usize, body: &mut Vec<u8>) -> Result<(), Failure> {
         let Door { reader, call, .. } = &mut self.all[at];
         let reader = *reader;
-        call.body = Body::Complete(std::mem::take(body));
+        call.body = Body::Complete(std::mem::take(body).into());
         let call = &self.all[at].call;
         let read = match reader {
             Reader::Document => document(call, &BodyRules::default(), Limits::default()).map(drop),
@@ -85,7 +85,7 @@ impl Doors {
         if let Body::Complete(bytes) = &mut self.all[at].call.body
             && body.is_empty()
         {
-            *body = std::mem::take(bytes);
+            *body = std::mem::take(bytes).into();
         }
     }
 

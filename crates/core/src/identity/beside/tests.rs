@@ -168,7 +168,7 @@ fn with_form(mut call: Call, pair: &str) -> Call {
         Body::Complete(bytes) => format!("{}&", String::from_utf8_lossy(bytes)),
         _ => String::new(),
     };
-    call.body = Body::Complete(format!("{before}{pair}").into_bytes());
+    call.body = Body::Complete(format!("{before}{pair}").into_bytes().into());
     call.method = "POST".to_owned();
     if call.headers.has("content-type") {
         call

@@ -16,7 +16,7 @@ fn post(headers: &[(&str, &str)], body: Body) -> Call {
 }
 
 fn whole(text: &str) -> Body {
-    Body::Complete(text.as_bytes().to_vec())
+    Body::Complete(text.as_bytes().to_vec().into())
 }
 
 fn code(call: &Call, settings: &Settings) -> Result<(), Code> {
@@ -54,7 +54,7 @@ fn a_token_in_a_form_is_found_however_the_form_is_announced() {
         let kind = format!("application/x-www-form-urlencoded; charset={charset}");
         assert_eq!(code(&post(&[("content-type", &kind)], whole("a=b")), &profile()), Err(Code::TokenRejected));
     }
-    let garbled = Body::Complete(b"acc\xffess_token=x".to_vec());
+    let garbled = Body::Complete(b"acc\xffess_token=x".to_vec().into());
     assert_eq!(code(&post(&[("content-type", TYPES[0])], garbled), &profile()), Err(Code::TokenRejected));
 }
 
@@ -63,7 +63,7 @@ fn a_form_that_was_not_seen_whole_counts_as_one_with_a_token() {
     let bodies = [
         (Body::NotSent, Code::BodyIncomplete),
         (Body::Unproven("cut"), Code::BodyIncomplete),
-        (Body::Encoded { bytes: b"x".to_vec(), encoding: "gzip".to_owned() }, Code::BodyEncoded),
+        (Body::Encoded { bytes: b"x".to_vec().into(), encoding: "gzip".to_owned() }, Code::BodyEncoded),
     ];
     let types = TYPES.iter().copied().chain(["multipart/form-data; boundary=x", "Multipart/Mixed"]);
     for kind in types {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{AdminBackend, Answer, Unit};
 use crate::check::explainer::Explainer;
 use crate::check::explanation::Explanation;
-use crate::courtesy::lanes;
+use crate::courtesy::lanes::{self, Lane};
 use crate::envoy::authz::system_clock;
 use crate::envoy::{decode, json};
 use crate::keys::Keys;
@@ -60,7 +60,7 @@ impl Backend {
             .map_err(|failure| format!("the call is denied before it is evaluated: {failure}"))?;
         let deadline = Instant::now() + EXPLAIN_TIMEOUT;
         // Every policy is evaluated again, piece by piece: no call should wait behind that.
-        let explaining = lanes::run("explain", async move {
+        let explaining = lanes::run(Lane::named("explain"), async move {
             let judgement = explainer.judge(&call, deadline).await;
             Explanation::of(&judgement, &call, explainer.profile()).json().to_string()
         });

@@ -30,7 +30,7 @@ fn call(method: &str, version: Option<&str>, body: &str) -> Call {
         path_sent: "/mcp".to_owned(),
         upgrade: None,
         headers: Headers::raw(headers),
-        body: if body.is_empty() { Body::NotSent } else { Body::Complete(body.as_bytes().to_owned()) },
+        body: if body.is_empty() { Body::NotSent } else { Body::Complete(body.as_bytes().to_owned().into()) },
         extensions: Default::default(),
         verified_tokens: Default::default(),
         received_at: UnixMillis(0),

@@ -6,7 +6,7 @@
 //! decision to the filter's `failure_mode_allow`.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Context;
 
 use prost::bytes::{Buf as _, Bytes};
@@ -21,27 +21,57 @@ const PREFIX_BYTES: usize = 5;
 /// Room for the first and for later pieces of a message that comes in several frames.
 const PIECE_BYTES_MIN: usize = 512;
 const PIECE_BYTES_MAX: usize = 16 * 1024;
+/// The longest message that is joined and decoded on a thread that others' calls wait for, in bytes: as long as what a
+/// connection's turn reads. To copy that much takes some 10 us.
+const QUICK_BYTES_MAX: usize = 64 * 1024;
+
+/// A message that came whole.
+pub(super) enum Message {
+    /// One that is decoded where it came.
+    Small(Bytes),
+    /// One that is decoded where nobody else waits.
+    Large(Large),
+}
+
+/// A long message, as far as it costs nothing to have it.
+pub(super) struct Large {
+    /// Joins its pieces, which takes the longer the more they are.
+    pub join: Box<dyn FnOnce() -> Bytes + Send>,
+    /// Keeps its bytes counted as unfinished until it is dropped.
+    pub counted: Box<dyn Send>,
+}
+
+impl Message {
+    /// A message in one piece that is counted nowhere.
+    pub fn of(message: Bytes) -> Self {
+        if message.len() <= QUICK_BYTES_MAX {
+            Self::Small(message)
+        } else {
+            Self::Large(Large { join: Box::new(|| message), counted: Box::new(()) })
+        }
+    }
+}
 
 /// The only message of `body`, which has at most `bytes_max` bytes and is whole by `deadline`.
 ///
 /// # Errors
 /// [`Code::Deadline`], [`Code::Overload`] where too much is held that is not whole, [`Code::TooLarge`], or
 /// [`Code::MalformedRequest`].
-pub(super) async fn message<B>(body: B, bytes_max: usize, deadline: Instant) -> Result<Bytes, Failure>
+pub(super) async fn message<B>(body: B, bytes_max: usize, deadline: Instant) -> Result<Message, Failure>
 where
-    B: Body<Error: Into<StdError>>,
+    B: Body<Error: Into<StdError>> + Send + Unpin + 'static,
 {
     let late = |_elapsed| Failure::new(Code::Deadline, "the check did not arrive completely by its deadline");
     tokio::time::timeout_at(deadline, whole(body, bytes_max)).await.map_err(late)?
 }
 
-async fn whole<B>(body: B, bytes_max: usize) -> Result<Bytes, Failure>
+async fn whole<B>(mut body: B, bytes_max: usize) -> Result<Message, Failure>
 where
-    B: Body<Error: Into<StdError>>,
+    B: Body<Error: Into<StdError>> + Send + Unpin + 'static,
 {
-    let (mut body, mut came) = (pin!(body), Came::default());
+    let mut came = Came::default();
     let mut next = |cx: &mut Context<'_>, came: &mut Came| {
-        let polled = body.as_mut().poll_frame(cx);
+        let polled = Pin::new(&mut body).poll_frame(cx);
         if polled.is_pending() {
             came.release_buffer();
         }
@@ -56,12 +86,13 @@ where
         }
     }
     let end = came.end(bytes_max)?.ok_or_else(|| malformed("has no message"))?;
-    let mut all = came.joined();
-    if all.len() < end {
+    if came.bytes < end {
         return Err(malformed("ends within its message"));
     }
-    all.advance(PREFIX_BYTES);
-    Ok(all)
+    if end <= QUICK_BYTES_MAX {
+        return Ok(Message::Small(came.message()));
+    }
+    Ok(Message::Large(Large { join: Box::new(|| came.message()), counted: Box::new(body) }))
 }
 
 /// What came so far. Most checks come in one frame, which is not copied. Of others every frame is: a frame is a part of
@@ -111,13 +142,22 @@ impl Came {
         self.pieces.first().map_or(&*self.whole, Vec::as_slice).first_chunk().copied()
     }
 
-    fn joined(mut self) -> Bytes {
-        match self.pieces.as_mut_slice() {
-            [] => self.whole,
-            [only] => Bytes::from(std::mem::take(only)),
-            pieces => {
+    /// The message without its prefix. It is copied only where it came in several pieces.
+    fn message(self) -> Bytes {
+        let mut all = self.joined();
+        all.advance(PREFIX_BYTES);
+        all
+    }
+
+    fn joined(self) -> Bytes {
+        let mut pieces = self.pieces.into_iter();
+        match (pieces.next(), pieces.len()) {
+            (None, _) => self.whole,
+            (Some(only), 0) => Bytes::from(only),
+            (Some(first), _) => {
                 let mut all = Vec::with_capacity(self.bytes);
-                pieces.iter_mut().for_each(|piece| all.append(piece));
+                // Each piece is freed when it is copied, so that the message is not held twice.
+                std::iter::once(first).chain(pieces).for_each(|piece| all.extend_from_slice(&piece));
                 Bytes::from(all)
             }
         }
@@ -162,7 +202,7 @@ fn broken(error: &(dyn std::error::Error + 'static)) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
+    use std::pin::pin;
     use std::task::Poll;
 
     use super::*;
@@ -195,6 +235,57 @@ mod tests {
     fn a_part_of_a_message_does_not_hold_the_buffer_that_it_came_in() {
         let (buffer, came) = came(&[7; 60_000], &[6, 1, 100]);
         assert!(buffer.is_unique(), "{} bytes hold a buffer of {}", came.bytes, buffer.len());
+    }
+
+    #[test]
+    fn only_a_message_in_several_pieces_is_copied() {
+        let (buffer, whole) = came(&[7; 60_000], &[60_005]);
+        assert_eq!(whole.message().as_ptr(), buffer[PREFIX_BYTES..].as_ptr());
+        let (_, mut waits) = came(&[7; 100], &[105]);
+        waits.release_buffer();
+        let piece = waits.pieces[0][PREFIX_BYTES..].as_ptr();
+        assert_eq!(waits.message().as_ptr(), piece);
+        let (buffer, came) = came(&[7; 60_000], &[6, 59_999]);
+        assert_eq!(came.message(), buffer[PREFIX_BYTES..]);
+    }
+
+    /// Frames that are all there, and what tells when the body is dropped.
+    struct Frames {
+        rest: std::vec::IntoIter<Bytes>,
+        _dropped: std::sync::Arc<()>,
+    }
+
+    impl Body for Frames {
+        type Data = Bytes;
+        type Error = StdError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, StdError>>> {
+            Poll::Ready(self.rest.next().map(|data| Ok(hyper::body::Frame::data(data))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_message_is_counted_until_it_is_decoded_and_a_small_one_until_it_is_whole() {
+        let deadline = Instant::now() + std::time::Duration::from_secs(60);
+        for (bytes, is_large) in [(100, false), (QUICK_BYTES_MAX - PREFIX_BYTES, false), (QUICK_BYTES_MAX, true)] {
+            let length = u32::try_from(bytes).unwrap().to_be_bytes();
+            let all = Bytes::from([&[0][..], &length, &vec![7; bytes]].concat());
+            let counted = std::sync::Arc::new(());
+            let frames = vec![all.slice(..40), all.slice(40..)];
+            let body = Frames { rest: frames.into_iter(), _dropped: std::sync::Arc::clone(&counted) };
+            let read = message(body, 1 << 20, deadline).await.unwrap();
+            let held = std::sync::Arc::strong_count(&counted) - 1;
+            let (whole, was_held) = match read {
+                Message::Small(whole) => (whole, 0),
+                Message::Large(large) => ((large.join)(), 1),
+            };
+            assert_eq!((held, was_held), (usize::from(is_large), usize::from(is_large)), "{bytes}");
+            assert_eq!(whole, all[PREFIX_BYTES..], "{bytes}");
+            assert_eq!(std::sync::Arc::strong_count(&counted), 1, "{bytes}");
+        }
     }
 
     /// One frame, and no end.

@@ -18,6 +18,7 @@ use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
 use tonic::server::NamedService;
 
 use super::{Authz, Reply, read};
+use crate::courtesy::lanes::Lane;
 
 /// The one method's path.
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -40,7 +41,7 @@ impl NamedService for CheckServer {
 
 impl<B> tonic::codegen::Service<http::Request<B>> for CheckServer
 where
-    B: tonic::codegen::Body + Send + 'static,
+    B: tonic::codegen::Body + Send + Unpin + 'static,
     B::Error: Into<tonic::codegen::StdError> + Send + 'static,
 {
     type Response = http::Response<Body>;
@@ -59,15 +60,14 @@ where
             }
             // The time counts from the headers on: a check that comes slowly has less of it left.
             let started = Instant::now();
-            let (head, body) = request.into_parts();
-            let metadata = MetadataMap::from_headers(head.headers);
+            let (http::request::Parts { headers, mut extensions, .. }, body) = request.into_parts();
+            let lane = extensions.remove::<Lane>();
+            drop(extensions);
+            let metadata = MetadataMap::from_headers(headers);
             let deadline = authz.deadline(started, &metadata);
             let check = read::message(body, authz.message_bytes_max(), deadline).await;
             // In a place of its own: a request that waits for its body would hold room for all that follows.
-            let reply =
-                Box::pin(
-                    async move { authz.reply_since(started, check.as_deref().map_err(Clone::clone), &metadata).await },
-                );
+            let reply = Box::pin(async move { authz.reply_since(started, check, lane, &metadata).await });
             Ok(reply.await.map_or_else(Status::into_http, sent))
         })
     }

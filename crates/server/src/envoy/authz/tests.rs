@@ -1,5 +1,6 @@
 //! Promises of the service: an answer, in time, and a deny for every failure.
 
+mod large;
 mod wire;
 
 use std::sync::Mutex;

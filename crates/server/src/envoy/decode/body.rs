@@ -3,6 +3,8 @@
 //! Envoy cuts bodies, repairs text and, when its buffer is exactly full, still says "not partial". So a body is
 //! [`Body::Complete`] only if nothing at all speaks against it.
 
+use bytes::Bytes;
+
 use super::headers::Read;
 use super::{Limits, Unattached};
 use picket_core::call::{Body, Headers};
@@ -17,7 +19,7 @@ pub(super) enum Stream {
 }
 
 /// The body that came as bytes, and as text where the proxy repaired it.
-pub(super) fn read(raw: &[u8], text: &str, read: &Read<'_>, limits: Limits, stream: Stream) -> Body {
+pub(super) fn read(raw: Bytes, text: &str, read: &Read<'_>, limits: Limits, stream: Stream) -> Body {
     match read.partial_body {
         None if raw.is_empty() && text.is_empty() => return unattached(&read.headers, limits, stream),
         None => return Body::Unproven("the proxy does not report whether the body is complete"),
@@ -34,8 +36,8 @@ pub(super) fn read(raw: &[u8], text: &str, read: &Read<'_>, limits: Limits, stre
     }
     match (objection(&read.headers, raw.len(), limits), encoding(&read.headers)) {
         (Some(objection), _) => Body::Unproven(objection),
-        (None, Some(encoding)) => Body::Encoded { bytes: raw.to_vec(), encoding },
-        (None, None) => Body::Complete(raw.to_vec()),
+        (None, Some(encoding)) => Body::Encoded { bytes: raw, encoding },
+        (None, None) => Body::Complete(raw),
     }
 }
 
@@ -48,14 +50,14 @@ fn unattached(headers: &Headers, limits: Limits, stream: Stream) -> Body {
         (Stream::Ends, Ok(Some(declared))) => is_length(declared, 0),
         (Stream::Ends, Ok(None)) => limits.unattached == Unattached::Absent,
     };
-    if is_none { Body::Complete(Vec::new()) } else { Body::NotSent }
+    if is_none { Body::Complete(Bytes::new()) } else { Body::NotSent }
 }
 
 /// A body that was attached and has no bytes.
 fn attached_empty(headers: &Headers) -> Body {
     match headers.single("content-length") {
-        Ok(None) => Body::Complete(Vec::new()),
-        Ok(Some(declared)) if is_length(declared, 0) => Body::Complete(Vec::new()),
+        Ok(None) => Body::Complete(Bytes::new()),
+        Ok(Some(declared)) if is_length(declared, 0) => Body::Complete(Bytes::new()),
         Ok(Some(_)) => Body::Unproven("`content-length` and the body's length differ"),
         Err(_) => Body::Unproven("`content-length` is not readable"),
     }

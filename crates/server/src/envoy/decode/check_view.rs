@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::{Address, Metadata};
 use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{self, HttpRequest};
@@ -13,6 +14,8 @@ use picket_core::failure::{Code, Failure};
 /// The fields of a check that Picket reads. A field that the proxy omitted is empty.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CheckView<'a> {
+    /// The message that it was read from; `None` for a view of a decoded message.
+    message: Option<&'a Bytes>,
     /// Whether there are attributes at all.
     pub(super) has_attributes: bool,
     pub(super) source: Peer<'a>,
@@ -64,6 +67,7 @@ impl<'a> CheckView<'a> {
     pub fn of(request: &'a CheckRequest) -> Self {
         let Some(attributes) = &request.attributes else { return Self::default() };
         Self {
+            message: None,
             has_attributes: true,
             source: attributes.source.as_ref().map(Peer::of).unwrap_or_default(),
             destination: attributes.destination.as_ref().map(Peer::of).unwrap_or_default(),
@@ -78,9 +82,15 @@ impl<'a> CheckView<'a> {
     ///
     /// # Errors
     /// [`Code::MalformedRequest`] where the bytes are no such message.
-    pub fn read(bytes: &'a [u8]) -> Result<Self, Failure> {
-        super::wire::check(bytes)
-            .map_err(|error| Failure::new(Code::MalformedRequest, format!("the check is not readable: {error}")))
+    pub fn read(message: &'a Bytes) -> Result<Self, Failure> {
+        let view = super::wire::check(message)
+            .map_err(|error| Failure::new(Code::MalformedRequest, format!("the check is not readable: {error}")))?;
+        Ok(Self { message: Some(message), ..view })
+    }
+
+    /// A field's bytes that outlive the view: a part of the message, or a copy where there is none.
+    pub(super) fn bytes(&self, field: &'a [u8]) -> Bytes {
+        self.message.map_or_else(|| Bytes::copy_from_slice(field), |message| message.slice_ref(field))
     }
 }
 

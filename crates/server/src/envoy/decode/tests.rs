@@ -53,7 +53,7 @@ fn http(request: &mut CheckRequest) -> &mut HttpRequest {
 
 /// As it is read from the message, and from its bytes.
 fn read(request: &CheckRequest, limits: Limits) -> Result<Call, Failure> {
-    let bytes = request.encode_to_vec();
+    let bytes = request.encode_to_vec().into();
     let read = call(&CheckView::of(request), limits, UnixMillis(1));
     let from_bytes = CheckView::read(&bytes).and_then(|sent| call(&sent, limits, UnixMillis(1)));
     assert_eq!(format!("{from_bytes:?}"), format!("{read:?}"), "the bytes say something else");

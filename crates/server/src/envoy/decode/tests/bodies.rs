@@ -1,5 +1,7 @@
 //! Proofs that a body is complete, and that a call has none.
 
+use bytes::Bytes;
+
 use super::*;
 
 /// The body of a check: bytes, headers beside it, and the proxy's limit.
@@ -36,7 +38,7 @@ fn p17_a_body_is_complete_only_if_nothing_contradicts_it() {
     ];
     for (name, headers, max, complete) in rows {
         let body = body(b"hello", headers, max);
-        assert_eq!(body == Body::Complete(b"hello".to_vec()), complete, "{name}: {body:?}");
+        assert_eq!(body == Body::Complete("hello".into()), complete, "{name}: {body:?}");
         assert_ne!(body, Body::NotSent, "{name}");
     }
     let twice = check("POST", "/", &[flag, flag]);
@@ -46,7 +48,7 @@ fn p17_a_body_is_complete_only_if_nothing_contradicts_it() {
 /// Headers, whether all bodies are attached, and whether it is proven that there is none.
 #[test]
 fn p17_an_absent_body_is_proven_or_not_assumed() {
-    let (flag, none) = (("x-envoy-auth-partial-body", "false"), Body::Complete(Vec::new()));
+    let (flag, none) = (("x-envoy-auth-partial-body", "false"), Body::Complete(Bytes::new()));
     let of = |headers: &[(&str, &str)], unattached| {
         let limits = Limits { body_bytes_max: Some(64), unattached };
         read(&check("GET", "/", headers), limits).unwrap().body

@@ -24,7 +24,7 @@ fn of_equal_names_in_a_map_the_last_counts() {
         part.encode_to_vec()
     });
     // Protobuf merges messages that follow one another.
-    let bytes = parts.concat();
+    let bytes = parts.concat().into();
     let sent = CheckView::read(&bytes).unwrap();
     assert_eq!(outline(&sent).request_id, Some("2"));
     let call = call(&sent, Limits::default(), UnixMillis(1)).unwrap();
