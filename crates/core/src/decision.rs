@@ -2,10 +2,10 @@
 //!
 //! Knows: Cedar, policies, the schema. Must not know: Envoy, time, where facts come from. Pure.
 //!
-//! Its modules from the bottom up: `schema` types queries, `policy` reads and checks one policy, `bundle` holds the
-//! policies of the mesh or of a namespace, `engine` evaluates them, `snapshot` holds all active policies, `load` makes
-//! the next snapshot, `decide` combines satisfied policies into a verdict. `tests/it/tidy/rooms.rs` holds the table of
-//! their imports.
+//! Its modules from the bottom up: `accesses` finds what conditions read, `schema` types queries, `policy` reads and
+//! checks one policy, `bundle` holds the policies of the mesh or of a namespace, `engine` evaluates them, `snapshot`
+//! holds all active policies, `load` makes the next snapshot, `decide` combines satisfied policies into a verdict.
+//! `tests/it/tidy/rooms.rs` holds the table of their imports.
 
 pub mod accesses;
 pub mod allowance;
