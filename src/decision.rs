@@ -2,9 +2,10 @@
 //!
 //! Knows: Cedar, policies, the schema. Must not know: Envoy, time, where facts come from. Pure.
 //!
-//! Its rooms from the bottom up: `schema` types queries, `policy` reads and checks one policy, `bundle` holds the policies
-//! of the mesh or of a namespace, `engine` evaluates them, `snapshot` is everything in force, `load` makes the next one,
-//! `decide` combines what is satisfied into a verdict. `tests/it/tidy/rooms.rs` holds the table of their imports.
+//! Its rooms from the bottom up: `accesses` finds what conditions read, `schema` types queries, `policy` reads and checks
+//! one policy, `bundle` holds the policies of the mesh or of a namespace, `engine` evaluates them, `snapshot` is everything
+//! in force, `load` makes the next one, `decide` combines what is satisfied into a verdict. `tests/it/tidy/rooms.rs` holds
+//! the table of their imports.
 
 pub mod accesses;
 pub mod allowance;

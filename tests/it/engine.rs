@@ -1,9 +1,9 @@
 //! The engine against its specification: plain Cedar over every policy, with everything that is known.
 //!
 //! Compared are always three sets: satisfied permits, satisfied forbids, and policies that failed. `machine` edits a tree
-//! step by step, `metamorphic` says it in other words, `footprint` varies what is not read, `lead` draws conditions that are
-//! indexed as scopes are, `could` compares verdicts with what was said to be possible,
-//! `typed` gives tools actions of their own.
+//! step by step, `metamorphic` says it in other words, `footprint` varies what is not read, `accesses` and `collected`
+//! compare what is collected with what is evaluated, `lead` draws conditions that are indexed as scopes are, `could`
+//! compares verdicts with what was said to be possible, `typed` gives tools actions of their own.
 
 mod accesses;
 mod collected;
@@ -13,8 +13,6 @@ mod footprint;
 mod lead;
 mod machine;
 mod metamorphic;
-mod old_read_set;
-mod old_required_inputs;
 mod typed;
 
 use std::sync::Arc;

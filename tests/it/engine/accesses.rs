@@ -7,10 +7,8 @@ use picket::decision::policy::required_inputs::RequiredInputs;
 use picket::decision::read_set::ReadSet;
 use picket::query::{Keys, Reads};
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
 
 use super::drawn::CONDITIONS;
-use super::{old_read_set, old_required_inputs};
 
 /// Paths of every part of the context, into entities, and to where nothing is.
 const PATHS: &[&str] = &[
@@ -226,77 +224,4 @@ proptest! {
             assert_covered(&policy);
         }
     }
-}
-
-fn within(less: &Keys, more: &Keys) -> bool {
-    match (less, more) {
-        (_, Keys::All) => true,
-        (Keys::All, Keys::Some(_)) => false,
-        (Keys::Some(less), Keys::Some(more)) => less.is_subset(more),
-    }
-}
-
-/// The fields of which `old` has more than `new`, and those of which it has less.
-fn differences(old: &Reads, new: &Reads) -> [Vec<&'static str>; 2] {
-    let sides = |a: &Reads, b: &Reads| {
-        [
-            ("headers", within(&a.headers, &b.headers)),
-            ("headers_compared", within(&a.headers_compared, &b.headers_compared)),
-            ("query", within(&a.query, &b.query)),
-            ("principal_facts", a.principal_facts <= b.principal_facts),
-            ("resource_facts", a.resource_facts <= b.resource_facts),
-            ("call_facts", within(&a.call_facts, &b.call_facts)),
-            ("args", within(&a.args, &b.args)),
-            ("names", a.names.is_subset(&b.names)),
-            ("fields", within(&a.fields, &b.fields)),
-            ("message", a.message <= b.message),
-            ("numbers", a.numbers <= b.numbers),
-            ("body", a.body <= b.body),
-            ("size", a.size <= b.size),
-            ("approval", a.approval <= b.approval),
-            ("source_ip", a.source_ip <= b.source_ip),
-        ]
-        .into_iter()
-        .filter_map(|(name, is_within)| (!is_within).then_some(name))
-        .collect()
-    };
-    [sides(old, new), sides(new, old)]
-}
-
-#[test]
-fn figures_of_the_former_walks_and_of_the_one_walk() {
-    let mut count = std::collections::BTreeMap::new();
-    let mut compare = |kind: &str, policy: &pst::Policy, text: &str| {
-        let (old_set, old) = (old_read_set::of(policy.body()), old_required_inputs::of(policy.body()));
-        let accesses = Accesses::of(policy.body());
-        let (set, new) = (ReadSet::of(&accesses), RequiredInputs::of(&accesses));
-        assert_eq!(set, old_set, "{text}");
-        let keys = |keys: &[(String, String)]| keys.to_vec();
-        let old_keys: Vec<_> = old.keys.iter().map(|key| (key.bag.clone(), key.key.clone())).collect();
-        let new_keys: Vec<_> = new.keys.iter().map(|key| (key.bag.clone(), key.key.clone())).collect();
-        assert_eq!(keys(&old_keys), keys(&new_keys), "{text}");
-        let [lost, won] = differences(&old.reads, &new.reads);
-        assert!(lost.is_empty(), "{lost:?} of {text}");
-        let shown = if won.is_empty() { vec!["equal"] } else { won };
-        for shown in shown {
-            let (times, example) = count.entry(format!("{kind} {shown}")).or_insert((0, text.to_owned()));
-            *times += 1;
-            if text.len() < example.len() {
-                *example = text.to_owned();
-            }
-        }
-        *count.entry(format!("{kind} all")).or_insert((0, String::new())) =
-            (count.get(&format!("{kind} all")).map_or(0, |(n, _)| *n) + 1, String::new());
-    };
-    for policy in written() {
-        compare("written", &policy, &policy.to_string());
-    }
-    let mut runner = proptest::test_runner::TestRunner::default();
-    for _ in 0..20_000 {
-        let text = expression().new_tree(&mut runner).unwrap().current();
-        if let Some(policy) = parsed(&text) {
-            compare("drawn", &policy, &text);
-        }
-    }
-    println!("{count:#?}");
 }
