@@ -12,7 +12,7 @@
 //! - [`call`]: one call as the proxy described it, in canonical form
 //! - [`failure`]: why a call has no verdict: a code and who is to blame
 //! - [`problem`]: an error in a file that somebody wrote: place, message, hint
-//! - [`setting`]: the name, default and documentation of a configuration key
+//! - [`setting`]: a configuration key with its documentation, and the one form of a setting's problem
 //! - [`query`]: the PDP's input: principal, action, resource, context
 //! - [`catalog`]: services, routes and workloads of the mesh
 //! - [`reply`]: the response format of a denial: problem+json, gRPC, JSON-RPC, OpenAI or Anthropic

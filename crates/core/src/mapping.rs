@@ -26,6 +26,7 @@ use crate::catalog::{Catalog, Service};
 use crate::failure::{Code, Failure};
 use crate::identity::Identity;
 use crate::query::{Query, Reads};
+use crate::setting::{CheckSettings, SettingProblem};
 
 pub use action::{Asked, What};
 
@@ -46,6 +47,14 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { service: vec![service::Source::ContextExtension], allow_connect: false, allow_upgrades: Vec::new() }
+    }
+}
+
+impl CheckSettings for Settings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        // No value is out of bounds: a service that no catalogue knows is `unmapped`.
+        let Self { service: _, allow_connect: _, allow_upgrades: _ } = self;
+        Vec::new()
     }
 }
 

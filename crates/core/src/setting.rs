@@ -1,9 +1,14 @@
-//! Configuration keys: the name, the default and the documentation of each setting.
+//! Configuration keys: the name, the default and the documentation of each setting, and the form of its problems.
 //!
-//! Knows: names and texts. Must not know: values that somebody set.
+//! Knows: names and texts. Must not know: files, and which values are good.
 //!
 //! Each module lists the [`Key`]s of its `Settings`. The check for unknown keys, the did-you-mean hint,
 //! `docs/config.md`, `deploy/config.yaml` and `--print-config` all read these lists, so they cannot disagree.
+//! The bounds of the values are in [`CheckSettings::problems`] of the same `Settings`.
+
+mod check;
+
+pub use check::{CheckSettings, SettingProblem, of_parts, shown};
 
 /// One setting, named relative to its section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -200,7 +200,7 @@ fn observers(telemetry: &Arc<Telemetry>, observer: Option<Observer>) -> Observer
 
 /// The policy store, which reports every snapshot that it makes to the metrics.
 fn store(config: &Config, telemetry: &Arc<Telemetry>) -> Arc<Store> {
-    let settings = config.policies.store();
+    let settings = &config.policies;
     let telemetry = Arc::clone(telemetry);
     let loader: Loader = Arc::new(move |tree, base| {
         let loaded = Snapshot::load_on(tree, base);
@@ -209,7 +209,7 @@ fn store(config: &Config, telemetry: &Arc<Telemetry>) -> Arc<Store> {
         }
         loaded
     });
-    Arc::new(Store::over(Arc::new(Directory::new(&settings)), loader, settings.poll))
+    Arc::new(Store::over(Arc::new(Directory::new(settings)), loader, settings.poll))
 }
 
 fn report(policies: &Store) {

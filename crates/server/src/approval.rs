@@ -24,6 +24,7 @@ use picket_core::call::UnixMillis;
 use picket_core::failure::{Code, Failure};
 use picket_core::problem::{Problem, Severity};
 use picket_core::query::{Keys, Query, Reads, Value, action};
+use picket_core::setting::of_parts;
 use record::{FieldKind, Matches, Record, Used};
 use redemption::{Embedded, RedemptionStore, Uses};
 pub use settings::{Settings, Store};
@@ -121,8 +122,10 @@ impl Approvals {
         if sources.is_empty() {
             return Ok(Self::none());
         }
-        let mut problems = settings::check(sources, store, file);
-        problems.retain(|problem| problem.severity == Severity::Error);
+        let found = of_parts(&[("approvals", &sources.to_vec()), ("approvals_store", store)]).into_iter();
+        let found = found.chain(settings::relations(sources, store));
+        let found = found.filter(|problem| problem.severity == Severity::Error);
+        let mut problems: Vec<Problem> = found.map(|problem| problem.in_file(file)).collect();
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -295,7 +298,7 @@ impl Source {
     fn new(settings: &Settings, tasks: &TaskTracker) -> Result<Self, String> {
         let wrong = |message: String| format!("approvals `{}`: {message}", settings.name);
         let url = settings.template().map_err(wrong)?;
-        let http = Http::new(&settings.headers, settings.ca_file.as_deref(), &url).map_err(wrong)?;
+        let http = Http::new(&settings.http(), &url).map_err(wrong)?;
         let remembered =
             cache::Settings { ttl: settings.ttl, in_flight_max: settings.in_flight_max, ..cache::Settings::default() };
         Ok(Self {

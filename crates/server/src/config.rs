@@ -6,6 +6,7 @@
 //! is checked against the keys that the modules list, then each section is read by its own `Settings`, then
 //! what sections say about each other is checked.
 
+mod check;
 pub mod load;
 pub mod print;
 pub mod sections;

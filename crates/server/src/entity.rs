@@ -29,6 +29,7 @@ use picket_core::decision::snapshot::FactsType;
 use picket_core::failure::{Code, Failure};
 use picket_core::problem::Problem;
 use picket_core::query::{Facts, Node, Query, Reads, Uid, Value};
+use picket_core::setting::{CheckSettings, SettingProblem, of_parts};
 
 /// The sources of facts in addition to the catalogue and `entities.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -39,28 +40,23 @@ pub struct Settings {
     pub lookups: Vec<lookup::Settings>,
 }
 
-impl Settings {
-    /// Problems of these settings, as written in `file`.
-    #[must_use]
-    pub fn check(&self, file: &str) -> Vec<Problem> {
-        let mut problems: Vec<Problem> = self.lookups.iter().flat_map(|lookup| lookup.check(file)).collect();
+impl CheckSettings for Settings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { lookups } = self;
+        let mut found = of_parts(&[("lookups", lookups)]);
         let mut names = BTreeSet::new();
-        for (index, lookup) in self.lookups.iter().enumerate() {
+        for (index, lookup) in lookups.iter().enumerate() {
             if !names.insert(&lookup.name) {
-                let message = format!("two look-ups are named `{}`", lookup.name);
-                problems.push(Problem::error(file, message).help("give each a name of its own"));
+                let message = format!("two look-ups are named `{}`; give each a name of its own", lookup.name);
+                found.push(SettingProblem::error(format!("lookups.{index}.name"), message));
             }
-            for earlier in self.lookups.iter().take(index).filter(|earlier| earlier.target == lookup.target) {
-                let message = format!(
-                    "look-ups `{}` and `{}` have the same target {}",
-                    earlier.name,
-                    lookup.name,
-                    lookup.target.as_text()
-                );
-                problems.push(Problem::error(file, message).help("let one source give it"));
+            for earlier in lookups.iter().take(index).filter(|earlier| earlier.target == lookup.target) {
+                let target = lookup.target.as_text();
+                let message = format!("look-up `{}` gives {target} already; let one source give it", earlier.name);
+                found.push(SettingProblem::error(format!("lookups.{index}.target"), message));
             }
         }
-        problems
+        found
     }
 }
 
@@ -162,7 +158,8 @@ impl Entities {
     /// # Errors
     /// Every problem of the settings, and files of certificates that cannot be read.
     pub fn new(settings: &Settings, file: &str, tasks: &TaskTracker) -> Result<Self, Vec<Problem>> {
-        let mut problems = settings.check(file);
+        let found = settings.problems().into_iter();
+        let mut problems: Vec<Problem> = found.map(|problem| problem.below("entity").in_file(file)).collect();
         let mut entities = Self::over(Vec::new());
         for settings in &settings.lookups {
             match Lookup::new(settings, tasks) {
@@ -170,7 +167,7 @@ impl Entities {
                     entities.caches.push((settings.name.clone(), lookup.cache().clone()));
                     entities.sources.push(Arc::new(lookup));
                 }
-                // What `check` has said already is not said twice.
+                // A problem that the check of the settings has reported is not reported twice.
                 Err(message) if problems.is_empty() => problems.push(Problem::error(file, message)),
                 Err(_) => {}
             }

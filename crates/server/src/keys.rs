@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use fetch::{Fetch, FetchProblem};
 use picket_core::identity::{KeyRing, KeySet};
+use picket_core::setting::CheckSettings as _;
 pub use settings::{IssuerSettings, Jwks, Settings, UrlSource};
 pub use stats::Stats;
 
@@ -70,7 +71,7 @@ impl Keys {
     pub fn new(settings: &Settings, base: &Path) -> Result<Self, Vec<String>> {
         let problems = settings.problems();
         if !problems.is_empty() {
-            return Err(problems);
+            return Err(problems.into_iter().map(|problem| problem.below("keys").to_string()).collect());
         }
         let mut sources: Vec<Box<dyn Fetch>> = Vec::new();
         let mut problems = Vec::new();

@@ -28,47 +28,51 @@ pub use directory::Directory;
 use picket_core::decision::load::Base;
 use picket_core::decision::snapshot::{Loaded, Tree};
 use picket_core::problem::Problem;
+use picket_core::setting::{CheckSettings, SettingProblem};
 pub use status::Status;
 pub use store::Store;
 
 /// The unit of `mesh/`, schema, facts, catalogue, entities and manifest: refused or accepted as one.
 pub const PLATFORM: &str = picket_core::catalog::MESH;
 
-/// Where policies are read from, and how often.
+/// Where policies are read from, and how often; section `policies`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The policy directory: a plain folder, a symbolic link to one (swap the link to publish), or a
-    /// ConfigMap or projected volume. No default.
-    pub directory: PathBuf,
+    /// ConfigMap or projected volume. Default `policies`, relative to the working directory.
+    pub dir: PathBuf,
     /// How often the files are compared with the active ones, in addition to the watch for changes, which
     /// normally notices within a second. Default 5s; at least 100ms. Units: `ms`, `s`, `m`.
-    #[serde(default = "poll_default", with = "humantime_serde")]
+    #[serde(with = "humantime_serde")]
     pub poll: Duration,
 }
 
-fn poll_default() -> Duration {
-    Duration::from_secs(5)
+impl Default for Settings {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("policies"), poll: Duration::from_secs(5) }
+    }
 }
 
 impl Settings {
     /// Settings for a directory, the rest by default.
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), poll: poll_default() }
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), ..Self::default() }
     }
+}
 
-    /// Problems of these settings, as written in `file`.
-    #[must_use]
-    pub fn check(&self, file: &str) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if self.directory.as_os_str().is_empty() {
-            problems.push(Problem::error(file, "`policies.dir` is empty").help("name the policy directory"));
+impl CheckSettings for Settings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { dir, poll } = self;
+        let mut found = Vec::new();
+        if dir.as_os_str().is_empty() {
+            found.push(SettingProblem::error("dir", "is empty; name the policy directory"));
         }
-        if self.poll < Duration::from_millis(100) {
-            let message = format!("`policies.poll` is {}", humantime::format_duration(self.poll));
-            problems.push(Problem::error(file, message).help("at least 100ms; the default is 5s"));
+        if *poll < Duration::from_millis(100) {
+            let message = format!("`{}` is too short; give at least 100ms", humantime::format_duration(*poll));
+            found.push(SettingProblem::error("poll", message));
         }
-        problems
+        found
     }
 }
 
@@ -141,9 +145,9 @@ mod tests {
     #[test]
     fn a_poll_shorter_than_100_ms_is_a_problem() {
         let mut settings = Settings::new("/policies");
-        assert!(settings.check("config.yaml").is_empty());
+        assert_eq!(settings.problems(), []);
         settings.poll = Duration::from_millis(99);
-        assert_eq!(settings.check("config.yaml").len(), 1);
+        assert_eq!(settings.problems().len(), 1);
     }
 
     #[test]

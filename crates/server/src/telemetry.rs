@@ -16,6 +16,7 @@ use crate::check::Judgement;
 use decision_log::DecisionLog;
 pub use metrics::Metrics;
 use picket_core::call::{Call, UnixMillis};
+use picket_core::setting::{CheckSettings, SettingProblem, of_parts};
 use spans::Spans;
 
 /// The settings of telemetry.
@@ -30,19 +31,10 @@ pub struct Settings {
     pub otlp: Option<spans::Settings>,
 }
 
-impl Settings {
-    /// Everything that is wrong, each as a fragment that begins with its key.
-    #[must_use]
-    pub fn problems(&self) -> Vec<String> {
-        let parts = [
-            ("log", self.log.problems()),
-            ("decision_log", self.decision_log.problems()),
-            ("otlp", self.otlp.as_ref().map(spans::Settings::problems).unwrap_or_default()),
-        ];
-        let named = |(section, problems): (&str, Vec<String>)| {
-            problems.into_iter().map(move |problem| problem.replacen('`', &format!("`{section}."), 1)).collect()
-        };
-        parts.into_iter().flat_map(|part| -> Vec<String> { named(part) }).collect()
+impl CheckSettings for Settings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { log, decision_log, otlp } = self;
+        of_parts(&[("log", log), ("decision_log", decision_log), ("otlp", otlp)])
     }
 }
 
@@ -80,7 +72,7 @@ impl Telemetry {
     pub fn start(settings: &Settings, version: &'static str) -> Result<Arc<Self>, StartError> {
         let problems = settings.problems();
         if !problems.is_empty() {
-            return Err(StartError::Settings(problems));
+            return Err(StartError::Settings(problems.iter().map(ToString::to_string).collect()));
         }
         spans::subscribe(&settings.log)?;
         let spans = settings.otlp.as_ref().map(|otlp| Spans::start(otlp, version)).transpose()?.map(Arc::new);

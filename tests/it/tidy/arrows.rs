@@ -9,7 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("call", &[]),
     ("failure", &[]),
     ("problem", &[]),
-    ("setting", &[]),
+    ("setting", &["problem"]),
     ("query", &[]),
     ("sighted", &[]),
     ("courtesy", &[]),
@@ -19,19 +19,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("reply", &["catalog"]),
     // L1, pure
     ("obligation", &["call", "failure", "problem", "query", "catalog", "reply"]),
-    ("identity", &["call", "failure", "problem", "query", "catalog"]),
+    ("identity", &["call", "failure", "problem", "setting", "query", "catalog"]),
     ("body", &["call", "failure", "problem", "query", "catalog"]),
-    ("mapping", &["call", "failure", "problem", "query", "catalog", "identity", "body"]),
+    ("mapping", &["call", "failure", "problem", "setting", "query", "catalog", "identity", "body"]),
     (
         "decision",
         &["call", "failure", "problem", "query", "catalog", "obligation", "sighted", "courtesy", "identity::spiffe_id"],
     ),
     // L2, ports. Facts are typed by the schema, which is the snapshot's: entity knows decision.
-    ("entity", &["call", "failure", "problem", "query", "catalog", "decision"]),
+    ("entity", &["call", "failure", "problem", "setting", "query", "catalog", "decision"]),
     // An approval is fetched as a fact is, by the same machinery.
-    ("approval", &["call", "failure", "problem", "query", "entity"]),
-    ("policy", &["call", "failure", "problem", "query", "catalog", "decision", "courtesy"]),
-    ("keys", &["call", "failure", "problem", "query", "identity"]),
+    ("approval", &["call", "failure", "problem", "setting", "query", "entity"]),
+    ("policy", &["call", "failure", "problem", "setting", "query", "catalog", "decision", "courtesy"]),
+    ("keys", &["call", "failure", "problem", "setting", "query", "identity"]),
     // L3, order
     (
         "check",
@@ -39,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "call",
             "failure",
             "problem",
+            "setting",
             "query",
             "catalog",
             "reply",
@@ -55,13 +56,17 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     // L4, edges. Telemetry observes judgements, which are check's.
-    ("telemetry", &["call", "failure", "problem", "query", "catalog", "obligation", "identity", "decision", "check"]),
+    (
+        "telemetry",
+        &["call", "failure", "problem", "setting", "query", "catalog", "obligation", "identity", "decision", "check"],
+    ),
     (
         "envoy",
         &[
             "call",
             "failure",
             "problem",
+            "setting",
             "query",
             "catalog",
             "reply",

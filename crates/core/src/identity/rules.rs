@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TokenKind;
 use super::spiffe_id::{SpiffeId, is_trust_domain};
+use crate::setting::{CheckSettings, SettingProblem, of_parts};
 
 /// The rules for the claims of one issuer's tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,45 +64,47 @@ impl ClaimRules {
             TokenKind::Access | TokenKind::JwtSvid | TokenKind::Kubernetes => self.lifetime_max,
         }
     }
+}
 
-    /// Everything that is wrong with these rules.
-    #[must_use]
-    pub fn problems(&self) -> Vec<String> {
+impl CheckSettings for ClaimRules {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { issuer, audiences, kind, users: _, leeway, trust_domain, lifetime_max, actors } = self;
         let mut found = Vec::new();
-        if self.issuer.is_empty() {
-            found.push("`issuer` is empty; it must be the tokens' `iss`".to_owned());
+        let mut wrong = |key: &str, message: &str| found.push(SettingProblem::error(key, message));
+        if issuer.is_empty() {
+            wrong("issuer", "is empty; it must be the tokens' `iss`");
         }
-        if self.audiences.is_empty() || self.audiences.contains("") {
-            found.push("`audiences` must hold at least one audience, and none that is empty".to_owned());
+        if audiences.is_empty() || audiences.contains("") {
+            wrong("audiences", "must hold at least one audience, and none that is empty");
         }
-        if self.leeway > LEEWAY_MAX {
-            found.push("`leeway` is more than 5m".to_owned());
+        if *leeway > LEEWAY_MAX {
+            wrong("leeway", "is more than 5m; give at most that");
         }
-        if self.lifetime_max.is_some_and(|life| !(Duration::from_secs(1)..=LIFETIME_MAX).contains(&life)) {
-            found.push("`lifetime_max` must be 1s to 24h".to_owned());
+        if lifetime_max.is_some_and(|life| !(Duration::from_secs(1)..=LIFETIME_MAX).contains(&life)) {
+            wrong("lifetime_max", "must be 1s to 24h");
         }
-        for (name, id) in &self.actors {
+        for (name, id) in actors {
             if SpiffeId::parse(name).is_ok() {
-                found.push(format!("actor `{name}` is a SPIFFE id and is compared as it is; only other names go here"));
+                let message = format!("`{name}` is a SPIFFE id and is compared as it is; only other names go here");
+                wrong("actors", &message);
             }
             if let Err(problem) = SpiffeId::parse(id) {
-                found.push(format!("actor `{name}`: `{id}` is not a SPIFFE id: {problem}"));
+                wrong("actors", &format!("`{id}` for `{name}` is not a SPIFFE id: {problem}"));
             }
         }
-        if self.kind == TokenKind::Transaction && !self.actors.is_empty() {
-            found.push("`actors` is not for kind `transaction`: `req_wl` must be the peer's own id".to_owned());
+        if *kind == TokenKind::Transaction && !actors.is_empty() {
+            wrong("actors", "is not for kind `transaction`: `req_wl` must be the peer's own id");
         }
-        match (self.kind, &self.trust_domain) {
+        match (kind, trust_domain) {
             (TokenKind::JwtSvid, None) => {
-                found.push(
-                    "kind `jwt_svid` needs `trust_domain`, the domain that this issuer may sign ids for".to_owned(),
-                );
+                wrong("trust_domain", "kind `jwt_svid` needs it: the domain that this issuer may sign ids for");
             }
             (TokenKind::JwtSvid, Some(domain)) if !is_trust_domain(domain) => {
-                found.push(format!("`{domain}` is not a valid trust domain (a-z, 0-9, `.`, `-`, `_`)"));
+                let message = format!("`{domain}` is not a valid trust domain (a-z, 0-9, `.`, `-`, `_`)");
+                wrong("trust_domain", &message);
             }
             (TokenKind::Access | TokenKind::Kubernetes | TokenKind::Transaction, Some(_)) => {
-                found.push("`trust_domain` is only for kind `jwt_svid`".to_owned());
+                wrong("trust_domain", "is only for kind `jwt_svid`; drop it");
             }
             (TokenKind::JwtSvid, Some(_))
             | (TokenKind::Access | TokenKind::Kubernetes | TokenKind::Transaction, None) => {}
@@ -123,16 +126,15 @@ pub struct IssuerRules {
     pub claims: ClaimRules,
 }
 
-impl IssuerRules {
-    /// Everything that is wrong with these rules.
-    #[must_use]
-    pub fn problems(&self) -> Vec<String> {
-        let mut found = self.claims.problems();
-        if self.name.is_empty() {
-            found.push("`name` is empty".to_owned());
+impl CheckSettings for IssuerRules {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { name, algorithms, allow_untyped: _, claims } = self;
+        let mut found = of_parts(&[("claims", claims)]);
+        if name.is_empty() {
+            found.push(SettingProblem::error("name", "is empty; profiles and metrics need it"));
         }
-        if self.algorithms.is_empty() {
-            found.push("`algorithms` is empty; name at least one".to_owned());
+        if algorithms.is_empty() {
+            found.push(SettingProblem::error("algorithms", "is empty; name at least one"));
         }
         found
     }
@@ -219,7 +221,7 @@ mod tests {
             (ClaimRules { actors: actors("web", WEB), ..task() }, "not for kind `transaction`"),
             (ClaimRules { trust_domain: Some("a.example".to_owned()), ..task() }, "only for kind `jwt_svid`"),
         ] {
-            let found = rules.problems().join(" ");
+            let found = rules.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{expected}: {found}");
         }
     }

@@ -1,16 +1,15 @@
 //! The identity settings of a profile: its sources, their order, and their strictness.
 //!
-//! Knows: the keys an operator writes, their defaults and what contradicts what.
+//! Knows: the keys an operator writes and their defaults; `settings/check.rs` knows what contradicts what.
 //! Must not know: calls, key material, the network.
+
+mod check;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::TokenKind;
-use super::rules::{ClaimRules, IssuerRules};
-use super::spiffe_id::{SpiffeId, is_trust_domain};
-use crate::call::headers::folded;
+use super::rules::ClaimRules;
 
 /// The identity part of a listener's profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,20 +136,6 @@ pub struct Places {
     pub query: BTreeSet<String>,
 }
 
-impl Places {
-    fn problems(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        let is_name = |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
-        for name in self.headers.iter().chain(&self.cookies).chain(&self.query).filter(|name| !is_name(name)) {
-            found.push(format!("from: `{}` is not the name of a header, a cookie or a query key", name.escape_debug()));
-        }
-        for name in self.headers.iter().filter(|name| matches!(folded(name).as_str(), "authorization" | "cookie")) {
-            found.push(format!("from: header `{name}` is always read; name a cookie under `cookies`"));
-        }
-        found
-    }
-}
-
 /// Issuers of tokens that Picket verifies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -217,8 +202,6 @@ pub enum Bindings {
     Unchecked,
 }
 
-const HOPS_MAX: u8 = 8;
-
 impl Settings {
     /// Whether `domain` is the home trust domain or an allowed one.
     #[must_use]
@@ -242,117 +225,5 @@ impl Settings {
             TokenSource::Metadata(metadata) => Some(&metadata.from),
             TokenSource::Verified(_) => None,
         })
-    }
-
-    /// Everything that is wrong with these settings, given the issuers that are configured.
-    #[must_use]
-    pub fn problems(&self, issuers: &[IssuerRules]) -> Vec<String> {
-        let mut found = Vec::new();
-        for domain in std::iter::once(&self.home_trust_domain).chain(&self.allowed_trust_domains) {
-            if !is_trust_domain(domain) {
-                found.push(format!("`{domain}` is not a valid trust domain (a-z, 0-9, `.`, `-`, `_`)"));
-            }
-        }
-        for (index, source) in self.sources.iter().enumerate() {
-            if self.sources.iter().take(index).any(|earlier| earlier == source) {
-                found.push(format!("sources: entry {} repeats an earlier one", index + 1));
-            }
-            self.source_problems(source, issuers, &mut found);
-        }
-        self.token_problems(issuers, &mut found);
-        self.task_problems(issuers, &mut found);
-        found
-    }
-
-    fn source_problems(&self, source: &Source, issuers: &[IssuerRules], found: &mut Vec<String>) {
-        match source {
-            Source::Peer => {}
-            Source::Xfcc(xfcc) => {
-                if xfcc.hops == 0 || xfcc.hops > HOPS_MAX {
-                    found.push(format!("xfcc: hops is {}, and must be 1 to {HOPS_MAX}", xfcc.hops));
-                }
-                if xfcc.hops > 1 && xfcc.proxies.is_empty() {
-                    found.push("xfcc: more than one hop needs the proxies' SPIFFE ids in `proxies`".to_owned());
-                }
-                for proxy in &xfcc.proxies {
-                    if let Err(problem) = SpiffeId::parse(proxy) {
-                        found.push(format!("xfcc: proxy `{proxy}` is not a SPIFFE id: {problem}"));
-                    }
-                }
-            }
-            Source::JwtSvid(svid) => match issuers.iter().find(|issuer| issuer.name == svid.issuer) {
-                None => found.push(format!("jwt_svid: no issuer is named `{}`", svid.issuer)),
-                Some(issuer) => match (issuer.claims.kind, &issuer.claims.trust_domain) {
-                    (TokenKind::JwtSvid, Some(domain)) if !self.trusts(domain) => found.push(format!(
-                        "jwt_svid: issuer `{}` signs for trust domain `{domain}`, which is not allowed here",
-                        svid.issuer
-                    )),
-                    (TokenKind::JwtSvid, Some(_) | None) => {}
-                    (TokenKind::Access | TokenKind::Kubernetes | TokenKind::Transaction, _) => {
-                        found.push(format!("jwt_svid: issuer `{}` is not of kind `jwt_svid`", svid.issuer));
-                    }
-                },
-            },
-        }
-    }
-
-    fn token_problems(&self, issuers: &[IssuerRules], found: &mut Vec<String>) {
-        let mut keys = BTreeSet::new();
-        let mut names = BTreeSet::new();
-        let mut spellings = BTreeSet::new();
-        for source in &self.tokens {
-            match source {
-                TokenSource::Metadata(metadata) => {
-                    if metadata.key.is_empty() {
-                        found.push("metadata: `key` is empty; name the filter's payload_in_metadata".to_owned());
-                    }
-                    if !keys.insert(&metadata.key) {
-                        found.push(format!("metadata: key `{}` is named twice", metadata.key));
-                    }
-                    let place = format!("metadata `{}`", metadata.key);
-                    if metadata.claims.kind == TokenKind::Transaction {
-                        found.push(format!("{place}: kind `transaction` is only for `task`"));
-                    }
-                    found.extend(metadata.from.problems().into_iter().map(|problem| format!("{place}: {problem}")));
-                    found.extend(metadata.claims.problems().into_iter().map(|problem| format!("{place}: {problem}")));
-                }
-                TokenSource::Verified(verified) => {
-                    if verified.issuers.is_empty() {
-                        found.push("verified: `issuers` is empty; name at least one".to_owned());
-                    }
-                    for name in &verified.issuers {
-                        match issuers.iter().find(|issuer| &issuer.name == name) {
-                            None => found.push(format!("verified: no issuer is named `{name}`")),
-                            Some(issuer) if issuer.claims.kind == TokenKind::Transaction => found.push(format!(
-                                "verified: issuer `{name}` is of kind `transaction`; name it under `task`"
-                            )),
-                            Some(issuer) if !spellings.insert(&issuer.claims.issuer) => found.push(format!(
-                                "verified: issuer `{name}` has the same `iss` as another, so its tokens have two rules"
-                            )),
-                            Some(_) => {}
-                        }
-                        if !names.insert(name) {
-                            found.push(format!("verified: issuer `{name}` is named twice"));
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn task_problems(&self, issuers: &[IssuerRules], found: &mut Vec<String>) {
-        let mut spellings = BTreeSet::new();
-        for name in &self.task.issuers {
-            match issuers.iter().find(|issuer| &issuer.name == name) {
-                None => found.push(format!("task: no issuer is named `{name}`")),
-                Some(issuer) if issuer.claims.kind != TokenKind::Transaction => {
-                    let kind = issuer.claims.kind.as_str();
-                    found.push(format!("task: issuer `{name}` is of kind `{kind}`, and must be of kind `transaction`"));
-                }
-                Some(issuer) if !spellings.insert(&issuer.claims.issuer) => found
-                    .push(format!("task: issuer `{name}` has the same `iss` as another, so its tokens have two rules")),
-                Some(_) => {}
-            }
-        }
     }
 }

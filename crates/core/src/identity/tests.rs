@@ -8,6 +8,7 @@ use super::settings::{Bindings, Certificate, MetadataSource, Places, Settings, S
 use super::{Binding, Identity, KeyRing, KeySet, Proof, Rejection, identify};
 use crate::call::{Call, Headers};
 use crate::failure::Code;
+use crate::setting::CheckSettings as _;
 
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new("k1"));
 
@@ -235,8 +236,8 @@ allowed_trust_domains: [other.example]
     let issuers = [issuer_rules(), svid_rules(), task_rules(), other];
     let settings: Settings = serde_saphyr::from_str(yaml).unwrap();
     assert_eq!(settings.certificate, Certificate::Required);
-    assert_eq!(settings.problems(&issuers), Vec::<String>::new());
-    assert_eq!(Settings::default().problems(&[]), Vec::<String>::new());
+    assert_eq!((settings.problems(), settings.issuer_problems(&issuers)), (Vec::new(), Vec::new()));
+    assert_eq!(Settings::default().problems(), []);
     assert!(serde_saphyr::from_str::<Settings>("sauces: []").is_err());
     assert!(serde_saphyr::from_str::<Settings>("task: {issuer: tts}").is_err());
     assert!(serde_saphyr::from_str::<Settings>("form_tokens: false").is_err());
@@ -264,28 +265,29 @@ home_trust_domain: Cluster
 ",
     )
     .unwrap();
-    let found = bad.problems(&issuers).join("\n");
+    let found = bad.problems().into_iter().chain(bad.issuer_problems(&issuers));
+    let found = found.map(|problem| problem.to_string()).collect::<Vec<_>>().join("\n");
     for part in [
-        "`Cluster` is not a valid trust domain",
-        "repeats",
-        "hops is 0",
-        "more than one hop",
-        "proxy `x`",
-        "`idp` is not of kind",
-        "named `none`",
-        "`key` is empty",
-        "header `Cookie` is always read",
-        "`x y` is not the name",
-        "`issuer` is empty",
-        "`audiences`",
-        "`leeway`",
-        "needs `trust_domain`",
-        "`issuers` is empty",
-        "named `nobody`",
-        "verified: issuer `tts` is of kind `transaction`",
-        "task: issuer `idp` is of kind `access`",
-        "task: issuer `tts` has the same `iss`",
-        "task: no issuer is named `missing`",
+        "`home_trust_domain`: `Cluster` is not a valid trust domain",
+        "`sources[1]`: repeats",
+        "`sources[2].xfcc.hops`: 0 is out of range",
+        "`sources[3].xfcc.proxies`: more than one hop",
+        "`sources[4].xfcc.proxies`: `x` is not a SPIFFE id",
+        "`sources[5].jwt_svid.issuer`: issuer `idp` is not of kind",
+        "`sources[6].jwt_svid.issuer`: no issuer is named `none`",
+        "`tokens[0].metadata.key`: is empty",
+        "`tokens[0].metadata.from.headers`: header `Cookie` is always read",
+        "`tokens[0].metadata.from.headers`: `x y` is not a name",
+        "`tokens[0].metadata.claims.issuer`: is empty",
+        "`tokens[0].metadata.claims.audiences`: ",
+        "`tokens[0].metadata.claims.leeway`: ",
+        "`tokens[0].metadata.claims.trust_domain`: kind `jwt_svid` needs it",
+        "`tokens[1].verified.issuers`: is empty",
+        "`tokens[2].verified.issuers`: no issuer is named `nobody`",
+        "`tokens[3].verified.issuers`: issuer `tts` is of kind `transaction`",
+        "`task.issuers`: issuer `idp` is of kind `access`",
+        "`task.issuers`: issuer `tts` has the same `iss`",
+        "`task.issuers`: no issuer is named `missing`",
     ] {
         assert!(found.contains(part), "`{part}` is missing in:\n{found}");
     }

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::entity::http::{self, HeaderFile};
+use crate::entity::http::{self, HeaderFile, HttpSettings};
 use crate::entity::template::{Slashes, Template};
 use picket_core::call::host::is_dns_label;
-use picket_core::problem::Problem;
+use picket_core::setting::{CheckSettings, SettingProblem, of_parts};
 
 /// What stands for the reference in a source's URL.
 const REFERENCE: &str = "${reference}";
@@ -41,13 +41,13 @@ pub struct Settings {
     /// Under which name uses are remembered: sources that ask one system of tickets share it. Default: `name`.
     #[serde(default)]
     pub system: Option<String>,
-    /// How long a call waits for an answer, within its own deadline. Default 50ms; above 0s.
+    /// See [`HttpSettings::timeout`].
     #[serde(default = "http::timeout_default", with = "humantime_serde")]
     pub timeout: Duration,
-    /// Headers to send, each with its value in a file (a token, say), read again for every request.
+    /// See [`HttpSettings::headers`].
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderFile>,
-    /// PEM file of the only certificate authorities that are trusted. Default: the system's.
+    /// See [`HttpSettings::ca_file`].
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
     /// How long an answer may be reused. Default 0s, the safe value: an approval that is withdrawn stays good
@@ -157,59 +157,100 @@ impl Settings {
         self.url.split("${").next().unwrap_or_default()
     }
 
-    fn check(&self, file: &str) -> Vec<Problem> {
-        let name = &self.name;
-        let mut problems = http::check(file, &format!("approvals `{name}`"), self.timeout, &self.headers);
-        let mut wrong = |message: String, help: &str| problems.push(Problem::error(file, message).help(help));
-        for (what, name) in [("name", Some(name)), ("system", self.system.as_ref())] {
-            let Some(name) = name else { continue };
-            if !is_dns_label(name) {
-                wrong(
-                    format!("{what} `{name}` of approvals is not a DNS label"),
-                    "1 to 63 of a-z, 0-9 and, inside, `-`",
-                );
+    /// How its requests are sent.
+    #[must_use]
+    pub fn http(&self) -> HttpSettings<'_> {
+        HttpSettings { timeout: self.timeout, headers: &self.headers, ca_file: self.ca_file.as_deref() }
+    }
+}
+
+impl CheckSettings for Settings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self {
+            name,
+            services: _,
+            reference,
+            url: _,
+            slashes: _,
+            fields,
+            bound,
+            system,
+            // These three are `http`.
+            timeout: _,
+            headers: _,
+            ca_file: _,
+            ttl,
+            in_flight_max,
+        } = self;
+        let parts: [(&str, &dyn CheckSettings); 3] = [("", &self.http()), ("reference", reference), ("fields", fields)];
+        let mut found = of_parts(&parts);
+        let mut wrong = |key, message: String| found.push(SettingProblem::error(key, message));
+        for (key, name) in [("name", Some(name)), ("system", system.as_ref())] {
+            if let Some(name) = name.filter(|name| !is_dns_label(name)) {
+                wrong(key, format!("`{name}` is not a DNS label: 1 to 63 of a-z, 0-9 and, inside, `-`"));
             }
         }
-        if let Err(message) = self.template() {
-            wrong(
-                format!("url of approvals `{name}`: {message}"),
-                "for example `https://changes.infra.svc/v1/${reference}`",
-            );
-        }
         // Headers that may not be read are refused with the URL.
-        if let Reference::Header(header) = &self.reference
-            && header.is_empty()
-        {
-            wrong(format!("approvals `{name}` cannot be named in header `{header}`"), "for example `x-approval`");
+        if let Err(message) = self.template() {
+            wrong("url", format!("{message}; for example `https://changes.infra.svc/v1/${{reference}}`"));
         }
-        let fields = &self.fields;
-        let argument = match &self.reference {
-            Reference::Argument(pointer) => Some(pointer),
-            Reference::Header(_) => None,
+        let pointers = bound.iter().flat_map(|(argument, record)| [argument, record]);
+        pointers.filter_map(|pointer| pointer_problem(pointer)).for_each(|message| wrong("match", message));
+        if *ttl > Duration::from_secs(60) {
+            wrong("ttl", "is more than a minute; give at most 60s".to_owned());
+        }
+        if *in_flight_max == 0 {
+            wrong("in_flight_max", "0 makes every request fail; give at least 1".to_owned());
+        }
+        if bound.is_empty() && fields.digest.is_none() {
+            let message = "is missing: nothing binds an approval to a call, so `matchesAction` is always false; give \
+                           it, or `fields.digest`";
+            found.push(SettingProblem::warning("match", message));
+        }
+        found
+    }
+}
+
+impl CheckSettings for Reference {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let found = match self {
+            Self::Argument(pointer) => pointer_problem(pointer).map(|message| ("argument", message)),
+            Self::Header(name) if name.is_empty() => {
+                Some(("header", "is empty; name one, for example `x-approval`".to_owned()))
+            }
+            Self::Header(_) => None,
         };
-        let pointers = [&fields.id, &fields.state, &fields.requested_by, &fields.approved_by, &fields.not_after]
-            .into_iter()
-            .chain(argument)
-            .chain(&fields.not_before)
-            .chain(&fields.digest)
-            .chain(fields.kind.pointer())
-            .chain(fields.used.pointer())
-            .chain(fields.one_use.pointer())
-            .chain(self.bound.iter().flat_map(|(argument, record)| [argument, record]));
-        for pointer in pointers.filter(|pointer| !pointer.starts_with('/')) {
-            wrong(format!("`{pointer}` of approvals `{name}` is not a JSON pointer"), "begin it with `/`");
-        }
-        if self.ttl > Duration::from_secs(60) {
-            wrong(format!("approvals `{name}` are reused for more than a minute"), "`ttl` is at most 60s");
-        }
-        if self.in_flight_max == 0 {
-            wrong(format!("approvals `{name}` have `in_flight_max` 0"), "at least 1");
-        }
-        if self.bound.is_empty() && fields.digest.is_none() {
-            let message = format!("approvals `{name}` are bound to nothing: `matchesAction` is always false");
-            problems.push(Problem::warning(file, message).help("give `match`, or `fields.digest`"));
-        }
-        problems
+        found.map(|(key, message)| SettingProblem::error(key, message)).into_iter().collect()
+    }
+}
+
+impl CheckSettings for Fields {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { id, kind, state, requested_by, approved_by, not_before, not_after, used, one_use, digest } = self;
+        let pointers = [
+            ("id", Some(id)),
+            ("kind.pointer", kind.pointer()),
+            ("state", Some(state)),
+            ("requested_by", Some(requested_by)),
+            ("approved_by", Some(approved_by)),
+            ("not_before", not_before.as_ref()),
+            ("not_after", Some(not_after)),
+            ("used.pointer", used.pointer()),
+            ("one_use.pointer", one_use.pointer()),
+            ("digest", digest.as_ref()),
+        ];
+        let problem = |(key, pointer): (_, Option<&String>)| {
+            pointer.and_then(|pointer| pointer_problem(pointer)).map(|message| SettingProblem::error(key, message))
+        };
+        pointers.into_iter().filter_map(problem).collect()
+    }
+}
+
+impl CheckSettings for Store {
+    fn problems(&self) -> Vec<SettingProblem> {
+        // The file is opened when the server starts.
+        let Self { file: _ } = self;
+        Vec::new()
     }
 }
 
@@ -222,38 +263,44 @@ impl<T> Field<T> {
     }
 }
 
-/// What is wrong with these settings, or worth a warning, as written in `file`.
+fn pointer_problem(pointer: &str) -> Option<String> {
+    (!pointer.starts_with('/')).then(|| format!("`{pointer}` is not a JSON pointer; begin it with `/`"))
+}
+
+/// The problems of sections `approvals` and `approvals_store` with each other, by paths from the top.
 #[must_use]
-pub fn check(sources: &[Settings], store: &Store, file: &str) -> Vec<Problem> {
-    let mut problems: Vec<Problem> = sources.iter().flat_map(|source| source.check(file)).collect();
-    let mut wrong = |message: String, help: &str| problems.push(Problem::error(file, message).help(help));
+pub fn relations(sources: &[Settings], store: &Store) -> Vec<SettingProblem> {
+    let mut found = Vec::new();
     for (index, source) in sources.iter().enumerate() {
+        let mut wrong =
+            |key: &str, message: String| found.push(SettingProblem::error(format!("approvals.{index}.{key}"), message));
         for earlier in sources.iter().take(index) {
-            let (one, two) = (&earlier.name, &source.name);
-            if one == two {
-                wrong(format!("two sources of approvals are named `{one}`"), "give each a name of its own");
+            let name = &earlier.name;
+            if *name == source.name {
+                wrong("name", format!("two sources of approvals are named `{name}`; give each a name of its own"));
             }
             if let Some(service) = earlier.services.intersection(&source.services).next() {
-                let message = format!("approvals `{one}` and `{two}` are both for service `{service}`");
-                wrong(message, "one source approves a service's calls");
+                wrong("services", format!("`{name}` approves calls of `{service}` already; name it in one source"));
             }
             if earlier.services.is_empty() && source.services.is_empty() {
-                let message = format!("approvals `{one}` and `{two}` are both for all services");
-                wrong(message, "name `services` for all but one");
+                let message = format!("`{name}` is for all services too; name `services` for all sources but one");
+                wrong("services", message);
             }
             // Else a ticket would be good once for each.
             if earlier.address() == source.address() && earlier.system() != source.system() {
-                let message = format!("approvals `{one}` and `{two}` use one system and record uses separately");
-                wrong(message, "give both the same `system`");
+                let message =
+                    format!("`{name}` queries the same system and records uses separately; give both one `system`");
+                wrong("system", message);
             }
         }
     }
     let may_be_one_use = |source: &Settings| source.fields.one_use != Field::Constant(false);
     if store.file.is_none() && sources.iter().any(may_be_one_use) {
-        let message = "uses of approvals are forgotten at a restart, and not shared by replicas";
-        problems.push(Problem::warning(file, message).help("set `approvals_store.file`; one process per file"));
+        let message = "is missing: uses of approvals are lost at a restart, and not shared by replicas; give a file \
+                       that one process uses";
+        found.push(SettingProblem::warning("approvals_store.file", message));
     }
-    problems
+    found
 }
 
 #[cfg(test)]

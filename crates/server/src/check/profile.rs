@@ -2,6 +2,7 @@
 //!
 //! Knows: the settings of identity and mapping. Must not know: which listener has which profile.
 
+use picket_core::setting::{CheckSettings, SettingProblem, of_parts};
 use picket_core::{identity, mapping};
 
 /// How the calls of one kind of listener are read.
@@ -12,4 +13,11 @@ pub struct Profile {
     pub identity: identity::Settings,
     /// How calls are mapped to queries.
     pub mapping: mapping::Settings,
+}
+
+impl CheckSettings for Profile {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { identity, mapping } = self;
+        of_parts(&[("identity", identity), ("mapping", mapping)])
+    }
 }

@@ -1,6 +1,6 @@
 //! Merges file, environment and flags, deserializes the result, and collects every problem.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -8,10 +8,8 @@ use serde_json::Value;
 use super::sections::IN_FLIGHT_MAX;
 use super::tree::{Content, Node, Origin};
 use super::{Config, Limits, all_sections};
-use crate::approval::settings as approval;
-use crate::server::settings::ClientProfile;
 use picket_core::problem::{Problem, Severity, nearest};
-use picket_core::setting::{KeyTree, Shape};
+use picket_core::setting::{CheckSettings as _, KeyTree, Shape, shown};
 
 /// Prefix of the environment variables that are settings.
 pub(super) const VARIABLE_PREFIX: &str = "PICKET_";
@@ -49,7 +47,7 @@ pub fn load(sources: &Sources) -> Result<Effective, Vec<Problem>> {
     reader.check(&KeyTree::of(&all_sections()));
     let config = reader.config();
     if reader.problems.iter().all(|problem| problem.severity < Severity::Error) {
-        reader.relations(&config);
+        reader.bounds(&config);
     }
     let (errors, warnings): (Vec<_>, Vec<_>) =
         reader.problems.into_iter().partition(|problem| problem.severity == Severity::Error);
@@ -199,65 +197,13 @@ impl Loader {
         }
     }
 
-    /// Checks what settings say about themselves and each other.
-    fn relations(&mut self, config: &Config) {
-        let mut found: Vec<(String, String)> = Vec::new();
-        let prefixed = |prefix: &str, problems: Vec<(&'static str, String)>| {
-            let prefix = prefix.to_owned();
-            problems.into_iter().map(move |(key, message)| (format!("{prefix}.{key}"), message))
-        };
-        found.extend(prefixed("admin", config.admin.problems()));
-        found.extend(prefixed("limits.connection", config.limits.connection.problems()));
-        found.extend(prefixed("elicitation", config.elicitation.problems()));
-        found.extend(prefixed("shutdown", config.shutdown.problems()));
-        if config.limits.in_flight_max == 0 {
-            found.push(("limits.in_flight_max".to_owned(), "0 denies every call; at least 1".to_owned()));
-        }
-        found.extend(config.keys.problems().into_iter().map(|message| ("keys".to_owned(), message)));
-        for (name, profile) in &config.profiles {
-            let problems = profile.identity.problems(&config.keys.rules());
-            found.extend(problems.into_iter().map(|message| (format!("profiles.{name}.identity"), message)));
-        }
-        found.extend(config.telemetry.problems().into_iter().map(|message| ("telemetry".to_owned(), message)));
-        self.problems.extend(config.policies.store().check(&self.file));
-        self.problems.extend(config.entity.check(&self.file));
-        self.problems.extend(approval::check(&config.approvals, &config.approvals_store, &self.file));
-        if config.listeners.is_empty() {
-            found.push(("listeners".to_owned(), "there is no listener; name at least one, or drop the key".to_owned()));
-        }
-        let mut seen = (BTreeSet::new(), BTreeSet::new());
-        for (index, listener) in config.listeners.iter().enumerate() {
-            let at = |key: &str| format!("listeners.{index}.{key}");
-            found.extend(listener.problems().into_iter().map(|(key, message)| (at(&key), message)));
-            if !seen.0.insert(&listener.name) {
-                found.push((at("name"), format!("`{}` is the name of another listener too", listener.name)));
-            }
-            let address = listener.address.to_string();
-            if !address.ends_with(":0") && !seen.1.insert(address.clone()) {
-                found.push((at("address"), format!("another listener has `{address}` already")));
-            }
-            let named = |(row, choice): (usize, &ClientProfile)| {
-                (at(&format!("client_profiles.{row}.profile")), choice.profile.clone())
-            };
-            let profiles = listener.client_profiles.iter().enumerate().map(named);
-            let profiles = profiles.chain([(at("profile"), listener.profile.clone())]);
-            found.extend(profiles.filter_map(|(key, name)| Some((key, no_profile(&name, config)?))));
-        }
-        for (path, message) in found {
-            let origin = self.tree.origin_at(&path).clone();
-            self.error(&origin, format!("`{}`: {message}", shown(&path)));
+    /// Reports every value that is out of bounds or contradicts another one, at the place of its key.
+    fn bounds(&mut self, config: &Config) {
+        for problem in config.problems() {
+            let placed = self.tree.origin_at(&problem.key).problem(&self.file, problem.to_string());
+            self.problems.push(Problem { severity: problem.severity, ..placed });
         }
     }
-}
-
-/// What to say where no profile has this name.
-fn no_profile(name: &str, config: &Config) -> Option<String> {
-    if config.profiles.contains_key(name) {
-        return None;
-    }
-    let known = nearest(name, config.profiles.keys().map(String::as_str));
-    let help = known.map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
-    Some(format!("there is no profile `{name}`{help}"))
 }
 
 fn defaulted<T: Default>() -> Option<T> {
@@ -273,22 +219,6 @@ fn near_field(message: &str) -> Option<String> {
     let mut quoted = message.strip_prefix("unknown field")?.split('`').skip(1).step_by(2);
     let unknown = quoted.next()?;
     nearest(unknown, quoted).map(|near| format!("did you mean `{near}`?"))
-}
-
-/// `listeners.0.name` as people write it: `listeners[0].name`.
-fn shown(path: &str) -> String {
-    let mut shown = String::new();
-    for step in path.split('.').filter(|step| !step.is_empty()) {
-        match step.parse::<usize>() {
-            Ok(index) => shown.push_str(&format!("[{index}]")),
-            Err(_) if shown.is_empty() => shown.push_str(step),
-            Err(_) => {
-                shown.push('.');
-                shown.push_str(step);
-            }
-        }
-    }
-    shown
 }
 
 /// Whether Kubernetes puts such a variable into every pod beside a Service called `picket…`.

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use picket_core::setting::{Key, Section};
+use picket_core::setting::{CheckSettings, Key, Section, SettingProblem};
 
+/// Where policies come from: section `policies`.
+pub type Policies = crate::policy::Settings;
 /// How calls of one kind of listener are read: section `profiles.<name>`.
 pub type Profile = crate::check::Profile;
 /// Issuers of tokens and their keys: section `keys`.
@@ -25,31 +27,6 @@ pub type CheckLimits = crate::envoy::authz::AuthzSettings;
 /// Most checks in evaluation at once in the whole process, by default.
 pub const IN_FLIGHT_MAX: usize = 1024;
 
-/// Where policies come from: section `policies`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Policies {
-    /// The folder.
-    pub dir: PathBuf,
-    /// How often it is read in addition to watching it.
-    #[serde(with = "humantime_serde")]
-    pub poll: Duration,
-}
-
-impl Default for Policies {
-    fn default() -> Self {
-        Self { dir: PathBuf::from("policies"), poll: Duration::from_secs(5) }
-    }
-}
-
-impl Policies {
-    /// The same as the policy store's own settings.
-    #[must_use]
-    pub fn store(&self) -> crate::policy::Settings {
-        crate::policy::Settings { directory: self.dir.clone(), poll: self.poll }
-    }
-}
-
 /// Elicitation of approvals from MCP clients: section `elicitation`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -67,15 +44,15 @@ impl Default for Elicitation {
     }
 }
 
-impl Elicitation {
-    /// Problems of the values, by key.
-    #[must_use]
-    pub fn problems(&self) -> Vec<(&'static str, String)> {
-        let bounds = Duration::from_secs(60)..=Duration::from_secs(3600);
-        if bounds.contains(&self.state_ttl) {
+impl CheckSettings for Elicitation {
+    fn problems(&self) -> Vec<SettingProblem> {
+        // The file is read when the server starts.
+        let Self { key_file: _, state_ttl } = self;
+        if (Duration::from_secs(60)..=Duration::from_secs(3600)).contains(state_ttl) {
             return Vec::new();
         }
-        vec![("state_ttl", "must be from 1m to 1h: people need time, and a leaked state must expire".to_owned())]
+        let message = "must be from 1m to 1h: people need time, and a leaked state must expire";
+        vec![SettingProblem::error("state_ttl", message)]
     }
 }
 

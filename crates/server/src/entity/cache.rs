@@ -16,11 +16,13 @@ use tokio_util::task::TaskTracker;
 
 use super::unavailable;
 use picket_core::failure::Failure;
-use picket_core::problem::Problem;
 use picket_core::query::Value;
+use picket_core::setting::{CheckSettings, SettingProblem};
 
 /// Longest that one request to a source may take, whether or not a call still waits for it.
 pub const FLIGHT_MAX: Duration = Duration::from_secs(5);
+/// Longest `ttl`, and longest `max_stale`.
+const AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long answers are cached.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -46,21 +48,23 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    /// Problems of these settings of the look-up `name`, as written in `file`.
-    #[must_use]
-    pub fn check(&self, file: &str, name: &str) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let day = Duration::from_secs(24 * 60 * 60);
-        if self.ttl > day || self.max_stale > day {
-            let message = format!("look-up `{name}` caches for more than a day");
-            problems.push(Problem::error(file, message).help("`ttl` and `max_stale` are at most 24h each"));
+impl CheckSettings for Settings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { ttl, max_stale, entries_max, in_flight_max } = self;
+        let mut found = Vec::new();
+        for (key, age) in [("ttl", ttl), ("max_stale", max_stale)] {
+            if *age > AGE_MAX {
+                found.push(SettingProblem::error(key, "is more than a day; give at most 24h"));
+            }
         }
-        if self.entries_max == 0 || self.in_flight_max == 0 {
-            let message = format!("look-up `{name}` has `entries_max` or `in_flight_max` 0");
-            problems.push(Problem::error(file, message).help("at least 1; to turn the cache off, set `ttl: 0s`"));
+        if *entries_max == 0 {
+            let message = "0 is too low; give at least 1, and `ttl: 0s` to turn the cache off";
+            found.push(SettingProblem::error("entries_max", message));
         }
-        problems
+        if *in_flight_max == 0 {
+            found.push(SettingProblem::error("in_flight_max", "0 makes every request fail; give at least 1"));
+        }
+        found
     }
 }
 

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use humantime::format_duration;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, StatusCode, redirect};
 use serde_json::Value as Json;
 
 use super::template::Template;
 use super::{cache, json};
-use picket_core::problem::Problem;
+use picket_core::setting::{CheckSettings, SettingProblem};
 
 /// Largest body that is read, in bytes.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -38,18 +39,35 @@ pub fn timeout_default() -> Duration {
     Duration::from_millis(50)
 }
 
-/// Problems of the request settings of `who`, as written in `file`.
-#[must_use]
-pub fn check(file: &str, who: &str, timeout: Duration, headers: &BTreeMap<String, HeaderFile>) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut wrong = |message: String, help: &str| problems.push(Problem::error(file, message).help(help));
-    if timeout.is_zero() || timeout > cache::FLIGHT_MAX {
-        wrong(format!("`timeout` of {who} is out of range"), "above 0s and at most 5s");
+/// How requests to a source are sent.
+///
+/// The three keys are directly below a look-up or a source of approvals, whose settings declare them and lend them to this:
+/// serde's `flatten` would turn off `deny_unknown_fields` there.
+#[derive(Debug, Clone, Copy)]
+pub struct HttpSettings<'a> {
+    /// How long a call waits for an answer, within its own deadline. Default 50ms; above 0s and at most 5s.
+    pub timeout: Duration,
+    /// Headers to send, each with its value in a file (a token, say), read again for every request. Default none.
+    pub headers: &'a BTreeMap<String, HeaderFile>,
+    /// PEM file of the only certificate authorities that are trusted. Default: the system's.
+    pub ca_file: Option<&'a Path>,
+}
+
+impl CheckSettings for HttpSettings<'_> {
+    fn problems(&self) -> Vec<SettingProblem> {
+        // The file of certificates is read when the client is made.
+        let Self { timeout, headers, ca_file: _ } = self;
+        let mut found = Vec::new();
+        if timeout.is_zero() || *timeout > cache::FLIGHT_MAX {
+            let message = format!("`{}` is out of range; above 0s and at most 5s", format_duration(*timeout));
+            found.push(SettingProblem::error("timeout", message));
+        }
+        for header in headers.keys().filter(|header| HeaderName::from_bytes(header.as_bytes()).is_err()) {
+            let message = format!("`{header}` is not a header name; for example `authorization`");
+            found.push(SettingProblem::error("headers", message));
+        }
+        found
     }
-    for header in headers.keys().filter(|header| HeaderName::from_bytes(header.as_bytes()).is_err()) {
-        wrong(format!("`{header}` of {who} is not a header name"), "for example `authorization`");
-    }
-    problems
 }
 
 /// The answer of a source.
@@ -69,12 +87,12 @@ pub struct Http {
 }
 
 impl Http {
-    /// A client that sends these headers and trusts the authorities of `ca_file`, else the system's.
+    /// A client with these settings. Callers hold `timeout` themselves: a request may serve several calls.
     ///
     /// # Errors
     /// The certificates cannot be read.
-    pub fn new(headers: &BTreeMap<String, HeaderFile>, ca_file: Option<&Path>, url: &Template) -> Result<Self, String> {
-        Ok(Self { client: client(ca_file, url)?, headers: headers.clone() })
+    pub fn new(settings: &HttpSettings<'_>, url: &Template) -> Result<Self, String> {
+        Ok(Self { client: client(settings.ca_file, url)?, headers: settings.headers.clone() })
     }
 
     /// Sends one request.

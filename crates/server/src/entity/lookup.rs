@@ -18,14 +18,14 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::cache::{self, Cache, CacheKey, CachedAnswer};
-use super::http::{self, Answer, HeaderFile, Http};
+use super::http::{self, Answer, HeaderFile, Http, HttpSettings};
 use super::template::{Gap, Slashes, Template};
 use super::{EntitySource, Knowledge, unavailable};
 use picket_core::call::host::is_dns_label;
 use picket_core::decision::snapshot::FactsType;
 use picket_core::failure::Failure;
-use picket_core::problem::Problem;
 use picket_core::query::{Facts, Query, Reads, Value};
+use picket_core::setting::{CheckSettings, SettingProblem, of_parts};
 
 /// One look-up.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -58,13 +58,13 @@ pub struct Settings {
     /// The meaning of a 404. Default `fail`, the safe value.
     #[serde(default)]
     pub missing: Missing,
-    /// How long a call waits for an answer, within its own deadline. Default 50ms; above 0s.
+    /// See [`HttpSettings::timeout`].
     #[serde(default = "http::timeout_default", with = "humantime_serde")]
     pub timeout: Duration,
-    /// Headers to send, each with its value in a file (a token, say), read again for every request.
+    /// See [`HttpSettings::headers`].
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderFile>,
-    /// PEM file of the only certificate authorities that are trusted. Default: the system's.
+    /// See [`HttpSettings::ca_file`].
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
     /// The cache of the answers.
@@ -99,35 +99,52 @@ pub enum Missing {
 }
 
 impl Settings {
-    /// Problems of these settings, as written in `file`.
-    #[must_use]
-    pub fn check(&self, file: &str) -> Vec<Problem> {
-        let name = &self.name;
-        let mut problems = self.cache.check(file, name);
-        let mut wrong = |message: String, help: &str| problems.push(Problem::error(file, message).help(help));
+    /// How its requests are sent.
+    fn http(&self) -> HttpSettings<'_> {
+        HttpSettings { timeout: self.timeout, headers: &self.headers, ca_file: self.ca_file.as_deref() }
+    }
+}
+
+impl CheckSettings for Settings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self {
+            name,
+            target,
+            url,
+            slashes: _,
+            attributes,
+            whole,
+            optional: _,
+            missing: _,
+            // These three are `http`.
+            timeout: _,
+            headers: _,
+            ca_file: _,
+            cache,
+        } = self;
+        let mut found = of_parts(&[("", &self.http()), ("cache", cache)]);
+        let mut wrong = |key, message| found.push(SettingProblem::error(key, message));
         if !is_dns_label(name) {
-            wrong(format!("look-up name `{name}` is not a DNS label"), "1 to 63 of a-z, 0-9 and, inside, `-`");
+            wrong("name", format!("`{name}` is not a DNS label: 1 to 63 of a-z, 0-9 and, inside, `-`"));
         }
-        if let Err(message) = Template::parse(&self.url) {
-            wrong(
-                format!("url of look-up `{name}`: {message}"),
-                "for example `https://teams.infra.svc/v1/${principal.id}`",
-            );
+        if let Err(message) = Template::parse(url) {
+            wrong("url", format!("{message}; for example `https://teams.infra.svc/v1/${{principal.id}}`"));
         }
-        if self.whole != self.attributes.is_empty() {
-            wrong(format!("look-up `{name}` needs one of `attributes` and `whole: true`"), "give exactly one");
+        match (whole, attributes.is_empty()) {
+            (true, true) | (false, false) => {}
+            (true, false) => wrong("whole", "excludes `attributes`; give exactly one of both".to_owned()),
+            (false, true) => wrong("attributes", "is missing; give it, or `whole: true`".to_owned()),
         }
-        for (attribute, pointer) in &self.attributes {
+        for (attribute, pointer) in attributes {
             if !(pointer.is_empty() || pointer.starts_with('/')) {
-                let message = format!("`{pointer}` for `{attribute}` of look-up `{name}` is not a JSON pointer");
-                wrong(message, "begin it with `/`");
+                let message = format!("`{pointer}` for `{attribute}` is not a JSON pointer; begin it with `/`");
+                wrong("attributes", message);
             }
         }
-        if self.target == (LookupTarget::Call { attribute: String::new() }) {
-            wrong(format!("look-up `{name}` has a target attribute without a name"), "name one of the type CallFacts");
+        if *target == (LookupTarget::Call { attribute: String::new() }) {
+            wrong("target.call.attribute", "is empty; name an attribute of the type CallFacts".to_owned());
         }
-        problems.extend(http::check(file, &format!("look-up `{name}`"), self.timeout, &self.headers));
-        problems
+        found
     }
 }
 
@@ -147,8 +164,8 @@ impl Lookup {
     /// The URL is no template, or the certificates cannot be read.
     pub fn new(settings: &Settings, tasks: &TaskTracker) -> Result<Self, String> {
         let url = Template::parse(&settings.url)?.with_slashes(settings.slashes);
-        let http = Http::new(&settings.headers, settings.ca_file.as_deref(), &url)
-            .map_err(|message| format!("look-up `{}`: {message}", settings.name))?;
+        let http =
+            Http::new(&settings.http(), &url).map_err(|message| format!("look-up `{}`: {message}", settings.name))?;
         let cache = Cache::new(settings.cache.clone(), tasks);
         Ok(Self { settings: Arc::new(settings.clone()), url, http: Arc::new(http), cache })
     }

@@ -164,7 +164,7 @@ async fn declared_facts_need_no_source() {
 
 #[test]
 fn lookups_with_the_same_target_or_name_are_problems() {
-    let settings = |yaml: &str| serde_saphyr::from_str::<Settings>(yaml).unwrap().check("config.yaml").len();
+    let settings = |yaml: &str| serde_saphyr::from_str::<Settings>(yaml).unwrap().problems().len();
     let lookup =
         |name: &str, target: &str| format!("{{name: {name}, target: {target}, url: 'http://h/', whole: true}}");
     let rows = [

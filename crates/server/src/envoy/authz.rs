@@ -39,6 +39,7 @@ use crate::telemetry::Observed;
 use picket_core::call::{Call, UnixMillis};
 use picket_core::decision::verdict::Decision;
 use picket_core::failure::{Code, Failure};
+use picket_core::setting::{CheckSettings, SettingProblem};
 use read::Message;
 use reply::Answered;
 pub use reply::Reply;
@@ -90,6 +91,14 @@ impl AuthzSettings {
     pub fn limits(&self) -> Limits {
         let unattached = if self.every_body_attached { Unattached::Absent } else { Unattached::Unknown };
         Limits { body_bytes_max: self.body_bytes_max, unattached }
+    }
+}
+
+impl CheckSettings for AuthzSettings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        // No value is out of bounds: the lowest ones deny every check.
+        let Self { deadline: _, on_failure: _, message_bytes_max: _, body_bytes_max: _, every_body_attached: _ } = self;
+        Vec::new()
     }
 }
 

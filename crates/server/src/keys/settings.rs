@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use picket_core::identity::rules::{ClaimRules, IssuerRules, SignatureAlgorithm};
+use picket_core::setting::{CheckSettings, SettingProblem, of_parts};
 
 /// The issuers of tokens that Picket verifies itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,36 +107,46 @@ impl Settings {
     pub fn rules(&self) -> Vec<IssuerRules> {
         self.issuers.iter().map(IssuerSettings::rules).collect()
     }
+}
 
-    /// Everything that is wrong with these settings.
-    #[must_use]
-    pub fn problems(&self) -> Vec<String> {
-        let mut found = Vec::new();
+impl CheckSettings for Settings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { refresh, min_interval, timeout, ready_wait, issuers } = self;
+        let mut found = of_parts(&[("issuers", issuers)]);
+        let mut wrong = |key: &str, message: &str| found.push(SettingProblem::error(key, message));
         let seconds = Duration::from_secs;
-        if !(seconds(10)..=seconds(86_400)).contains(&self.refresh) {
-            found.push("keys: `refresh` must be 10s to 24h".to_owned());
+        if !(seconds(10)..=seconds(86_400)).contains(refresh) {
+            wrong("refresh", "must be 10s to 24h");
         }
-        if !(seconds(1)..=self.refresh).contains(&self.min_interval) {
-            found.push("keys: `min_interval` must be 1s or more, and at most `refresh`".to_owned());
+        if !(seconds(1)..=*refresh).contains(min_interval) {
+            wrong("min_interval", "must be 1s or more, and at most `refresh`");
         }
-        if !(Duration::from_millis(100)..=seconds(60)).contains(&self.timeout) {
-            found.push("keys: `timeout` must be 100ms to 60s".to_owned());
+        if !(Duration::from_millis(100)..=seconds(60)).contains(timeout) {
+            wrong("timeout", "must be 100ms to 60s");
         }
-        if self.ready_wait > seconds(3600) {
-            found.push("keys: `ready_wait` must be at most 1h".to_owned());
+        if *ready_wait > seconds(3600) {
+            wrong("ready_wait", "must be at most 1h");
         }
         let mut names = BTreeSet::new();
-        for issuer in &self.issuers {
-            if !names.insert(&issuer.name) {
-                found.push(format!("keys: two issuers are named `{}`", issuer.name));
+        for (index, issuer) in issuers.iter().enumerate().filter(|(_, issuer)| !names.insert(&issuer.name)) {
+            let message = format!("two issuers are named `{}`; give each a name of its own", issuer.name);
+            wrong(&format!("issuers.{index}.name"), &message);
+        }
+        found
+    }
+}
+
+impl CheckSettings for IssuerSettings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { jwks, name: _, algorithms: _, allow_untyped: _, claims: _ } = self;
+        // The rules have the other keys, by the same names.
+        let mut found = self.rules().problems();
+        match jwks {
+            Jwks::Url(url) if !is_private(&url.address) => {
+                let message = format!("`{}` is not an https URL, nor http to a loopback address", url.address);
+                found.push(SettingProblem::error("jwks.url.address", message));
             }
-            let place = format!("keys of issuer `{}`", issuer.name);
-            found.extend(issuer.rules().problems().into_iter().map(|problem| format!("{place}: {problem}")));
-            if let Jwks::Url(url) = &issuer.jwks
-                && !is_private(&url.address)
-            {
-                found.push(format!("{place}: `{}` is not an https URL, nor http to a loopback address", url.address));
-            }
+            Jwks::Url(_) | Jwks::File(_) => {}
         }
         found
     }

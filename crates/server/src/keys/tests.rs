@@ -22,6 +22,7 @@ use issuer::{Signer, claim_rules, profile};
 use picket_core::failure::Code;
 use picket_core::identity::identify;
 use picket_core::identity::rules::SignatureAlgorithm;
+use picket_core::setting::CheckSettings as _;
 
 static OLD: LazyLock<Signer> = LazyLock::new(|| Signer::new("old"));
 static NEW: LazyLock<Signer> = LazyLock::new(|| Signer::new("new"));
@@ -312,8 +313,14 @@ issuers:
     bad.issuers.push(IssuerSettings { algorithms: [].into(), ..bad.issuers[0].clone() });
     (bad.refresh, bad.min_interval, bad.timeout) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
     let found = Keys::new(&bad, Path::new(".")).unwrap_err().join("\n");
-    for part in ["`refresh`", "`min_interval`", "`timeout`", "two issuers", "`algorithms` is empty", "not an https URL"]
-    {
+    for part in [
+        "`keys.refresh`: ",
+        "`keys.min_interval`: ",
+        "`keys.timeout`: ",
+        "`keys.issuers[0].jwks.url.address`: `http://idp.example/keys` is not an https URL",
+        "`keys.issuers[1].name`: two issuers",
+        "`keys.issuers[1].algorithms`: is empty",
+    ] {
         assert!(found.contains(part), "`{part}` is missing in:\n{found}");
     }
     for (address, fine) in [

@@ -44,7 +44,7 @@ impl Directory {
     /// Reads the directory that the settings name.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        Self { root: settings.directory.clone(), watch: Watch::new(&settings.directory), steady: Mutex::default() }
+        Self { root: settings.dir.clone(), watch: Watch::new(&settings.dir), steady: Mutex::default() }
     }
 
     async fn read_once(&self) -> Result<Units, Vec<Problem>> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use picket_core::setting::Key;
+use picket_core::setting::{CheckSettings, Key, SettingProblem};
 
 /// The limits of the connections of one listener; section `limits.connection`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -103,22 +103,23 @@ impl Settings {
         ),
         Key::new("age_grace", "10s", "How long an old connection may still finish its calls; then it is closed."),
     ];
+}
 
-    /// Problems of the values: key and message.
-    #[must_use]
-    pub fn problems(&self) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
+impl CheckSettings for Settings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let mut found = Vec::new();
+        let mut wrong = |key, message| found.push(SettingProblem::error(key, message));
         if self.connections_max == 0 || self.connections_max > tokio::sync::Semaphore::MAX_PERMITS {
-            problems.push(("connections_max", "give a number from 1 to 2305843009213693951".to_owned()));
+            wrong("connections_max", "give a number from 1 to 2305843009213693951");
         }
         if self.handshakes_max == 0 || self.handshakes_max > tokio::sync::Semaphore::MAX_PERMITS {
-            problems.push(("handshakes_max", "no client could connect; give a number of at least 1".to_owned()));
+            wrong("handshakes_max", "no client could connect; give a number of at least 1");
         }
         if self.streams_max == 0 {
-            problems.push(("streams_max", "no call could be served; give at least 1".to_owned()));
+            wrong("streams_max", "no call could be served; give at least 1");
         }
         if self.header_bytes_max < 4096 {
-            problems.push(("header_bytes_max", "a check's own headers need at least 4096 bytes".to_owned()));
+            wrong("header_bytes_max", "a check's own headers need at least 4096 bytes");
         }
         for (key, value) in [
             ("keepalive_interval", self.keepalive_interval),
@@ -127,9 +128,9 @@ impl Settings {
             ("age_max", self.age_max),
         ] {
             if value.is_zero() {
-                problems.push((key, "`0s` would close every connection at once; give a longer time".to_owned()));
+                wrong(key, "`0s` would close every connection at once; give a longer time");
             }
         }
-        problems
+        found
     }
 }

@@ -11,7 +11,7 @@ use x509_parser::extensions::GeneralName;
 
 use picket_core::identity::SpiffeId;
 use picket_core::identity::spiffe_id::{SpiffeIdProblem, is_trust_domain};
-use picket_core::setting::Key;
+use picket_core::setting::{CheckSettings, Key, SettingProblem};
 
 /// The peers that may connect; section `listeners[].tls.clients`. A peer may connect if one of the lists names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -39,18 +39,18 @@ impl Settings {
         Key::new("trust_domains", "[]", "Trust domains with workloads that may all connect: every sidecar.")
             .example("[cluster.local]"),
     ];
+}
 
-    /// Problems of the values: key and message.
-    #[must_use]
-    pub fn problems(&self) -> Vec<(&'static str, String)> {
+impl CheckSettings for Settings {
+    fn problems(&self) -> Vec<SettingProblem> {
         let mut problems = Vec::new();
         if self.spiffe_ids.is_empty() && self.namespaces.is_empty() && self.trust_domains.is_empty() {
             let message = "no client may connect; name one in `spiffe_ids`, `namespaces` or `trust_domains`";
-            problems.push(("", message.to_owned()));
+            problems.push(SettingProblem::error("", message));
         }
         for id in &self.spiffe_ids {
             if let Err(problem) = SpiffeId::parse(id) {
-                problems.push(("spiffe_ids", format!("`{id}` is not a SPIFFE id: {problem}")));
+                problems.push(SettingProblem::error("spiffe_ids", format!("`{id}` is not a SPIFFE id: {problem}")));
             }
         }
         for namespace in &self.namespaces {
@@ -59,11 +59,17 @@ impl Settings {
                     && SpiffeId::parse(&format!("spiffe://d/ns/{name}/sa/x")).is_ok_and(|id| id.account().is_some())
             });
             if !good {
-                problems.push(("namespaces", format!("`{namespace}` is not `<trust domain>/<namespace>`")));
+                problems.push(SettingProblem::error(
+                    "namespaces",
+                    format!("`{namespace}` is not `<trust domain>/<namespace>`"),
+                ));
             }
         }
         for domain in self.trust_domains.iter().filter(|domain| !is_trust_domain(domain)) {
-            problems.push(("trust_domains", format!("`{domain}` is not a trust domain, such as `cluster.local`")));
+            problems.push(SettingProblem::error(
+                "trust_domains",
+                format!("`{domain}` is not a trust domain, such as `cluster.local`"),
+            ));
         }
         problems
     }

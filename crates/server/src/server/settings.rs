@@ -10,7 +10,7 @@ use super::hosts::Hosts;
 use super::socket::Address;
 use super::{hosts, peers, tls};
 use picket_core::identity::SpiffeId;
-use picket_core::setting::{Key, Section};
+use picket_core::setting::{CheckSettings, Key, Section, SettingProblem, of_parts};
 
 /// One gRPC listener; section `listeners[]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -79,61 +79,57 @@ impl Listener {
         Section { prefix: "listeners[].tls", keys: tls::Settings::KEYS },
         Section { prefix: "listeners[].tls.clients", keys: peers::Settings::KEYS },
     ];
+}
 
-    /// Problems of the values: key and message.
-    #[must_use]
-    pub fn problems(&self) -> Vec<(String, String)> {
-        let mut problems = Vec::new();
-        if self.name.is_empty() {
-            problems.push(("name".to_owned(), "the name is empty; give one such as `ext_authz`".to_owned()));
+impl CheckSettings for Listener {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { name, address, profile: _, client_profiles, tls, insecure } = self;
+        let mut found = of_parts(&[("client_profiles", client_profiles), ("tls", tls)]);
+        if name.is_empty() {
+            found.push(SettingProblem::error("name", "the name is empty; give one such as `ext_authz`"));
         }
-        for (index, row) in self.client_profiles.iter().enumerate() {
-            let found = row.problems(self.tls.as_ref()).into_iter();
-            problems.extend(found.map(|(key, message)| (format!("client_profiles.{index}.{key}"), message)));
+        for (index, row) in client_profiles.iter().enumerate() {
+            let below = format!("client_profiles.{index}.clients");
+            found.extend(row.unknown_to(tls.as_ref()).into_iter().map(|problem| problem.below(&below)));
         }
-        match &self.tls {
-            None if !self.address.is_local() && !self.insecure => problems.push((
-                "address".to_owned(),
-                format!(
-                    "`{}` can be reached from other machines and has no TLS; add `tls`, listen on loopback or a unix \
-                     socket, or say `insecure: true`",
-                    self.address
-                ),
-            )),
-            None => {}
-            Some(_) if self.insecure => problems.push((
-                "insecure".to_owned(),
-                "`insecure` and `tls` exclude each other; remove one of them".to_owned(),
-            )),
-            Some(tls) => {
-                let named =
-                    |key: &str| if key.is_empty() { "tls.clients".to_owned() } else { format!("tls.clients.{key}") };
-                problems.extend(tls.clients.problems().into_iter().map(|(key, message)| (named(key), message)));
+        match tls {
+            None if !address.is_local() && !insecure => {
+                let message = format!(
+                    "`{address}` can be reached from other machines and has no TLS; add `tls`, listen on loopback or a \
+                     unix socket, or set `insecure: true`"
+                );
+                found.push(SettingProblem::error("address", message));
             }
+            Some(_) if *insecure => {
+                let message = "`insecure` and `tls` exclude each other; remove one of them";
+                found.push(SettingProblem::error("insecure", message));
+            }
+            None | Some(_) => {}
         }
-        problems
+        found
+    }
+}
+
+impl CheckSettings for ClientProfile {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { profile: _, clients } = self;
+        of_parts(&[("clients", clients)])
     }
 }
 
 impl ClientProfile {
-    /// Problems of the values: key and message. `tls` is the listener's.
-    fn problems(&self, tls: Option<&tls::Settings>) -> Vec<(String, String)> {
+    /// Clients that no connection can have. `tls` is the listener's.
+    fn unknown_to(&self, tls: Option<&tls::Settings>) -> Vec<SettingProblem> {
         let Some(tls) = tls else {
             let message =
                 "clients are identified by their certificates; give the listener `tls`, or remove this element";
-            return vec![("clients".to_owned(), message.to_owned())];
+            return vec![SettingProblem::error("", message)];
         };
-        let key = |key: &str| if key.is_empty() { "clients".to_owned() } else { format!("clients.{key}") };
-        let found = self.clients.problems().into_iter();
-        let mut problems: Vec<_> = found.map(|(at, message)| (key(at), message)).collect();
         let admitted = peers::AllowedClients::new(&tls.clients);
-        for text in &self.clients.spiffe_ids {
-            if SpiffeId::parse(text).is_ok_and(|id| !admitted.names(&id)) {
-                let message = format!("`{text}` may not connect; name it in `tls.clients` too");
-                problems.push((key("spiffe_ids"), message));
-            }
-        }
-        problems
+        let is_refused = |text: &&String| SpiffeId::parse(text).is_ok_and(|id| !admitted.names(&id));
+        let refused = self.clients.spiffe_ids.iter().filter(is_refused);
+        let message = |text| format!("`{text}` may not connect; name it in `tls.clients` too");
+        refused.map(|text| SettingProblem::error("spiffe_ids", message(text))).collect()
     }
 }
 
@@ -192,22 +188,6 @@ impl Admin {
         ),
     ];
 
-    /// Problems of the values: key and message.
-    #[must_use]
-    pub fn problems(&self) -> Vec<(&'static str, String)> {
-        let mut problems = Vec::new();
-        if !self.grpc_address.is_local() {
-            let message = "the admin service shows policies; give a loopback address or `unix:/path`";
-            problems.push(("grpc_address", message.to_owned()));
-        }
-        if self.connections_max == 0 {
-            problems
-                .push(("connections_max", "no client could send a request; give a number of at least 1".to_owned()));
-        }
-        problems.extend(self.hosts.iter().filter_map(|name| Some(("hosts", hosts::problem(name)?))));
-        problems
-    }
-
     /// The host names of the port at `address`.
     #[must_use]
     pub fn hosts(&self, address: &Address) -> Hosts {
@@ -215,6 +195,23 @@ impl Admin {
             Address::Tcp(_) => Hosts::Named(self.hosts.as_slice().into()),
             Address::Unix(_) => Hosts::Any,
         }
+    }
+}
+
+impl CheckSettings for Admin {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { http_address: _, grpc_address, hosts, connections_max } = self;
+        let mut found = Vec::new();
+        if !grpc_address.is_local() {
+            let message = "the admin service shows policies; give a loopback address or `unix:/path`";
+            found.push(SettingProblem::error("grpc_address", message));
+        }
+        if *connections_max == 0 {
+            let message = "no client could send a request; give a number of at least 1";
+            found.push(SettingProblem::error("connections_max", message));
+        }
+        found.extend(hosts.iter().filter_map(|name| Some(SettingProblem::error("hosts", hosts::problem(name)?))));
+        found
     }
 }
 
@@ -260,16 +257,15 @@ impl Shutdown {
         ),
         Key::new("flush_timeout", "2s", "How much of `drain_timeout` is reserved for writing out the decision log."),
     ];
+}
 
-    /// Problems of the values: key and message.
-    #[must_use]
-    pub fn problems(&self) -> Vec<(&'static str, String)> {
-        if self.pre_drain.saturating_add(self.flush_timeout) < self.drain_timeout {
+impl CheckSettings for Shutdown {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { pre_drain, drain_timeout, flush_timeout } = self;
+        if pre_drain.saturating_add(*flush_timeout) < *drain_timeout {
             return Vec::new();
         }
-        vec![(
-            "drain_timeout",
-            "no time is left to drain; give more than `pre_drain` and `flush_timeout` together".to_owned(),
-        )]
+        let message = "no time is left to drain; give more than `pre_drain` and `flush_timeout` together";
+        vec![SettingProblem::error("drain_timeout", message)]
     }
 }

@@ -23,7 +23,7 @@ use tokio_rustls::server::TlsStream;
 use super::peers::AllowedClients;
 use super::socket::BoxIo;
 use picket_core::problem::chain;
-use picket_core::setting::Key;
+use picket_core::setting::{CheckSettings, Key, SettingProblem, of_parts};
 
 /// How often the files are read. Watching files loses events on some file systems; reading three small files does not.
 const POLL: Duration = Duration::from_secs(10);
@@ -56,6 +56,14 @@ impl Settings {
         ),
         Key::required("client_roots", "/etc/picket/ca.crt", "PEM file of the roots of client certificates."),
     ];
+}
+
+impl CheckSettings for Settings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        // The files are read when the server starts.
+        let Self { certificate: _, private_key: _, client_roots: _, clients } = self;
+        of_parts(&[("clients", clients)])
+    }
 }
 
 /// Why certificate files cannot be used.

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::Observed;
 use super::metrics::Sample;
 use picket_core::decision::verdict::Decision;
+use picket_core::setting::{CheckSettings, SettingProblem};
 use queue::{Queue, Weight};
 
 /// Where the decision log goes and what it holds.
@@ -73,29 +74,29 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    /// Everything that is wrong, each as a fragment that begins with its key.
-    #[must_use]
-    pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        if !(0.0..=1.0).contains(&self.sample_allows) {
-            problems.push(format!("`sample_allows` is `{}`; it must be between 0 and 1", self.sample_allows));
+impl CheckSettings for Settings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { sink, queue_events_max, queue_bytes_max, sample_allows, mask: _, full_headers: _ } = self;
+        let mut found = Vec::new();
+        let mut wrong = |key, message| found.push(SettingProblem::error(key, message));
+        if !(0.0..=1.0).contains(sample_allows) {
+            wrong("sample_allows", format!("{sample_allows} is not a share; give a number from 0 to 1"));
         }
-        if self.queue_events_max < 4 {
-            problems.push(format!("`queue_events_max` is `{}`; it must be at least 4", self.queue_events_max));
+        if *queue_events_max < 4 {
+            wrong("queue_events_max", format!("{queue_events_max} is too low; give at least 4"));
         }
-        if self.queue_bytes_max < 4 * record::RECORD_BYTES_MAX {
-            let least = 4 * record::RECORD_BYTES_MAX;
-            problems.push(format!("`queue_bytes_max` is `{}`; it must be at least {least}", self.queue_bytes_max));
+        let least = 4 * record::RECORD_BYTES_MAX;
+        if *queue_bytes_max < least {
+            wrong("queue_bytes_max", format!("{queue_bytes_max} is too low; give at least {least}"));
         }
-        if let Sink::File(path) = &self.sink {
+        if let Sink::File(path) = sink {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             if folder.is_some_and(|folder| !folder.is_dir()) || path.is_dir() {
-                problems
-                    .push(format!("`sink.file` is `{}`; it must be a file in a folder that exists", path.display()));
+                let message = format!("`{}` cannot be written; give a file in a folder that exists", path.display());
+                wrong("sink.file", message);
             }
         }
-        problems
+        found
     }
 }
 

@@ -24,6 +24,7 @@ use super::Observed;
 use super::metrics::Sample;
 use picket_core::decision::verdict::Decision;
 use picket_core::failure::{Blame, Failure};
+use picket_core::setting::{CheckSettings, SettingProblem};
 
 /// Most determining policies that a span names.
 const POLICIES_MAX: usize = 32;
@@ -89,33 +90,32 @@ impl Default for LogSettings {
     }
 }
 
-impl LogSettings {
-    /// Everything that is wrong, each as a fragment that begins with its key.
-    #[must_use]
-    pub fn problems(&self) -> Vec<String> {
-        let parsed = tracing_subscriber::EnvFilter::builder().parse(&self.level);
-        let problem =
-            |error| format!("`level` is `{}`; it must be a level or a list of directives ({error})", self.level);
-        parsed.err().map(problem).into_iter().collect()
+impl CheckSettings for LogSettings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { format: _, level, color: _ } = self;
+        let parsed = tracing_subscriber::EnvFilter::builder().parse(level);
+        let message = |error| format!("`{level}` is not a level, nor a list of directives ({error})");
+        parsed.err().map(|error| SettingProblem::error("level", message(error))).into_iter().collect()
     }
 }
 
-impl Settings {
-    /// Everything that is wrong, each as a fragment that begins with its key.
-    #[must_use]
-    pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        let endpoint: Option<http::Uri> = self.endpoint.parse().ok();
-        if !endpoint.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
-            problems.push(format!("`endpoint` is `{}`; it must be `http://<host>:<port>`", self.endpoint));
+impl CheckSettings for Settings {
+    fn problems(&self) -> Vec<SettingProblem> {
+        let Self { endpoint, sample_roots, timeout } = self;
+        let mut found = Vec::new();
+        let uri: Option<http::Uri> = endpoint.parse().ok();
+        if !uri.is_some_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
+            let message = format!("`{endpoint}` is not an endpoint; give `http://<host>:<port>`");
+            found.push(SettingProblem::error("endpoint", message));
         }
-        if !(0.0..=1.0).contains(&self.sample_roots) {
-            problems.push(format!("`sample_roots` is `{}`; it must be between 0 and 1", self.sample_roots));
+        if !(0.0..=1.0).contains(sample_roots) {
+            let message = format!("{sample_roots} is not a share; give a number from 0 to 1");
+            found.push(SettingProblem::error("sample_roots", message));
         }
-        if self.timeout.is_zero() {
-            problems.push("`timeout` is 0; it must be longer".to_owned());
+        if timeout.is_zero() {
+            found.push(SettingProblem::error("timeout", "`0s` would fail every export; give a longer time"));
         }
-        problems
+        found
     }
 }
 

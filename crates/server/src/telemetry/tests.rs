@@ -266,7 +266,7 @@ fn every_bad_setting_is_named_with_its_section() {
             timeout: Duration::ZERO,
         }),
     };
-    let problems = settings.problems();
+    let problems: Vec<String> = settings.problems().iter().map(ToString::to_string).collect();
     for key in [
         "`log.level`",
         "`decision_log.sink.file`",

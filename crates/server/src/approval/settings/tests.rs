@@ -4,7 +4,8 @@ use picket_core::problem::Severity;
 
 fn count(sources: &[Settings], severity: Severity) -> usize {
     let store = Store { file: Some("uses".into()) };
-    check(sources, &store, "c").iter().filter(|problem| problem.severity == severity).count()
+    let found = sources.to_vec().problems().into_iter().chain(relations(sources, &store));
+    found.filter(|problem| problem.severity == severity).count()
 }
 
 #[test]
@@ -81,8 +82,8 @@ fn surprising_settings_are_warnings() {
     let mut unbound = settings();
     unbound.bound.clear();
     assert_eq!(count(&[unbound], Severity::Warning), 1);
-    let forgetful = check(&[settings()], &Store::default(), "c");
-    assert!(forgetful.len() == 1 && forgetful[0].message.contains("forgotten at a restart"), "{forgetful:?}");
+    let forgetful = relations(&[settings()], &Store::default());
+    assert!(forgetful.len() == 1 && forgetful[0].key == "approvals_store.file", "{forgetful:?}");
 }
 
 #[test]

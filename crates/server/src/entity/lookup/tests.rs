@@ -83,7 +83,7 @@ impl Source {
             self.address
         );
         let settings: Settings = serde_saphyr::from_str(&yaml).unwrap();
-        assert_eq!(settings.check("config.yaml"), []);
+        assert_eq!(settings.problems(), []);
         Lookup::new(&settings, &self.tasks).unwrap()
     }
 }
@@ -292,7 +292,7 @@ async fn principal_and_resource_get_their_facts_as_one_attribute() {
 fn settings_that_cannot_work_are_problems() {
     let check = |more: &str| {
         let yaml = format!("name: t\ntarget: principal\n{more}");
-        serde_saphyr::from_str::<Settings>(&yaml).unwrap().check("config.yaml").len()
+        serde_saphyr::from_str::<Settings>(&yaml).unwrap().problems().len()
     };
     let rows = [
         ("url: 'http://h/'\nwhole: true", 0),
