@@ -134,8 +134,14 @@ impl Loader {
         let mut profiles = BTreeMap::new();
         match self.tree.get("profiles").cloned() {
             Some(Node { content: Content::Map(entries), .. }) => {
-                for (name, _) in entries {
-                    let profile = self.section(&format!("profiles.{name}"), defaulted);
+                for (name, node) in entries {
+                    if !is_profile_name(&name) {
+                        let message = format!("`profiles.{name}`: a name consists of letters, digits, `-` and `_`");
+                        self.error(&node.origin, message);
+                        continue;
+                    }
+                    // From the node itself: a path to it would be taken apart again.
+                    let profile = self.of_node(&node, &format!("profiles.{name}"));
                     profiles.extend(profile.map(|profile| (name, profile)));
                 }
             }
@@ -178,7 +184,12 @@ impl Loader {
     /// Reads the section at `path`; `absent` is what it is where nothing was given.
     fn section<T: DeserializeOwned>(&mut self, path: &str, absent: impl FnOnce() -> Option<T>) -> Option<T> {
         let node = path.split('.').try_fold(&self.tree, |node, step| node.get(step));
-        let Some(node) = node else { return absent() };
+        let Some(node) = node.cloned() else { return absent() };
+        self.of_node(&node, path)
+    }
+
+    /// What `node` says, which is at `path`; a problem where it does not parse.
+    fn of_node<T: DeserializeOwned>(&mut self, node: &Node, path: &str) -> Option<T> {
         match serde_path_to_error::deserialize(node.plain()) {
             Ok(section) => Some(section),
             Err(error) => {
@@ -260,4 +271,9 @@ fn unknown_keys(node: &Node, known: &KeyTree, path: &str, found: &mut Vec<(Strin
             Content::Scalar(_) | Content::List(_) | Content::Map(_),
         ) => {}
     }
+}
+
+/// Whether errors, flags and variables can name a profile of this name: a `.` would part it.
+fn is_profile_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }

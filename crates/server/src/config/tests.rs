@@ -33,6 +33,20 @@ fn unknown_keys_are_all_reported_with_place_and_did_you_mean() {
     );
 }
 
+#[test]
+fn a_profile_with_a_dot_in_its_name_is_rejected_instead_of_replaced_by_the_default() {
+    let file = |name: &str| {
+        format!("profiles:\n  {name}:\n    identity: {{sources: [{{xfcc: {{hops: 1}}}}]}}\n  default: {{}}\n")
+    };
+    for name in ["a.b", ".", "\"\"", "a/b", "a[0]"] {
+        let found = problems(&file(name), &[], &[]);
+        let said = format!("`profiles.{}`: a name consists of letters, digits, `-` and `_`", name.trim_matches('"'));
+        assert_eq!(found, [format!("picket.yaml:2:3: {said}")]);
+    }
+    let read = config(&file("a-b_1"), &[], &[]);
+    assert_eq!(read.profiles["a-b_1"].identity.sources.len(), 1);
+}
+
 /// File, environment, flags, and how the problem begins.
 type Given<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str], &'a str);
 
