@@ -7,6 +7,7 @@ mod bodies;
 mod calls;
 mod canonical;
 mod identities;
+mod obligations;
 mod outgoing;
 mod parameters;
 mod proxys;

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::call::headers::fold;
 
 /// Changes to the call and its response that an allow carries. Names are lower case; names and values were checked.
+///
+/// Each place that carries changes out names every field, so a new field does not compile until all of them handle it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mutations {
     /// Request headers to set, replacing all values.
@@ -67,11 +69,12 @@ impl Changeable {
     /// Whether a header can be set or removed, in any spelling.
     #[must_use]
     pub fn has_header(&self, name: &str) -> bool {
-        if self.set_headers.is_empty() && self.remove_headers.is_empty() {
+        let Self { set_headers, remove_headers, set_query: _, remove_query: _ } = self;
+        if set_headers.is_empty() && remove_headers.is_empty() {
             return false;
         }
         let name = fold(name);
-        self.set_headers.contains(name.as_ref()) || self.remove_headers.contains(name.as_ref())
+        set_headers.contains(name.as_ref()) || remove_headers.contains(name.as_ref())
     }
 }
 

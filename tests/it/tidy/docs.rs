@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use picket::decision::policy::annotations::PLAIN_ANNOTATIONS;
+use picket::decision::policy::remedy;
 use picket::decision::verdict::Reason;
 use picket::failure::Code;
+use picket::obligation::permit;
 
 use super::{Source, assert_none, files, root};
 
@@ -116,6 +119,18 @@ fn operating_md_has_a_row_for_every_reason_in_their_order() {
     assert_eq!(
         rows, reasons,
         "docs/operating.md must explain every reason of crates/core/src/decision/verdict.rs once, in its order"
+    );
+}
+
+#[test]
+fn annotations_md_has_a_row_for_every_annotation_in_their_order() {
+    let cells = first_cells(&doc("annotations.md"));
+    let rows: Vec<&str> = cells.iter().filter_map(|cell| cell.strip_prefix('@')).collect();
+    let known = PLAIN_ANNOTATIONS.into_iter().chain(permit::annotations()).chain(remedy::ANNOTATIONS);
+    assert_eq!(
+        rows,
+        known.collect::<Vec<_>>(),
+        "docs/annotations.md must explain every annotation once, in this order"
     );
 }
 

@@ -1,22 +1,48 @@
-//! Obligations on permits: what must be done with an allow.
+//! Obligations of permits: changes that must be carried out together with an allow.
+//!
+//! Knows: every obligation, and how those of several permits merge. Must not know: what a single obligation changes (its
+//! own file says that), Cedar, the wire.
+//!
+//! A new obligation is a file, a variant of `Obligation` and a row of `PARSERS`. Every fold matches all variants by name,
+//! and a variant without its row is never constructed, which the compiler reports.
 
-use std::collections::BTreeMap;
+mod assignments;
+mod log;
+mod metadata;
+mod query_keys;
+mod remove_headers;
+mod remove_query;
+mod response_headers;
+mod set_headers;
+mod set_query;
+#[cfg(test)]
+mod tests;
 
-use super::template::{self, Template, Unmet};
-use super::{Changeable, Mutations, headers};
-use crate::call::headers::folded;
+use super::template::{Template, Unmet};
+use super::{Changeable, Mutations};
 use crate::query::Query;
+use log::Log;
+use metadata::Metadata;
+use remove_headers::RemoveHeaders;
+use remove_query::RemoveQuery;
+use response_headers::ResponseHeaders;
+use set_headers::SetHeaders;
+use set_query::SetQuery;
 
-/// All obligations of one permit.
+/// All obligations of one permit, at most one of each kind, in the order of `PARSERS`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Obligations {
-    set_headers: Vec<(String, Template)>,
-    remove_headers: Vec<String>,
-    response_headers: Vec<(String, Template)>,
-    set_query: Vec<(String, Template)>,
-    remove_query: Vec<String>,
-    metadata: Vec<(String, Template)>,
-    log_full: bool,
+pub struct Obligations(Vec<Obligation>);
+
+/// One obligation: the value of one annotation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Obligation {
+    SetHeaders(SetHeaders),
+    ResponseHeaders(ResponseHeaders),
+    Metadata(Metadata),
+    SetQuery(SetQuery),
+    RemoveHeaders(RemoveHeaders),
+    RemoveQuery(RemoveQuery),
+    Log(Log),
 }
 
 /// Why an allow cannot be carried out.
@@ -30,78 +56,130 @@ pub enum Unenforceable {
     Unmet(#[from] Unmet),
 }
 
+/// Parses the value of an annotation; the names are the guarded header names that the manifest frees.
+type Parser = fn(&str, &[String]) -> Result<Obligation, String>;
+
+/// The parser of every annotation that makes an obligation, in the order in which obligations are applied.
+const PARSERS: [(&str, Parser); 7] = [
+    (SetHeaders::ANNOTATION, |text, allowed| SetHeaders::parse(text, allowed).map(Obligation::SetHeaders)),
+    (ResponseHeaders::ANNOTATION, |text, allowed| {
+        ResponseHeaders::parse(text, allowed).map(Obligation::ResponseHeaders)
+    }),
+    (Metadata::ANNOTATION, |text, _| Metadata::parse(text).map(Obligation::Metadata)),
+    (SetQuery::ANNOTATION, |text, _| SetQuery::parse(text).map(Obligation::SetQuery)),
+    (RemoveHeaders::ANNOTATION, |text, allowed| RemoveHeaders::parse(text, allowed).map(Obligation::RemoveHeaders)),
+    (RemoveQuery::ANNOTATION, |text, _| RemoveQuery::parse(text).map(Obligation::RemoveQuery)),
+    (Log::ANNOTATION, |text, _| Log::parse(text).map(Obligation::Log)),
+];
+
 /// The annotations that make obligations.
-pub const ANNOTATIONS: [&str; 7] =
-    ["set_headers", "remove_headers", "response_headers", "set_query", "remove_query", "metadata", "log"];
+pub fn annotations() -> impl Iterator<Item = &'static str> {
+    PARSERS.iter().map(|(annotation, _)| *annotation)
+}
+
+/// Where an annotation has its place among all.
+fn place(annotation: &str) -> Option<usize> {
+    annotations().position(|known| known == annotation)
+}
 
 impl Obligations {
-    /// Takes in one annotation; `allowed` are the guarded header names that the manifest frees.
+    /// Adds one annotation, in place of an earlier one with this name; `allowed` are the guarded header names that the
+    /// manifest frees.
     ///
     /// # Errors
     /// A lower-case fragment that says what is wrong.
     pub fn add(&mut self, annotation: &str, text: &str, allowed: &[String]) -> Result<(), String> {
-        match annotation {
-            "set_headers" => self.set_headers = header_assignments(text, allowed)?,
-            "response_headers" => self.response_headers = header_assignments(text, allowed)?,
-            "remove_headers" => {
-                self.remove_headers = template::items(text)?;
-                self.remove_headers.iter().try_for_each(|name| headers::check_name(name, allowed).map(drop))?;
-            }
-            "set_query" => self.set_query = query_assignments(text)?,
-            "remove_query" => {
-                self.remove_query = template::items(text)?;
-                self.remove_query.iter().try_for_each(|name| query_key(name))?;
-            }
-            "metadata" => self.metadata = metadata_assignments(text)?,
-            "log" if text == "full" => self.log_full = true,
-            "log" => return Err(format!("`{text}` is not a log level; the only one is `full`")),
-            other => return Err(format!("`{other}` is not an obligation")),
-        }
+        let Some((_, parse)) = PARSERS.iter().find(|(known, _)| *known == annotation) else {
+            return Err(format!("`{annotation}` is not an obligation"));
+        };
+        let obligation = parse(text, allowed)?;
+        self.0.retain(|other| other.annotation() != annotation);
+        self.0.push(obligation);
+        self.0.sort_by_key(|obligation| place(obligation.annotation()));
+        self.0.shrink_to_fit();
         Ok(())
     }
 
     /// Every template, for type checking.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
-        // A field that is missing here does not compile.
-        let Self {
-            set_headers,
-            remove_headers: _,
-            response_headers,
-            set_query,
-            remove_query: _,
-            metadata,
-            log_full: _,
-        } = self;
-        [set_headers, response_headers, set_query, metadata].into_iter().flatten().map(|(_, template)| template)
+        self.0.iter().flat_map(Obligation::assignments).map(|(_, template)| template)
     }
 
     /// The parts of a call that it can change.
     #[must_use]
     pub fn changeable(&self) -> Changeable {
-        let Self {
-            set_headers,
-            remove_headers,
-            response_headers: _,
-            set_query,
-            remove_query,
-            metadata: _,
-            log_full: _,
-        } = self;
-        let set = |items: &[(String, Template)]| items.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-        Changeable {
-            set_headers: set(set_headers).iter().map(|name| folded(name)).collect(),
-            remove_headers: remove_headers.iter().map(|name| folded(name)).collect(),
-            set_query: set(set_query).into_iter().collect(),
-            remove_query: remove_query.iter().cloned().collect(),
-        }
+        let mut all = Changeable::default();
+        self.0.iter().for_each(|obligation| obligation.collect_changeable(&mut all));
+        all
     }
 
     /// Whether it has no obligation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { set_headers, remove_headers, response_headers, set_query, remove_query, metadata, log_full } = self;
-        let assigned = [set_headers, response_headers, set_query, metadata].into_iter().all(Vec::is_empty);
-        assigned && remove_headers.is_empty() && remove_query.is_empty() && !log_full
+        self.0.is_empty()
+    }
+}
+
+// Each of these matches every variant by name: a new one does not compile until each says what it does with it.
+impl Obligation {
+    fn annotation(&self) -> &'static str {
+        match self {
+            Self::SetHeaders(_) => SetHeaders::ANNOTATION,
+            Self::ResponseHeaders(_) => ResponseHeaders::ANNOTATION,
+            Self::Metadata(_) => Metadata::ANNOTATION,
+            Self::SetQuery(_) => SetQuery::ANNOTATION,
+            Self::RemoveHeaders(_) => RemoveHeaders::ANNOTATION,
+            Self::RemoveQuery(_) => RemoveQuery::ANNOTATION,
+            Self::Log(_) => Log::ANNOTATION,
+        }
+    }
+
+    /// The names and templates of its value; none where the value has no variables.
+    fn assignments(&self) -> &[(String, Template)] {
+        match self {
+            Self::SetHeaders(headers) => headers.assignments(),
+            Self::ResponseHeaders(headers) => headers.assignments(),
+            Self::Metadata(metadata) => metadata.assignments(),
+            Self::SetQuery(query) => query.assignments(),
+            Self::RemoveHeaders(_) | Self::RemoveQuery(_) | Self::Log(_) => &[],
+        }
+    }
+
+    /// Adds the parts of a call that it can change.
+    fn collect_changeable(&self, all: &mut Changeable) {
+        match self {
+            Self::SetHeaders(headers) => headers.collect_changeable(all),
+            Self::SetQuery(query) => query.collect_changeable(all),
+            Self::RemoveHeaders(headers) => headers.collect_changeable(all),
+            Self::RemoveQuery(query) => query.collect_changeable(all),
+            // The client sends none of these.
+            Self::ResponseHeaders(_) | Self::Metadata(_) | Self::Log(_) => {}
+        }
+    }
+
+    /// Adds its changes for one query.
+    ///
+    /// # Errors
+    /// [`Unenforceable`] where it contradicts the changes of other permits, or a value cannot be had.
+    fn apply(&self, query: &Query, all: &mut Mutations) -> Result<(), Unenforceable> {
+        match self {
+            Self::SetHeaders(headers) => headers.apply(query, all),
+            Self::ResponseHeaders(headers) => headers.apply(query, all),
+            Self::Metadata(metadata) => metadata.apply(query, all),
+            Self::SetQuery(set) => set.apply(query, all),
+            Self::RemoveHeaders(headers) => {
+                headers.apply(all);
+                Ok(())
+            }
+            Self::RemoveQuery(keys) => {
+                keys.apply(all);
+                Ok(())
+            }
+            Self::Log(log) => {
+                log.apply(all);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -114,92 +192,27 @@ pub fn mutations<'a>(
     query: &Query,
 ) -> Result<Mutations, Unenforceable> {
     let mut all = Mutations::default();
-    for permit in permits.into_iter().filter(|permit| !permit.is_empty()) {
-        set(&mut all.set_headers, &permit.set_headers, query, folded)?;
-        set(&mut all.response_headers, &permit.response_headers, query, folded)?;
-        set(&mut all.metadata, &permit.metadata, query, str::to_owned)?;
-        for (name, template) in &permit.set_query {
-            let value = encode_query(&template.render(query)?);
-            insert(&mut all.set_query, name, value, str::to_owned)?;
-        }
-        all.remove_headers.extend(permit.remove_headers.iter().cloned());
-        all.remove_query.extend(permit.remove_query.iter().cloned());
-        all.log_full |= permit.log_full;
+    for obligation in permits.into_iter().flat_map(|permit| &permit.0) {
+        obligation.apply(query, &mut all)?;
     }
-    let removed = all.remove_headers.iter().find(|name| {
-        let name = folded(name);
-        all.set_headers.keys().any(|set| folded(set) == name)
-    });
-    let removed = removed.or_else(|| all.remove_query.iter().find(|name| all.set_query.contains_key(*name)));
-    match removed {
+    match contradicted(&all) {
         Some(name) => Err(Unenforceable::Conflict(name.clone())),
         None => Ok(all),
     }
 }
 
-/// Percent-encodes everything but RFC 3986's unreserved characters.
-#[must_use]
-pub fn encode_query(text: &str) -> String {
-    const KEPT: percent_encoding::AsciiSet =
-        percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-    percent_encoding::utf8_percent_encode(text, &KEPT).to_string()
-}
-
-fn set(
-    into: &mut BTreeMap<String, String>,
-    items: &[(String, Template)],
-    query: &Query,
-    fold: fn(&str) -> String,
-) -> Result<(), Unenforceable> {
-    items.iter().try_for_each(|(name, template)| insert(into, name, template.render(query)?, fold))
-}
-
-fn insert(
-    into: &mut BTreeMap<String, String>,
-    name: &str,
-    value: String,
-    fold: fn(&str) -> String,
-) -> Result<(), Unenforceable> {
-    // `x-a` and `x_a` are one header to many servers, so they must agree like two values of one name.
-    let clash = into.iter().any(|(known, has)| fold(known) == fold(name) && (known != name || *has != value));
-    if clash {
-        return Err(Unenforceable::Conflict(name.to_owned()));
-    }
-    into.insert(name.to_owned(), value);
-    Ok(())
-}
-
-fn header_assignments(text: &str, allowed: &[String]) -> Result<Vec<(String, Template)>, String> {
-    let items = template::assignments(text)?;
-    items.iter().try_for_each(|(name, _)| headers::check_name(name, allowed).map(drop))?;
-    unique(items)
-}
-
-fn query_assignments(text: &str) -> Result<Vec<(String, Template)>, String> {
-    let items = template::assignments(text)?;
-    items.iter().try_for_each(|(name, _)| query_key(name))?;
-    unique(items)
-}
-
-/// Checks a key that a policy sets or removes. The proxy compares it byte by byte, so only keys with one spelling will do.
-fn query_key(name: &str) -> Result<(), String> {
-    let is_legal = !name.is_empty() && encode_query(name) == name;
-    if is_legal { Ok(()) } else { Err(format!("`{name}` is not a query key of letters, digits and -._~")) }
-}
-
-fn metadata_assignments(text: &str) -> Result<Vec<(String, Template)>, String> {
-    let items = template::assignments(text)?;
-    let legal = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-    match items.iter().find(|(name, _)| !legal(name)) {
-        Some((name, _)) => Err(format!("`{name}` is not a metadata key of letters, digits and -._")),
-        None => unique(items),
-    }
-}
-
-fn unique(items: Vec<(String, Template)>) -> Result<Vec<(String, Template)>, String> {
-    let mut seen = std::collections::BTreeSet::new();
-    match items.iter().find(|(name, _)| !seen.insert(folded(name))) {
-        Some((name, _)) => Err(format!("`{name}` is set twice")),
-        None => Ok(items),
-    }
+/// A name that is both set and removed. Two values for one name are found earlier, when the second is set.
+fn contradicted(all: &Mutations) -> Option<&String> {
+    // A field that is missing here does not compile.
+    let Mutations {
+        set_headers,
+        remove_headers,
+        response_headers: _,
+        set_query,
+        remove_query,
+        metadata: _,
+        log_full: _,
+    } = all;
+    remove_headers::contradicted(remove_headers, set_headers)
+        .or_else(|| remove_query::contradicted(remove_query, set_query))
 }

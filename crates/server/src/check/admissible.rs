@@ -8,6 +8,7 @@ use picket_core::decision::Snapshot;
 use picket_core::failure::{Code, Failure};
 use picket_core::identity::Identity;
 use picket_core::mapping;
+use picket_core::obligation::Changeable;
 use picket_core::query::{Family, Query};
 
 /// Checks that the query has the family that its call was read for: another family would need other inputs.
@@ -28,8 +29,10 @@ pub(super) fn admissible(
     service: &Service,
 ) -> Result<(), Failure> {
     mapping::audience(identity, service)?;
-    let changeable = snapshot.changeable(service.namespace());
-    mapping::parameters::changed(call, &changeable.set_query, &changeable.remove_query)
+    // Other spellings of headers are stripped by the edge; those of query keys cannot be.
+    let Changeable { set_headers: _, remove_headers: _, set_query, remove_query } =
+        snapshot.changeable(service.namespace());
+    mapping::parameters::changed(call, set_query, remove_query)
 }
 
 /// Checks that the requested resource is not a known one in another spelling: a provider may treat both as the same.

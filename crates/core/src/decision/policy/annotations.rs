@@ -12,7 +12,7 @@ use crate::obligation::permit;
 use crate::problem::nearest;
 
 /// Annotations with a meaning outside remedies and obligations.
-const PLAIN_ANNOTATIONS: [&str; 5] = ["id", "owner", "reason", "deny_status", "bridge"];
+pub const PLAIN_ANNOTATIONS: [&str; 5] = ["id", "owner", "reason", "deny_status", "bridge"];
 
 /// The parsed annotations of one policy.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub fn read(unit: &str, policy: &Policy, validation: ValidationContext<'_>) -> R
     // Collected by hand: for each lookup of an annotation, Cedar parses its name as an identifier.
     let all: BTreeMap<&str, &str> = policy.annotations().collect();
     for (&key, &value) in &all {
-        let obligation = permit::ANNOTATIONS.contains(&key);
+        let obligation = permit::annotations().any(|known| known == key);
         let remedial = remedy::ANNOTATIONS.contains(&key);
         if obligation && !permits {
             faults.push(format!("`@{key}` is an obligation and belongs on a permit"));
@@ -50,7 +50,7 @@ pub fn read(unit: &str, policy: &Policy, validation: ValidationContext<'_>) -> R
             let added = obligations.add(key, value, &validation.manifest.allow_headers);
             faults.extend(added.err().map(|message| format!("`@{key}`: {message}")));
         } else if !remedial && !PLAIN_ANNOTATIONS.contains(&key) {
-            let known = PLAIN_ANNOTATIONS.iter().chain(&permit::ANNOTATIONS).chain(&remedy::ANNOTATIONS).copied();
+            let known = PLAIN_ANNOTATIONS.into_iter().chain(permit::annotations()).chain(remedy::ANNOTATIONS);
             let hint = nearest(key, known).map_or_else(String::new, |near| format!("; did you mean `@{near}`?"));
             faults.push(format!("unknown annotation `@{key}`{hint}"));
         }

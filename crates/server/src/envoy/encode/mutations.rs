@@ -46,15 +46,23 @@ pub(super) fn ok_response(
     check_headers(mutations)?;
     check_query(mutations, &call.target)?;
     check_size(mutations)?;
+    // A field that is missing here does not compile. `strips` and `query_strips` hold the removals, `metadata` writes the
+    // metadata, and the log level is not for Envoy.
+    let Mutations {
+        set_headers,
+        remove_headers: _,
+        response_headers,
+        set_query,
+        remove_query: _,
+        metadata: _,
+        log_full: _,
+    } = mutations;
+    let parameter = |(key, value): (&String, &String)| QueryParameter { key: key.clone(), value: value.clone() };
     Ok(OkHttpResponse {
-        headers: mutations.set_headers.iter().map(|(name, value)| header(name, value.clone())).collect(),
+        headers: set_headers.iter().map(|(name, value)| header(name, value.clone())).collect(),
         headers_to_remove,
-        response_headers_to_add: mutations.response_headers.iter().map(|(n, v)| header(n, v.clone())).collect(),
-        query_parameters_to_set: mutations
-            .set_query
-            .iter()
-            .map(|(key, value)| QueryParameter { key: key.clone(), value: value.clone() })
-            .collect(),
+        response_headers_to_add: response_headers.iter().map(|(n, v)| header(n, v.clone())).collect(),
+        query_parameters_to_set: set_query.iter().map(parameter).collect(),
         query_parameters_to_remove,
         ..OkHttpResponse::default()
     })
@@ -64,7 +72,7 @@ pub(super) fn ok_response(
 /// could have set or removed, in any spelling. Those names themselves are removed too, because the proxy may be set not
 /// to show us all headers.
 fn strips(mutations: &Mutations, call: &Call, changeable: &Changeable) -> BTreeSet<String> {
-    let Changeable { set_headers: settable, remove_headers: removable, .. } = changeable;
+    let Changeable { set_headers: settable, remove_headers: removable, set_query: _, remove_query: _ } = changeable;
     let removed: BTreeSet<String> = mutations.remove_headers.iter().map(|name| folded(name)).collect();
     // A credential is judged by itself, so it is removed only where a satisfied permit says so.
     let is_removable = |name: &str| removable.contains(name) && !is_credential(name);
@@ -92,17 +100,26 @@ fn query_strips(mutations: &Mutations, call: &Call, changeable: &Changeable) -> 
 }
 
 fn check_headers(mutations: &Mutations) -> Result<(), String> {
-    let set = mutations.set_headers.iter().chain(&mutations.response_headers);
+    let Mutations {
+        set_headers,
+        remove_headers,
+        response_headers,
+        set_query: _,
+        remove_query: _,
+        metadata: _,
+        log_full: _,
+    } = mutations;
+    let set = set_headers.iter().chain(response_headers);
     for (name, value) in set {
         check_name(name)?;
         if let Some(byte) = value.bytes().find(|byte| !(b' '..=b'~').contains(byte)) {
             return Err(format!("header `{name}` would get the byte 0x{byte:02x}"));
         }
     }
-    for name in &mutations.remove_headers {
+    for name in remove_headers {
         check_name(name)?;
         // Envoy removes after it sets: the header would silently be missing.
-        if mutations.set_headers.contains_key(name) {
+        if set_headers.contains_key(name) {
             return Err(format!("header `{name}` is both set and removed"));
         }
     }
@@ -121,7 +138,16 @@ fn check_name(name: &str) -> Result<(), String> {
 }
 
 fn check_query(mutations: &Mutations, target: &Target) -> Result<(), String> {
-    if mutations.set_query.is_empty() && mutations.remove_query.is_empty() {
+    let Mutations {
+        set_headers: _,
+        remove_headers: _,
+        response_headers: _,
+        set_query,
+        remove_query,
+        metadata: _,
+        log_full: _,
+    } = mutations;
+    if set_query.is_empty() && remove_query.is_empty() {
         return Ok(());
     }
     match target {
@@ -129,12 +155,12 @@ fn check_query(mutations: &Mutations, target: &Target) -> Result<(), String> {
         // Envoy up to 1.39.0 crashes on it (CVE-2026-73547).
         Target::Authority => return Err("a CONNECT has no query to change".to_owned()),
     }
-    for (key, value) in &mutations.set_query {
+    for (key, value) in set_query {
         if key.is_empty() || !is_query_part(key) || !is_query_part(value) {
             return Err(format!("query parameter `{}` is not percent-encoded", key.escape_debug()));
         }
     }
-    match mutations.remove_query.iter().find(|key| key.is_empty() || !is_query_part(key)) {
+    match remove_query.iter().find(|key| key.is_empty() || !is_query_part(key)) {
         Some(key) => Err(format!("query parameter `{}` is not percent-encoded", key.escape_debug())),
         None => Ok(()),
     }
@@ -156,8 +182,10 @@ fn is_query_part(text: &str) -> bool {
 /// Bounds what is added and what policies ask to remove. Strips are not counted: they only shrink the request, and
 /// are bounded by its own headers and by the loaded policies.
 fn check_size(mutations: &Mutations) -> Result<(), String> {
-    let pairs = || mutations.set_headers.iter().chain(&mutations.response_headers).chain(&mutations.set_query);
-    let names = || mutations.remove_headers.iter().chain(&mutations.remove_query);
+    let Mutations { set_headers, remove_headers, response_headers, set_query, remove_query, metadata: _, log_full: _ } =
+        mutations;
+    let pairs = || set_headers.iter().chain(response_headers).chain(set_query);
+    let names = || remove_headers.iter().chain(remove_query);
     let count = pairs().count() + names().count();
     let bytes: usize = pairs().map(|(name, value)| name.len() + value.len()).chain(names().map(String::len)).sum();
     if count > CHANGES_MAX || bytes > CHANGE_BYTES_MAX {

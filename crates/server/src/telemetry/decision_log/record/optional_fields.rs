@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::text::{ITEMS_MAX, Text, name, names};
 use picket_core::decision::verdict::{Effect, Verdict};
+use picket_core::obligation::Mutations;
 use picket_core::obligation::challenge::Challenge;
 
 /// What a verdict has beside its reason.
@@ -137,12 +138,15 @@ fn obligations(verdict: &Verdict) -> Option<Obligations<'_>> {
     if mutations.is_empty() {
         return None;
     }
+    // `log_full` is the record's own affair: it is what `full` is there for.
+    let Mutations { set_headers, remove_headers, response_headers, set_query, remove_query, metadata, log_full: _ } =
+        mutations;
     Some(Obligations {
-        set_headers: names(mutations.set_headers.keys()),
-        remove_headers: names(&mutations.remove_headers),
-        response_headers: names(mutations.response_headers.keys()),
-        set_query: names(mutations.set_query.keys()),
-        remove_query: names(&mutations.remove_query),
-        metadata: names(mutations.metadata.keys()),
+        set_headers: names(set_headers.keys()),
+        remove_headers: names(remove_headers),
+        response_headers: names(response_headers.keys()),
+        set_query: names(set_query.keys()),
+        remove_query: names(remove_query),
+        metadata: names(metadata.keys()),
     })
 }
