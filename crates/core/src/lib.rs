@@ -15,11 +15,11 @@
 //! - [`setting`]: a configuration key with its documentation, and the one form of a setting's problem
 //! - [`query`]: the PDP's input: principal, action, resource, context
 //! - [`catalog`]: services, routes and workloads of the mesh
-//! - [`reply`]: the response format of a denial: problem+json, gRPC, JSON-RPC, OpenAI or Anthropic
+//! - [`denial_format`]: the response format of a denial: problem+json, gRPC, JSON-RPC, OpenAI or Anthropic
 //!
 //! **Tools**, used by several modules:
 //!
-//! - [`sighted`]: cache keys, and the filter that admits a key on its second request
+//! - [`doorkeeper`]: cache keys, and the filter that admits a key on its second request
 //!
 //! **Pure modules**:
 //!
@@ -34,12 +34,12 @@ pub mod body;
 pub mod call;
 pub mod catalog;
 pub mod decision;
+pub mod denial_format;
+pub mod doorkeeper;
 pub mod failure;
 pub mod identity;
 pub mod mapping;
 pub mod obligation;
 pub mod problem;
 pub mod query;
-pub mod reply;
 pub mod setting;
-pub mod sighted;

@@ -7,7 +7,9 @@
 //!
 //! **Tools**, used by several modules:
 //!
-//! - `courtesy`: cooperative scheduling of long work, and threads for slow evaluations
+//! - `cooperative`: yields the CPU during long work
+//! - `inline_task`: calls that are polled on the connection's task until they turn out to take long
+//! - `lanes`: threads for slow evaluations and large messages
 //! - `incomplete`: limits on memory and time of requests that have not arrived whole
 //!
 //! **I/O behind traits**:
@@ -37,11 +39,13 @@ pub mod app;
 pub mod approval;
 pub mod check;
 pub mod config;
-mod courtesy;
+mod cooperative;
 pub mod entity;
 pub mod envoy;
 mod incomplete;
+mod inline_task;
 pub mod keys;
+mod lanes;
 pub mod policy;
 pub mod server;
 pub mod telemetry;

@@ -23,7 +23,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
-use crate::courtesy::maybe_yield;
+use crate::cooperative::maybe_yield;
 pub use directory::Directory;
 use picket_core::decision::load::Base;
 use picket_core::decision::snapshot::{Loaded, Tree};

@@ -41,10 +41,10 @@ const FILE_USERS: &[&str] = &[
     "crates/demo/src",
     "crates/server/src/telemetry",
 ];
-/// Those that know what time it is, and `courtesy`, by which nothing is decided.
+/// Those that know what time it is, and `cooperative`, by which nothing is decided.
 const CLOCKS: &[&str] = &[
     "crates/server/src/approval",
-    "crates/server/src/courtesy.rs",
+    "crates/server/src/cooperative.rs",
     "crates/server/src/entity",
     "crates/server/src/policy",
     "crates/server/src/keys",

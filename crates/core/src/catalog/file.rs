@@ -127,8 +127,8 @@ pub(super) struct Grpc {
 pub(super) struct Mcp {
     pub endpoint: Option<Text>,
     pub versions: Vec<Spanned<mcp::ProtocolVersion>>,
-    pub denial: mcp::DenialForm,
-    pub denial_by_version: BTreeMap<mcp::ProtocolVersion, mcp::DenialForm>,
+    pub denial: mcp::DenialStyle,
+    pub denial_by_version: BTreeMap<mcp::ProtocolVersion, mcp::DenialStyle>,
     pub batches: mcp::Batches,
     pub elicitation: Option<Spanned<mcp::Elicitation>>,
 }

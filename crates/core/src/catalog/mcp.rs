@@ -51,7 +51,7 @@ impl ProtocolVersion {
 /// How a denial reaches an MCP client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum DenialForm {
+pub enum DenialStyle {
     /// The HTTP status, with `application/problem+json`.
     HttpProblem,
     /// The HTTP status, with a JSON-RPC error.
@@ -86,9 +86,9 @@ pub struct Mcp {
     /// Versions that are accepted.
     pub versions: BTreeSet<ProtocolVersion>,
     /// The response format of denials.
-    pub denial: DenialForm,
+    pub denial: DenialStyle,
     /// Forms that differ by version.
-    pub denial_by_version: BTreeMap<ProtocolVersion, DenialForm>,
+    pub denial_by_version: BTreeMap<ProtocolVersion, DenialStyle>,
     /// Handling of batches.
     pub batches: Batches,
     /// The page a client that can is sent to where an approval is missing; opt-in.
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn forms_are_written_as_the_docs_name_them() {
         for name in ["http_problem", "http_jsonrpc", "rpc_error_200", "tool_error_200", "hidden"] {
-            let form: DenialForm = serde_json::from_value(name.into()).unwrap();
+            let form: DenialStyle = serde_json::from_value(name.into()).unwrap();
             assert_eq!(serde_json::to_value(form).unwrap(), name);
         }
     }

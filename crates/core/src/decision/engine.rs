@@ -23,9 +23,9 @@ use super::policy::entry::Entry;
 use super::policy::mode::Mode;
 use super::read_set::{ReadSet, is_stable};
 use super::schema::Types;
+use crate::doorkeeper::{self, BuildPrehashed, Doorkeeper};
 use crate::obligation::template::{Root, Template, Variable};
 use crate::query::Query;
-use crate::sighted::{self, BuildPrehashed, Doorkeeper};
 use candidates::Candidates;
 use eval_inputs::unknown_action;
 use evaluate::{Prepared, Satisfied};
@@ -51,7 +51,7 @@ const KEY_BYTES_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Engine {
     plans: Cache<Box<[u32]>, Arc<Plan>>,
-    decisions: Cache<sighted::Key, Arc<Satisfied>, BuildPrehashed>,
+    decisions: Cache<doorkeeper::Key, Arc<Satisfied>, BuildPrehashed>,
     projections: Projections,
     doorkeeper: Doorkeeper,
     is_eager: AtomicBool,
@@ -119,7 +119,7 @@ impl Default for Engine {
         };
         // Evict by age alone: otherwise a large set would need more requests than all the entries that it evicts.
         let plans = Cache::builder().eviction_policy(EvictionPolicy::lru()).weigher(plan_weight);
-        let weight = |key: &sighted::Key, findings: &Arc<Satisfied>| {
+        let weight = |key: &doorkeeper::Key, findings: &Arc<Satisfied>| {
             u32::try_from(key.size_bytes() + findings.bytes() + ENTRY_BYTES).unwrap_or(u32::MAX)
         };
         Self {

@@ -7,7 +7,7 @@
 
 use tokio::sync::oneshot;
 
-use crate::courtesy::lanes::yield_to_calls;
+use crate::lanes::yield_to_calls;
 use picket_core::decision::limits::STACK_BYTES;
 
 /// Runs `work` on a thread called `name` (and the threads that it starts), and waits for its end.
@@ -35,7 +35,7 @@ pub async fn run_at_low_priority(name: &'static str, work: impl Future<Output = 
 mod tests {
     use super::*;
 
-    /// The same value as in `courtesy::lanes`.
+    /// The same value as in `lanes`.
     const NICENESS: i32 = 10;
 
     fn niceness() -> String {

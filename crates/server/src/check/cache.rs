@@ -15,8 +15,8 @@ use key::CacheKeyParts;
 
 use picket_core::call::Call;
 use picket_core::decision::verdict::{Effect, Verdict};
+use picket_core::doorkeeper::{self, BuildPrehashed, Doorkeeper};
 use picket_core::obligation::Mutations;
-use picket_core::sighted::{self, BuildPrehashed, Doorkeeper};
 
 /// Most bytes of cached judgements and their keys together, approximately.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -30,7 +30,7 @@ const FIXED_BYTES: usize = 2048;
 /// The cached judgements of all listeners.
 #[derive(Debug)]
 pub struct CheckCache {
-    entries: Cache<sighted::Key, Entry, BuildPrehashed>,
+    entries: Cache<doorkeeper::Key, Entry, BuildPrehashed>,
     admission: Admission,
     doorkeeper: Doorkeeper,
     /// The generation of the newest snapshot; judgements of older ones are dropped.
@@ -88,7 +88,7 @@ pub struct Versions {
 /// The key of a cached judgement.
 #[derive(Debug)]
 pub struct CacheKey {
-    key: sighted::Key,
+    key: doorkeeper::Key,
     generation: u64,
 }
 
@@ -102,7 +102,7 @@ impl CheckCache {
     /// An empty cache.
     #[must_use]
     pub fn new(admission: Admission) -> Self {
-        let weight = |key: &sighted::Key, entry: &Entry| {
+        let weight = |key: &doorkeeper::Key, entry: &Entry| {
             let bytes = match entry {
                 Entry::Judgement(judgement) => FIXED_BYTES + bytes(judgement),
                 Entry::Uncacheable => 0,

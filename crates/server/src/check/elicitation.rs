@@ -13,13 +13,13 @@ use sha2::{Digest as _, Sha256};
 use picket_core::body::mcp::Ask;
 use picket_core::call::UnixMillis;
 use picket_core::decision::verdict::{Effect, Verdict};
+use picket_core::denial_format::DenialFormat;
 use picket_core::failure::{Code, Failure};
 use picket_core::identity::Identity;
 use picket_core::mapping::action::{Asked, What};
 use picket_core::obligation::challenge::Challenge;
 use picket_core::obligation::elicit::{self, BoundTo, StateKey};
 use picket_core::query::Uid;
-use picket_core::reply::Reply;
 
 /// Seals state tokens and checks them.
 #[derive(Debug, Clone)]
@@ -60,8 +60,8 @@ impl StateTokens {
     }
 
     /// Adds a token to the denial if it sends its client to an approval page.
-    pub(super) fn seal(&self, verdict: &Verdict, call: &BoundCall<'_>, principal: &Uid, reply: &mut Reply) {
-        let (Reply::Mcp(reply), true) = (reply, wants_approval(verdict)) else { return };
+    pub(super) fn seal(&self, verdict: &Verdict, call: &BoundCall<'_>, principal: &Uid, reply: &mut DenialFormat) {
+        let (DenialFormat::Mcp(reply), true) = (reply, wants_approval(verdict)) else { return };
         if reply.can_ask() {
             let end = UnixMillis(call.now.0.saturating_add(self.ttl_millis));
             reply.note = Some(call.bound(principal, |bound| elicit::seal(&self.key, bound, end)));

@@ -7,11 +7,11 @@ use picket_core::call::Call;
 use picket_core::catalog::{Protocol, Service, namespace_of};
 use picket_core::decision::verdict::Effect;
 use picket_core::decision::{Snapshot, Verdict};
+use picket_core::denial_format::DenialFormat;
 use picket_core::failure::{Code, Failure};
 use picket_core::identity::Identity;
 use picket_core::obligation::metadata::Document;
 use picket_core::query::{Node, Query, Record};
-use picket_core::reply::Reply;
 
 /// The result of a call and everything that led to it, for the answer, the log and the metrics.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Judgement {
     /// The snapshot of the evaluation.
     pub snapshot: Option<Arc<Snapshot>>,
     /// The response format of a denial.
-    pub reply: Reply,
+    pub reply: DenialFormat,
     /// The document that Picket answers with; only with [`Verdict::answered`].
     pub document: Option<Document>,
     /// The relevant parts of the call, if the judgement is cached and so answers every call with equal parts.
@@ -56,7 +56,7 @@ impl Judgement {
             protocol: None,
             query: None,
             snapshot: None,
-            reply: Reply::Plain,
+            reply: DenialFormat::Plain,
             document: None,
             reduced: None,
             prepared: Prepared::default(),
@@ -120,7 +120,7 @@ pub(super) struct Fields<'a> {
     pub protocol: &'a mut Option<Protocol>,
     pub query: &'a mut Option<Query>,
     pub snapshot: &'a mut Option<Arc<Snapshot>>,
-    pub reply: &'a mut Reply,
+    pub reply: &'a mut DenialFormat,
     pub document: &'a mut Option<Document>,
     pub digest: &'a mut Option<String>,
 }

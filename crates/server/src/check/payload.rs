@@ -7,11 +7,11 @@ use picket_core::body::{self, a2a, grpc, json, llm, mcp};
 use picket_core::call::{Call, CanonicalPath};
 use picket_core::catalog::mcp::{Mcp, ProtocolVersion};
 use picket_core::catalog::{Protocol, Service};
+use picket_core::denial_format::{A2aFormat, DenialFormat, IdEcho, McpFormat, ResponseMode};
 use picket_core::failure::{Code, Failure};
 use picket_core::mapping;
 use picket_core::mapping::action::{self, Asked, Spoken, What};
 use picket_core::query::Reads;
-use picket_core::reply::{A2aReply, Awaits, Echo, McpReply, Reply};
 
 /// The request in a call.
 pub(super) struct Requested {
@@ -32,13 +32,13 @@ pub(super) fn read(
     service: &Service,
     settings: &mapping::Settings,
     reads: &Reads,
-    reply: &mut Reply,
+    reply: &mut DenialFormat,
 ) -> Result<Requested, Failure> {
     let mut answers = Vec::new();
     let asked = match action::spoken(call, service, settings)? {
         Spoken::Plain(asked) => {
             // The call is evaluated by its path, so a denial has the format of such calls.
-            *reply = Reply::Plain;
+            *reply = DenialFormat::Plain;
             if service.opens_bodies() && action::family(call, service).hides_body() {
                 body::refuse(call)?;
             }
@@ -60,7 +60,7 @@ pub(super) fn read(
         Spoken::A2a(path) => vec![agent(call, service, path, reply)?],
         Spoken::Llm(path) => {
             let api = api(service, &path);
-            *reply = if api == Protocol::Anthropic { Reply::Anthropic } else { Reply::Openai };
+            *reply = if api == Protocol::Anthropic { DenialFormat::Anthropic } else { DenialFormat::Openai };
             models(path, llm::read(call, opened(call, service)?.as_ref(), api)?)
         }
     };
@@ -68,28 +68,28 @@ pub(super) fn read(
 }
 
 /// The response format of a denial before anything of the call is read.
-pub(super) fn reply_of(service: &Service) -> Reply {
+pub(super) fn reply_of(service: &Service) -> DenialFormat {
     match service.protocol {
-        Protocol::Http | Protocol::Grpc => Reply::Plain,
-        Protocol::Mcp => Reply::Mcp(McpReply {
+        Protocol::Http | Protocol::Grpc => DenialFormat::Plain,
+        Protocol::Mcp => DenialFormat::Mcp(McpFormat {
             form: service.mcp.as_ref().map(|mcp| mcp.denial).unwrap_or_default(),
             version: None,
-            id: Echo::Unread,
-            asked: picket_core::reply::Asked::Server,
+            id: IdEcho::Unread,
+            asked: picket_core::denial_format::McpTarget::Server,
             requested: None,
             elicitation: None,
             note: None,
         }),
-        Protocol::A2a => Reply::A2a(A2aReply {
+        Protocol::A2a => DenialFormat::A2a(A2aFormat {
             version: None,
-            id: Echo::Unread,
-            awaits: Awaits::Other,
+            id: IdEcho::Unread,
+            awaits: ResponseMode::Other,
             requested: None,
             context_id: None,
             task_id: None,
         }),
-        Protocol::Openai => Reply::Openai,
-        Protocol::Anthropic => Reply::Anthropic,
+        Protocol::Openai => DenialFormat::Openai,
+        Protocol::Anthropic => DenialFormat::Anthropic,
     }
 }
 
@@ -148,7 +148,7 @@ fn models(path: CanonicalPath, request: llm::Request) -> Vec<Asked> {
 }
 
 /// The call to an agent; reading its public card is plain HTTP.
-fn agent(call: &Call, service: &Service, path: CanonicalPath, reply: &mut Reply) -> Result<Asked, Failure> {
+fn agent(call: &Call, service: &Service, path: CanonicalPath, reply: &mut DenialFormat) -> Result<Asked, Failure> {
     let Some(rules) = &service.a2a else { return Err(without_rules(service)) };
     let document = match call.method.as_str() {
         // Path and query hold the request.
@@ -157,16 +157,16 @@ fn agent(call: &Call, service: &Service, path: CanonicalPath, reply: &mut Reply)
     };
     match a2a::read(call, document.as_ref(), rules)? {
         a2a::Reading::Card => {
-            *reply = Reply::Plain;
+            *reply = DenialFormat::Plain;
             Ok(mapping::http::asked(call, path, None))
         }
         a2a::Reading::Message(message) => {
             *reply = match &message.id {
-                None => Reply::Plain,
-                Some(id) => Reply::A2a(A2aReply {
+                None => DenialFormat::Plain,
+                Some(id) => DenialFormat::A2a(A2aFormat {
                     version: Some(message.version),
-                    id: Echo::Id(id.to_json()),
-                    awaits: if message.ask == a2a::Ask::Send { Awaits::Task } else { Awaits::Other },
+                    id: IdEcho::Id(id.to_json()),
+                    awaits: if message.ask == a2a::Ask::Send { ResponseMode::Task } else { ResponseMode::Other },
                     requested: None,
                     context_id: message.context_id.clone(),
                     task_id: message.task_id.clone(),
@@ -178,8 +178,8 @@ fn agent(call: &Call, service: &Service, path: CanonicalPath, reply: &mut Reply)
 }
 
 /// The messages to an MCP server.
-fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<mcp::Message>, Failure> {
-    let (Some(rules), Reply::Mcp(reply)) = (&service.mcp, reply) else { return Err(without_rules(service)) };
+fn messages(call: &Call, service: &Service, reply: &mut DenialFormat) -> Result<Vec<mcp::Message>, Failure> {
+    let (Some(rules), DenialFormat::Mcp(reply)) = (&service.mcp, reply) else { return Err(without_rules(service)) };
     let read = mcp::read(call, rules, &service.tools, &service.body, json::Limits::default());
     let messages = match read {
         Ok(messages) => messages,
@@ -193,18 +193,18 @@ fn messages(call: &Call, service: &Service, reply: &mut Reply) -> Result<Vec<mcp
     // A subscription to several resources is several messages with one id; a batch of requests has several ids.
     let is_one = others.iter().all(|message| message.id == first.id);
     reply.id = match &first.id {
-        Some(id) if is_one => Echo::Id(id.to_json()),
-        None if is_one => Echo::Nothing,
-        Some(_) | None => Echo::Unread,
+        Some(id) if is_one => IdEcho::Id(id.to_json()),
+        None if is_one => IdEcho::Nothing,
+        Some(_) | None => IdEcho::Unread,
     };
     if others.is_empty() {
         reply.asked = match &first.ask {
-            mcp::Ask::CallTool { name, .. } => picket_core::reply::Asked::Tool(name.clone()),
+            mcp::Ask::CallTool { name, .. } => picket_core::denial_format::McpTarget::Tool(name.clone()),
             mcp::Ask::ReadResource { uri } | mcp::Ask::SubscribeResource { uri } => {
-                picket_core::reply::Asked::Resource(uri.clone())
+                picket_core::denial_format::McpTarget::Resource(uri.clone())
             }
-            mcp::Ask::GetPrompt { name, .. } => picket_core::reply::Asked::Prompt(name.clone()),
-            mcp::Ask::UseServer { .. } => picket_core::reply::Asked::Server,
+            mcp::Ask::GetPrompt { name, .. } => picket_core::denial_format::McpTarget::Prompt(name.clone()),
+            mcp::Ask::UseServer { .. } => picket_core::denial_format::McpTarget::Server,
         };
         reply.elicitation = rules.elicitation.clone().filter(|_| first.can_elicit_url);
     }
@@ -219,13 +219,13 @@ fn without_rules(service: &Service) -> Failure {
     Failure::new(Code::Unmapped, detail)
 }
 
-fn in_version(version: ProtocolVersion, rules: &Mcp, reply: &mut McpReply) {
+fn in_version(version: ProtocolVersion, rules: &Mcp, reply: &mut McpFormat) {
     reply.version = Some(version);
     reply.form = rules.denial_by_version.get(&version).copied().unwrap_or(rules.denial);
 }
 
 /// Finds the answer's id and version for a rejected message. No decision depends on it.
-fn error_context(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpReply) {
+fn error_context(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpFormat) {
     let version = call.headers.single("mcp-protocol-version");
     if let Ok(Some(version)) = version {
         reply.requested = Some(version.to_owned());
@@ -234,7 +234,7 @@ fn error_context(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpRep
         }
     }
     if matches!(call.method.as_str(), "GET" | "DELETE") {
-        reply.id = Echo::Nothing;
+        reply.id = IdEcho::Nothing;
         return;
     }
     let document = match (call.method.as_str(), opened(call, service)) {
@@ -254,13 +254,13 @@ fn error_context(call: &Call, service: &Service, rules: &Mcp, reply: &mut McpRep
 }
 
 /// The id that the answer to a rejected document repeats; none if the document expects no answer.
-fn echo(document: json::Node<'_>) -> Echo {
+fn echo(document: json::Node<'_>) -> IdEcho {
     let has = |name| document.get(name).is_some();
     match document.get("id").map(mcp::RpcId::of) {
-        _ if has("result") || has("error") => Echo::Nothing,
-        Some(Ok(id)) => Echo::Id(id.to_json()),
-        None if has("method") => Echo::Nothing,
-        Some(Err(_)) | None => Echo::Unread,
+        _ if has("result") || has("error") => IdEcho::Nothing,
+        Some(Ok(id)) => IdEcho::Id(id.to_json()),
+        None if has("method") => IdEcho::Nothing,
+        Some(Err(_)) | None => IdEcho::Unread,
     }
 }
 

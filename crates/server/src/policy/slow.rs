@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{Loader, digest};
-use crate::courtesy::maybe_yield;
+use crate::cooperative::maybe_yield;
 use picket_core::decision::Snapshot;
 use picket_core::decision::load::{Base, Late, Purpose, Stakes};
 use picket_core::decision::snapshot::{Loaded, Tree};

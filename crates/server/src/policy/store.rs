@@ -15,7 +15,7 @@ use super::parts::{self, Settled};
 use super::slow::{self, Slow};
 use super::status::{LoadOutcome, Why};
 use super::{Directory, Loader, PLATFORM, PolicySource, Settings, Status};
-use crate::courtesy::maybe_yield;
+use crate::cooperative::maybe_yield;
 use picket_core::call::UnixMillis;
 use picket_core::decision::Snapshot;
 use picket_core::decision::load::{Base, Purpose};

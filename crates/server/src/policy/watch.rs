@@ -16,7 +16,7 @@ use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::time::Instant;
 
-use crate::courtesy::maybe_yield;
+use crate::cooperative::maybe_yield;
 use picket_core::catalog::grpc;
 
 /// How long it must be quiet before a burst of events counts as over.

@@ -21,8 +21,8 @@ use super::socket::{BoxIo, Peer};
 use super::stats::Closed;
 use super::tls::Acceptor;
 use super::turn::{Calls, InlineExecutor, Socket};
-use crate::courtesy::lanes::Lane;
 use crate::incomplete::Counted;
+use crate::lanes::Lane;
 
 /// An HTTP/2 client begins with a preface of this many bytes (RFC 9113, section 3.4).
 const PREFACE_BYTES: u64 = 24;

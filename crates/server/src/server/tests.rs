@@ -21,8 +21,8 @@ use super::connection::Wire;
 use super::limits::Settings;
 use super::socket::{Accept, BoxIo, Peer};
 use super::stats::{Closed, ConnStats};
-use crate::courtesy::lanes::Lane;
 use crate::incomplete::Budget;
+use crate::lanes::Lane;
 
 /// A listener with connections that the test makes.
 struct Fake(mpsc::UnboundedReceiver<io::Result<BoxIo>>);

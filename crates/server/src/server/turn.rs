@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::socket::BoxIo;
-use crate::courtesy::{Progress, poll_inline};
+use crate::inline_task::{Progress, poll_inline};
 
 /// How long a turn answers calls inline. Later calls get tasks of their own, so that one busy connection uses more than
 /// one core.

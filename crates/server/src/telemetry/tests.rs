@@ -42,7 +42,7 @@ impl Scene {
                 protocol: Some(Protocol::Http),
                 query: Some(query),
                 snapshot: None,
-                reply: picket_core::reply::Reply::Plain,
+                reply: picket_core::denial_format::DenialFormat::Plain,
                 document: None,
                 reduced: None,
                 is_too_long: false,

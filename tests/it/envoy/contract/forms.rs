@@ -1,59 +1,62 @@
 //! Denials in every form, sent through Envoy: with any status, nothing is forwarded, also when failing open.
 
 use picket::catalog::a2a::Version;
-use picket::catalog::mcp::{DenialForm, Elicitation, ProtocolVersion};
+use picket::catalog::mcp::{DenialStyle, Elicitation, ProtocolVersion};
 use picket::check::Judgement;
 use picket::decision::Verdict;
 use picket::decision::verdict::{Denial, Effect, Reason};
+use picket::denial_format::{A2aFormat, DenialFormat, IdEcho, McpFormat, McpTarget, ResponseMode};
 use picket::envoy::decode::Caller;
 use picket::envoy::encode;
 use picket::failure::{Code, Failure};
 use picket::obligation::challenge::Challenge;
-use picket::reply::{A2aReply, Asked, Awaits, Echo, McpReply, Reply};
 use serde_json::json;
 
 use crate::envoy::bench::{Bench, get, listener};
 
-fn mcp(form: DenialForm) -> McpReply {
-    McpReply {
+fn mcp(form: DenialStyle) -> McpFormat {
+    McpFormat {
         form,
         version: Some(ProtocolVersion::July2026),
-        id: Echo::Id("7".to_owned()),
-        asked: Asked::Tool("deploy.production".to_owned()),
+        id: IdEcho::Id("7".to_owned()),
+        asked: McpTarget::Tool("deploy.production".to_owned()),
         requested: None,
         elicitation: None,
         note: None,
     }
 }
 
-fn replies() -> Vec<(&'static str, Reply)> {
+fn replies() -> Vec<(&'static str, DenialFormat)> {
     let url = "https://approve.example/{decision_id}".to_owned();
     let elicitation = Some(Elicitation { url, message: "approve".to_owned() });
-    let stream = A2aReply {
+    let stream = A2aFormat {
         version: Some(Version::V10),
-        id: Echo::Id("1".to_owned()),
-        awaits: Awaits::TaskStream,
+        id: IdEcho::Id("1".to_owned()),
+        awaits: ResponseMode::TaskStream,
         requested: None,
         context_id: None,
         task_id: None,
     };
     vec![
-        ("application/problem+json", Reply::Plain),
-        ("application/problem+json", Reply::Mcp(mcp(DenialForm::HttpProblem))),
-        ("application/json", Reply::Mcp(mcp(DenialForm::HttpJsonrpc))),
-        ("application/json", Reply::Mcp(mcp(DenialForm::RpcError200))),
-        ("application/json", Reply::Mcp(mcp(DenialForm::ToolError200))),
-        ("application/json", Reply::Mcp(mcp(DenialForm::Hidden))),
-        ("application/problem+json", Reply::Mcp(McpReply { id: Echo::Nothing, ..mcp(DenialForm::HttpJsonrpc) })),
-        ("application/json", Reply::Mcp(McpReply { elicitation, ..mcp(DenialForm::HttpJsonrpc) })),
-        ("application/json", Reply::A2a(A2aReply { awaits: Awaits::Task, ..stream.clone() })),
-        ("text/event-stream", Reply::A2a(stream)),
-        ("application/json", Reply::Openai),
-        ("application/json", Reply::Anthropic),
+        ("application/problem+json", DenialFormat::Plain),
+        ("application/problem+json", DenialFormat::Mcp(mcp(DenialStyle::HttpProblem))),
+        ("application/json", DenialFormat::Mcp(mcp(DenialStyle::HttpJsonrpc))),
+        ("application/json", DenialFormat::Mcp(mcp(DenialStyle::RpcError200))),
+        ("application/json", DenialFormat::Mcp(mcp(DenialStyle::ToolError200))),
+        ("application/json", DenialFormat::Mcp(mcp(DenialStyle::Hidden))),
+        (
+            "application/problem+json",
+            DenialFormat::Mcp(McpFormat { id: IdEcho::Nothing, ..mcp(DenialStyle::HttpJsonrpc) }),
+        ),
+        ("application/json", DenialFormat::Mcp(McpFormat { elicitation, ..mcp(DenialStyle::HttpJsonrpc) })),
+        ("application/json", DenialFormat::A2a(A2aFormat { awaits: ResponseMode::Task, ..stream.clone() })),
+        ("text/event-stream", DenialFormat::A2a(stream)),
+        ("application/json", DenialFormat::Openai),
+        ("application/json", DenialFormat::Anthropic),
     ]
 }
 
-fn refused(reply: Reply) -> encode::Answer {
+fn refused(reply: DenialFormat) -> encode::Answer {
     let denial = Denial { reason: Reason::Remedy, status: None, public_reason: None, detail: String::new() };
     let effect = Effect::Challenge(Challenge::Approve { kind: None }, denial);
     let verdict = Verdict { effect, determining: Vec::new(), errors: Vec::new(), would_be: None };

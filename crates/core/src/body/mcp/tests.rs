@@ -7,7 +7,7 @@ use crate::body::json::{Limits, Node, parse};
 use crate::body::tests::call;
 use crate::call::{Body, Call, CanonicalPath};
 use crate::catalog::BodyRules;
-use crate::catalog::mcp::{Batches, DenialForm, Mcp, Tool};
+use crate::catalog::mcp::{Batches, DenialStyle, Mcp, Tool};
 use crate::failure::Failure;
 
 pub(super) const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
@@ -17,7 +17,7 @@ pub(super) fn rules(versions: &[ProtocolVersion]) -> Mcp {
     Mcp {
         endpoint: CanonicalPath::parse("/mcp").unwrap(),
         versions: versions.iter().copied().collect(),
-        denial: DenialForm::default(),
+        denial: DenialStyle::default(),
         denial_by_version: BTreeMap::new(),
         batches: Batches::Each,
         elicitation: None,

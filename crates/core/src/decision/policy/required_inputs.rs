@@ -2,7 +2,7 @@
 //!
 //! Knows: the accesses of a policy, the source of each part of the context. Must not know: Cedar's syntax, calls.
 //!
-//! An access to a part that is not in [`CONTEXT`], or one that is not understood, requires everything.
+//! An access to a part that is not in `CONTEXT`, or one that is not understood, requires everything.
 
 use crate::decision::accesses::{Access, Accesses, Origin, Root, TagTest, Use, bag_at};
 use crate::query::{ANYWHERE, Keys, Reads};

@@ -7,15 +7,15 @@ use serde::Serialize;
 use super::json_rpc::{self, Codes};
 use super::{Details, Notice, Versions};
 use crate::catalog::a2a::Version;
+use crate::denial_format::{A2aFormat, ResponseMode};
 use crate::failure::Code;
-use crate::reply::{A2aReply, Awaits};
 
 /// A denial. A2A has taken -32001 and the codes below it for itself (-32001: no such task).
 const CODES: Codes = Codes { denied: 403, header_mismatch: json_rpc::INVALID_REQUEST, version: -32009 };
 
 /// A JSON-RPC error; what the headers say is in it too.
 #[must_use]
-pub fn error(reply: &A2aReply, notice: &Notice<'_>, failure: Option<Code>, versions: Versions<'_>) -> String {
+pub fn error(reply: &A2aFormat, notice: &Notice<'_>, failure: Option<Code>, versions: Versions<'_>) -> String {
     let message = notice.message();
     let mut details = notice.whole();
     if failure == Some(Code::VersionRefused) {
@@ -28,7 +28,7 @@ pub fn error(reply: &A2aReply, notice: &Notice<'_>, failure: Option<Code>, versi
 ///
 /// The task has the decision's id, unless the message continues one: the agent itself never saw the message.
 #[must_use]
-pub fn auth_required(reply: &A2aReply, notice: &Notice<'_>) -> Option<String> {
+pub fn auth_required(reply: &A2aFormat, notice: &Notice<'_>) -> Option<String> {
     #[derive(Serialize)]
     struct Wrapped<T> {
         task: T,
@@ -44,9 +44,9 @@ pub fn auth_required(reply: &A2aReply, notice: &Notice<'_>) -> Option<String> {
         Some(Version::V03) | None => json_rpc::result(&reply.id, &task),
     };
     match reply.awaits {
-        Awaits::Task => Some(result),
-        Awaits::TaskStream => Some(format!("data: {result}\n\n")),
-        Awaits::Other => None,
+        ResponseMode::Task => Some(result),
+        ResponseMode::TaskStream => Some(format!("data: {result}\n\n")),
+        ResponseMode::Other => None,
     }
 }
 
@@ -113,7 +113,7 @@ struct Metadata<'a> {
 }
 
 impl<'a> Task<'a> {
-    fn of(reply: &'a A2aReply, notice: &Notice<'a>, words: Words, id: &'a str, text: &'a str) -> Self {
+    fn of(reply: &'a A2aFormat, notice: &Notice<'a>, words: Words, id: &'a str, text: &'a str) -> Self {
         let parts = [MessagePart { kind: words.text, text }];
         let message = Message { message_id: id, role: words.role, kind: words.message, parts };
         Self {

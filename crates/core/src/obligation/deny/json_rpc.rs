@@ -5,8 +5,8 @@
 use serde::Serialize;
 
 use super::{Details, json};
+use crate::denial_format::IdEcho;
 use crate::failure::Code;
-use crate::reply::Echo;
 
 /// The body is not JSON.
 pub const PARSE_ERROR: i64 = -32700;
@@ -90,12 +90,12 @@ pub(super) struct Error<'a, D> {
 }
 
 /// The answer that holds an error; nothing where nobody waits for one.
-pub(super) fn error<D: Serialize>(id: &Echo, error: &Error<'_, D>) -> String {
+pub(super) fn error<D: Serialize>(id: &IdEcho, error: &Error<'_, D>) -> String {
     framed(id, "error", error)
 }
 
 /// The answer that holds a result; nothing where nobody waits for one.
-pub(super) fn result(id: &Echo, result: &impl Serialize) -> String {
+pub(super) fn result(id: &IdEcho, result: &impl Serialize) -> String {
     framed(id, "result", result)
 }
 
@@ -104,11 +104,11 @@ pub(super) fn denial<'a>(code: i64, message: &'a str, details: Details<'a>) -> E
     Error { code, message, data: Some(details) }
 }
 
-fn framed(id: &Echo, member: &str, value: &impl Serialize) -> String {
+fn framed(id: &IdEcho, member: &str, value: &impl Serialize) -> String {
     let id = match id {
-        Echo::Id(id) if is_id(id) => id.as_str(),
-        Echo::Id(_) | Echo::Unread => "null",
-        Echo::Nothing => return String::new(),
+        IdEcho::Id(id) if is_id(id) => id.as_str(),
+        IdEcho::Id(_) | IdEcho::Unread => "null",
+        IdEcho::Nothing => return String::new(),
     };
     // The id is put in as sent: read as a number and written again it could become another one.
     format!(r#"{{"jsonrpc":"2.0","id":{id},"{member}":{}}}"#, json(value))
@@ -127,16 +127,16 @@ mod tests {
 
     #[test]
     fn an_id_is_echoed_as_sent_or_not_at_all() {
-        let written = |id: Echo| result(&id, &0);
+        let written = |id: IdEcho| result(&id, &0);
         for id in ["7", "-0", "1e3", "9007199254740993", "123456789012345678901234567890", r#""a\"b""#, r#""""#] {
-            assert_eq!(written(Echo::Id(id.to_owned())), format!(r#"{{"jsonrpc":"2.0","id":{id},"result":0}}"#));
+            assert_eq!(written(IdEcho::Id(id.to_owned())), format!(r#"{{"jsonrpc":"2.0","id":{id},"result":0}}"#));
         }
         for bad in ["", "null", "true", "{}", "[1]", "7 ", " 7", "7,\"x\":1", "\"a\",\"b\"", "\"a", "a", "01", "1e999"]
         {
-            let body = written(Echo::Id(bad.to_owned()));
+            let body = written(IdEcho::Id(bad.to_owned()));
             assert_eq!(body, r#"{"jsonrpc":"2.0","id":null,"result":0}"#, "{bad:?}");
         }
-        assert_eq!(written(Echo::Unread), r#"{"jsonrpc":"2.0","id":null,"result":0}"#);
-        assert_eq!(written(Echo::Nothing), "");
+        assert_eq!(written(IdEcho::Unread), r#"{"jsonrpc":"2.0","id":null,"result":0}"#);
+        assert_eq!(written(IdEcho::Nothing), "");
     }
 }

@@ -13,8 +13,8 @@ use serde::Serialize;
 use super::json_rpc::{self, Codes, Error, INVALID_PARAMS, METHOD_NOT_FOUND};
 use super::{Details, Notice, Versions};
 use crate::catalog::mcp::{Elicitation, ProtocolVersion};
+use crate::denial_format::{McpFormat, McpTarget};
 use crate::failure::Code;
-use crate::reply::{Asked, McpReply};
 
 /// A denial in the session versions.
 const DENIED_SESSIONS: i64 = -32001;
@@ -45,7 +45,7 @@ fn codes(version: Option<ProtocolVersion>) -> Codes {
 
 /// A JSON-RPC error; what the headers say is in it too, because clients often see nothing but the message.
 #[must_use]
-pub fn error(reply: &McpReply, notice: &Notice<'_>, failure: Option<Code>, versions: Versions<'_>) -> String {
+pub fn error(reply: &McpFormat, notice: &Notice<'_>, failure: Option<Code>, versions: Versions<'_>) -> String {
     let message = notice.message();
     let mut details = notice.whole();
     if failure == Some(Code::VersionRefused) {
@@ -81,7 +81,7 @@ struct Meta<'a> {
 
 /// A tool's result that is an error: the model reads reason and decision id, the client finds the rest in `_meta`.
 #[must_use]
-pub fn tool_error(reply: &McpReply, notice: &Notice<'_>) -> String {
+pub fn tool_error(reply: &McpFormat, notice: &Notice<'_>) -> String {
     let id = notice.decision_id;
     let what = match (notice.reason(), notice.retry_after_seconds) {
         (Some(reason), None) => format!("This call was denied: {reason}. Decision {id}."),
@@ -99,19 +99,19 @@ pub fn tool_error(reply: &McpReply, notice: &Notice<'_>) -> String {
 
 /// The response of a server without such a tool, resource or prompt: no id, reason or remedy.
 #[must_use]
-pub fn hidden(reply: &McpReply) -> String {
+pub fn hidden(reply: &McpFormat) -> String {
     #[derive(Serialize)]
     struct Uri<'a> {
         uri: &'a str,
     }
     let (code, message, data) = match &reply.asked {
-        Asked::Tool(name) => (INVALID_PARAMS, format!("Unknown tool: {name}"), None),
-        Asked::Prompt(name) => (INVALID_PARAMS, format!("Unknown prompt: {name}"), None),
-        Asked::Resource(uri) => {
+        McpTarget::Tool(name) => (INVALID_PARAMS, format!("Unknown tool: {name}"), None),
+        McpTarget::Prompt(name) => (INVALID_PARAMS, format!("Unknown prompt: {name}"), None),
+        McpTarget::Resource(uri) => {
             let code = if has_sessions(reply.version) { RESOURCE_NOT_FOUND_SESSIONS } else { INVALID_PARAMS };
             (code, "Resource not found".to_owned(), Some(Uri { uri }))
         }
-        Asked::Server => (METHOD_NOT_FOUND, "Method not found".to_owned(), None),
+        McpTarget::Server => (METHOD_NOT_FOUND, "Method not found".to_owned(), None),
     };
     json_rpc::error(&reply.id, &Error { code, message: &message, data })
 }
@@ -120,7 +120,7 @@ pub fn hidden(reply: &McpReply) -> String {
 ///
 /// `note` is the key by which the client answers. That the user went there is not the approval: the retry is judged like any call, and the approval is looked up.
 #[must_use]
-pub fn input_required(reply: &McpReply, elicitation: &Elicitation, note: &str, notice: &Notice<'_>) -> String {
+pub fn input_required(reply: &McpFormat, elicitation: &Elicitation, note: &str, notice: &Notice<'_>) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Params<'a> {

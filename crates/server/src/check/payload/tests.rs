@@ -2,15 +2,15 @@
 
 use super::*;
 use picket_core::call::{Body, Headers, Host, Peer, Target, UnixMillis};
-use picket_core::catalog::mcp::{Batches, DenialForm};
+use picket_core::catalog::mcp::{Batches, DenialStyle};
 
 /// A service of every protocol version; only the oldest has a denial format of its own.
 fn service() -> Service {
     let mcp = Mcp {
         endpoint: CanonicalPath::parse("/mcp").unwrap(),
         versions: ProtocolVersion::ALL.into(),
-        denial: DenialForm::HttpJsonrpc,
-        denial_by_version: [(ProtocolVersion::March2025, DenialForm::RpcError200)].into(),
+        denial: DenialStyle::HttpJsonrpc,
+        denial_by_version: [(ProtocolVersion::March2025, DenialStyle::RpcError200)].into(),
         batches: Batches::Each,
         elicitation: None,
     };
@@ -38,14 +38,14 @@ fn call(method: &str, version: Option<&str>, body: &str) -> Call {
 }
 
 /// The outcome of the call: how many messages or which code, and the reply's version, format and echo.
-fn seen(call: &Call) -> (String, Option<ProtocolVersion>, DenialForm, Echo) {
+fn seen(call: &Call) -> (String, Option<ProtocolVersion>, DenialStyle, IdEcho) {
     let service = service();
     let mut reply = reply_of(&service);
     let read = match messages(call, &service, &mut reply) {
         Ok(messages) => format!("{} read", messages.len()),
         Err(failure) => failure.code.as_str().to_owned(),
     };
-    let Reply::Mcp(reply) = reply else { panic!("{reply:?}") };
+    let DenialFormat::Mcp(reply) = reply else { panic!("{reply:?}") };
     (read, reply.version, reply.form, reply.id)
 }
 
@@ -54,10 +54,10 @@ const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-0
 #[test]
 fn a_denial_answers_the_denied_message_as_far_as_it_was_read() {
     let june = Some("2025-06-18");
-    let id = |id: &str| Echo::Id(id.to_owned());
+    let id = |id: &str| IdEcho::Id(id.to_owned());
     let request = |method: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}"}}"#);
     let initialize = r#"{"jsonrpc":"2.0","id":"a","method":"initialize","params":{"protocolVersion":"2025-06-18"}}"#;
-    let (march, own, others) = (Some(ProtocolVersion::March2025), DenialForm::RpcError200, DenialForm::HttpJsonrpc);
+    let (march, own, others) = (Some(ProtocolVersion::March2025), DenialStyle::RpcError200, DenialStyle::HttpJsonrpc);
     let cases = [
         (None, request("ping"), ("1 read", march, own, id("7"))),
         (None, request("tasks/list"), ("rpc_method_unknown", march, own, id("7"))),
@@ -69,13 +69,13 @@ fn a_denial_answers_the_denied_message_as_far_as_it_was_read() {
             initialize.replace("}}", r#"},"x":1}"#),
             ("message_refused", Some(ProtocolVersion::June2025), others, id(r#""a""#)),
         ),
-        (None, r#"{"jsonrpc":"2.0","method":"x"}"#.to_owned(), ("rpc_method_unknown", march, own, Echo::Nothing)),
-        (None, r#"{"id":7,"result":{}}"#.to_owned(), ("message_refused", march, own, Echo::Nothing)),
-        (None, r#"{"id":7.5,"method":"x"}"#.to_owned(), ("message_refused", march, own, Echo::Unread)),
+        (None, r#"{"jsonrpc":"2.0","method":"x"}"#.to_owned(), ("rpc_method_unknown", march, own, IdEcho::Nothing)),
+        (None, r#"{"id":7,"result":{}}"#.to_owned(), ("message_refused", march, own, IdEcho::Nothing)),
+        (None, r#"{"id":7.5,"method":"x"}"#.to_owned(), ("message_refused", march, own, IdEcho::Unread)),
         (None, r#"{"id":7}"#.to_owned(), ("message_refused", march, own, id("7"))),
-        (None, "{}".to_owned(), ("message_refused", march, own, Echo::Unread)),
-        (None, r#"{"id":7,"id":8}"#.to_owned(), ("body_refused", march, own, Echo::Unread)),
-        (june, "[]".to_owned(), ("message_refused", Some(ProtocolVersion::June2025), others, Echo::Unread)),
+        (None, "{}".to_owned(), ("message_refused", march, own, IdEcho::Unread)),
+        (None, r#"{"id":7,"id":8}"#.to_owned(), ("body_refused", march, own, IdEcho::Unread)),
+        (june, "[]".to_owned(), ("message_refused", Some(ProtocolVersion::June2025), others, IdEcho::Unread)),
     ];
     for (sent, body, (read, version, form, echo)) in cases {
         assert_eq!(seen(&call("POST", sent, &body)), (read.to_owned(), version, form, echo), "{sent:?} {body}");
@@ -85,11 +85,11 @@ fn a_denial_answers_the_denied_message_as_far_as_it_was_read() {
 #[test]
 fn the_answer_to_get_and_delete_has_no_body() {
     for method in ["GET", "DELETE"] {
-        assert_eq!(seen(&call(method, Some("2025-06-18"), "")).3, Echo::Nothing, "{method}");
+        assert_eq!(seen(&call(method, Some("2025-06-18"), "")).3, IdEcho::Nothing, "{method}");
         assert_eq!(seen(&call(method, Some("2026-07-28"), "")).0, "method_not_allowed", "{method}");
-        assert_eq!(seen(&call(method, Some("2026-07-28"), "")).3, Echo::Nothing, "{method}");
+        assert_eq!(seen(&call(method, Some("2026-07-28"), "")).3, IdEcho::Nothing, "{method}");
     }
-    assert_eq!(seen(&call("PUT", None, "")).3, Echo::Unread);
+    assert_eq!(seen(&call("PUT", None, "")).3, IdEcho::Unread);
 }
 
 #[test]
@@ -101,16 +101,16 @@ fn one_request_is_answered_by_its_id_and_a_batch_of_several_by_none() {
     let method = ("mcp-method", &b"subscriptions/listen"[..]);
     call_2026.headers = Headers::raw(call_2026.headers.iter().chain([method]));
     let expected =
-        ("2 read".to_owned(), Some(ProtocolVersion::July2026), DenialForm::HttpJsonrpc, Echo::Id("7".to_owned()));
+        ("2 read".to_owned(), Some(ProtocolVersion::July2026), DenialStyle::HttpJsonrpc, IdEcho::Id("7".to_owned()));
     assert_eq!(seen(&call_2026), expected);
-    let (march, own) = (Some(ProtocolVersion::March2025), DenialForm::RpcError200);
+    let (march, own) = (Some(ProtocolVersion::March2025), DenialStyle::RpcError200);
     let ping = |id: u8| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
     let told = r#"{"jsonrpc":"2.0","method":"notifications/cancelled"}"#;
     for (batch, read, echo) in [
-        (format!("[{},{}]", ping(1), ping(2)), "2 read", Echo::Unread),
-        (format!("[{},{told}]", ping(1)), "2 read", Echo::Unread),
-        (format!("[{told},{told}]"), "2 read", Echo::Nothing),
-        (format!("[{},{{}}]", ping(1)), "message_refused", Echo::Unread),
+        (format!("[{},{}]", ping(1), ping(2)), "2 read", IdEcho::Unread),
+        (format!("[{},{told}]", ping(1)), "2 read", IdEcho::Unread),
+        (format!("[{told},{told}]"), "2 read", IdEcho::Nothing),
+        (format!("[{},{{}}]", ping(1)), "message_refused", IdEcho::Unread),
     ] {
         assert_eq!(seen(&call("POST", None, &batch)), (read.to_owned(), march, own, echo), "{batch}");
     }
@@ -125,7 +125,7 @@ fn a_service_of_exact_paths_takes_no_other_spelling() {
         let service = Service { id: "a/b".to_owned(), exact_paths: true, ..Service::default() };
         let plain = Service { exact_paths: false, ..service.clone() };
         let code = |service: &Service| {
-            let read = read(&call, service, &mapping::Settings::default(), &Reads::default(), &mut Reply::Plain);
+            let read = read(&call, service, &mapping::Settings::default(), &Reads::default(), &mut DenialFormat::Plain);
             read.map_or_else(|failure| failure.code.as_str(), |_| "read")
         };
         assert_eq!(code(&plain), "read", "{path}");

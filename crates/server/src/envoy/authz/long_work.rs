@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use super::read::Large;
 use super::{Authz, Judged, failed, late};
 use crate::check::Judgement;
-use crate::courtesy::detach;
-use crate::courtesy::lanes::{self, Broken, Lane};
 use crate::envoy::decode::{self, CheckView, Limits, OwnedOutline};
+use crate::inline_task::detach;
+use crate::lanes::{self, Broken, Lane};
 use picket_core::call::{Call, UnixMillis};
 use picket_core::failure::{Code, Failure};
 

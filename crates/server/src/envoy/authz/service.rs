@@ -18,7 +18,7 @@ use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
 use tonic::server::NamedService;
 
 use super::{Authz, Reply, read};
-use crate::courtesy::lanes::Lane;
+use crate::lanes::Lane;
 
 /// The one method's path.
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";

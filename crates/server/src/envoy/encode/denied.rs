@@ -14,14 +14,14 @@ use uuid::Uuid;
 
 use crate::check::Judgement;
 use crate::envoy::decode::Caller;
-use picket_core::catalog::mcp::{DenialForm, ProtocolVersion};
+use picket_core::catalog::mcp::{DenialStyle, ProtocolVersion};
 use picket_core::catalog::{Service, a2a::Version};
 use picket_core::decision::verdict::{Effect, Reason};
+use picket_core::denial_format::{A2aFormat, DenialFormat, IdEcho, McpFormat, McpTarget, ResponseMode};
 use picket_core::failure::Code;
 use picket_core::obligation::challenge::Challenge;
 use picket_core::obligation::deny::{Notice, Versions, a2a, llm, mcp};
 use picket_core::obligation::metadata::Document;
-use picket_core::reply::{A2aReply, Asked, Awaits, Echo, McpReply, Reply};
 
 /// How long a metadata document may be reused; a change of the catalogue shows after at most this.
 const DOCUMENT_CACHE: &str = "public, max-age=300";
@@ -94,11 +94,13 @@ pub(super) fn denied(
         (Caller::Grpc, _) => {
             Worded { status, media: Media::None, body: refused.notice().message(), shown: Shown::Openly }
         }
-        (Caller::Http, Reply::Plain) => refused.problem(),
-        (Caller::Http, Reply::Mcp(reply)) => refused.mcp(reply),
-        (Caller::Http, Reply::A2a(reply)) => refused.a2a(reply),
-        (Caller::Http, Reply::Openai) => Worded::json(status, llm::openai(&refused.notice(), class(status))),
-        (Caller::Http, Reply::Anthropic) => Worded::json(status, llm::anthropic(&refused.notice(), class(status))),
+        (Caller::Http, DenialFormat::Plain) => refused.problem(),
+        (Caller::Http, DenialFormat::Mcp(reply)) => refused.mcp(reply),
+        (Caller::Http, DenialFormat::A2a(reply)) => refused.a2a(reply),
+        (Caller::Http, DenialFormat::Openai) => Worded::json(status, llm::openai(&refused.notice(), class(status))),
+        (Caller::Http, DenialFormat::Anthropic) => {
+            Worded::json(status, llm::anthropic(&refused.notice(), class(status)))
+        }
     };
     refused.written(worded)
 }
@@ -153,10 +155,10 @@ impl<'a> Refused<'a> {
         Worded { status: self.status, media: Media::Problem, body, shown: Shown::Openly }
     }
 
-    fn mcp(mut self, reply: &McpReply) -> Worded {
+    fn mcp(mut self, reply: &McpFormat) -> Worded {
         self.status = mcp_status(reply.version, self.refusal.failure, self.status);
         // A status of success would tell a client that its notification was taken, and no message waits for an answer.
-        if reply.id == Echo::Nothing {
+        if reply.id == IdEcho::Nothing {
             return self.problem();
         }
         if let (Some(Challenge::Approve { .. }), Some(elicitation), Some(note)) =
@@ -166,35 +168,37 @@ impl<'a> Refused<'a> {
             return Worded::json(200, mcp::input_required(reply, elicitation, note, &self.notice()));
         }
         match (reply.form, &reply.asked) {
-            (DenialForm::HttpProblem, _) => self.problem(),
-            (DenialForm::Hidden, asked) if self.is_hidden() => {
+            (DenialStyle::HttpProblem, _) => self.problem(),
+            (DenialStyle::Hidden, asked) if self.is_hidden() => {
                 let body = mcp::hidden(reply);
                 Worded { shown: Shown::Hidden, ..Worded::json(hidden_status(reply.version, asked), body) }
             }
-            (DenialForm::HttpJsonrpc | DenialForm::Hidden, _) => Worded::json(self.status, self.mcp_error(reply)),
-            (DenialForm::ToolError200, Asked::Tool(_)) => Worded::json(200, mcp::tool_error(reply, &self.notice())),
-            (DenialForm::RpcError200, _)
-            | (DenialForm::ToolError200, Asked::Resource(_) | Asked::Prompt(_) | Asked::Server) => {
+            (DenialStyle::HttpJsonrpc | DenialStyle::Hidden, _) => Worded::json(self.status, self.mcp_error(reply)),
+            (DenialStyle::ToolError200, McpTarget::Tool(_)) => {
+                Worded::json(200, mcp::tool_error(reply, &self.notice()))
+            }
+            (DenialStyle::RpcError200, _)
+            | (DenialStyle::ToolError200, McpTarget::Resource(_) | McpTarget::Prompt(_) | McpTarget::Server) => {
                 Worded::json(200, self.mcp_error(reply))
             }
         }
     }
 
-    fn mcp_error(&self, reply: &McpReply) -> String {
+    fn mcp_error(&self, reply: &McpFormat) -> String {
         let versions = self.service().and_then(|service| service.mcp.as_ref()).map(|mcp| &mcp.versions);
         let supported: Vec<&str> = versions.into_iter().flatten().map(|version| version.as_str()).collect();
         let versions = Versions { supported: &supported, requested: reply.requested.as_deref() };
         mcp::error(reply, &self.notice(), self.refusal.failure, versions)
     }
 
-    fn a2a(&self, reply: &A2aReply) -> Worded {
-        let is_request = reply.id != Echo::Nothing;
+    fn a2a(&self, reply: &A2aFormat) -> Worded {
+        let is_request = reply.id != IdEcho::Nothing;
         if let (Some(Challenge::Approve { .. }), true) = (self.refusal.remedy, is_request)
             && let Some(body) = a2a::auth_required(reply, &self.notice())
         {
             let media = match reply.awaits {
-                Awaits::TaskStream => Media::Events,
-                Awaits::Task | Awaits::Other => Media::Json,
+                ResponseMode::TaskStream => Media::Events,
+                ResponseMode::Task | ResponseMode::Other => Media::Json,
             };
             return Worded { status: 200, media, body, shown: Shown::Openly };
         }
@@ -254,10 +258,10 @@ fn mcp_status(version: Option<ProtocolVersion>, failure: Option<Code>, status: u
 }
 
 /// What servers send with an error of their own: 200, but for an unknown method since version 2026-07-28.
-fn hidden_status(version: Option<ProtocolVersion>, asked: &Asked) -> u16 {
+fn hidden_status(version: Option<ProtocolVersion>, asked: &McpTarget) -> u16 {
     match (version, asked) {
-        (Some(ProtocolVersion::July2026), Asked::Server) => 404,
-        (_, Asked::Tool(_) | Asked::Resource(_) | Asked::Prompt(_) | Asked::Server) => 200,
+        (Some(ProtocolVersion::July2026), McpTarget::Server) => 404,
+        (_, McpTarget::Tool(_) | McpTarget::Resource(_) | McpTarget::Prompt(_) | McpTarget::Server) => 200,
     }
 }
 

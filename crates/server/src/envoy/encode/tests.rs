@@ -52,7 +52,7 @@ fn judgement(result: Result<Effect, Code>) -> Judgement {
         protocol: None,
         query: None,
         snapshot: EMPTY.clone(),
-        reply: picket_core::reply::Reply::Plain,
+        reply: picket_core::denial_format::DenialFormat::Plain,
         document: None,
         reduced: None,
         is_too_long: false,

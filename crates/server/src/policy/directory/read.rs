@@ -20,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::super::layout::{EntryKind, EntryRole, Folder};
 use super::super::{PLATFORM, digest};
 use super::budget::{Budget, Limits, Overdrawn};
-use crate::courtesy::maybe_yield;
+use crate::cooperative::maybe_yield;
 use picket_core::catalog::file;
 use picket_core::problem::Problem;
 

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::courtesy::detach;
+use crate::inline_task::detach;
 
 /// A connection that a test plays, and its executor.
 struct Stage {

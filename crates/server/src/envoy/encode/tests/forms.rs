@@ -6,30 +6,30 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use picket_core::catalog::a2a::Version;
-use picket_core::catalog::mcp::{DenialForm, Elicitation, ProtocolVersion};
-use picket_core::reply::{Asked, Echo, McpReply, Reply};
+use picket_core::catalog::mcp::{DenialStyle, Elicitation, ProtocolVersion};
+use picket_core::denial_format::{DenialFormat, IdEcho, McpFormat, McpTarget};
 
-const FORMS: [DenialForm; 5] = [
-    DenialForm::HttpProblem,
-    DenialForm::HttpJsonrpc,
-    DenialForm::RpcError200,
-    DenialForm::ToolError200,
-    DenialForm::Hidden,
+const FORMS: [DenialStyle; 5] = [
+    DenialStyle::HttpProblem,
+    DenialStyle::HttpJsonrpc,
+    DenialStyle::RpcError200,
+    DenialStyle::ToolError200,
+    DenialStyle::Hidden,
 ];
 
-fn mcp(form: DenialForm, version: Option<ProtocolVersion>) -> McpReply {
-    McpReply {
+fn mcp(form: DenialStyle, version: Option<ProtocolVersion>) -> McpFormat {
+    McpFormat {
         form,
         version,
-        id: Echo::Id("7".to_owned()),
-        asked: Asked::Tool("deploy.production".to_owned()),
+        id: IdEcho::Id("7".to_owned()),
+        asked: McpTarget::Tool("deploy.production".to_owned()),
         requested: None,
         elicitation: None,
         note: None,
     }
 }
 
-fn answered(result: Result<Effect, Code>, reply: Reply) -> Answer {
+fn answered(result: Result<Effect, Code>, reply: DenialFormat) -> Answer {
     answer(Judgement { reply, ..judgement(result) }, None, Caller::Http)
 }
 
@@ -72,7 +72,7 @@ fn golden(rows: impl IntoIterator<Item = (&'static str, Answer)>, expected: Expe
 fn a_denied_tool_call_reads_as_its_form_and_era_say() {
     let rows = FORMS.into_iter().flat_map(|form| {
         [("sessions", ProtocolVersion::November2025), ("2026", ProtocolVersion::July2026)]
-            .map(|(name, version)| (name, answered(deny(), Reply::Mcp(mcp(form, Some(version))))))
+            .map(|(name, version)| (name, answered(deny(), DenialFormat::Mcp(mcp(form, Some(version))))))
     });
     golden(
         rows,
@@ -129,7 +129,7 @@ fn a_denied_tool_call_reads_as_its_form_and_era_say() {
 
 #[test]
 fn a_challenge_keeps_its_status_and_header_but_where_the_form_has_status_200() {
-    let reply = |form| Reply::Mcp(mcp(form, Some(ProtocolVersion::July2026)));
+    let reply = |form| DenialFormat::Mcp(mcp(form, Some(ProtocolVersion::July2026)));
     golden(
         FORMS.map(|form| ("add_scope", answered(add_scope(), reply(form)))),
         expect![[r#"
@@ -163,7 +163,7 @@ fn a_challenge_keeps_its_status_and_header_but_where_the_form_has_status_200() {
         "#]],
     );
     let login = || challenge(Challenge::Login { scopes: names(["a"]) });
-    let login = written(answered(login(), reply(DenialForm::Hidden)));
+    let login = written(answered(login(), reply(DenialStyle::Hidden)));
     assert!(login.starts_with("401 rpc 16") && login.contains("www-authenticate: Bearer scope=\"a\""), "{login}");
 }
 
@@ -176,8 +176,8 @@ fn every_code_has_its_json_rpc_code_in_every_version() {
     };
     let row = |code: &Code| {
         let [old, new, unread] = [Some(ProtocolVersion::June2025), Some(ProtocolVersion::July2026), None]
-            .map(|version| code_of(answered(Err(*code), Reply::Mcp(mcp(DenialForm::HttpJsonrpc, version)))));
-        let a2a = code_of(answered(Err(*code), Reply::A2a(others::a2a(Version::V10))));
+            .map(|version| code_of(answered(Err(*code), DenialFormat::Mcp(mcp(DenialStyle::HttpJsonrpc, version)))));
+        let a2a = code_of(answered(Err(*code), DenialFormat::A2a(others::a2a(Version::V10))));
         format!("{}: sessions {old}, 2026 {new}, unread {unread}, a2a {a2a}\n", code.as_str())
     };
     expect![[r#"
@@ -230,7 +230,7 @@ fn every_code_has_its_json_rpc_code_in_every_version() {
 #[test]
 fn a_hidden_denial_is_the_same_for_every_reason_and_shows_nothing_of_ours() {
     for version in ProtocolVersion::ALL {
-        let reply = || Reply::Mcp(mcp(DenialForm::Hidden, Some(version)));
+        let reply = || DenialFormat::Mcp(mcp(DenialStyle::Hidden, Some(version)));
         let plain = written(answered(Ok(Effect::Deny(denial(None, None))), reply()));
         let not_found = Ok(Effect::Deny(denial(Some(404), Some("gone"))));
         for other in [deny(), not_found, add_scope(), approve(), Err(Code::ApprovalUsed)] {
@@ -238,12 +238,13 @@ fn a_hidden_denial_is_the_same_for_every_reason_and_shows_nothing_of_ours() {
         }
         assert!(!plain.contains("picket") && !plain.contains("7f3c") && !plain.contains("no-store"), "{plain}");
     }
-    let asked = |asked: Asked, version| Reply::Mcp(McpReply { asked, ..mcp(DenialForm::Hidden, Some(version)) });
+    let asked =
+        |asked: McpTarget, version| DenialFormat::Mcp(McpFormat { asked, ..mcp(DenialStyle::Hidden, Some(version)) });
     let rows = [ProtocolVersion::March2025, ProtocolVersion::July2026].into_iter().flat_map(|version| {
         [
-            ("resource", Asked::Resource("crm://a\"b".to_owned())),
-            ("prompt", Asked::Prompt("p".to_owned())),
-            ("server", Asked::Server),
+            ("resource", McpTarget::Resource("crm://a\"b".to_owned())),
+            ("prompt", McpTarget::Prompt("p".to_owned())),
+            ("server", McpTarget::Server),
         ]
         .map(|(name, what)| (name, answered(deny(), asked(what, version))))
     });
@@ -276,8 +277,8 @@ fn a_hidden_denial_is_the_same_for_every_reason_and_shows_nothing_of_ours() {
 fn a_client_that_waits_for_no_answer_gets_a_problem_document() {
     for form in FORMS {
         for version in ProtocolVersion::ALL {
-            let reply = McpReply { id: Echo::Nothing, ..mcp(form, Some(version)) };
-            let text = written(answered(deny(), Reply::Mcp(reply)));
+            let reply = McpFormat { id: IdEcho::Nothing, ..mcp(form, Some(version)) };
+            let text = written(answered(deny(), DenialFormat::Mcp(reply)));
             assert!(
                 text.starts_with("403 rpc 7\n") && text.contains("content-type: application/problem+json"),
                 "{text}"
@@ -298,8 +299,8 @@ fn a_refused_version_names_those_that_are_accepted() {
         ..Tree::default()
     };
     let snapshot = Snapshot::load(&tree, None).snapshot;
-    let reply = McpReply { requested: Some("2024-11-05".to_owned()), ..mcp(DenialForm::HttpJsonrpc, None) };
-    let reply = Reply::Mcp(McpReply { id: Echo::Unread, ..reply });
+    let reply = McpFormat { requested: Some("2024-11-05".to_owned()), ..mcp(DenialStyle::HttpJsonrpc, None) };
+    let reply = DenialFormat::Mcp(McpFormat { id: IdEcho::Unread, ..reply });
     let judgement = Judgement { reply, snapshot, ..judgement(Err(Code::VersionRefused)) };
     golden(
         [("refused", answer(judgement, None, Caller::Http))],
@@ -314,15 +315,15 @@ fn a_refused_version_names_those_that_are_accepted() {
 }
 
 /// A reply to a client that can be sent to a page.
-fn asking(version: ProtocolVersion) -> McpReply {
+fn asking(version: ProtocolVersion) -> McpFormat {
     let url = "https://approve.example/r/{decision_id}".to_owned();
     let elicitation = Some(Elicitation { url, message: "A person must approve \"this\".".to_owned() });
-    McpReply { elicitation, note: Some("picket1.AAAA".to_owned()), ..mcp(DenialForm::HttpJsonrpc, Some(version)) }
+    McpFormat { elicitation, note: Some("picket1.AAAA".to_owned()), ..mcp(DenialStyle::HttpJsonrpc, Some(version)) }
 }
 
 #[test]
 fn an_approval_is_requested_in_the_protocol_if_client_and_service_support_it() {
-    let asks = |reply: McpReply| answered(approve(), Reply::Mcp(reply));
+    let asks = |reply: McpFormat| answered(approve(), DenialFormat::Mcp(reply));
     golden(
         [("asks", asks(asking(ProtocolVersion::July2026)))],
         expect![[r#"
@@ -335,19 +336,19 @@ fn an_approval_is_requested_in_the_protocol_if_client_and_service_support_it() {
     );
     let cannot = [
         asking(ProtocolVersion::November2025),
-        McpReply { asked: Asked::Server, ..asking(ProtocolVersion::July2026) },
-        McpReply { form: DenialForm::Hidden, ..asking(ProtocolVersion::July2026) },
-        McpReply { elicitation: None, ..asking(ProtocolVersion::July2026) },
-        McpReply { note: None, ..asking(ProtocolVersion::July2026) },
-        McpReply { id: Echo::Unread, ..asking(ProtocolVersion::July2026) },
-        McpReply { id: Echo::Nothing, ..asking(ProtocolVersion::July2026) },
+        McpFormat { asked: McpTarget::Server, ..asking(ProtocolVersion::July2026) },
+        McpFormat { form: DenialStyle::Hidden, ..asking(ProtocolVersion::July2026) },
+        McpFormat { elicitation: None, ..asking(ProtocolVersion::July2026) },
+        McpFormat { note: None, ..asking(ProtocolVersion::July2026) },
+        McpFormat { id: IdEcho::Unread, ..asking(ProtocolVersion::July2026) },
+        McpFormat { id: IdEcho::Nothing, ..asking(ProtocolVersion::July2026) },
     ];
     for reply in cannot {
         let shown = format!("{reply:?}");
         assert!(!written(asks(reply)).contains("input_required"), "{shown}");
     }
     for other in [deny(), add_scope(), Err(Code::ApprovalUsed), Err(Code::Internal)] {
-        let text = written(answered(other, Reply::Mcp(asking(ProtocolVersion::July2026))));
+        let text = written(answered(other, DenialFormat::Mcp(asking(ProtocolVersion::July2026))));
         assert!(!text.contains("input_required") && !text.contains("picket1."), "{text}");
     }
 }

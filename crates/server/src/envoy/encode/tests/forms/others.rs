@@ -1,14 +1,14 @@
 //! The same for every other client; and what holds for all forms.
 
 use super::*;
+use picket_core::denial_format::{A2aFormat, ResponseMode};
 use picket_core::obligation::metadata::Document;
-use picket_core::reply::{A2aReply, Awaits};
 
-pub(super) fn a2a(version: Version) -> A2aReply {
-    A2aReply {
+pub(super) fn a2a(version: Version) -> A2aFormat {
+    A2aFormat {
         version: Some(version),
-        id: Echo::Id(r#""r1""#.to_owned()),
-        awaits: Awaits::Task,
+        id: IdEcho::Id(r#""r1""#.to_owned()),
+        awaits: ResponseMode::Task,
         requested: None,
         context_id: None,
         task_id: None,
@@ -20,15 +20,21 @@ fn an_a2a_client_reads_an_error_or_a_task_that_waits() {
     let old = || a2a(Version::V03);
     let new = || a2a(Version::V10);
     let going_on =
-        A2aReply { context_id: Some("c\"1".to_owned()), task_id: Some("t1".to_owned()), ..a2a(Version::V10) };
+        A2aFormat { context_id: Some("c\"1".to_owned()), task_id: Some("t1".to_owned()), ..a2a(Version::V10) };
     let rows = [
-        ("denied", answered(deny(), Reply::A2a(new()))),
-        ("denied, nothing awaited", answered(deny(), Reply::A2a(A2aReply { id: Echo::Nothing, ..new() }))),
-        ("add_scope", answered(add_scope(), Reply::A2a(old()))),
-        ("approve 0.3", answered(approve(), Reply::A2a(old()))),
-        ("approve 1.0", answered(approve(), Reply::A2a(going_on))),
-        ("approve, stream", answered(approve(), Reply::A2a(A2aReply { awaits: Awaits::TaskStream, ..new() }))),
-        ("approve, no task", answered(approve(), Reply::A2a(A2aReply { awaits: Awaits::Other, ..new() }))),
+        ("denied", answered(deny(), DenialFormat::A2a(new()))),
+        ("denied, nothing awaited", answered(deny(), DenialFormat::A2a(A2aFormat { id: IdEcho::Nothing, ..new() }))),
+        ("add_scope", answered(add_scope(), DenialFormat::A2a(old()))),
+        ("approve 0.3", answered(approve(), DenialFormat::A2a(old()))),
+        ("approve 1.0", answered(approve(), DenialFormat::A2a(going_on))),
+        (
+            "approve, stream",
+            answered(approve(), DenialFormat::A2a(A2aFormat { awaits: ResponseMode::TaskStream, ..new() })),
+        ),
+        (
+            "approve, no task",
+            answered(approve(), DenialFormat::A2a(A2aFormat { awaits: ResponseMode::Other, ..new() })),
+        ),
     ];
     golden(
         rows,
@@ -74,7 +80,7 @@ fn an_a2a_client_reads_an_error_or_a_task_that_waits() {
 
 #[test]
 fn clients_of_models_read_their_providers_errors() {
-    let rows = [Reply::Openai, Reply::Anthropic].into_iter().flat_map(|reply| {
+    let rows = [DenialFormat::Openai, DenialFormat::Anthropic].into_iter().flat_map(|reply| {
         [
             ("denied", answered(deny(), reply.clone())),
             ("add_scope", answered(add_scope(), reply.clone())),
@@ -137,9 +143,13 @@ fn clients_of_models_read_their_providers_errors() {
 
 #[test]
 fn a_grpc_caller_gets_a_grpc_answer_from_every_service() {
-    for reply in [Reply::Mcp(mcp(DenialForm::RpcError200, None)), Reply::A2a(a2a(Version::V10)), Reply::Openai] {
+    for reply in [
+        DenialFormat::Mcp(mcp(DenialStyle::RpcError200, None)),
+        DenialFormat::A2a(a2a(Version::V10)),
+        DenialFormat::Openai,
+    ] {
         let grpc = |reply| written(answer(Judgement { reply, ..judgement(deny()) }, None, Caller::Grpc));
-        assert_eq!(grpc(reply), grpc(Reply::Plain));
+        assert_eq!(grpc(reply), grpc(DenialFormat::Plain));
     }
 }
 
@@ -176,15 +186,19 @@ fn a_document_is_served_as_a_denied_response_and_only_with_its_verdict() {
     }
 }
 
-fn any_reply() -> impl Strategy<Value = Reply> {
+fn any_reply() -> impl Strategy<Value = DenialFormat> {
     let text = || ".{0,12}";
-    let id =
-        prop_oneof![text().prop_map(Echo::Id), Just(Echo::Id("7".to_owned())), Just(Echo::Unread), Just(Echo::Nothing)];
+    let id = prop_oneof![
+        text().prop_map(IdEcho::Id),
+        Just(IdEcho::Id("7".to_owned())),
+        Just(IdEcho::Unread),
+        Just(IdEcho::Nothing)
+    ];
     let asked = prop_oneof![
-        text().prop_map(Asked::Tool),
-        text().prop_map(Asked::Resource),
-        text().prop_map(Asked::Prompt),
-        Just(Asked::Server),
+        text().prop_map(McpTarget::Tool),
+        text().prop_map(McpTarget::Resource),
+        text().prop_map(McpTarget::Prompt),
+        Just(McpTarget::Server),
     ];
     let elicitation = (text(), text()).prop_map(|(url, message)| Elicitation { url, message });
     let mcp = (
@@ -195,15 +209,15 @@ fn any_reply() -> impl Strategy<Value = Reply> {
         (proptest::option::of(text()), proptest::option::of(elicitation), proptest::option::of(text())),
     );
     let mcp = mcp.prop_map(|(form, version, id, asked, (requested, elicitation, note))| {
-        Reply::Mcp(McpReply { form, version, id, asked, requested, elicitation, note })
+        DenialFormat::Mcp(McpFormat { form, version, id, asked, requested, elicitation, note })
     });
     let version = prop_oneof![Just(None), Just(Some(Version::V03)), Just(Some(Version::V10))];
-    let awaits = prop_oneof![Just(Awaits::Task), Just(Awaits::TaskStream), Just(Awaits::Other)];
+    let awaits = prop_oneof![Just(ResponseMode::Task), Just(ResponseMode::TaskStream), Just(ResponseMode::Other)];
     let a2a = (version, id, awaits, proptest::option::of(text()), proptest::option::of(text()));
     let a2a = a2a.prop_map(|(version, id, awaits, context_id, task_id)| {
-        Reply::A2a(A2aReply { version, id, awaits, requested: task_id.clone(), context_id, task_id })
+        DenialFormat::A2a(A2aFormat { version, id, awaits, requested: task_id.clone(), context_id, task_id })
     });
-    prop_oneof![Just(Reply::Plain), mcp, a2a, Just(Reply::Openai), Just(Reply::Anthropic)]
+    prop_oneof![Just(DenialFormat::Plain), mcp, a2a, Just(DenialFormat::Openai), Just(DenialFormat::Anthropic)]
 }
 
 proptest! {

@@ -1,15 +1,11 @@
-//! Cooperative scheduling: yields the CPU during long work, and moves slow calls off the connection's task.
+//! Cooperative scheduling: yields the CPU during long work.
 //!
 //! Knows: the clock and the scheduler. Must not know: what the work is.
 //!
 //! While all CPUs are busy, Linux lets a thread run for some milliseconds before a thread that has just woken, even if
 //! the woken one has a higher priority. A call would wait that long behind policy loading.
 
-pub(crate) mod lanes;
-
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// Time that work runs before it yields: the longest time that a call waits for it.
@@ -44,42 +40,6 @@ pub(crate) fn maybe_yield() {
 /// often would hardly finish, and a policy that revokes an access would be delayed with it.
 fn next_length(lost: Duration) -> Duration {
     (lost / 2).clamp(SLICE_LENGTH, SLICE_LENGTH_MAX)
-}
-
-/// Where work that was started inline continues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// Inline, on the connection's task.
-    Inline,
-    /// In a task of its own: the rest takes long.
-    Detached,
-}
-
-thread_local! {
-    /// Where the work that is polled inline now continues; `None` outside of [`poll_inline`].
-    static INLINE: Cell<Option<Progress>> = const { Cell::new(None) };
-}
-
-/// Polls work inline, on the connection's task, and reports where the work continues. `poll` must not panic.
-pub(crate) fn poll_inline<T>(poll: impl FnOnce() -> T) -> (T, Progress) {
-    let outer = INLINE.replace(Some(Progress::Inline));
-    let done = poll();
-    (done, INLINE.replace(outer).unwrap_or(Progress::Inline))
-}
-
-/// Moves the rest of this work to a task of its own if it runs inline. For work that no other call should wait for.
-///
-/// It wakes no task: the executor that polls inline polls all of the work again elsewhere. So await it directly, not
-/// inside a combinator that polls only futures that were woken.
-pub(crate) async fn detach() {
-    let leave = || match INLINE.get() {
-        None => Poll::Ready(()),
-        Some(_) => {
-            INLINE.set(Some(Progress::Detached));
-            Poll::Pending
-        }
-    };
-    poll_fn(|_| leave()).await;
 }
 
 #[cfg(test)]

@@ -3,18 +3,18 @@
 //! A noun: known as soon as the called service and its message are. Must not know: why it is refused.
 
 use crate::catalog::a2a::Version;
-use crate::catalog::mcp::{DenialForm, Elicitation, ProtocolVersion};
+use crate::catalog::mcp::{DenialStyle, Elicitation, ProtocolVersion};
 
 /// The form of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Reply {
+pub enum DenialFormat {
     /// Problem+json for HTTP, `grpc-message` for gRPC: as the call itself looks. A2A over REST too.
     #[default]
     Plain,
     /// MCP.
-    Mcp(McpReply),
+    Mcp(McpFormat),
     /// A2A over JSON-RPC.
-    A2a(A2aReply),
+    A2a(A2aFormat),
     /// An error as OpenAI's clients read it.
     Openai,
     /// An error as Anthropic's clients read it.
@@ -23,7 +23,7 @@ pub enum Reply {
 
 /// The message that the response answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Echo {
+pub enum IdEcho {
     /// The request with this id, JSON as sent (`7`, `"a"`).
     Id(String),
     /// A message with an unread id, or a batch: the response's id is null.
@@ -34,15 +34,15 @@ pub enum Echo {
 
 /// The inputs of a denial to an MCP client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct McpReply {
+pub struct McpFormat {
     /// The form the service wants.
-    pub form: DenialForm,
+    pub form: DenialStyle,
     /// The message's version; `None` where it was not read.
     pub version: Option<ProtocolVersion>,
     /// The message that the response answers.
-    pub id: Echo,
+    pub id: IdEcho,
     /// The requested target.
-    pub asked: Asked,
+    pub asked: McpTarget,
     /// The version that the client requested, as sent; reported back if it is rejected.
     pub requested: Option<String>,
     /// Where the client can be sent for an approval: the service opted in, and the client can.
@@ -51,26 +51,26 @@ pub struct McpReply {
     pub note: Option<String>,
 }
 
-impl McpReply {
+impl McpFormat {
     /// Whether its client may get an elicitation: only in response to these requests, and only in that version. Where
     /// denials hide what exists, an elicitation would reveal it.
     #[must_use]
     pub fn can_ask(&self) -> bool {
         let is_askable = match self.asked {
-            Asked::Tool(_) | Asked::Resource(_) | Asked::Prompt(_) => true,
-            Asked::Server => false,
+            McpTarget::Tool(_) | McpTarget::Resource(_) | McpTarget::Prompt(_) => true,
+            McpTarget::Server => false,
         };
         is_askable
             && self.elicitation.is_some()
             && self.version == Some(ProtocolVersion::July2026)
-            && self.form != DenialForm::Hidden
-            && matches!(self.id, Echo::Id(_))
+            && self.form != DenialStyle::Hidden
+            && matches!(self.id, IdEcho::Id(_))
     }
 }
 
 /// The target of an MCP message, by the name that the client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum McpTarget {
     /// A tool.
     Tool(String),
     /// A resource, by URI.
@@ -83,13 +83,13 @@ pub enum Asked {
 
 /// The inputs of a denial to an A2A client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct A2aReply {
+pub struct A2aFormat {
     /// The message's version; `None` where it was not read.
     pub version: Option<Version>,
     /// The message that the response answers.
-    pub id: Echo,
+    pub id: IdEcho,
     /// How the answer is awaited.
-    pub awaits: Awaits,
+    pub awaits: ResponseMode,
     /// The version that the client requested, as sent; reported back if it is rejected.
     pub requested: Option<String>,
     /// `contextId`, as sent.
@@ -100,7 +100,7 @@ pub struct A2aReply {
 
 /// The response that an A2A client awaits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Awaits {
+pub enum ResponseMode {
     /// A task or a message: it sent one.
     Task,
     /// The same as a stream of events.
