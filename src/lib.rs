@@ -14,6 +14,6 @@
 pub mod cli;
 
 pub use picket_core::{
-    body, call, catalog, decision, failure, identity, mapping, obligation, problem, query, reply, setting,
+    body, call, catalog, content, decision, failure, identity, mapping, obligation, problem, query, reply, setting,
 };
 pub use picket_server::{app, approval, check, config, entity, envoy, keys, policy, server, telemetry};

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("catalog", &["call", "problem", "identity::spiffe_id"]),
     ("reply", &["catalog"]),
     // L1, pure
+    ("content", &["problem"]),
     ("obligation", &["call", "failure", "problem", "query", "catalog", "reply"]),
     ("identity", &["call", "failure", "problem", "query", "catalog"]),
     ("body", &["call", "failure", "problem", "query", "catalog"]),
