@@ -16,10 +16,14 @@ const REACH_MAX: usize = 96;
 /// Patterns share this many lanes. Two in one lane cost time, never a match.
 const LANES: usize = 64;
 
+/// Bytes behind an anchor that are read to find out for which patterns it can matter.
+const AHEAD_MAX: usize = 128;
+
 /// The anchors of a set of patterns.
 #[derive(Debug)]
 pub struct Prefilter {
-    is_anchor: [bool; 256],
+    /// Lanes with an anchor that holds the byte.
+    anchors: [u64; 256],
     /// Lanes with an approach that holds the byte.
     approaches: [u64; 256],
     /// Lanes with an approach of more than this many bytes.
@@ -31,8 +35,7 @@ pub struct Prefilter {
 impl Prefilter {
     /// Chooses the anchors of patterns, of which none matches the empty text.
     pub fn new(patterns: &[&Hir]) -> Self {
-        let mut filter =
-            Self { is_anchor: [false; 256], approaches: [0; 256], longer_than: [0; REACH_MAX], endless: 0 };
+        let mut filter = Self { anchors: [0; 256], approaches: [0; 256], longer_than: [0; REACH_MAX], endless: 0 };
         let alone: Vec<u32> = patterns.iter().map(|pattern| Anchor::of(pattern, &ByteSet::EMPTY).cost).collect();
         let mut order: Vec<usize> = (0..patterns.len()).collect();
         // A pattern without a rare byte decides first; the others then use its bytes at no further cost.
@@ -43,15 +46,15 @@ impl Prefilter {
             taken.add(&anchor.bytes);
             filter.add(&anchor, 1 << (lane % LANES));
         }
-        for (byte, is_anchor) in (0..=u8::MAX).zip(filter.is_anchor.iter_mut()) {
-            *is_anchor = taken.has(byte);
-        }
         filter
     }
 
     fn add(&mut self, anchor: &Anchor, lane: u64) {
         for (byte, lanes) in (0..=u8::MAX).zip(self.approaches.iter_mut()) {
             *lanes |= if anchor.approach.has(byte) { lane } else { 0 };
+        }
+        for (byte, lanes) in (0..=u8::MAX).zip(self.anchors.iter_mut()) {
+            *lanes |= if anchor.bytes.has(byte) { lane } else { 0 };
         }
         let reach = anchor.approach_bytes_max.unwrap_or(usize::MAX);
         self.longer_than.iter_mut().take(reach).for_each(|lanes| *lanes |= lane);
@@ -63,14 +66,16 @@ impl Prefilter {
     /// The first place in `text` at which a byte of an anchor is.
     #[inline]
     pub fn next(&self, text: &[u8]) -> Option<usize> {
-        text.iter().position(|byte| self.is_anchor.get(usize::from(*byte)) == Some(&true))
+        text.iter().position(|byte| lanes_of(&self.anchors, *byte) != 0)
     }
 
-    /// The first place at which a match can begin that holds its anchor at the end of `before` or later.
-    pub fn earliest(&self, before: &[u8]) -> usize {
-        let (mut lanes, mut start) = (u64::MAX, before.len());
+    /// The first place in `before` at which a match can begin that holds its anchor behind `before`, in `ahead` or later.
+    ///
+    /// Reads at most `ahead_bytes_max` bytes of `ahead`; what it cannot see counts as possible.
+    pub fn earliest(&self, before: &[u8], ahead: &[u8], ahead_bytes_max: usize) -> usize {
+        let (mut lanes, mut start) = (self.anchored(ahead, ahead_bytes_max.min(AHEAD_MAX)), before.len());
         for (count, byte) in before.iter().rev().enumerate() {
-            lanes &= self.approaches.get(usize::from(*byte)).copied().unwrap_or_default();
+            lanes &= lanes_of(&self.approaches, *byte);
             lanes &= self.longer_than.get(count).copied().unwrap_or(self.endless);
             if lanes == 0 {
                 break;
@@ -80,10 +85,27 @@ impl Prefilter {
         start
     }
 
+    /// Lanes whose anchor comes in `ahead`, with nothing but their approach before it.
+    fn anchored(&self, ahead: &[u8], bytes_max: usize) -> u64 {
+        let (mut open, mut found) = (u64::MAX, 0);
+        for byte in ahead.iter().take(bytes_max) {
+            found |= open & lanes_of(&self.anchors, *byte);
+            open &= lanes_of(&self.approaches, *byte) & !found;
+            if open == 0 {
+                return found;
+            }
+        }
+        found | open
+    }
+
     /// The bytes of all anchors.
     pub fn anchors(&self) -> impl Iterator<Item = u8> {
-        (0..=u8::MAX).zip(self.is_anchor).filter(|(_, is_anchor)| *is_anchor).map(|(byte, _)| byte)
+        (0..=u8::MAX).zip(self.anchors).filter(|(_, lanes)| *lanes != 0).map(|(byte, _)| byte)
     }
+}
+
+fn lanes_of(table: &[u64; 256], byte: u8) -> u64 {
+    table.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -108,9 +130,19 @@ mod tests {
     fn the_earliest_start_lies_within_the_approach() {
         let mail = filter(&["[a-z.]+@[a-z]+"]);
         assert_eq!(mail.next(b"to bob@b"), Some(6));
-        assert_eq!(mail.earliest(b"to bob"), 3);
+        assert_eq!(mail.earliest(b"to bob", b"@", 9), 3);
         let short = filter(&["[a-z]{2}_"]);
-        assert_eq!(short.earliest(b"to bob"), 4);
-        assert_eq!(short.earliest(b"to bob "), 7);
+        assert_eq!(short.earliest(b"to bob", b"", 9), 4);
+        assert_eq!(short.earliest(b"to bob ", b"", 9), 7);
+    }
+
+    #[test]
+    fn an_anchor_of_another_pattern_does_not_lead_back() {
+        let both = filter(&["[a-z_]+@[a-z]+", "b_b"]);
+        assert_eq!(both.next(b"to bob_b"), Some(6));
+        assert_eq!(both.earliest(b"to bob", b"_b ", 9), 5, "no address follows");
+        assert_eq!(both.earliest(b"to bob", b"_b@", 9), 3);
+        assert_eq!(both.earliest(b"to bob", b"_b", 9), 3, "an address may follow");
+        assert_eq!(both.earliest(b"to bob", b"_b ", 2), 3, "no more may be read");
     }
 }

@@ -66,9 +66,11 @@ impl<'a> Pass<'a> {
 
     /// Goes to the next place where a match can begin; `false` at the end of the text.
     ///
-    /// Skips at most what may be held, so that a run that is longer than the limit is met in a long text as it is in pieces.
+    /// Skips at most half of what may be held and reads at most the other half ahead, so that a run that is longer than the
+    /// limit is met in a long text as it is in pieces.
     fn skip(&mut self) -> bool {
-        let block_end = self.text.len().min(self.at.saturating_add(self.scanner.hold_bytes_max));
+        let half = (self.scanner.hold_bytes_max / 2).max(1);
+        let block_end = self.text.len().min(self.at.saturating_add(half));
         let Some(block) = self.text.as_bytes().get(self.at..block_end).filter(|block| !block.is_empty()) else {
             return false;
         };
@@ -82,7 +84,8 @@ impl<'a> Pass<'a> {
             None => (block, block.len()),
         };
         self.scanner.exact_until = self.at + exact;
-        self.at += self.matcher.prefilter.earliest(before);
+        let ahead = self.text.as_bytes().get(self.at + before.len()..).unwrap_or_default();
+        self.at += self.matcher.prefilter.earliest(before, ahead, half);
         true
     }
 
