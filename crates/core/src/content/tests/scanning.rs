@@ -6,7 +6,7 @@ use crate::content::detector::{Detector, Pattern};
 use crate::content::mask::{Mask, StandIns};
 use crate::content::matcher::Matcher;
 use crate::content::scanner::{Output, Scanner, Stop};
-use crate::content::validator::Validator;
+use crate::content::validator::{Candidate, Validator};
 
 fn detector(name: &str, pattern: &str, validator: Validator) -> Detector {
     let patterns = vec![Pattern::parse(pattern, validator).unwrap()];
@@ -114,4 +114,18 @@ fn a_long_run_is_not_read_again_from_each_of_its_characters() {
     // Quadratic work would take minutes.
     let (steps, end) = released(set, 1 << 20, &[&text]);
     assert_eq!((steps.last().unwrap(), end), (&text, Ok(())));
+}
+
+#[test]
+fn an_attempt_that_was_rejected_says_nothing_about_the_next() {
+    let even = |candidate: &Candidate<'_>| (candidate.text.len().is_multiple_of(2)).then_some(candidate.text.len());
+    let inner = |candidate: &Candidate<'_>| candidate.before.map(|_| candidate.text.len());
+    for (pattern, validator, text) in [
+        ("a+b", Validator::Whole(even), "a".repeat(30) + "b"),
+        ("a+b+", Validator::Match(inner), "a".repeat(30) + "bb"),
+    ] {
+        let set = Arc::new(Matcher::new(&[detector("a", pattern, validator)]).unwrap());
+        let (steps, _) = released(set, 100, &[&text]);
+        assert_eq!(steps.last().unwrap(), "a[a]", "{pattern}");
+    }
 }
