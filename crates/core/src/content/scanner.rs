@@ -70,8 +70,8 @@ pub struct Scanner {
     held: String,
     /// Offset of `held` in the text of the channel.
     offset: u64,
-    /// The character before `held`.
-    before: Option<char>,
+    /// The two characters before `held`, the last one first.
+    before: [Option<char>; 2],
     /// Every match that begins before this place in `held` is looked for by the automaton.
     exact_until: usize,
     /// The search for a match that begins with `held`.
@@ -98,7 +98,7 @@ impl Scanner {
             hold_bytes_max: hold_bytes_max.max(1),
             held: String::new(),
             offset: 0,
-            before: None,
+            before: [None; 2],
             exact_until: 0,
             attempt: None,
             suppressed: None,
@@ -160,7 +160,7 @@ impl Scanner {
         let decided = Pass::new(self, &matcher, text, rest, stand_ins, output).run();
         let decided = decided.inspect_err(|stop| self.stopped = Some(*stop))?;
         let (done, held) = text.split_at_checked(decided).unwrap_or((text, ""));
-        self.before = done.chars().next_back().or(self.before);
+        self.before = last_two(done, self.before);
         self.offset += done.len() as u64;
         self.exact_until = self.exact_until.saturating_sub(decided);
         if joined.is_empty() {
@@ -170,5 +170,16 @@ impl Scanner {
             self.held = joined;
         }
         Ok(())
+    }
+}
+
+/// The last two characters of a text, the last one first, where `earlier` came before the text.
+fn last_two(text: &str, earlier: [Option<char>; 2]) -> [Option<char>; 2] {
+    let [last, _] = earlier;
+    let mut characters = text.chars().rev();
+    match (characters.next(), characters.next()) {
+        (None, _) => earlier,
+        (first, None) => [first, last],
+        both => [both.0, both.1],
     }
 }

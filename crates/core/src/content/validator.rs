@@ -9,6 +9,8 @@ pub struct Candidate<'a> {
     pub text: &'a str,
     /// The character before it; `None` at the beginning of the text.
     pub before: Option<char>,
+    /// The character before that one.
+    pub before_that: Option<char>,
     /// The character behind it; `None` at the end of the text, and for validators that do not read it.
     pub after: Option<char>,
 }

@@ -15,7 +15,7 @@ pub(super) static PHONE: [Form; 4] = [
         r"(?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[.-])[2-9][0-9]{2}[.-][0-9]{4}",
         Validator::WithNext(north_american),
     ),
-    form(r"0[1-9](?:[ .-][0-9]{2}){4}", Validator::WithNext(national)),
+    form(r"0[1-9](?:[ .-][0-9]{2}){4,12}", Validator::WithNext(pairs)),
     form(r"0[1-9][0-9]{1,3}[ /][0-9]{3,4}[ -]?[0-9]{3,5}", Validator::WithNext(national)),
 ];
 
@@ -55,6 +55,13 @@ fn north_american(candidate: &Candidate<'_>) -> Option<usize> {
     // Codes such as 911 are services, not areas.
     let is_service = |at: usize| national.get(at..at + 2) == Some(b"11");
     (!is_service(1) && !is_service(4) && is_alone(candidate)).then_some(candidate.text.len())
+}
+
+/// Accepts five pairs of digits. More of them in a row are the dump of a file.
+fn pairs(candidate: &Candidate<'_>) -> Option<usize> {
+    let is_in_a_row =
+        candidate.before == Some(' ') && candidate.before_that.is_some_and(|digit| digit.is_ascii_digit());
+    if is_in_a_row || candidate.text.len() != "01 23 45 67 89".len() { None } else { national(candidate) }
 }
 
 fn national(candidate: &Candidate<'_>) -> Option<usize> {
@@ -141,6 +148,9 @@ mod tests {
                 "415-555-2671-00",
                 "v1.415.555.2671",
                 "3.14159265",
+                "30 03 01 23 45 67 89 01",
+                "00 01 02 03 04 05 06 07",
+                "30 01 02 03 04 05",
             ],
         );
     }

@@ -58,7 +58,8 @@ impl Trace {
 pub(super) struct Place<'t> {
     /// The text from the place on.
     pub text: &'t str,
-    pub before: Option<char>,
+    /// The two characters before it, the last one first.
+    pub before: [Option<char>; 2],
     /// Offset in the channel.
     pub offset: u64,
     pub rest: Rest,
@@ -179,5 +180,6 @@ fn accepted_bytes(place: Place<'_>, matcher: &Matcher, pattern: usize, bytes: us
     let validator = &matcher.pattern(pattern)?.validator;
     let (text, behind) = place.text.split_at_checked(bytes)?;
     let after = if validator.reads_next() { behind.chars().next() } else { None };
-    validator.accepted(&Candidate { text, before: place.before, after })
+    let [before, before_that] = place.before;
+    validator.accepted(&Candidate { text, before, before_that, after })
 }

@@ -1,7 +1,7 @@
 //! Scans the text at hand once: skips, searches, masks and releases.
 
 use super::attempt::{Attempt, Found, Place};
-use super::{Finding, Output, Rest, Scanner, Stop, Suppressed};
+use super::{Finding, Output, Rest, Scanner, Stop, Suppressed, last_two};
 use crate::content::automaton::{DEAD, State};
 use crate::content::mask::{Mask, StandIns, Tail};
 use crate::content::matcher::Matcher;
@@ -103,7 +103,7 @@ impl<'a> Pass<'a> {
         };
         let place = Place {
             text,
-            before: done.chars().next_back().or(self.scanner.before),
+            before: last_two(done, self.scanner.before),
             offset: self.scanner.offset + self.at as u64,
             rest: self.rest,
         };

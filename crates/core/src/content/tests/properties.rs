@@ -104,14 +104,21 @@ fn shorter(candidate: &Candidate<'_>) -> Option<usize> {
     })
 }
 
+/// Accepts a value unless the same character precedes it twice.
+fn not_doubled(candidate: &Candidate<'_>) -> Option<usize> {
+    let is_doubled = candidate.before.is_some() && candidate.before == candidate.before_that;
+    if is_doubled { None } else { Some(candidate.text.len()) }
+}
+
 fn detectors(draw: &mut Draw) -> Vec<Detector> {
     let count = 1 + draw.below(4);
     let mut drawn = Vec::new();
     for number in 0..count {
-        let validator = match draw.below(6) {
+        let validator = match draw.below(7) {
             0 => Validator::Word,
             1 => Validator::Whole(even),
             2 => Validator::WithNext(shorter),
+            3 => Validator::Match(not_doubled),
             _ => Validator::None,
         };
         let mask = if draw.below(4) == 0 { Mask::KeepLast(3) } else { Mask::Fixed(format!("[{number}]")) };

@@ -54,8 +54,9 @@ impl Reference {
                 let ends = text[at..].char_indices().map(|(end, c)| at + end + c.len_utf8());
                 let Some(end) = ends.filter(|end| whole.is_match(&text[at..*end])).max() else { continue };
                 let after = text[end..].chars().next().filter(|_| pattern.validator.reads_next());
-                let before = text[..at].chars().next_back();
-                let bytes = pattern.validator.accepted(&Candidate { text: &text[at..end], before, after });
+                let mut left = text[..at].chars().rev();
+                let (before, before_that) = (left.next(), left.next());
+                let bytes = pattern.validator.accepted(&Candidate { text: &text[at..end], before, before_that, after });
                 if let Some(bytes) = bytes.filter(|bytes| best.is_none_or(|(longest, _)| *bytes > longest)) {
                     best = Some((bytes, number));
                 }
