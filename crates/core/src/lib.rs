@@ -25,6 +25,7 @@
 //!
 //! - [`identity`]: who is calling, from certificates, headers and tokens
 //! - [`body`]: parses bodies: JSON, gRPC, MCP, A2A, requests to models
+//! - [`content`]: finds and masks secrets and personal data in text, in pieces of any size
 //! - [`mapping`]: turns a call into a query
 //! - [`obligation`]: changes that an allow carries, challenges that a denial carries
 //! - [`decision`]: the PDP: evaluates a query by the policies; Cedar is used here
@@ -33,6 +34,7 @@
 pub mod body;
 pub mod call;
 pub mod catalog;
+pub mod content;
 pub mod decision;
 pub mod denial_format;
 pub mod doorkeeper;

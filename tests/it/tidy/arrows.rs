@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("catalog", &["call", "problem", "identity::spiffe_id"]),
     ("denial_format", &["catalog"]),
     // L1, pure
+    ("content", &["problem"]),
     ("obligation", &["call", "failure", "problem", "query", "catalog", "denial_format"]),
     ("identity", &["call", "failure", "problem", "setting", "query", "catalog"]),
     ("body", &["call", "failure", "problem", "query", "catalog"]),

@@ -68,6 +68,7 @@ const NOT_SWALLOWED: &[&str] = &[
     "src/cli",
     "crates/demo/src",
     "crates/server/src/config",
+    "crates/core/src/content",
     "crates/core/src/decision",
     "crates/server/src/entity",
     "crates/server/src/envoy",

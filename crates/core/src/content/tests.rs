@@ -1,0 +1,5 @@
+//! The contract of scanning.
+
+mod properties;
+mod reference;
+mod scanning;
