@@ -2,7 +2,7 @@
 //!
 //! Knows: patterns, validators, masks, `detectors.yaml`. Must not know: JSON documents, event streams, policies, the wire.
 //!
-//! [`file`] reads `detectors.yaml` into [`detectors::Detectors`], which compiles a [`matcher::Matcher`] for the detectors that
+//! [`mod@file`] reads `detectors.yaml` into [`detectors::Detectors`], which compiles a [`matcher::Matcher`] for the detectors that
 //! are needed. One [`scanner::Scanner`] a text channel then masks what passes. [`builtin`] has the detectors that every
 //! installation has, one file a family. Nothing outside this module uses it yet.
 //!
