@@ -20,7 +20,9 @@ const TREE: &[(&str, &str)] = &[
         r#"@id("approved") permit (principal, action == Action::"POST", resource)
            when { context has approval && context.approval.state == "approved" && !context.approval.used };
            @id("known") permit (principal, action == Action::"GET", resource)
-           when { context.env has facts && context.env.facts has ticket && context.env.facts.ticket == "open" };"#,
+           when { context.env has facts && context.env.facts has ticket && context.env.facts.ticket == "open" };
+           @id("empty") permit (principal, action == Action::"PATCH", resource)
+           when { context.http has bodyBytes && context.http.bodyBytes == 0 };"#,
     ),
     ("facts.cedarschema", "type CallFacts = { ticket?: String };"),
 ];
@@ -48,7 +50,10 @@ impl Running {
         );
         let home = TempDir::new().unwrap();
         write(home.path(), &tree(TREE));
-        let config = config(home.path(), &[&approvals, &lookups, "limits.verify_every=1"]);
+        let config = config(
+            home.path(),
+            &[&approvals, &lookups, "limits.verify_every=1", "limits.check.every_body_attached=true"],
+        );
         let app = compose(config, None).await.unwrap();
         let (server, backend) = (Server::bind(app.server).unwrap(), app.backend);
         let address = server.addresses().into_iter().find(|(name, _)| name == "ext_authz").unwrap().1;
@@ -122,6 +127,15 @@ async fn an_answer_fetched_for_an_explanation_is_not_cached_for_calls() {
     // An explanation uses the state that calls have left.
     facts.set(not_found());
     assert_eq!(running.explained("GET").await, "policy_permit");
+    running.running.abort_all();
+}
+
+#[tokio::test]
+async fn a_call_is_explained_by_the_limits_that_checks_are_decoded_by() {
+    let (source, facts) = (FakeHttp::start(not_found()).await, FakeHttp::start(not_found()).await);
+    let mut running = Running::start(&source, &facts).await;
+    // Only because every body is attached does a check without a body prove that there is none.
+    assert_eq!([running.asked("PATCH").await, running.explained("PATCH").await], ["policy_permit", "policy_permit"]);
     running.running.abort_all();
 }
 

@@ -129,7 +129,9 @@ pub async fn compose_at(config: Config, observer: Option<Observer>, clock: Clock
     start(&tasks, &policies, &keys, config.keys.issuers.is_empty());
     let (flush, on_tls_bound) = (flush(&telemetry, config.shutdown.flush_timeout), measured(&telemetry));
     let ready_anyway = Instant::now() + config.keys.ready_wait;
-    let backend: Arc<dyn AdminBackend> = Arc::new(Backend::new(policies, telemetry, explainers, keys, ready_anyway));
+    let limits = config.limits.check.limits();
+    let backend: Arc<dyn AdminBackend> =
+        Arc::new(Backend::new(policies, telemetry, explainers, keys, limits, ready_anyway));
     let server = Parts {
         listeners,
         admin: AdminState::new(Arc::clone(&backend), tasks.clone()).ports(config.admin),

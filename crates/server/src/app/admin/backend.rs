@@ -31,11 +31,12 @@ pub struct Backend {
     telemetry: Arc<Telemetry>,
     explainers: BTreeMap<String, Arc<Explainer>>,
     keys: Arc<Keys>,
+    limits: decode::Limits,
     ready_anyway: Instant,
 }
 
 impl Backend {
-    /// `explainers` explain calls of each profile, by its name. From `ready_anyway` on, missing keys do not make the
+    /// `explainers` explain calls of each profile, by its name, decoded by `limits`. From `ready_anyway` on, missing keys do not make the
     /// server unready.
     #[must_use]
     pub fn new(
@@ -43,9 +44,10 @@ impl Backend {
         telemetry: Arc<Telemetry>,
         explainers: BTreeMap<String, Arc<Explainer>>,
         keys: Arc<Keys>,
+        limits: decode::Limits,
         ready_anyway: Instant,
     ) -> Self {
-        Self { policies, telemetry, explainers, keys, ready_anyway }
+        Self { policies, telemetry, explainers, keys, limits, ready_anyway }
     }
 
     async fn explained(&self, call_json: &str, profile: &str) -> Result<String, String> {
@@ -56,7 +58,7 @@ impl Backend {
             .cloned()
             .ok_or_else(|| format!("there is no profile `{profile}` (known: {})", known()))?;
         let request = json::check_request(call_json).map_err(|error| error.to_string())?;
-        let call = decode::call(&decode::CheckView::of(&request), decode::Limits::default(), system_clock()())
+        let call = decode::call(&decode::CheckView::of(&request), self.limits, system_clock()())
             .map_err(|failure| format!("the call is denied before it is evaluated: {failure}"))?;
         let deadline = Instant::now() + EXPLAIN_TIMEOUT;
         // Every policy is evaluated again, piece by piece: no call should wait behind that.
