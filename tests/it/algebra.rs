@@ -321,6 +321,11 @@ fn p12_a_header_that_is_read_must_be_single() {
     check(&files, &frontend(), &both.0, "error header_duplicated");
     check(&files, &frontend(), &orders().header("x_other", "1").header("x-other", "2").0, "deny no_permit []");
     check(&files, &frontend(), &orders().header("x-other", "1").header("x-other", "2").0, "deny no_permit []");
+    // A pattern without a wildcard is a comparison.
+    let exact = policy.replace(r#"== "user""#, r#"like "user""#);
+    let files = [("namespaces/shop/a.cedar", exact.as_str())];
+    check(&files, &frontend(), &orders().header("x-role", "user").0, "allow policy_permit [shop/t]");
+    check(&files, &frontend(), &orders().header("x-role", "user,admin").0, "error header_duplicated");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! to evaluate and to cache by ([`ReadSet`](super::read_set::ReadSet)) are both derived from its result, so that a part
 //! that is evaluated is collected too. Syntax that the walk does not understand is an access to everything.
 
-use cedar_policy::pst::{BinaryOp, Clause, EntityUID, Expr, Literal, Template, UnaryOp, Var};
+use cedar_policy::pst::{BinaryOp, Clause, EntityUID, Expr, Literal, PatternElem, Template, UnaryOp, Var};
 
 /// The facts of a call: the only part of the context that can name the caller or the resource.
 const CALL_FACTS: [&str; 2] = ["env", "facts"];
@@ -127,7 +127,11 @@ impl<'a> Accesses<'a> {
             Expr::Literal(_) | Expr::Var(Var::Action) => {}
             Expr::Var(_) | Expr::GetAttr { .. } => self.path(expr, [], Use::Value),
             Expr::HasAttr { expr, attrs } => self.path(expr, attrs.iter().map(|attr| attr.as_str()), Use::Presence),
-            Expr::Like { expr, .. } => match &**expr {
+            Expr::Like { expr, pattern } => match &**expr {
+                // A pattern without a wildcard is a comparison.
+                Expr::BinaryOp { op: BinaryOp::GetTag, left, right } if !pattern.contains(&PatternElem::Wildcard) => {
+                    self.tag(left, right, TagTest::Value);
+                }
                 Expr::BinaryOp { op: BinaryOp::GetTag, left, right } => self.tag(left, right, TagTest::Pattern),
                 text => self.walk(text),
             },

@@ -43,6 +43,7 @@ fn every_form_of_an_access_is_found() {
         ("resource.hasTag(\"id\")", vec!["resource tag id Presence"]),
         ("context.http.query.getTag(\"q\") == \"1\"", vec!["context.http.query tag q Value"]),
         ("context.http.query.getTag(\"q\") like \"1*\"", vec!["context.http.query tag q Pattern"]),
+        ("context.http.query.getTag(\"q\") like \"1\"", vec!["context.http.query tag q Value"]),
         ("context.args.hasTag(context.http.path)", vec!["context.args tag * Presence", "context.http.path value"]),
         (
             "!(-context.a < ip(context.b) || context.c.isEmpty())",
