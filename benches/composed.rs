@@ -43,7 +43,8 @@ pub fn service(runtime: &Runtime, folder: TempDir) -> Authz {
     let in_flight = Arc::new(Semaphore::new(16));
     // The folder holds the log for as long as the process lives.
     std::mem::forget(folder);
-    let settings = AuthzSettings::default();
+    // Under valgrind a first check takes longer than the default deadline where other work runs too.
+    let settings = AuthzSettings { deadline: Duration::from_secs(10), ..AuthzSettings::default() };
     Authz::new(Arc::new(checker), settings, "bench", in_flight, system_clock(), observer, Arc::<Stats>::default())
 }
 
