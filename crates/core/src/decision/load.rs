@@ -11,6 +11,7 @@ use super::policy::manifest::{self, Manifest};
 use super::policy::mode::Mode;
 use super::schema::{self, Types};
 use super::snapshot::{Files, Loaded, Namespace, PLATFORM_FILES, Platform, Snapshot, Tree, digest};
+use crate::call::host::is_dns_label;
 use crate::catalog::grpc;
 use crate::problem::Problem;
 pub use base::{Base, Late, Purpose, Stakes};
@@ -178,11 +179,6 @@ fn is_mesh_file(path: &str) -> bool {
 
 fn is_descriptor_set(path: &str) -> bool {
     path.split_once('/').is_some_and(|(folder, file)| folder == grpc::FOLDER && file.ends_with(grpc::ENDING))
-}
-
-fn is_dns_label(name: &str) -> bool {
-    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=63).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 /// The platform's next version, or the active one if the new one is invalid. Namespaces cannot block it: otherwise a
