@@ -37,6 +37,7 @@ pub fn service(runtime: &Runtime, folder: TempDir) -> Authz {
         state_tokens: StateTokens::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), std::path::Path::new(".")).unwrap()),
         verifier: None,
+        streams: Arc::default(),
         cache: Some(ListenerCache::new(&Arc::<CheckCache>::default())),
     };
     let observer: picket::envoy::authz::Observer = Arc::new(move |seen| telemetry.finish(seen));

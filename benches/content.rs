@@ -2,13 +2,18 @@
 //! `RegexSet` of the same patterns in the same run.
 //!
 //! `cargo bench --bench content` prints rows of JSON: MB/s of both, and their ratio, which should be at least 0.5.
+//! `cargo bench --bench content -- held` prints how many bytes of prose wait after each piece of 16: median, 99th percentile, most.
+//! `cargo bench --bench content -- corpus FOLDER…` counts what the built-in detectors find in the files of folders, by kind of
+//! text; `CORPUS_SHOW=<n>` prints the first values of each detector, for a reader who tells false findings from true ones.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
     reason = "a bench stops at the first surprise and reads the real clock"
 )]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +21,11 @@ use picket::content::detectors::Detectors;
 use picket::content::mask::StandIns;
 use picket::content::matcher::Matcher;
 use picket::content::scanner::{HOLD_BYTES_MAX, Output, Scanner};
+use picket::response::plan::Plan;
+use picket::response::ruling::{Body as _, Ruling, Seen};
+use picket::response::text::TextBody;
 use regex::RegexSet;
+use smol_str::SmolStr;
 
 const BYTES: usize = 4 * 1024 * 1024;
 const ROUNDS: usize = 7;
@@ -51,8 +60,104 @@ fn scan<'t>(matcher: &Arc<Matcher>, pieces: impl Iterator<Item = &'t str>) {
     scanner.finish(&mut stand_ins, &mut output).unwrap();
 }
 
+/// The kind of text of a file, by its name; none for others.
+fn kind(path: &Path) -> Option<&'static str> {
+    let name = path.file_name()?.to_str()?;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("md" | "txt" | "rst") => Some("prose"),
+        Some("rs" | "go" | "py" | "c" | "h" | "js" | "ts" | "java" | "toml" | "yaml" | "yml") => Some("code"),
+        Some("json") => Some("json"),
+        Some("log") => Some("log"),
+        _ if ["README", "LICENSE", "CHANGELOG", "changelog", "copyright"].contains(&name) => Some("prose"),
+        _ => None,
+    }
+}
+
+/// All files below a folder, in the order of their names. Links are not followed.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let mut entries: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()).collect();
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            files(&entry.path(), found);
+        } else if kind.is_file() {
+            found.push(entry.path());
+        }
+    }
+}
+
+/// Counts the findings of every detector in the files of folders.
+fn corpus(detectors: &Detectors, folders: &[String]) {
+    let show = std::env::var("CORPUS_SHOW").map_or(0, |count| count.parse().unwrap());
+    // One detector after the other, for an overlap would hide the later one.
+    let matchers: Vec<(&str, Arc<Matcher>)> =
+        detectors.names().map(|name| (name, Arc::new(detectors.matcher(|other| other == name).unwrap()))).collect();
+    let mut paths = Vec::new();
+    folders.iter().for_each(|folder| files(Path::new(folder), &mut paths));
+    let mut bytes: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for path in paths {
+        let Some(kind) = kind(&path) else { continue };
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        *bytes.entry(kind).or_default() += text.len();
+        for (name, matcher) in &matchers {
+            let mut stand_ins = StandIns::new([0; 8]);
+            let output = Scanner::whole(Arc::clone(matcher), text.len(), &text, &mut stand_ins).unwrap();
+            let count = counts.entry((kind, name)).or_default();
+            for finding in output.findings {
+                *count += 1;
+                if *count <= show {
+                    let at = usize::try_from(finding.at).unwrap();
+                    let value: String = text[at..].chars().take(60).collect();
+                    eprintln!("{kind} {name} {}: {value:?}", path.display());
+                }
+            }
+        }
+    }
+    for ((kind, detector), count) in counts {
+        let bytes = bytes.get(kind).copied().unwrap_or_default();
+        println!(
+            "{}",
+            serde_json::json!({"bench": "corpus", "text": kind, "bytes": bytes, "detector": detector, "findings": count})
+        );
+    }
+}
+
 fn main() {
     let detectors = Detectors::built_in().unwrap();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match arguments.split_first() {
+        Some((part, folders)) if part == "corpus" => corpus(&detectors, folders),
+        Some((part, _)) if part == "held" => held(&detectors),
+        _ => speed(&detectors),
+    }
+}
+
+/// How many bytes of a text wait because a pattern could still match.
+fn held(detectors: &Detectors) {
+    let all: BTreeSet<SmolStr> = detectors.names().map(SmolStr::new).collect();
+    // One list of masks with all of them, as policies have it.
+    let plan = Arc::new(Plan::new(detectors, [&all], &BTreeSet::new()).unwrap());
+    for (name, sample) in [("prose", PROSE), ("code", CODE), ("json", JSON)] {
+        let mut body = TextBody::new(Arc::clone(&plan), StandIns::new([0; 8]));
+        let mut release = |_: &Seen| Ruling::Release { masks: BTreeSet::new() };
+        let text = sample.repeat(200_000 / sample.len());
+        let (mut output, mut waits) = (Vec::new(), Vec::new());
+        for piece in text.as_bytes().chunks(16) {
+            body.push(piece, &mut release, &mut output);
+            waits.push(body.held_bytes());
+        }
+        waits.sort_unstable();
+        let at = |percent: usize| waits.get((waits.len() - 1) * percent / 100);
+        println!(
+            "{}",
+            serde_json::json!({"bench": "held", "text": name, "p50": at(50), "p99": at(99), "most": at(100)})
+        );
+    }
+}
+
+fn speed(detectors: &Detectors) {
     let matcher = Arc::new(detectors.matcher(|_| true).unwrap());
     let patterns = detectors.text().iter().flat_map(|detector| &detector.patterns).map(|pattern| &pattern.source);
     let set = RegexSet::new(patterns).unwrap();

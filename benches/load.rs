@@ -2,7 +2,8 @@
 //! latency counts from there, so that a server that falls behind cannot hide it by getting checks later.
 //!
 //! `cargo bench --bench load -- PART`, where the part is `steps` (latency over offered load), `envoy` (through the real
-//! Envoy), `reload` (while files are edited) or `memory` (bytes a policy, and 10^7 distinct callers).
+//! Envoy), `reload` (while files are edited), `memory` (bytes a policy, and 10^7 distinct callers) or `responses` (event
+//! streams of a model through Envoy, masked).
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -11,6 +12,8 @@
     reason = "a bench stops at the first surprise, reads the real clock and spawns its own load"
 )]
 
+#[path = "support/by_tonic.rs"]
+mod by_tonic;
 #[path = "load/memory.rs"]
 mod memory;
 #[path = "support/noop.rs"]
@@ -19,6 +22,8 @@ mod noop;
 mod open;
 #[path = "load/reload.rs"]
 mod reload;
+#[path = "load/responses.rs"]
+mod responses;
 #[path = "support/rows.rs"]
 mod rows;
 #[path = "support/servers.rs"]
@@ -36,6 +41,10 @@ fn main() {
         noop::serve_nothing(&arguments[at + 1]);
         return;
     }
+    if let Some(at) = arguments.iter().position(|argument| argument == "--serve-by-tonic") {
+        by_tonic::serve_by_tonic(&arguments[at + 1]);
+        return;
+    }
     let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     for argument in &arguments[1..] {
         match argument.as_str() {
@@ -43,6 +52,7 @@ fn main() {
             "envoy" => runtime().block_on(through_envoy::run()),
             "reload" => runtime().block_on(reload::run()),
             "memory" => memory::run(),
+            "responses" => runtime().block_on(responses::run()),
             _ => {}
         }
     }

@@ -44,6 +44,7 @@ pub async fn engine(folder: &str, entities: Entities, approvals: Approvals) -> R
         keys: Arc::new(Keys::none()),
         // No verification of cached decisions, and no cache.
         verifier: None,
+        streams: Arc::default(),
         cache: None,
     })
 }

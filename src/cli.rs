@@ -6,6 +6,7 @@ pub mod bench;
 pub mod catalog;
 pub mod demo;
 pub mod explain;
+pub mod mask;
 pub mod offline;
 pub mod render;
 pub mod serve;
@@ -61,7 +62,7 @@ Examples:
   picket test --policies policies
 
 Exit codes: 0 ok or allow, 1 internal failure, 2 usage, 3 invalid policy, schema or
-configuration, 4 tests failed, 5 deny. Colours follow the terminal and NO_COLOR.";
+configuration, 4 tests failed, 5 deny or a refused response. Colours follow the terminal and NO_COLOR.";
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -84,6 +85,8 @@ enum Command {
     Validate(validate::Args),
     /// Explains why one call is allowed or denied.
     Explain(explain::Args),
+    /// Shows what would leave of a response.
+    Mask(mask::Args),
     /// Runs policy tests.
     Test(test::Args),
     /// Measures the cost of a decision with these policies.
@@ -113,6 +116,7 @@ pub fn run() -> Exit {
         Command::Serve(args) => serve::run(&args, cli.output),
         Command::Validate(args) => validate::run(&args, cli.output),
         Command::Explain(args) => explain::run(&args, cli.output),
+        Command::Mask(args) => mask::run(&args, cli.output),
         Command::Test(args) => test::run(&args, cli.output),
         Command::Bench(args) => bench::run(&args, cli.output),
         Command::Catalog(args) => catalog::run(&args, cli.output),
@@ -149,6 +153,7 @@ mod tests {
         let docs = [
             include_str!("../README.md"),
             include_str!("../docs/testing.md"),
+            include_str!("../docs/content.md"),
             include_str!("../docs/rollout.md"),
             include_str!("../docs/operating.md"),
         ];

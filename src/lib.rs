@@ -14,7 +14,7 @@
 pub mod cli;
 
 pub use picket_core::{
-    body, call, catalog, content, decision, denial_format, failure, identity, mapping, obligation, problem, query,
-    setting,
+    body, call, catalog, content, decision, denial_format, failure, identity, inspection, mapping, obligation, problem,
+    query, release, response, setting,
 };
 pub use picket_server::{app, approval, check, config, entity, envoy, keys, policy, server, telemetry};

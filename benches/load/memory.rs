@@ -116,6 +116,7 @@ fn service(folder: &Path) -> Authz {
         state_tokens: StateTokens::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
         verifier: None,
+        streams: Arc::default(),
         // Every caller is cached at its first call: otherwise callers that never come again would not fill the cache.
         cache: Some(ListenerCache::new(&Arc::new(CheckCache::new(Admission::FirstSight)))),
     };

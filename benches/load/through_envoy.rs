@@ -23,7 +23,7 @@ const LENGTH: Duration = Duration::from_secs(3);
 /// Alternations after the first, which warms everything.
 const TURNS: usize = 9;
 
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     let variable = std::env::var_os("ENVOY_PATH").map(PathBuf::from);
     let cache = cache_folder(&target, None, None);
@@ -31,7 +31,7 @@ fn binary() -> PathBuf {
     find(places, &mut |said: &str| drop(writeln!(std::io::stderr(), "{said}"))).unwrap()
 }
 
-fn address(port: u16) -> Value {
+pub fn address(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
 }
 
@@ -40,7 +40,7 @@ fn port(server: &Server) -> u16 {
 }
 
 /// An HTTP/2 cluster of an authorization server.
-fn cluster(name: &str, server: &Server) -> Value {
+pub fn cluster(name: &str, server: &Server) -> Value {
     let options = json!({"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         "explicit_http_config": {"http2_protocol_options": {}}});
     json!({"name": name, "connect_timeout": "1s",

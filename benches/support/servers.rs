@@ -46,7 +46,12 @@ fn free_port() -> u16 {
 
 /// Starts Picket over `folder/policies`, its decision log in a file.
 pub fn picket(folder: &Path) -> Server {
-    start(folder, "picket", env!("CARGO_BIN_EXE_picket"), &["serve", "--config"])
+    picket_with(folder, "")
+}
+
+/// Starts Picket with more settings, as YAML.
+pub fn picket_with(folder: &Path, settings: &str) -> Server {
+    start(folder, "picket", env!("CARGO_BIN_EXE_picket"), &["serve", "--config"], settings)
 }
 
 /// Starts this program as the server that evaluates nothing, on Picket's own accept loop.
@@ -56,16 +61,16 @@ pub fn noop(folder: &Path) -> Server {
 
 /// Starts this program, which serves by its argument `how`.
 pub fn this(folder: &Path, name: &str, how: &str) -> Server {
-    start(folder, name, &std::env::current_exe().unwrap().display().to_string(), &[how])
+    start(folder, name, &std::env::current_exe().unwrap().display().to_string(), &[how], "")
 }
 
-fn start(folder: &Path, name: &str, program: &str, arguments: &[&str]) -> Server {
+fn start(folder: &Path, name: &str, program: &str, arguments: &[&str], settings: &str) -> Server {
     let address = format!("127.0.0.1:{}", free_port());
     let config = folder.join(format!("{name}.yaml"));
     let text = format!(
         "listeners: [{{name: bench, address: \"{address}\"}}]\npolicies: {{dir: {folder}/policies}}\n\
          admin: {{http_address: \"127.0.0.1:{}\", grpc_address: \"127.0.0.1:{}\"}}\n\
-         telemetry: {{decision_log: {{sink: {{file: {folder}/{name}.log}}}}, log: {{level: error}}}}\n",
+         telemetry: {{decision_log: {{sink: {{file: {folder}/{name}.log}}}}, log: {{level: error}}}}\n{settings}",
         free_port(),
         free_port(),
         folder = folder.display()

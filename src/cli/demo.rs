@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use picket_core::problem::chain;
-use picket_demo::{Ended, Options};
+use picket_demo::{Ended, Options, Scenario};
 
 use super::{Exit, Output};
 
@@ -17,8 +17,11 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
     /// Runs the agents' scenario instead of the shop's: tool calls, tasks, and logins that must be fresh.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "content")]
     agents: bool,
+    /// Runs the content scenario: answers of a model that leave masked, and a prompt that is refused.
+    #[arg(long)]
+    content: bool,
     /// Keeps everything running after the calls, until Ctrl-C.
     #[arg(long)]
     keep: bool,
@@ -28,6 +31,7 @@ const AFTER_HELP: &str = "\
 Examples:
   picket demo
   picket demo --agents
+  picket demo --content
   picket demo --keep
   picket demo --envoy /usr/local/bin/envoy
 
@@ -36,10 +40,15 @@ Ends with 0 if every verdict was the expected one, with 4 if one was not.";
 /// Runs the demo.
 #[must_use]
 pub fn run(args: &Args, output: Output) -> Exit {
+    let scenario = match (args.agents, args.content) {
+        (_, true) => Scenario::Content,
+        (true, false) => Scenario::Agents,
+        (false, false) => Scenario::Shop,
+    };
     let options = Options {
         envoy: args.envoy.as_deref(),
         build_tree: &Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
-        agents: args.agents,
+        scenario,
         keep: args.keep,
         json: output == Output::Json,
     };

@@ -3,12 +3,15 @@
 //! Knows: the forms a call can be written in. Must not know: how a verdict comes about.
 
 mod live;
+mod release;
 mod tools;
 
 use std::io::Read as _;
 use std::path::PathBuf;
 
 use super::offline::form::{self, Given};
+use super::offline::response::Cuts;
+use super::offline::sent::ResponseArgs;
 use super::offline::{Configuration, OfflineChecker, Policies, PolicyArgs, Problems, block_on, conclude, directory_of};
 use super::render::Files;
 use super::{Exit, Output};
@@ -32,6 +35,11 @@ pub struct Args {
     /// Lists the tools of this MCP server that the caller could be allowed to call with some arguments.
     #[arg(long, value_name = "SERVICE", conflicts_with = "live")]
     tools: Option<String>,
+    /// Explains also what would leave of this response to the call; `-` reads standard input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["live", "tools"])]
+    response: Option<PathBuf>,
+    #[command(flatten)]
+    sent: ResponseArgs,
 }
 
 const AFTER_HELP: &str = "\
@@ -41,6 +49,7 @@ Examples:
   picket explain --live 127.0.0.1:9193 --call recorded-check.json
   echo '{request: {service: shop/orders, path: /v1/orders}}' | picket explain --call -
   picket explain --tools agents/deploy-mcp --call caller.yaml
+  picket explain --call call.yaml --response answer.json
 
 A call file:
   caller: {spiffe: spiffe://cluster.local/ns/web/sa/frontend, token: {sub: alice, scope: orders:read}}
@@ -54,7 +63,12 @@ name the service. Exit codes: 0 for an allow, 5 for anything else, 3 if policies
 With --tools only the caller and the facts of the call file count; the service is the named one,
 however a profile would find it. A line has `allowed`, `challenged` or `never`, a tool of the
 catalogue, and the permits that may hold or the forbids that always do.
-Exit codes: 0, or 5 if the caller is rejected before any policy is evaluated.";
+Exit codes: 0, or 5 if the caller is rejected before any policy is evaluated.
+
+With --response every ruling about the response follows: at its start, at the first finding of
+each detector and at the first part that cannot be read, with the policies that decided and the
+detectors that are masked. It shows names and counts, never a text; `picket mask` shows what
+would leave. Exit codes: 0 if the response leaves, 5 if it is refused or the call is denied.";
 
 /// Explains one call.
 #[must_use]
@@ -121,18 +135,36 @@ async fn offline(args: &Args, given: &Given, now: UnixMillis, output: Output) ->
         let list = tools::list(&checker, snapshot, service, (given, now)).await.map_err(fault)?;
         return Ok(tools::print(service, &list, output));
     }
+    let checker = if args.response.is_some() { checker.with_responses().map_err(fault)? } else { checker };
     let judged = checker.judge(given, now).await.map_err(fault)?;
     let explanation = judged.explanation();
+    let release = match &args.response {
+        Some(file) => {
+            if file.as_os_str() == "-" && args.call.as_os_str() == "-" {
+                return Err(fault("the call and the response are both `-`: name a file for one of them"));
+            }
+            let sent = args.sent.read(file).map_err(fault)?;
+            Some(checker.respond((&judged, given), &sent, &Cuts::Places(Vec::new()), now).await)
+        }
+        None => None,
+    };
     match output {
         Output::Text | Output::Junit => {
             print!("{}", explanation.text());
+            print!("{}", release.iter().map(release::text).collect::<String>());
             if policies.errors() > 0 {
                 println!("\n  part of the policies did not load; see `picket validate`");
             }
         }
-        Output::Json => println!("{}", explanation.json()),
+        Output::Json => {
+            let mut json = explanation.json();
+            if let (Some(release), Some(members)) = (&release, json.as_object_mut()) {
+                members.insert("response".to_owned(), release::json(release));
+            }
+            println!("{json}");
+        }
     }
-    Ok(exit(explanation.decision()))
+    Ok(release.map_or_else(|| exit(explanation.decision()), |release| release::exit(&release)))
 }
 
 /// A profile sets the home trust domain; a call with another one would be evaluated as no call of the proxy is.

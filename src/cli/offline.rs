@@ -7,7 +7,10 @@
 //! would find is written beside the call, under `facts`.
 
 pub mod approval;
+mod facts;
 pub mod form;
+pub mod response;
+pub mod sent;
 pub mod yaml;
 
 use std::path::{Path, PathBuf};
@@ -25,21 +28,22 @@ use form::{Caller, Catalogued, Given, RequestSpec};
 use picket_core::call::{Call, Host, UnixMillis};
 use picket_core::decision::Snapshot;
 use picket_core::decision::limits::STACK_BYTES;
-use picket_core::decision::snapshot::{FactsType, Tree};
-use picket_core::failure::{Code, Failure};
+use picket_core::decision::snapshot::Tree;
+use picket_core::failure::Failure;
 use picket_core::identity::asserted::{AssertedCaller, TokenRules, identify_asserted};
 use picket_core::identity::rules::IssuerRules;
 use picket_core::mapping::service::Source;
 use picket_core::problem::{Problem, Severity, chain};
-use picket_core::query::{Facts, Query, Reads, Value};
+use picket_core::release::ReleaseKey;
 use picket_server::app::elicitation_key;
 use picket_server::approval::Approvals;
 use picket_server::check::elicitation::StateTokens;
 use picket_server::check::explainer::Explainer;
 use picket_server::check::explanation::Explanation;
+use picket_server::check::release_record::{ProxySeal, ReleaseSealer};
 use picket_server::check::{Checker, Judgement, Profile};
 use picket_server::config::{self, Config, sections};
-use picket_server::entity::{Entities, EntitySource, Knowledge};
+use picket_server::entity::{Entities, EntitySource};
 use picket_server::envoy::encode::Answer;
 use picket_server::envoy::{decode, encode, json};
 use picket_server::keys::Keys;
@@ -150,6 +154,10 @@ pub struct OfflineChecker {
     issuers: Option<Vec<IssuerRules>>,
     limits: decode::Limits,
     listener: String,
+    /// Set if the proxy sends responses to be evaluated.
+    sealer: Option<Arc<ReleaseSealer>>,
+    /// The configuration has lookups of facts about principals or resources.
+    has_lookups: bool,
 }
 
 /// The result of one call.
@@ -172,6 +180,15 @@ impl Judged {
             None => Explanation::unread(&self.answer.judgement),
         }
     }
+
+    /// The reason of the verdict, or the code of the failure.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match &self.answer.judgement.result {
+            Ok(verdict) => verdict.reason().as_str(),
+            Err(failure) => failure.code.as_str(),
+        }
+    }
 }
 
 impl OfflineChecker {
@@ -180,6 +197,8 @@ impl OfflineChecker {
     pub fn plain(policies: &Policies) -> Self {
         let mut profile = Profile::default();
         profile.mapping.service.push(Source::Host);
+        // As behind a proxy that hands requests over, so that tests of policies see masks.
+        profile.processor.requests = true;
         Self {
             store: Arc::clone(&policies.store),
             keys: Arc::new(Keys::none()),
@@ -187,6 +206,8 @@ impl OfflineChecker {
             issuers: None,
             limits: decode::Limits::default(),
             listener: "offline".to_owned(),
+            sealer: None,
+            has_lookups: false,
         }
     }
 
@@ -210,6 +231,8 @@ impl OfflineChecker {
             issuers: Some(config.keys.rules()),
             limits: config.limits.check.limits(),
             listener: listener.map_or_else(|| profile.to_owned(), |listener| listener.name.clone()),
+            sealer: None,
+            has_lookups: config.entity.has_lookups(),
         })
     }
 
@@ -239,9 +262,34 @@ impl OfflineChecker {
             Err(failure) => (Arc::new(Judgement::failed(failure)), None),
             Ok(call) => (self.judgement(given, &call, now).await?, Some(call)),
         };
-        let answer = encode::answer(judgement, Uuid::now_v7(), call.as_ref(), outline.caller);
+        // A request that leaves masked has a record; without a key of the responses it is one that nothing opens.
+        let sealer = match (&self.sealer, judgement.masked.is_empty()) {
+            (None, false) => {
+                Some(Arc::new(ReleaseSealer::new(elicitation_key::load_as(None, ReleaseKey::new)?, TIMEOUT)))
+            }
+            (own, _) => own.clone(),
+        };
+        let seal = sealer.as_ref().map(|sealer| ProxySeal { sealer, proxy: "", at: now });
+        // Endings of responses hold the id, and tests compare them.
+        let id = if self.sealer.is_some() { Uuid::nil() } else { Uuid::now_v7() };
+        let answer = encode::sealed_answer(judgement, id, call.as_ref(), outline.caller, seal);
         let response = json::check_response(&answer.response().map_err(|error| chain(&error))?);
         Ok(Judged { answer, response, call, profile: self.profile(given) })
+    }
+
+    /// The same, for a proxy that sends responses to be evaluated.
+    ///
+    /// # Errors
+    /// The configured profile does not have such proxies; the system has no random numbers.
+    pub fn with_responses(&self) -> Result<Self, String> {
+        if self.issuers.is_some() && !self.profile.processor.responses {
+            return Err("responses are not evaluated: the profile has no `processor: {responses: true}`".to_owned());
+        }
+        let key = elicitation_key::load_as(None, ReleaseKey::new)?;
+        let mut checker = self.clone();
+        checker.profile.processor.responses = true;
+        checker.sealer = Some(Arc::new(ReleaseSealer::new(key, TIMEOUT)));
+        Ok(checker)
     }
 
     /// The profile, at home where the call's file says, unless a configuration says it.
@@ -266,6 +314,7 @@ impl OfflineChecker {
             state_tokens,
             keys: Arc::clone(&self.keys),
             verifier: None,
+            streams: Arc::default(),
             cache: None,
         });
         let deadline = Instant::now() + TIMEOUT;
@@ -306,49 +355,8 @@ impl OfflineChecker {
         let by_host = || catalog.service_by_host(&Host::parse(grpc.host.as_deref()?).ok()?);
         let service = by_id.or_else(by_host);
         let described = service.and_then(|service| service.grpc.as_ref());
-        let name = grpc.method.trim_start_matches('/').split_once('/');
-        let method = described.zip(name).and_then(|(grpc, (name, method))| grpc.descriptors.method(name, method));
+        let method = described.and_then(|service| service.descriptors.named(grpc.method.trim_start_matches('/')));
         Catalogued { host, method: method.cloned() }
-    }
-}
-
-impl EntitySource for form::GivenFacts {
-    fn name(&self) -> &'static str {
-        "facts given with the call"
-    }
-
-    fn fetch<'a>(
-        &'a self,
-        query: &'a Query,
-        known: &'a Arc<dyn Knowledge>,
-        _: &'a Reads,
-        _: Instant,
-    ) -> BoxFuture<'a, Result<Facts, Failure>> {
-        std::future::ready(self.typed(query, &**known)).boxed()
-    }
-}
-
-impl form::GivenFacts {
-    fn typed(&self, query: &Query, known: &dyn Knowledge) -> Result<Facts, Failure> {
-        let misfit = |what: &str, why: String| {
-            Failure::new(Code::EntitiesUnavailable, format!("the given facts about the {what} do not fit: {why}"))
-        };
-        let mut facts = Facts::default();
-        // As with look-ups, a caller without identity has no facts.
-        if let Some(json) = self.principal.as_ref().filter(|_| query.principal.uid.kind == "Workload") {
-            let value = known.typed(FactsType::Workload, json).map_err(|why| misfit("principal", why))?;
-            facts.principal.attributes.insert("facts".into(), value);
-        }
-        if let Some(json) = &self.resource {
-            let value = known.typed(FactsType::Service, json).map_err(|why| misfit("resource", why))?;
-            facts.resource.attributes.insert("facts".into(), value);
-        }
-        if let Some(json) = &self.call {
-            let value = known.typed(FactsType::Call, json).map_err(|why| misfit("call", why))?;
-            let Value::Record(fields) = value else { return Err(misfit("call", "they are not a record".to_owned())) };
-            facts.call = fields;
-        }
-        Ok(facts)
     }
 }
 
@@ -388,9 +396,5 @@ pub fn conclude<T>(result: std::io::Result<Result<T, Problems>>, output: Output,
 /// The policy directory that is meant: the argument, else the configuration's, else `policies`.
 #[must_use]
 pub fn directory_of(argument: Option<&Path>, config: Option<&Config>) -> PathBuf {
-    match (argument, config) {
-        (Some(dir), _) => dir.to_owned(),
-        (None, Some(config)) => config.policies.dir.clone(),
-        (None, None) => PathBuf::from("policies"),
-    }
+    argument.or(config.map(|config| &*config.policies.dir)).unwrap_or(Path::new("policies")).to_owned()
 }

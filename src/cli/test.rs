@@ -12,7 +12,10 @@ pub mod suite;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::offline::{Configuration, OfflineChecker, Policies, PolicyArgs, Problems, block_on, conclude, directory_of};
+use super::offline::response::{Cuts, Leaving};
+use super::offline::{
+    Configuration, Judged, OfflineChecker, Policies, PolicyArgs, Problems, block_on, conclude, directory_of,
+};
 use super::render::Files;
 use super::{Exit, Output};
 use coverage::Coverage;
@@ -93,8 +96,12 @@ async fn report(args: &Args) -> Result<Report, Problems> {
         None if args.from.profile != "default" => return Err(fault("a profile is named, but no --config that has it")),
         None => OfflineChecker::plain(&policies),
     };
+    let checker = match cases.iter().any(|case| case.response.is_some()) {
+        true => Checkers { responding: Some(checker.with_responses().map_err(fault)?), plain: checker },
+        false => Checkers { responding: None, plain: checker },
+    };
     if cases.iter().any(|case| case.given.caller.is_none()) {
-        checker.fetch_keys().await;
+        checker.plain.fetch_keys().await;
     }
     let known: BTreeSet<String> = snapshot.policy_ids().into_values().flatten().collect();
     let mut report = Report { outcomes: Vec::new(), coverage: args.coverage.then(|| Coverage::of(snapshot)) };
@@ -115,8 +122,15 @@ async fn report(args: &Args) -> Result<Report, Problems> {
     Ok(report)
 }
 
+/// The checker of calls, and that of calls with a response.
+#[derive(Debug)]
+struct Checkers {
+    plain: OfflineChecker,
+    responding: Option<OfflineChecker>,
+}
+
 async fn judged(
-    checker: &OfflineChecker,
+    checkers: &Checkers,
     case: &Case,
     known: &BTreeSet<String>,
     coverage: Option<&mut Coverage>,
@@ -124,18 +138,43 @@ async fn judged(
     if let Some(reason) = &case.skip {
         return TestResult::Skipped(reason.clone());
     }
+    let checker = match (&case.response, &checkers.responding) {
+        (Some(_), Some(responding)) => responding,
+        (Some(_) | None, _) => &checkers.plain,
+    };
     match checker.judge(&case.given, case.now).await {
         Err(message) => TestResult::Failed { differences: vec![message], explanation: String::new() },
         Ok(judged) => {
+            let responded = responded(checker, &judged, case).await;
             if let Some(coverage) = coverage {
                 coverage.add(&judged);
+                if let Some(Ok(left)) = &responded {
+                    coverage.add_response(left);
+                }
             }
-            match expect::differences(&case.expected, &judged, known) {
+            let mut differences = expect::differences(&case.expected, &judged, known);
+            differences.extend(expect::response::differences(&case.expected, responded.as_ref(), known));
+            match differences {
                 differences if differences.is_empty() => TestResult::Passed,
                 differences => TestResult::Failed { differences, explanation: judged.explanation().text() },
             }
         }
     }
+}
+
+/// Evaluates a case's response. Without cuts of its own it arrives completely, and once more byte by byte: where a
+/// body is cut changes nothing.
+async fn responded(checker: &OfflineChecker, judged: &Judged, case: &Case) -> Option<Result<Leaving, String>> {
+    let (sent, cuts) = case.response.as_ref()?;
+    let respond = async |cuts: &Cuts| checker.respond((judged, &case.given), sent, cuts, case.now).await;
+    let whole = respond(cuts.as_ref().unwrap_or(&Cuts::Places(Vec::new()))).await;
+    if let (Ok(whole), None) = (&whole, cuts) {
+        let bytewise = respond(&Cuts::Size(1)).await;
+        if let Some(difference) = bytewise.map_or_else(Some, |bytewise| whole.differs(&bytewise)) {
+            return Some(Err(format!("the body has another result byte by byte: {difference}")));
+        }
+    }
+    Some(whole)
 }
 
 fn configuration(path: Option<&Path>) -> Result<Option<Config>, Problems> {

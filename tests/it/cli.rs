@@ -6,6 +6,9 @@ mod bench;
 mod catalog;
 mod explain;
 mod help;
+mod mask;
+mod release;
+mod responses;
 mod test;
 mod tools;
 mod validate;
@@ -84,6 +87,7 @@ fn exit_codes_differ() {
     picket(&["validate", "--nonsense"]).ends_with(2);
     picket(&["validate", "-o", "junit"]).ends_with(2);
     picket(&["explain"]).ends_with(2);
+    picket(&["mask"]).ends_with(2);
     picket(&["validate", "no-such-directory"]).ends_with(3);
     picket(&["serve", "--set", "nonsense=1"]).ends_with(3);
     picket(&["test", "--filter", "no test has this name"]).ends_with(4);

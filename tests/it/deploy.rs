@@ -1,6 +1,7 @@
 //! The files under `deploy/` stay true: YAML parses, Envoy takes what is for Envoy, Picket what is for Picket.
 
 mod istio;
+mod responses;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -80,8 +81,16 @@ fn every_yaml_file_parses() {
 fn envoy_loads_the_shipped_configuration_and_that_of_the_demo() {
     envoy_takes(&read("deploy/envoy.yaml")).unwrap();
     let services = [("orders.shop.svc.cluster.local", "shop/orders")];
-    envoy_takes(&yaml(&Mesh { trust_domain: "cluster.local", picket_port: 1, upstream_port: 2, services: &services }))
-        .unwrap();
+    for has_processor in [false, true] {
+        let mesh = Mesh {
+            trust_domain: "cluster.local",
+            picket_port: 1,
+            upstream_port: 2,
+            services: &services,
+            has_processor,
+        };
+        envoy_takes(&yaml(&mesh)).unwrap();
+    }
     assert!(envoy_takes("static_resources: {listeners: [{name: broken}]}").is_err());
 }
 

@@ -5,9 +5,11 @@
 //! The first run fetches Envoy into `target/`.
 
 pub(crate) mod bench;
-mod contract;
+pub(crate) mod content;
+pub(crate) mod contract;
 mod demo;
 mod differential;
 pub(crate) mod e2e;
+pub(crate) mod processing;
 mod scripted;
 mod upstream;

@@ -24,7 +24,7 @@ service Orders {
   rpc Old (old.Old) returns (Reply);
   rpc Count (Many) returns (Reply);
 }
-message Reply {}
+message Reply { string note = 1; }
 message Many { repeated Sparse items = 1; }
 message Sparse {
   optional bool a = 1; optional bool b = 2; optional bool c = 3; optional bool d = 4; optional bool e = 5;

@@ -1,5 +1,7 @@
 //! The valid content of a tree, and the handling of an invalid one.
 
+mod responses;
+
 use crate::support::{call, frontend, judge, problems, show, snapshot, tree};
 use std::sync::Arc;
 

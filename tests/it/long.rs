@@ -112,6 +112,7 @@ async fn checker(evil: &str) -> Checker {
         state_tokens: StateTokens::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
         verifier: None,
+        streams: Arc::default(),
         cache: None,
     }
 }
@@ -137,6 +138,13 @@ async fn a_long_call_is_interrupted_inline_and_evaluated_on_its_own_thread() {
     let (unwatched, large) = (self::checker("").await, call(&tool(100_000)));
     assert!(unwatched.judge(&large, deadline).done().await.is_too_long);
     assert!(unwatched.judge_long(&large, deadline).await.result.is_ok());
+    // A body that is searched is scanned once for each detector.
+    let forbid =
+        r#"forbid (principal, action == Action::"mcp.tools.call", resource) when { context.found.contains("jwt") };"#;
+    for (policies, bytes, is_too_long) in [("", 3_000, false), (forbid, 1_000, false), (forbid, 3_000, true)] {
+        let searching = self::checker(policies).await;
+        assert_eq!(searching.judge(&call(&tool(bytes)), deadline).done().await.is_too_long, is_too_long, "{bytes}");
+    }
     let no_policy_reads_it = call(&orders());
     assert!(matches!(checker.judge(&no_policy_reads_it, deadline), Evaluation::Pending(_)));
 }

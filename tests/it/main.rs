@@ -51,6 +51,8 @@ mod oracle;
 #[cfg(test)]
 mod props;
 #[cfg(test)]
+mod release;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod sdk;

@@ -85,6 +85,7 @@ pub fn checker(store: &Arc<Store>, profile: &Profile, cache: Option<ListenerCach
         state_tokens: StateTokens::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
         keys: Arc::new(Keys::none()),
         verifier: None,
+        streams: Arc::default(),
         cache,
     }
 }
@@ -198,7 +199,7 @@ fn crossed(one: &Check, other: &Check, part: usize) -> Check {
     mixed
 }
 
-fn from(mut check: Check, address: Option<&str>) -> Check {
+pub fn from(mut check: Check, address: Option<&str>) -> Check {
     let source = check.attributes().source.get_or_insert_with(Peer::default);
     source.address = address.map(|address| {
         let socket = SocketAddress { address: address.to_owned(), ..SocketAddress::default() };

@@ -14,12 +14,9 @@ mod proxys;
 mod query_strings;
 mod trees;
 
-use std::fmt::Debug;
-
 use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use picket::decision::verdict::Decision;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use prost::Message as _;
 use tokio::runtime::Runtime;
 
@@ -28,32 +25,8 @@ use crate::harness::said;
 use crate::oracle;
 use crate::support::tree;
 pub use calls::{check, profiles, tokens_and_peer};
+pub use picket_properties::holds;
 pub use trees::{NASTY, shipped};
-
-/// Draws inputs and fails with the smallest that refutes the claim, and the seed.
-pub fn holds<S: Strategy>(cases: u32, inputs: S, claim: impl Fn(S::Value))
-where
-    S::Value: Debug,
-{
-    let number = |name: &str| std::env::var_os(name).and_then(|text| text.to_str()?.parse::<u64>().ok());
-    let seed = number("PROPS_SEED").unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1);
-    let cases = number("PROPS_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(cases);
-    println!("PROPS_SEED={seed}");
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    // The seed is all that is needed to see a failure again, so no file is written.
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
-    let outcome = TestRunner::new_with_rng(config, rng).run(&inputs, |input| {
-        claim(input);
-        Ok(())
-    });
-    match outcome {
-        Ok(()) => {}
-        Err(TestError::Fail(reason, input)) => panic!("PROPS_SEED={seed}: {reason}\nfor {input:#?}"),
-        Err(TestError::Abort(reason)) => panic!("PROPS_SEED={seed}: {reason}"),
-    }
-}
 
 /// Sends a check to every listener, and asserts the properties of every answer.
 pub fn ask_all(runtime: &Runtime, listeners: &[Direct], request: &CheckRequest) -> Vec<Seen> {

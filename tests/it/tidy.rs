@@ -4,6 +4,7 @@
 
 mod adding;
 mod arrows;
+mod content;
 mod docs;
 mod owasp;
 mod packages;

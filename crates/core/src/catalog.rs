@@ -189,6 +189,12 @@ impl Service {
         namespace_of(&self.id).unwrap_or_default()
     }
 
+    /// Whether entries of its lists that a caller could never use are to be removed from responses.
+    #[must_use]
+    pub fn filters_lists(&self) -> bool {
+        self.mcp.as_ref().is_some_and(|mcp| mcp.lists == mcp::Lists::Filtered)
+    }
+
     /// Whether bodies of calls to it are opened: its protocol lies in them, or the catalogue says how to read them.
     #[must_use]
     pub fn opens_bodies(&self) -> bool {

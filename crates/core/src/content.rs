@@ -3,8 +3,9 @@
 //! Knows: patterns, validators, masks, `detectors.yaml`. Must not know: JSON documents, event streams, policies, the wire.
 //!
 //! [`mod@file`] reads `detectors.yaml` into [`detectors::Detectors`], which compiles a [`matcher::Matcher`] for the detectors that
-//! are needed. One [`scanner::Scanner`] a text channel then masks what passes. [`builtin`] has the detectors that every
-//! installation has, one file a family. Nothing outside this module uses it yet.
+//! are needed. One [`scanner::Scanner`] a text channel then masks what passes, or reports ranges; a
+//! [`detector_set::DetectorSet`] answers which detectors find anything at all. [`builtin`] has the detectors that every
+//! installation has, one file a family.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -25,6 +26,7 @@ pub mod automaton;
 pub mod builtin;
 mod check;
 pub mod detector;
+pub mod detector_set;
 pub mod detectors;
 pub mod file;
 pub mod json_path;

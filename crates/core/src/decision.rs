@@ -4,7 +4,8 @@
 //!
 //! Its modules from the bottom up: `accesses` finds what conditions read, `schema` types queries, `policy` reads and
 //! checks one policy, `bundle` holds the policies of the mesh or of a namespace, `engine` evaluates them, `snapshot`
-//! holds all active policies, `load` makes the next snapshot, `decide` combines satisfied policies into a verdict.
+//! holds all active policies, `load` makes the next snapshot, `decide` combines satisfied policies into a verdict,
+//! `release` says what the active policies do with responses.
 //! `tests/it/tidy/rooms.rs` holds the table of their imports.
 
 pub mod accesses;
@@ -20,6 +21,7 @@ pub mod policy;
 pub mod reachable;
 pub mod read_set;
 pub mod reference;
+pub mod release;
 pub mod schema;
 pub mod snapshot;
 pub mod verdict;

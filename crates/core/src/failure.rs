@@ -86,6 +86,10 @@ pub enum Code {
     Unmapped,
     /// The call does not use its service's protocol.
     ProtocolMismatch,
+    /// The release record of the call would be longer than the proxy has to keep.
+    ReleaseTooLarge,
+    /// The response may carry the result of another call, and a policy distinguishes the resources of the service.
+    ReleaseForeign,
     /// The approval was good for one call, and another call has used it or its time is over.
     ApprovalUsed,
     /// The call does not fit the schema.
@@ -108,7 +112,7 @@ pub enum Code {
 
 impl Code {
     /// All codes, in the order of `docs/operating.md`.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::MalformedRequest,
         Self::TcpUnsupported,
         Self::PathRefused,
@@ -142,6 +146,8 @@ impl Code {
         Self::TaskNotBound,
         Self::Unmapped,
         Self::ProtocolMismatch,
+        Self::ReleaseTooLarge,
+        Self::ReleaseForeign,
         Self::ApprovalUsed,
         Self::QueryInvalid,
         Self::BundleInvalid,
@@ -190,6 +196,8 @@ impl Code {
             Self::TaskNotBound => "task_not_bound",
             Self::Unmapped => "unmapped",
             Self::ProtocolMismatch => "protocol_mismatch",
+            Self::ReleaseTooLarge => "release_too_large",
+            Self::ReleaseForeign => "release_foreign",
             Self::ApprovalUsed => "approval_used",
             Self::QueryInvalid => "query_invalid",
             Self::BundleInvalid => "bundle_invalid",
@@ -237,9 +245,13 @@ impl Code {
             | Self::TaskNotBound
             | Self::ProtocolMismatch
             | Self::QueryInvalid => Blame::Caller,
-            Self::TcpUnsupported | Self::StreamRefused | Self::Unmapped | Self::ApprovalUsed | Self::BundleInvalid => {
-                Blame::Policy
-            }
+            Self::TcpUnsupported
+            | Self::StreamRefused
+            | Self::Unmapped
+            | Self::ReleaseTooLarge
+            | Self::ReleaseForeign
+            | Self::ApprovalUsed
+            | Self::BundleInvalid => Blame::Policy,
             Self::EntitiesUnavailable | Self::KeysUnavailable => Blame::Source,
             Self::Deadline | Self::Overload | Self::NotReady | Self::Internal => Blame::Picket,
         }

@@ -18,6 +18,7 @@ mod jwt;
 pub mod key_ring;
 mod peer;
 mod places;
+pub mod proxy;
 pub mod rules;
 pub mod settings;
 pub mod spiffe_id;

@@ -15,6 +15,7 @@
 //! - [`setting`]: a configuration key with its documentation, and the one form of a setting's problem
 //! - [`query`]: the PDP's input: principal, action, resource, context
 //! - [`catalog`]: services, routes and workloads of the mesh
+//! - [`release`]: the sealed record that carries a check's result to the response of its call
 //! - [`denial_format`]: the response format of a denial: problem+json, gRPC, JSON-RPC, OpenAI or Anthropic
 //!
 //! **Tools**, used by several modules:
@@ -26,6 +27,8 @@
 //! - [`identity`]: who is calling, from certificates, headers and tokens
 //! - [`body`]: parses bodies: JSON, gRPC, MCP, A2A, requests to models
 //! - [`content`]: finds and masks secrets and personal data in text, in pieces of any size
+//! - [`inspection`]: which detectors find something in a message, and whether all of it was read
+//! - [`response`]: masks and refuses content of a response, whichever way it is cut
 //! - [`mapping`]: turns a call into a query
 //! - [`obligation`]: changes that an allow carries, challenges that a denial carries
 //! - [`decision`]: the PDP: evaluates a query by the policies; Cedar is used here
@@ -40,8 +43,11 @@ pub mod denial_format;
 pub mod doorkeeper;
 pub mod failure;
 pub mod identity;
+pub mod inspection;
 pub mod mapping;
 pub mod obligation;
 pub mod problem;
 pub mod query;
+pub mod release;
+pub mod response;
 pub mod setting;

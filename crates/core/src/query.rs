@@ -4,6 +4,7 @@
 
 pub mod action;
 mod ancestors;
+mod content;
 pub mod family;
 mod memberships;
 pub mod quick;
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smol_str::SmolStr;
 
 pub use ancestors::Ancestors;
+pub use content::{ContentPlan, ContentUse};
 pub use family::Family;
 pub use memberships::Memberships;
 
@@ -228,6 +230,8 @@ pub struct Reads {
     pub approval: bool,
     /// `context.env.sourceIp` may be read.
     pub source_ip: bool,
+    /// What of the message's content may be read. Reading any of it counts as reading the body.
+    pub content: ContentPlan,
 }
 
 impl Reads {
@@ -253,6 +257,7 @@ impl Reads {
             size,
             approval,
             source_ip,
+            content,
         } = other;
         self.headers.merge(headers);
         self.headers_compared.merge(headers_compared);
@@ -269,6 +274,7 @@ impl Reads {
         self.size |= size;
         self.approval |= approval;
         self.source_ip |= source_ip;
+        self.content.merge(content);
     }
 
     /// Leaves out what no call of a family has: the schema gives its actions no such part of the context.
@@ -284,6 +290,9 @@ impl Reads {
             self.names.clear();
             self.numbers = false;
             self.body = false;
+        }
+        if !family.has_content() {
+            self.content = ContentPlan::default();
         }
     }
 

@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 /// How long one exchange may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// Most bytes of one read.
+const READ_BYTES: usize = 16_384;
 
 /// An answer, read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,15 @@ impl Answer {
     }
 }
 
+/// Bytes of an answer, framing included, as one read returned them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Time since the request was sent.
+    pub at: Duration,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
 /// Requests a path without TLS.
 ///
 /// # Errors
@@ -50,23 +62,42 @@ pub async fn get(address: SocketAddr, target: &str) -> io::Result<Answer> {
 ///
 /// # Errors
 /// What the connection says; `InvalidData` if the answer is no HTTP/1.1; `TimedOut` after 15 s.
-pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &[u8]) -> io::Result<Answer> {
+pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: S, request: &[u8]) -> io::Result<Answer> {
+    exchange_in_pieces(stream, request).await.map(|(answer, _)| answer)
+}
+
+/// The same, with the pieces in which the answer arrived.
+///
+/// # Errors
+/// As [`exchange`].
+pub async fn exchange_in_pieces<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    request: &[u8],
+) -> io::Result<(Answer, Vec<Piece>)> {
     let exchanged = async {
         stream.write_all(request).await?;
         stream.flush().await?;
         read_to_close(&mut stream).await
     };
-    let bytes = tokio::time::timeout(TIMEOUT, exchanged).await.map_err(|_| io::ErrorKind::TimedOut)??;
-    parse(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not complete HTTP/1.1"))
+    let pieces = tokio::time::timeout(TIMEOUT, exchanged).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.bytes.iter().copied()).collect();
+    let answer = parse(&bytes);
+    let answer =
+        answer.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not complete HTTP/1.1"))?;
+    Ok((answer, pieces))
 }
 
 /// Reads what is left. A close without TLS's goodbye counts as one: framing tells whether something is missing.
-async fn read_to_close<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    match stream.read_to_end(&mut bytes).await {
-        Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof || !bytes.is_empty() => Ok(bytes),
-        Err(error) => Err(error),
+async fn read_to_close<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Vec<Piece>> {
+    let (begin, mut pieces) = (Instant::now(), Vec::new());
+    loop {
+        let mut bytes = Vec::with_capacity(READ_BYTES);
+        match stream.read_buf(&mut bytes).await {
+            Ok(0) => return Ok(pieces),
+            Ok(_) => pieces.push(Piece { at: begin.elapsed(), bytes }),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof || !pieces.is_empty() => return Ok(pieces),
+            Err(error) => return Err(error),
+        }
     }
 }
 

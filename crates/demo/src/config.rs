@@ -1,6 +1,7 @@
 //! The demo's Envoy configuration: the file `envoy.yaml` in this folder, filled in.
 
 const TEMPLATE: &str = include_str!("envoy.yaml");
+const PROCESSOR: &str = include_str!("envoy-processor.yaml");
 
 /// The values that differ from one start to the next.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +14,8 @@ pub struct Mesh<'a> {
     pub upstream_port: u16,
     /// Host and service id (`<namespace>/<name>`) of each service.
     pub services: &'a [(&'a str, &'a str)],
+    /// Whether Envoy sends responses to Picket.
+    pub has_processor: bool,
 }
 
 /// Envoy's configuration as YAML. It expects `certs/ca.crt`, `certs/gateway.crt` and `certs/gateway.key` in its folder.
@@ -22,6 +25,7 @@ pub fn yaml(mesh: &Mesh<'_>) -> String {
     TEMPLATE
         .replace("{{trust_domain}}", mesh.trust_domain)
         .replace("{{picket_port}}", &mesh.picket_port.to_string())
+        .replace("{{processor}}\n", if mesh.has_processor { PROCESSOR } else { "" })
         .replace("{{upstream_port}}", &mesh.upstream_port.to_string())
         .replace("{{virtual_hosts}}", hosts.trim_end())
 }
@@ -48,9 +52,23 @@ mod tests {
     fn every_placeholder_is_filled_in() {
         let services =
             [("orders.shop.svc.cluster.local", "shop/orders"), ("billing.pay.svc.cluster.local", "pay/billing")];
-        let text = yaml(&Mesh { trust_domain: "cluster.local", picket_port: 1, upstream_port: 2, services: &services });
-        assert!(!text.contains("{{") && !text.contains("}}}}"), "{text}");
-        let parsed: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let filters = |has_processor| {
+            let mesh = Mesh {
+                trust_domain: "cluster.local",
+                picket_port: 1,
+                upstream_port: 2,
+                services: &services,
+                has_processor,
+            };
+            let text = yaml(&mesh);
+            assert!(!text.contains("{{") && !text.contains("}}}}"), "{text}");
+            let parsed: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+            let chain = &parsed["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+            (chain["http_filters"].as_array().unwrap().len(), parsed)
+        };
+        assert_eq!(filters(true).0, 3);
+        let (without, parsed) = filters(false);
+        assert_eq!(without, 2);
         let hosts = &parsed["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]
             ["virtual_hosts"];
         assert_eq!(hosts.as_array().unwrap().len(), 2, "{hosts}");

@@ -14,6 +14,7 @@ use super::config::{Mesh, yaml};
 use super::envoy::EnvoyError;
 use super::folder::Folder;
 use super::process::EnvoyProcess;
+use super::provider::{self, SentAnswer};
 use super::scenario::{Caller, Login, Scenario};
 use super::tls;
 use super::tokens::TokenError;
@@ -88,6 +89,8 @@ pub struct Environment {
     pub mesh: SocketAddr,
     /// Picket's reports, one for each call.
     pub told: UnboundedReceiver<Told>,
+    /// Answers that the provider of models sent; none where the upstream is not one.
+    pub sent: UnboundedReceiver<SentAnswer>,
     authority: Authority,
     leaves: Vec<(Caller, Leaf)>,
     logins: Vec<logins::Lines>,
@@ -115,7 +118,11 @@ impl Environment {
         let leaves = callers(scenario, &folder, &authority)?;
         let logins = logins::write(scenario, &folder)?;
         tree::write(scenario, &folder)?;
-        let upstream = upstream::serve(&tasks, stop.clone()).await?;
+        let (upstream, sent) = if scenario.has_answers() {
+            provider::serve(&tasks, stop.clone()).await?
+        } else {
+            (upstream::serve(&tasks, stop.clone()).await?, unbounded_channel().1)
+        };
         let records = upstream::serve_tasks(&tasks, stop.clone()).await?;
         let settings = settings::of(scenario, folder.path(), records);
         let (picket_port, told, shutdown) = picket(&folder, &settings, &tasks).await?;
@@ -124,10 +131,11 @@ impl Environment {
             picket_port,
             upstream_port: upstream.port(),
             services: scenario.services(),
+            has_processor: scenario.has_answers(),
         };
         let envoy = EnvoyProcess::start(envoy, folder.path(), &yaml(&mesh)).await?;
         let address = envoy.listener("mesh").ok_or_else(|| EnvoyError::Admin("no listener `mesh`".to_owned()))?;
-        Ok(Self { envoy, mesh: address, told, authority, leaves, logins, shutdown, stop, tasks, folder })
+        Ok(Self { envoy, mesh: address, told, sent, authority, leaves, logins, shutdown, stop, tasks, folder })
     }
 
     /// The folder of everything: certificates, policies, Envoy's configuration, decision log.

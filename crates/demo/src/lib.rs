@@ -7,9 +7,11 @@
 //! - [`certs`], [`tls`], `tokens`, `logins`: credentials of the callers, and the TLS of both sides
 //! - [`config`], [`envoy`], [`process`]: Envoy's configuration, its binary, and its process
 //! - [`folder`], `tree`, `settings`: the files that Picket reads, and its settings
-//! - [`client`], [`upstream`]: the two ends of a call
+//! - [`client`], [`upstream`], `provider`: the two ends of a call
+//! - `transcript`, `answers`: the texts of a model's answer, and how it must have left
 //! - `scenario`, `environment`, `runner`, `show`: the calls, the parts that run, one call after the other, and the output
 
+mod answers;
 pub mod certs;
 pub mod client;
 pub mod config;
@@ -18,12 +20,14 @@ pub mod envoy;
 pub mod folder;
 mod logins;
 pub mod process;
+mod provider;
 mod runner;
 mod scenario;
 mod settings;
 mod show;
 pub mod tls;
 mod tokens;
+mod transcript;
 mod tree;
 pub mod upstream;
 
@@ -32,7 +36,7 @@ use std::path::{Path, PathBuf};
 use environment::{Environment, EnvironmentError};
 use envoy::{EnvoyError, Places, cache_folder, find};
 use picket_core::decision::limits::STACK_BYTES;
-use scenario::Scenario;
+pub use scenario::Scenario;
 use show::{Colours, Place};
 
 /// What to run, and how it is printed.
@@ -42,8 +46,8 @@ pub struct Options<'a> {
     pub envoy: Option<&'a Path>,
     /// The folder of build products, where a download may be kept.
     pub build_tree: &'a Path,
-    /// The agents' scenario instead of the shop's.
-    pub agents: bool,
+    /// The calls.
+    pub scenario: Scenario,
     /// Whether everything stays up after the calls, until Ctrl-C.
     pub keep: bool,
     /// Whether the result is one line of JSON instead of text.
@@ -96,7 +100,7 @@ fn binary(options: Options<'_>) -> Result<PathBuf, EnvoyError> {
 }
 
 async fn perform(binary: &Path, options: Options<'_>) -> Result<Ended, DemoError> {
-    let scenario = if options.agents { Scenario::Agents } else { Scenario::Shop };
+    let scenario = options.scenario;
     let mut environment = Environment::start(binary, scenario).await?;
     let ended = calls(&mut environment, scenario, options).await;
     if options.keep {

@@ -9,6 +9,8 @@ use super::tokens::{Issuer, TASK_ISSUER, TokenError};
 
 /// `aud` of the shop's tokens.
 pub const SHOP_AUDIENCE: &str = "https://billing.example";
+/// `aud` of tokens for the gateway to models.
+pub const MODEL_AUDIENCE: &str = "https://llm.prod.example";
 /// `aud` of tokens for the billing API, the deployment server and the tickets server.
 pub const AGENT_AUDIENCES: [&str; 3] =
     ["https://billing.prod.example", "https://deploy-mcp.prod.example/mcp", "https://tickets-mcp.prod.example/mcp"];
@@ -26,6 +28,7 @@ pub fn write(scenario: Scenario, folder: &Folder) -> Result<Vec<Lines>, Environm
     let logins = match scenario {
         Scenario::Shop => shop(&issuer)?,
         Scenario::Agents => agents(&issuer)?,
+        Scenario::Content => content(&issuer)?,
     };
     for (login, lines) in &logins {
         if let Some(file) = login.file() {
@@ -39,6 +42,11 @@ fn shop(issuer: &Issuer) -> Result<Vec<Lines>, TokenError> {
     let person = json!({"aud": SHOP_AUDIENCE, "sub": "alice", "client_id": "back-office",
         "scope": "openid refunds:write"});
     logged_in(issuer, &person, "urn:example:acr:phishing-resistant")
+}
+
+fn content(issuer: &Issuer) -> Result<Vec<Lines>, TokenError> {
+    let person = json!({"aud": MODEL_AUDIENCE, "sub": "ana@prod.example", "client_id": "console", "scope": "openid"});
+    logged_in(issuer, &person, "urn:prod:acr:phr")
 }
 
 fn agents(issuer: &Issuer) -> Result<Vec<Lines>, TokenError> {

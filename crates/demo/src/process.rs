@@ -41,7 +41,9 @@ impl EnvoyProcess {
         fs::write(&config_path, config).map_err(file_error("write", &config_path))?;
         let output = File::create(&log).map_err(file_error("write", &log))?;
         let errors = output.try_clone().map_err(file_error("write", &log))?;
-        let child = Command::new(binary)
+        // Envoy starts in its own folder, where a relative path names another file.
+        let absolute = std::path::absolute(binary).map_err(file_error("find", binary))?;
+        let child = Command::new(absolute)
             .args(["--config-path", "envoy.yaml", "--admin-address-path", "admin-address"])
             .args(["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"])
             .current_dir(folder)

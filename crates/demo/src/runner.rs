@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::answers::{self, Answered};
 use super::client::{self, Answer};
 use super::environment::{Environment, Told};
 use super::scenario::{End, Step};
+use super::settings::DECISION_LOG;
 use super::upstream::Echo;
 
 /// How long a change of the policies may take to show.
@@ -26,6 +28,8 @@ pub struct Played {
     pub told: Option<Told>,
     /// The request at the upstream, if it arrived there.
     pub upstream: Option<Echo>,
+    /// The answer of the model, if one got the call.
+    pub answered: Option<Answered>,
     /// How long a change of the policies took to show.
     pub effect: Option<Duration>,
     /// Everything that is not as it must be.
@@ -52,7 +56,7 @@ pub async fn run(environment: &mut Environment, step: &Step) -> io::Result<Playe
 
 async fn call(environment: &mut Environment, step: &Step) -> io::Result<Played> {
     // What an earlier call left behind must not speak for this one.
-    while environment.told.try_recv().is_ok() {}
+    while environment.told.try_recv().is_ok() || environment.sent.try_recv().is_ok() {}
     let mut lines = vec![format!("{} {} HTTP/1.1", step.method, step.path), format!("host: {}", step.host)];
     lines.extend(step.headers.iter().map(|(name, value)| format!("{name}: {value}")));
     lines.extend(environment.login(step.login).into_iter().flatten().cloned());
@@ -62,14 +66,23 @@ async fn call(environment: &mut Environment, step: &Step) -> io::Result<Played> 
     }
     let request = format!("{}\r\nconnection: close\r\n\r\n{body}", lines.join("\r\n"));
     let stream = environment.caller(step.caller)?.connect(environment.mesh).await?;
-    let answer = client::exchange(stream, request.as_bytes()).await?;
+    let (answer, pieces) = client::exchange_in_pieces(stream, request.as_bytes()).await?;
     let told = match step.end {
         End::Envoy => environment.told.try_recv().ok(),
         End::Policy(..) | End::Picket(_) => tokio::time::timeout(TOLD, environment.told.recv()).await.ok().flatten(),
     };
     let upstream = if answer.status == 200 { serde_json::from_slice(&answer.body).ok() } else { None };
-    let surprises = surprises(step, &answer, told.as_ref(), upstream.as_ref());
-    Ok(Played { answer, told, upstream, effect: None, surprises })
+    let answered = match environment.sent.try_recv() {
+        Ok(sent) => {
+            let log = environment.folder().path().join(DECISION_LOG);
+            let decision_id = told.as_ref().map(|told| told.decision_id.as_str()).unwrap_or_default();
+            Some(Answered::of(&sent, &answer, &pieces, &log, decision_id).await)
+        }
+        Err(_) => None,
+    };
+    let mut surprises = surprises(step, &answer, told.as_ref(), upstream.as_ref());
+    surprises.extend(answers::surprises(step.release.as_ref(), answered.as_ref()));
+    Ok(Played { answer, told, upstream, answered, effect: None, surprises })
 }
 
 /// Compares; nothing is a surprise if all is as the scenario says.
@@ -89,7 +102,8 @@ fn surprises(step: &Step, answer: &Answer, told: Option<&Told>, upstream: Option
     if !is_right {
         found.push(format!("Picket reported {got:?} instead of {:?}", step.end));
     }
-    if (step.status == 200) != upstream.is_some() {
+    // An answer of a model has checks of its own.
+    if step.release.is_none() && (step.status == 200) != upstream.is_some() {
         found.push(
             if upstream.is_some() { "the call reached the upstream" } else { "the call did not reach the upstream" }
                 .to_owned(),

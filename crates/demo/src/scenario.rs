@@ -1,6 +1,7 @@
 //! The demo's scenario: its calls, each with the expected result.
 
 mod agents;
+mod content;
 
 /// A scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub enum Scenario {
     Shop,
     /// The agents of `policies/library/agents`.
     Agents,
+    /// The support desk of `policies/library/support`.
+    Content,
 }
 
 impl Scenario {
@@ -17,7 +20,7 @@ impl Scenario {
     pub fn trust_domain(self) -> &'static str {
         match self {
             Self::Shop => "cluster.local",
-            Self::Agents => "prod.example",
+            Self::Agents | Self::Content => "prod.example",
         }
     }
 
@@ -27,6 +30,7 @@ impl Scenario {
         match self {
             Self::Shop => STEPS,
             Self::Agents => agents::STEPS,
+            Self::Content => content::STEPS,
         }
     }
 
@@ -36,6 +40,7 @@ impl Scenario {
         match self {
             Self::Shop => SERVICES,
             Self::Agents => agents::SERVICES,
+            Self::Content => content::SERVICES,
         }
     }
 
@@ -45,6 +50,7 @@ impl Scenario {
         match self {
             Self::Shop => &[Caller::Frontend, Caller::Orders, Caller::Backoffice],
             Self::Agents => &[Caller::CodingAgent, Caller::TriageAgent, Caller::BillingWorker],
+            Self::Content => &[Caller::Chatbot, Caller::Console],
         }
     }
 
@@ -54,6 +60,16 @@ impl Scenario {
         match self {
             Self::Shop => "Three workloads call a shop",
             Self::Agents => "Two agents and a worker call MCP servers and an API",
+            Self::Content => "A chatbot and a console call a model",
+        }
+    }
+
+    /// Whether Envoy sends its responses to Picket, and its upstream is a provider of models.
+    #[must_use]
+    pub fn has_answers(self) -> bool {
+        match self {
+            Self::Shop | Self::Agents => false,
+            Self::Content => true,
         }
     }
 }
@@ -73,6 +89,10 @@ pub enum Caller {
     TriageAgent,
     /// Reads invoices on behalf of people.
     BillingWorker,
+    /// Answers customers with a model.
+    Chatbot,
+    /// The same model for the staff of the support desk.
+    Console,
 }
 
 impl Caller {
@@ -86,6 +106,8 @@ impl Caller {
             Self::CodingAgent => "coding-agent",
             Self::TriageAgent => "triage-agent",
             Self::BillingWorker => "billing-worker",
+            Self::Chatbot => "chatbot",
+            Self::Console => "console",
         }
     }
 
@@ -99,6 +121,8 @@ impl Caller {
             Self::CodingAgent => "spiffe://prod.example/ns/agents/sa/coding-agent",
             Self::TriageAgent => "spiffe://prod.example/ns/agents/sa/triage-agent",
             Self::BillingWorker => "spiffe://prod.example/ns/billing/sa/billing-worker",
+            Self::Chatbot => "spiffe://prod.example/ns/support/sa/chatbot",
+            Self::Console => "spiffe://prod.example/ns/support/sa/console",
         }
     }
 }
@@ -158,6 +182,17 @@ pub struct Edit {
     pub text: &'static str,
 }
 
+/// How a model's answer must leave.
+#[derive(Debug, Clone, Copy)]
+pub struct Release {
+    /// Outcome in the decision log: `released`, `filtered`, `masked` or `refused`.
+    pub outcome: &'static str,
+    /// A policy that must be among those that determined it.
+    pub policy: &'static str,
+    /// Text that the client must get, all frames together; none if nothing of the answer may leave.
+    pub text: Option<&'static str>,
+}
+
 /// One call.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
@@ -185,6 +220,8 @@ pub struct Step {
     pub end: End,
     /// Headers the upstream must get, `None` for those it must not get.
     pub upstream: &'static [(&'static str, Option<&'static str>)],
+    /// How the answer of the model must leave; none if no model may get the call.
+    pub release: Option<Release>,
 }
 
 const SERVICES: &[(&str, &str)] = &[(ORDERS, "shop/orders"), (BILLING, "pay/billing")];
@@ -205,6 +242,7 @@ const CALL: Step = Step {
     status: 403,
     end: End::Policy("deny", &[]),
     upstream: &[],
+    release: None,
 };
 
 const STEPS: &[Step] = &[

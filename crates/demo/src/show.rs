@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 
+use super::answers::Answered;
 use super::runner::Played;
 use super::scenario::{End, Step};
 
@@ -39,8 +40,11 @@ impl Colours {
 #[must_use]
 pub fn verdict(played: &Played) -> (&'static str, String) {
     match &played.told {
-        None if played.upstream.is_some() => ("ALLOW", "no check".to_owned()),
+        None if played.upstream.is_some() || played.answered.is_some() => ("ALLOW", "no check".to_owned()),
         None => ("REFUSED", "Envoy".to_owned()),
+        Some(_) if played.answered.as_ref().is_some_and(|answered| answered.outcome == "refused") => {
+            ("WITHHELD", "the call was allowed, its answer was not".to_owned())
+        }
         Some(told) => {
             let word = match told.decision {
                 "allow" => "ALLOW",
@@ -76,10 +80,32 @@ pub fn call(number: usize, step: &Step, played: &Played, environment: &Place<'_>
     if let Some(refusal) = refusal(step, played) {
         text.push_str(&format!("     refusal   {refusal}\n"));
     }
+    if let Some(answered) = &played.answered {
+        text.push_str(&answer(answered));
+    }
     for surprise in &played.surprises {
         text.push_str(&format!("     SURPRISE  {surprise}\n"));
     }
     text.push_str(&format!("     {}\n", curl(step, environment)));
+    text
+}
+
+/// An answer of a model: each frame as it was sent, next to the same frame as the client got it.
+fn answer(answered: &Answered) -> String {
+    let Answered { sent, received, arrived_ms, outcome, policies, findings, .. } = answered;
+    let found = findings.as_object().into_iter().flatten().map(|(detector, _)| detector.as_str()).collect::<Vec<_>>();
+    let found = if found.is_empty() { String::new() } else { format!("; found {}", found.join(", ")) };
+    let mut text = format!("     answer    {outcome} by {}{found}\n", policies.join(", "));
+    if !matches!((sent.as_slice(), received.as_slice()), ([_], [_])) {
+        text.push_str(&format!("     {:>7}   {:<34} the client got\n", "after", "the model sent"));
+        for frame in 0..sent.len().max(received.len()) {
+            let at = arrived_ms.get(frame).map(|at| format!("{at} ms")).unwrap_or_default();
+            let quoted = |texts: &[String]| texts.get(frame).map(|text| format!("{text:?}")).unwrap_or_default();
+            text.push_str(&format!("     {at:>7}   {:<34} {}\n", quoted(sent), quoted(received)));
+        }
+    } else {
+        text.push_str(&format!("     sent      {}\n     received  {}\n", sent.concat(), received.concat()));
+    }
     text
 }
 
@@ -118,6 +144,10 @@ pub fn curl(step: &Step, place: &Place<'_>) -> String {
     if let Some(file) = step.login.file() {
         line.push_str(&format!(" -H @{file}"));
     }
+    if step.release.is_some() {
+        // Shows each frame of a stream as it comes.
+        line.push_str(" -N");
+    }
     if let Some(body) = step.body {
         line.push_str(&format!(" --data '{body}'"));
     }
@@ -133,6 +163,7 @@ pub fn json(step: &Step, played: &Played, place: &Place<'_>) -> serde_json::Valu
         "status": played.answer.status,
         "asked": step.end != End::Envoy,
         "picket": played.told,
+        "answer": played.answered,
         "as_expected": played.surprises.is_empty(),
         "surprises": played.surprises,
         "curl": curl(step, place),
@@ -156,11 +187,13 @@ mod tests {
              'https://localhost:1234/v1/refunds'"
         );
         // A quote in a title's call would break the shell line.
-        assert!(Scenario::Shop.steps().iter().chain(Scenario::Agents.steps()).all(|step| {
-            !step.path.contains('\'')
-                && !step.body.unwrap_or_default().contains('\'')
-                && step.headers.iter().all(|(_, v)| !v.contains('\''))
-        }));
+        assert!(Scenario::Shop.steps().iter().chain(Scenario::Agents.steps()).chain(Scenario::Content.steps()).all(
+            |step| {
+                !step.path.contains('\'')
+                    && !step.body.unwrap_or_default().contains('\'')
+                    && step.headers.iter().all(|(_, v)| !v.contains('\''))
+            }
+        ));
     }
 
     #[test]

@@ -21,6 +21,7 @@ const FILES: &[(&str, &str)] = &[
 
 const AGENTS: &[(&str, &str)] = &[
     ("catalog.yaml", include_str!("../../../policies/library/agents/catalog.yaml")),
+    ("detectors.yaml", include_str!("../../../policies/library/agents/detectors.yaml")),
     ("facts.cedarschema", include_str!("../../../policies/library/agents/facts.cedarschema")),
     ("mesh/release.cedar", include_str!("../../../policies/library/agents/mesh/release.cedar")),
     ("mesh/tasks.cedar", include_str!("../../../policies/library/agents/mesh/tasks.cedar")),
@@ -34,12 +35,35 @@ const AGENTS: &[(&str, &str)] = &[
         "namespaces/billing/billing.cedar",
         include_str!("../../../policies/library/agents/namespaces/billing/billing.cedar"),
     ),
+    (
+        "namespaces/models/answers.cedar",
+        include_str!("../../../policies/library/agents/namespaces/models/answers.cedar"),
+    ),
     ("namespaces/models/models.cedar", include_str!("../../../policies/library/agents/namespaces/models/models.cedar")),
     (
         "namespaces/secrets/secrets.cedar",
         include_str!("../../../policies/library/agents/namespaces/secrets/secrets.cedar"),
     ),
     ("namespaces/support/crm.cedar", include_str!("../../../policies/library/agents/namespaces/support/crm.cedar")),
+];
+
+const SUPPORT: &[(&str, &str)] = &[
+    ("catalog.yaml", include_str!("../../../policies/library/support/catalog.yaml")),
+    ("detectors.yaml", include_str!("../../../policies/library/support/detectors.yaml")),
+    ("mesh/prompts.cedar", include_str!("../../../policies/library/support/mesh/prompts.cedar")),
+    ("mesh/release.cedar", include_str!("../../../policies/library/support/mesh/release.cedar")),
+    (
+        "namespaces/models/access.cedar",
+        include_str!("../../../policies/library/support/namespaces/models/access.cedar"),
+    ),
+    (
+        "namespaces/models/answers.cedar",
+        include_str!("../../../policies/library/support/namespaces/models/answers.cedar"),
+    ),
+    (
+        "namespaces/support/tools.cedar",
+        include_str!("../../../policies/library/support/namespaces/support/tools.cedar"),
+    ),
 ];
 
 /// Writes them to `policies/` in the folder.
@@ -50,6 +74,7 @@ pub fn write(scenario: Scenario, folder: &Folder) -> io::Result<()> {
     let files = match scenario {
         Scenario::Shop => FILES,
         Scenario::Agents => AGENTS,
+        Scenario::Content => SUPPORT,
     };
     files.iter().try_for_each(|(name, text)| folder.write(&format!("policies/{name}"), text).map(drop))
 }
@@ -59,7 +84,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
-    use super::{AGENTS, FILES};
+    use super::{AGENTS, FILES, SUPPORT};
 
     /// Policies, schemas and catalogue below `folder`, without what is no part of a tree.
     fn shipped(folder: &Path, below: &Path, found: &mut BTreeSet<String>) {
@@ -68,7 +93,10 @@ mod tests {
             let name = path.file_name().unwrap().to_str().unwrap();
             if path.is_dir() && !matches!(name, "library" | "tests") {
                 shipped(folder, &path, found);
-            } else if name == "catalog.yaml" || name.ends_with(".cedar") || name.ends_with(".cedarschema") {
+            } else if matches!(name, "catalog.yaml" | "detectors.yaml")
+                || name.ends_with(".cedar")
+                || name.ends_with(".cedarschema")
+            {
                 found.insert(path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned());
             }
         }
@@ -76,7 +104,8 @@ mod tests {
 
     #[test]
     fn the_demo_has_every_sample_policy() {
-        for (folder, files) in [("policies", FILES), ("policies/library/agents", AGENTS)] {
+        let trees = [("policies", FILES), ("policies/library/agents", AGENTS), ("policies/library/support", SUPPORT)];
+        for (folder, files) in trees {
             let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
             let mut found = BTreeSet::new();
             shipped(&root, &root, &mut found);

@@ -27,10 +27,17 @@ use crate::approval::Approvals;
 use crate::check::cache::{CheckCache, ListenerCache};
 use crate::check::elicitation::StateTokens;
 use crate::check::explainer::Explainer;
+use crate::check::profile::Profile;
+use crate::check::release_record::ReleaseSealer;
+use crate::check::request_forward::RequestForwarder;
+use crate::check::request_streams::RequestStreams;
+use crate::check::response::ResponseChecker;
+use crate::check::response_body::Responses;
 use crate::check::{Checker, Judge, shadow_verify};
-use crate::config::Config;
+use crate::config::{Config, sections};
 use crate::entity::Entities;
 use crate::envoy::authz::{self, Authz, Clock, Observer, system_clock};
+use crate::envoy::ext_proc::{self, Processor};
 use crate::keys::Keys;
 use crate::policy::{Directory, Loader, Store};
 use crate::server::by_client::ByClient;
@@ -44,6 +51,7 @@ use picket_core::decision::Snapshot;
 use picket_core::decision::load::Purpose;
 use picket_core::problem::Problem;
 use picket_core::problem::chain;
+use picket_core::release::ReleaseKey;
 
 /// A server that is ready to listen, and the backend of its admin services.
 pub struct App {
@@ -75,13 +83,10 @@ pub async fn compose(config: Config, observer: Option<Observer>) -> Result<App, 
 /// # Errors
 /// As [`compose`].
 pub async fn compose_at(config: Config, observer: Option<Observer>, clock: Clock) -> Result<App, Vec<Problem>> {
-    let fault = |message: String| vec![Problem::error("configuration", message)];
-    let telemetry =
-        Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION")).map_err(|error| fault(chain(&error)))?;
-    let tasks = Tasks::default();
+    let (telemetry, tasks) = (telemetry(&config)?, Tasks::default());
     let entities = Arc::new(Entities::new(&config.entity, "configuration", &tasks.tracker())?);
     let approvals = approvals(&config, &tasks)?;
-    let state_tokens = state_tokens(&config)?;
+    let (state_tokens, sealer) = (state_tokens(&config)?, release_sealer(&config)?);
     let keys = keys(&config)?;
     let policies = store(&config, &telemetry);
     futures_util::future::join(policies.load_now(), keys.load()).await;
@@ -89,7 +94,7 @@ pub async fn compose_at(config: Config, observer: Option<Observer>, clock: Clock
 
     let observer = observers(&telemetry, observer);
     let (verifier, verified) = verifier(config.limits.verify_every, &tasks);
-    let cache = Arc::<CheckCache>::default();
+    let (cache, streams) = (Arc::<CheckCache>::default(), Arc::<RequestStreams>::default());
     let checker = |name: &str, profile: &str, cache: Option<ListenerCache>| Checker {
         listener: name.to_owned(),
         profile: config.profiles.get(profile).cloned().unwrap_or_default(),
@@ -99,17 +104,19 @@ pub async fn compose_at(config: Config, observer: Option<Observer>, clock: Clock
         state_tokens: state_tokens.clone(),
         keys: Arc::clone(&keys),
         verifier: verifier.clone(),
+        streams: Arc::clone(&streams),
         cache,
     };
     let explainers: BTreeMap<String, Arc<Explainer>> =
         config.profiles.keys().map(|name| (name.clone(), Arc::new(Explainer::of(checker(name, name, None))))).collect();
     let (in_flight, calls) = (Arc::new(Semaphore::new(config.limits.in_flight_max)), Arc::<authz::Stats>::default());
+    let processors = Processors::new(&config, &policies, sealer, (&telemetry, &streams), &clock);
     let routes = |listener: &Listener, profile: &str| {
         let judge: Arc<dyn Judge> = Arc::new(checker(&listener.name, profile, Some(ListenerCache::new(&cache))));
         let (settings, name) = (config.limits.check.clone(), listener.name.as_str());
         let (in_flight, observer, calls) = (Arc::clone(&in_flight), Arc::clone(&observer), Arc::clone(&calls));
         let service = Authz::new(judge, settings, name, in_flight, Arc::clone(&clock), observer, calls);
-        Routes::new(service.into_server())
+        processors.routes(service, name, &config.profiles.get(profile).cloned().unwrap_or_default())
     };
     let listeners = config.listeners.iter().map(|one| (one.clone(), by_client(one, &routes))).collect();
     let connections = Arc::<ConnStats>::default();
@@ -117,6 +124,7 @@ pub async fn compose_at(config: Config, observer: Option<Observer>, clock: Clock
         in_flight,
         in_flight_max: config.limits.in_flight_max,
         calls,
+        responses: processors.shared.clone(),
         connections: Arc::clone(&connections),
         policies: Arc::clone(&policies),
         entities,
@@ -145,6 +153,56 @@ pub async fn compose_at(config: Config, observer: Option<Observer>, clock: Clock
     Ok(App { server, backend })
 }
 
+/// Makes the service for responses of each profile.
+struct Processors {
+    /// Evaluates responses; each profile has its own home.
+    checker: ResponseChecker,
+    streams: Arc<RequestStreams>,
+    settings: sections::ResponseLimits,
+    shared: ext_proc::Shared,
+    clock: Clock,
+}
+
+impl Processors {
+    fn new(
+        config: &Config,
+        policies: &Arc<Store>,
+        sealer: Arc<ReleaseSealer>,
+        (telemetry, streams): (&Arc<Telemetry>, &Arc<RequestStreams>),
+        clock: &Clock,
+    ) -> Self {
+        let (settings, telemetry) = (config.limits.responses.clone(), Arc::clone(telemetry));
+        let streams = Arc::clone(streams);
+        let checker = ResponseChecker {
+            home: String::new(),
+            policies: Arc::clone(policies),
+            sealer,
+            evaluation_max: config.limits.check.deadline,
+            has_lookups: config.entity.has_lookups(),
+            observer: Arc::new(move |record| telemetry.finish_response(record)),
+            rulings_max: 0,
+        };
+        Self { checker, streams, shared: ext_proc::Shared::new(&settings), settings, clock: Arc::clone(clock) }
+    }
+
+    /// The routes of a profile: `checks`, with records where its proxies send responses, and the service for these.
+    fn routes(&self, checks: Authz, listener: &str, profile: &Profile) -> Routes {
+        let (has_records, sealer) = (profile.processor.has_records(), Arc::clone(&self.checker.sealer));
+        let checks = if has_records { checks.with_records(Arc::clone(&sealer)) } else { checks };
+        let requests = RequestForwarder {
+            listener: listener.into(),
+            promise: profile.processor.promise(),
+            policies: Arc::clone(&self.checker.policies),
+            sealer,
+            streams: Arc::clone(&self.streams),
+        };
+        let checker = ResponseChecker { home: profile.identity.home_trust_domain.clone(), ..self.checker.clone() };
+        let phase = Arc::new(Responses::new(checker, requests));
+        let responses = Processor::new(phase, self.settings.clone(), self.shared.clone(), Arc::clone(&self.clock));
+        Routes::new(checks.into_server()).add_service(responses.into_server())
+    }
+}
+
 /// The routes of a listener: `routes` makes them from the profile of each client.
 fn by_client(listener: &Listener, routes: &impl Fn(&Listener, &str) -> Routes) -> ByClient<Routes> {
     let row = |row: &ClientProfile| (AllowedClients::new(&row.clients), routes(listener, &row.profile));
@@ -171,6 +229,24 @@ fn state_tokens(config: &Config) -> Result<StateTokens, Vec<Problem>> {
     let key = elicitation_key::load(config.elicitation.key_file.as_deref());
     let key = key.map_err(|message| vec![Problem::error("configuration", message)])?;
     Ok(StateTokens::new(key, config.elicitation.state_ttl))
+}
+
+fn telemetry(config: &Config) -> Result<Arc<Telemetry>, Vec<Problem>> {
+    let started = Telemetry::start(&config.telemetry, env!("CARGO_PKG_VERSION"));
+    started.map_err(|error| vec![Problem::error("configuration", chain(&error))])
+}
+
+fn release_sealer(config: &Config) -> Result<Arc<ReleaseSealer>, Vec<Problem>> {
+    let (file, ttl) = (config.responses.key_file.as_deref(), config.responses.record_ttl);
+    let key = elicitation_key::load_as(file, ReleaseKey::new);
+    let key = key.map_err(|message| vec![Problem::error("configuration", message)])?;
+    let has_records = config.profiles.values().any(|profile| profile.processor.has_records());
+    if has_records && file.is_none() {
+        tracing::warn!(
+            "`responses.key_file` is not set: responses that another replica gets than their checks are refused"
+        );
+    }
+    Ok(Arc::new(ReleaseSealer::new(key, ttl)))
 }
 
 fn keys(config: &Config) -> Result<Arc<Keys>, Vec<Problem>> {

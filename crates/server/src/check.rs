@@ -7,6 +7,7 @@ mod admissible;
 mod approval_use;
 mod batch;
 pub mod cache;
+mod content;
 pub mod elicitation;
 pub mod evaluation;
 pub mod explainer;
@@ -15,8 +16,15 @@ mod judgement;
 mod payload;
 pub mod prepared;
 pub mod profile;
+pub mod release_record;
 mod request;
+pub mod request_forward;
+pub mod request_mask;
+pub mod request_streams;
 mod resource_metadata;
+pub mod response;
+pub mod response_body;
+pub mod response_phase;
 pub mod shadow_verify;
 mod time;
 
@@ -34,7 +42,7 @@ use cache::{CacheKey, Entry, ListenerCache, Versions};
 use elicitation::StateTokens;
 pub use evaluation::{Evaluation, Pending};
 pub use judgement::Judgement;
-use picket_core::call::Call;
+use picket_core::call::{Body, Call};
 use picket_core::catalog::{Protocol, Service};
 use picket_core::decision::Snapshot;
 use picket_core::decision::allowance::Pace;
@@ -43,11 +51,15 @@ use picket_core::failure::{Code, Failure};
 use picket_core::identity::{self, Identity, KeyRing};
 use picket_core::mapping::{self, action};
 pub use profile::Profile;
+use request_streams::RequestStreams;
 use time::Time;
 
 /// Longest body that is read on a thread that other calls wait for, in bytes: reading takes some 90 us
 /// (`benches/parse`).
 const BODY_QUICK_MAX: usize = 16 * 1024;
+
+/// The same for a body that is searched for findings, in bytes: every detector is a pass of its own.
+const SEARCHED_QUICK_MAX: usize = 2 * 1024;
 
 /// Evaluates calls: the interface between the edge, which has a proxy's protocol, and the rest.
 pub trait Judge: Send + Sync {
@@ -82,6 +94,8 @@ pub struct Checker {
     pub keys: Arc<Keys>,
     /// Verifies some decisions off the request path, if configured.
     pub verifier: Option<Arc<shadow_verify::Verifier>>,
+    /// The streams by which requests can be masked.
+    pub streams: Arc<RequestStreams>,
     /// The cache of its judgements; `None`: no caching.
     pub cache: Option<ListenerCache>,
 }
@@ -132,7 +146,8 @@ impl Checker {
         let cache = self.cache.as_ref()?;
         let snapshot = &state.snapshot;
         let family = action::family(call, service);
-        let reads = snapshot.reads(&service.id, family);
+        let reads = self.policy_reads(snapshot, service, family);
+        let reads = reads.as_ref();
         let changeable = snapshot.changeable(service.namespace());
         let relevance = Relevance { profile: &self.profile, service, family, reads, changeable };
         let parts = CacheKeyParts::of(call, relevance)
@@ -186,7 +201,12 @@ impl Checker {
 
     /// Postpones a call with a body that takes too long to read while other calls wait; `None` for every other call.
     fn postponed(&self, call: &Call, service: Option<&Service>, state: &PolicyState) -> Option<Arc<Judgement>> {
-        if call.body.bytes() <= BODY_QUICK_MAX {
+        let is_searched = || {
+            let is_large = call.body.bytes() > SEARCHED_QUICK_MAX || matches!(call.body, Body::Encoded { .. });
+            let of = |service: &Service| state.snapshot.content(&service.id, action::family(call, service)).is_tested();
+            is_large && service.is_some_and(of)
+        };
+        if call.body.bytes() <= BODY_QUICK_MAX && !is_searched() {
             return None;
         }
         let is_read_by = |service: &Service| match service.protocol {

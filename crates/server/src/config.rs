@@ -34,6 +34,8 @@ pub struct Config {
     pub entity: sections::Entity,
     /// Elicitation of approvals from MCP clients.
     pub elicitation: sections::Elicitation,
+    /// Evaluation of responses.
+    pub responses: sections::Responses,
     /// Where approvals come from.
     pub approvals: Vec<sections::Approvals>,
     /// The store of used approvals.
@@ -55,6 +57,8 @@ pub struct Limits {
     pub connection: limits::Settings,
     /// Each check.
     pub check: sections::CheckLimits,
+    /// Each response, and all of them.
+    pub responses: sections::ResponseLimits,
     /// Most checks in evaluation at once.
     pub in_flight_max: usize,
     /// Every Nth decision is verified; 0 for none.

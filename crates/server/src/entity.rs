@@ -256,6 +256,17 @@ impl Entities {
     }
 }
 
+impl Settings {
+    /// Whether a look-up gives facts about principals or resources: another call may get others.
+    #[must_use]
+    pub fn has_lookups(&self) -> bool {
+        self.lookups.iter().any(|lookup| match lookup.target {
+            LookupTarget::Principal | LookupTarget::Resource => true,
+            LookupTarget::Call { .. } => false,
+        })
+    }
+}
+
 impl LookupTarget {
     /// For messages.
     fn as_text(&self) -> String {

@@ -7,7 +7,7 @@
 //! clients that exhaust the process's limit do not affect a proxy with small checks.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -103,6 +103,22 @@ fn counted(held: usize) -> usize {
     held.saturating_sub(FREE_BYTES)
 }
 
+/// How the reader of a stream of messages reports that it has every message so far. Nothing counts then until more of the
+/// stream arrives, and no time passes: such a stream is open for as long as its sender needs.
+#[derive(Debug, Clone, Default)]
+pub struct CaughtUp(Arc<AtomicBool>);
+
+impl CaughtUp {
+    /// Reports that the reader has a complete message.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
 /// A request's body, which counts while it is incomplete. A body that is complete before its reader waits costs
 /// nothing.
 #[derive(Debug)]
@@ -114,17 +130,40 @@ pub struct Counted<B> {
     held: usize,
     timeout: Duration,
     late: Option<Pin<Box<Sleep>>>,
+    /// `None` for a request of one message.
+    caught_up: Option<CaughtUp>,
+    /// Whether the reader has every message so far.
+    is_idle: bool,
 }
 
 impl<B> Counted<B> {
     /// Counts `body` for `share`. `head_bytes` is the size of the request's headers; `timeout` is how long the body may
     /// make its reader wait.
     pub fn new(body: B, head_bytes: usize, timeout: Duration, share: Arc<Share>) -> Self {
-        Self { body, share, fresh: head_bytes, held: 0, timeout, late: None }
+        let fresh = head_bytes;
+        Self { body, share, fresh, held: 0, timeout, late: None, caught_up: None, is_idle: false }
+    }
+
+    /// The same for a stream of messages, with a reader that reports by `caught_up`.
+    #[must_use]
+    pub fn streamed(mut self, caught_up: CaughtUp) -> Self {
+        self.caught_up = Some(caught_up);
+        self
+    }
+
+    /// Gives everything back if the reader has every message so far.
+    fn catch_up(&mut self) {
+        if self.caught_up.as_ref().is_some_and(CaughtUp::take) {
+            self.share.give_back(std::mem::take(&mut self.held));
+            (self.fresh, self.late, self.is_idle) = (0, None, true);
+        }
     }
 
     /// Counts the bytes that are held until the rest arrives, and ends the wait at the timeout.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<GivenUp> {
+        if self.is_idle {
+            return Poll::Pending;
+        }
         if let Err(full) = self.share.take(self.fresh) {
             return Poll::Ready(full);
         }
@@ -153,8 +192,10 @@ where
     type Error = Source;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Source>>> {
+        self.catch_up();
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
+                self.is_idle = false;
                 self.fresh += frame.data_ref().map_or(0, Bytes::len);
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -16,6 +16,7 @@ mod heard;
 pub mod hosts;
 pub mod limits;
 pub mod peers;
+mod requests;
 mod seldom;
 pub mod settings;
 pub mod signals;
@@ -38,6 +39,7 @@ use accept::{Connections, Drained, Served};
 use by_client::ByClient;
 use connection::Wire;
 use health::Health;
+use requests::Streamed;
 pub use signals::Shutdown;
 use socket::{Address, Listener};
 use stats::ConnStats;
@@ -47,7 +49,13 @@ use tls::Acceptor;
 use crate::incomplete::Budget;
 
 /// gRPC services with a health that the listeners report; the empty name is the server.
-const HEALTH_NAMES: [&str; 2] = ["", "envoy.service.auth.v3.Authorization"];
+const HEALTH_NAMES: [&str; 3] =
+    ["", "envoy.service.auth.v3.Authorization", "envoy.service.ext_proc.v3.ExternalProcessor"];
+/// The method of the listeners with requests that are streams of messages.
+const STREAMED_PATH: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
+/// Most bytes of incomplete messages of such streams; a quarter of it on one connection. Envoy hands over up to 1 MiB of a
+/// response in one message.
+const STREAMED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Longest health request, in bytes: it holds one name.
 const HEALTH_BYTES_MAX: usize = 1024;
 /// Most bytes of incomplete requests on the ports for operators.
@@ -161,8 +169,8 @@ impl std::fmt::Debug for Lifecycle {
     }
 }
 
-/// The HTTP version of a listener, and the limits of its connections.
-type WireAndLimits<'a> = (Wire, &'a limits::Settings, &'a Arc<Budget>);
+/// The HTTP version of a listener, the limits of its connections, and its method with streams.
+type WireAndLimits<'a> = (Wire, &'a limits::Settings, &'a Arc<Budget>, Option<&'a Streamed>);
 
 /// The limits of each listener and of each port for operators, reduced if there are too few descriptors.
 fn fitted_limits(
@@ -187,15 +195,17 @@ impl Server {
         let reporter = HealthReporter::new();
         let (limits, of_admin) = fitted_limits(&admin, &parts.limits, parts.listeners.len());
         let (checks, of_operators) = (Budget::new(limits.unfinished_bytes_max), Budget::new(OPERATORS_BYTES_MAX));
+        let streamed = Streamed { path: STREAMED_PATH, budget: Budget::new(STREAMED_BYTES_MAX) };
         let bind = |name: &str, address: &Address, routers: ByClient<axum::Router>, tls, how: WireAndLimits<'_>| {
-            let (wire, limits, unfinished) = how;
+            let (wire, limits, unfinished, streamed) = how;
             let listener = Listener::bind(address).map_err(|source| StartProblem::Bind {
                 name: name.to_owned(),
                 address: address.clone(),
                 source,
             })?;
             let (limits, unfinished, routers) = (limits.clone(), Arc::clone(unfinished), Arc::new(routers));
-            Ok((listener, Served { name: name.into(), routers, wire, limits, tls, unfinished }))
+            let streamed = streamed.cloned();
+            Ok((listener, Served { name: name.into(), routers, wire, limits, tls, unfinished, streamed }))
         };
         let mut listeners = Vec::new();
         for (settings, routes) in parts.listeners {
@@ -213,11 +223,17 @@ impl Server {
                 let health = health.max_decoding_message_size(HEALTH_BYTES_MAX);
                 routes.add_service(health).prepare().into_axum_router()
             });
-            listeners.push(bind(&settings.name, &settings.address, routers, tls, (Wire::Http2, &limits, &checks))?);
+            listeners.push(bind(
+                &settings.name,
+                &settings.address,
+                routers,
+                tls,
+                (Wire::Http2, &limits, &checks, Some(&streamed)),
+            )?);
         }
         let admin = vec![
-            bind("admin_http", &admin.http_address, http.into(), None, (Wire::Http1, &of_admin, &of_operators))?,
-            bind("admin_grpc", &admin.grpc_address, grpc.into(), None, (Wire::Http2, &of_admin, &of_operators))?,
+            bind("admin_http", &admin.http_address, http.into(), None, (Wire::Http1, &of_admin, &of_operators, None))?,
+            bind("admin_grpc", &admin.grpc_address, grpc.into(), None, (Wire::Http2, &of_admin, &of_operators, None))?,
         ];
         let tls = |served: &Served| served.tls.clone().map(|tls| (served.name.to_string(), tls));
         (parts.on_tls_bound)(listeners.iter().filter_map(|(_, served)| tls(served)).collect());

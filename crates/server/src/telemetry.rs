@@ -5,6 +5,7 @@
 
 pub mod decision_log;
 pub mod metrics;
+mod responses;
 pub mod spans;
 
 use std::sync::Arc;
@@ -13,10 +14,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::check::Judgement;
+use crate::check::response::ResponseRecord;
 use decision_log::DecisionLog;
 pub use metrics::Metrics;
 use picket_core::call::{Call, UnixMillis};
 use picket_core::setting::{CheckSettings, SettingProblem, of_parts};
+use responses::Responses;
 use spans::Spans;
 
 /// The settings of telemetry.
@@ -61,6 +64,7 @@ pub struct Telemetry {
     metrics: Metrics,
     decision_log: Arc<DecisionLog>,
     spans: Option<Arc<Spans>>,
+    responses: Arc<Responses>,
 }
 
 impl Telemetry {
@@ -84,7 +88,8 @@ impl Telemetry {
         metrics.add_source(&metrics::table::LOG_DROPPED, move || log.dropped());
         let sent = spans.clone();
         metrics.add_source(&metrics::table::SPANS, move || sent.as_ref().map(|spans| spans.sent()).unwrap_or_default());
-        Ok(Arc::new(Self { metrics, decision_log, spans }))
+        let responses = Responses::shown_in(&metrics);
+        Ok(Arc::new(Self { metrics, decision_log, spans, responses }))
     }
 
     /// Counts, logs and traces one call. To be called once for each call, after its answer is made; never
@@ -95,6 +100,12 @@ impl Telemetry {
         if let Some(spans) = &self.spans {
             spans.emit(seen);
         }
+    }
+
+    /// Counts and logs one evaluated response. To be called once for each, when it has ended; never waits for a sink.
+    pub fn finish_response(&self, record: &ResponseRecord) {
+        self.responses.observe(record);
+        self.decision_log.offer_response(record);
     }
 
     /// The metrics.

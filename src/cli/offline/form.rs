@@ -16,6 +16,7 @@ use serde_saphyr::Spanned;
 
 use super::approval::GivenApproval;
 use super::yaml;
+pub(super) use check::headers as header_list;
 use check::{Attached, CheckParts, attached, headers};
 use picket_core::call::UnixMillis;
 use picket_core::catalog::grpc::Method;

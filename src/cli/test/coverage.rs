@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::cli::offline::Judged;
+use crate::cli::offline::response::Leaving;
 use picket_core::decision::Snapshot;
 use picket_core::decision::explain::Match;
 use picket_core::query::action;
@@ -58,6 +59,16 @@ impl Coverage {
                 }
                 Match::Unmet { .. } | Match::Failed(_) => count.reached += 1,
             }
+        }
+    }
+
+    /// Counts the policies that decided one response. Policies that its findings did not satisfy are not known.
+    pub fn add_response(&mut self, left: &Leaving) {
+        self.untested.remove("release");
+        for id in &left.policies {
+            let Some(count) = self.policies.get_mut(id) else { continue };
+            count.reached += 1;
+            count.held += 1;
         }
     }
 

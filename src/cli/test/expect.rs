@@ -2,6 +2,8 @@
 //!
 //! Pure. Knows: verdicts, failures and answers. Must not know: how a call is judged.
 
+pub mod response;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -39,10 +41,14 @@ pub struct Expect {
     #[serde(default)]
     held: BTreeSet<String>,
     errors: Option<usize>,
+    /// Detectors with values that the service gets masked.
+    masked: Option<BTreeSet<String>>,
     #[serde(default)]
     headers: Headers,
     challenge: Option<String>,
     would_be: Option<Wanted>,
+    /// The expectations of the response to the call.
+    pub(super) response: Option<response::ExpectResponse>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -79,6 +85,9 @@ impl Expect {
     /// # Errors
     /// What is wrong, and what would be right.
     pub fn check(&self) -> Result<(), (String, Option<String>)> {
+        if let Some(response) = &self.response {
+            response.check()?;
+        }
         let Some(reason) = &self.reason else { return Ok(()) };
         let known = || Reason::ALL.iter().map(|r| r.as_str()).chain(Code::ALL.iter().map(|c| c.as_str()));
         if known().any(|name| name == reason) {
@@ -152,6 +161,11 @@ fn exactly(expect: &Expect, got: &Got<'_>, known: &BTreeSet<String>) -> Vec<Stri
         let failed = got.judgement.result.as_ref().map_or(0, |verdict| verdict.errors.len());
         compare("policies that failed to evaluate", errors.to_string(), failed.to_string());
     }
+    if let Some(masked) = &expect.masked {
+        let shown = |names: Vec<&str>| names.join(", ");
+        let got = got.judgement.masked.iter().map(smol_str::SmolStr::as_str).collect();
+        compare("masked", shown(masked.iter().map(String::as_str).collect()), shown(got));
+    }
     if let Some(would_be) = expect.would_be {
         compare("would be", would_be.decision().as_str().to_owned(), got.would_be());
     }
@@ -173,14 +187,15 @@ fn exactly(expect: &Expect, got: &Got<'_>, known: &BTreeSet<String>) -> Vec<Stri
 /// Policies are a subset, by `<unit>/<id>` or by `<id>` alone.
 fn policies(expect: &Expect, got: &Got<'_>, known: &BTreeSet<String>) -> Vec<String> {
     let determining = got.judgement.result.as_ref().map(|verdict| verdict.determining.as_slice()).unwrap_or_default();
+    let decided = missing(&expect.policies, determining, "decide; decided by", known);
+    decided.into_iter().chain(missing(&expect.held, &got.held, "hold; held", known)).collect()
+}
+
+/// Names the policies that are not among those found.
+fn missing(expected: &BTreeSet<String>, found: &[String], what: &str, known: &BTreeSet<String>) -> Vec<String> {
     let same = |id: &str, wanted: &str| id == wanted || id.split_once('/').is_some_and(|(_, name)| name == wanted);
     let mut missing = Vec::new();
-    for (wanted, found, what) in expect
-        .policies
-        .iter()
-        .map(|wanted| (wanted, determining, "decide; decided by"))
-        .chain(expect.held.iter().map(|wanted| (wanted, got.held.as_slice(), "hold; held")))
-    {
+    for wanted in expected {
         if found.iter().any(|id| same(id, wanted)) {
             continue;
         }

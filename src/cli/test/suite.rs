@@ -12,6 +12,7 @@ use super::expect::{Expect, Expected};
 use super::matrix::{self, Matrix, Pick};
 use crate::cli::offline::approval::GivenApproval;
 use crate::cli::offline::form::{Caller, Given, GivenFacts, Grpc, Mcp, Request, RequestSpec, instant};
+use crate::cli::offline::response::{Cuts, GivenResponse, SentResponse};
 use crate::cli::offline::yaml;
 use picket_core::call::UnixMillis;
 use picket_core::identity::spiffe_id::is_trust_domain;
@@ -36,6 +37,8 @@ pub struct Case {
     pub cell: Option<String>,
     /// The call.
     pub given: Given,
+    /// The response of the service, and where its body is cut.
+    pub response: Option<(SentResponse, Option<Cuts>)>,
     /// The time of the evaluation.
     pub now: UnixMillis,
     /// The expected result.
@@ -72,6 +75,7 @@ struct Test {
     grpc: Option<Grpc>,
     mcp: Option<Mcp>,
     check_request: Option<Text>,
+    response: Option<Spanned<GivenResponse>>,
     facts: Option<GivenFacts>,
     approval: Option<GivenApproval>,
     now: Option<Text>,
@@ -173,6 +177,7 @@ impl SuiteReader<'_> {
                 facts: self.facts(test),
                 approval,
             },
+            response: self.response(test),
             now: self.now(test),
             expected: Expected::Denied,
             skip: test.skip.clone(),
@@ -188,6 +193,29 @@ impl SuiteReader<'_> {
             (None, None) => {
                 self.fault(test.name.as_ref(), format!("test `{}` expects nothing", whole.name), None);
                 Vec::new()
+            }
+        }
+    }
+
+    /// The response of the service. One without an expectation would prove nothing, and an expectation needs one.
+    fn response(&mut self, test: &Test) -> Option<(SentResponse, Option<Cuts>)> {
+        let is_expected = test.expect.as_ref().is_some_and(|expect| expect.value.response.is_some());
+        let Some(response) = &test.response else {
+            if is_expected {
+                let message = "an expectation about a response needs a `response`".to_owned();
+                self.fault(test.expect.as_ref(), message, None);
+            }
+            return None;
+        };
+        if !is_expected {
+            let help = "such as `expect: {decision: allow, response: {outcome: masked}}`".to_owned();
+            self.fault(Some(response), "a test with a `response` expects nothing of it".to_owned(), Some(help));
+        }
+        match response.value.sent() {
+            Ok(sent) => Some((sent, response.value.cuts.clone())),
+            Err(message) => {
+                self.fault(Some(response), message, None);
+                None
             }
         }
     }

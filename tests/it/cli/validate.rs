@@ -85,6 +85,27 @@ fn warnings_pass_unless_they_are_denied() {
 }
 
 #[test]
+fn the_kind_of_each_detector_of_the_file_is_shown() {
+    let file = r"
+detectors:
+  incident: {pattern: 'INC-\d{4}-\d{5}'}
+  host:     {pattern: '[a-z0-9-]+\.corp\.example'}
+  bearer:   {pattern: 'hvs\.[A-Za-z0-9]{8,}'}
+";
+    let run = picket_in(tree(&[("detectors.yaml", file)]).path(), &["validate", "."], "").ends_with(0);
+    expect![[r#"
+        note: detectors.yaml:3: detector `incident`: bounded, at most 41 bytes
+        note: detectors.yaml:4: detector `host`: run
+        note: detectors.yaml:5: detector `bearer`: open-ended after at most 12 bytes
+        1 unit, 0 policies, 0 errors, 0 warnings
+    "#]]
+    .assert_eq(&run.stdout);
+    let wrong = tree(&[("detectors.yaml", "detectors: {incident: {patern: x}}")]);
+    let run = picket_in(wrong.path(), &["validate", "."], "").ends_with(3);
+    assert!(run.stdout.contains("detectors.yaml:1:24"), "{}", run.stdout);
+}
+
+#[test]
 fn a_bridge_is_listed() {
     let bridge = tree(&[(
         "mesh/a.cedar",

@@ -41,6 +41,8 @@ const PATHS: &[&str] = &[
     "context.input.amount",
     "context.approval",
     "context.approval.state",
+    "context.found",
+    "context.inspected",
     "context.taskParams",
     "context.rpcMethod",
     "action",
@@ -125,6 +127,8 @@ fn uncovered(set: &ReadSet, reads: &Reads, condition: &str) -> Vec<String> {
         need(all.into_iter().all(|keys| *keys == Keys::All), "all keys of the context".to_owned());
         let flags = [reads.body, reads.message, reads.numbers, reads.size, reads.approval, reads.source_ip];
         need(!flags.contains(&false), "all parts of the context".to_owned());
+        let content = &reads.content.enforced;
+        need(content.tested == Keys::All && content.inspected, "all of the content".to_owned());
     }
     for path in &set.context {
         let steps: Vec<&str> = path.iter().map(String::as_str).collect();

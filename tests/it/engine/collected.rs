@@ -32,6 +32,11 @@ const COLLECTED: &[&str] = &[
     r#"when { context has numbers && context.numbers.hasTag("/n") && context.numbers.getTag("/n") > 4 }"#,
     r#"unless { context has decimals && context.decimals.hasTag("/d") }"#,
     r#"when { context has kinds }"#,
+    r#"when { context has found && context.found.contains("card") }"#,
+    r#"when { context has found && context.found.containsAny(["jwt", "iban"]) }"#,
+    r#"unless { context has found && ["card"].containsAll(context.found) }"#,
+    r#"when { context has found && {f: context.found}.f.containsAll(["card", "iban"]) }"#,
+    r#"when { context has inspected && context.inspected }"#,
 ];
 
 /// A query with every part that a call could bring.
@@ -49,6 +54,8 @@ fn completed(query: &Query) -> Query {
     part(&mut query, "env", "sourceIp", Value::Ip("192.0.2.1".into()));
     part(&mut query, "http", "bodyBytes", Value::Long(7));
     if query.action == "POST" {
+        query.context.insert("found".into(), Value::texts(["card", "iban"]));
+        query.context.insert("inspected".into(), Value::Bool(true));
         let one = || Value::from("1");
         for (kind, name, tags) in [
             ("Bag", "args", vec![("/id", one()), ("**/id", one()), ("/a", one())]),
@@ -79,6 +86,13 @@ fn collected(query: &Query, reads: &Reads) -> Query {
     keep(&mut query.resource.attributes, &|name| name != "facts" || reads.resource_facts);
     let is_body = |name: &str| ["args", "kinds", "numbers", "decimals"].contains(&name);
     keep(&mut query.context, &|name| reads.body || !is_body(name));
+    let content = &reads.content.enforced;
+    if let Some(Value::Set(found)) = query.context.get_mut("found") {
+        found.retain(|name| matches!(name, Value::String(name) if content.tested.contains(name)));
+    }
+    if let Some(Value::Bool(inspected)) = query.context.get_mut("inspected") {
+        *inspected &= content.inspected;
+    }
     if let Some(Value::Record(http)) = query.context.get_mut("http") {
         keep(http, &|name| name != "bodyBytes" || reads.size);
     }

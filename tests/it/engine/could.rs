@@ -112,6 +112,31 @@ pub(super) fn query(snapshot: &Snapshot, identity: &Identity, tool: &str, argume
     query
 }
 
+/// An entry of a list is evaluated as its call would be: the same action and the same resource, for tools that the catalogue
+/// lists, with and without typed arguments, and for one that it does not list.
+#[test]
+fn an_entry_of_a_list_has_the_action_and_the_resource_of_its_call() {
+    let typed = "db.drop: {effect: destructive, external: true, input_schema: {type: object, properties: {id: {type: string}}}}";
+    let catalog = CATALOG.replace("db.drop: {effect: destructive, external: true}", typed);
+    assert_ne!(catalog, CATALOG);
+    let snapshot = load(&catalog, PERMIT);
+    let service = snapshot.catalog().service("agents/tools").unwrap();
+    for identity in callers() {
+        for tool in TOOLS.into_iter().chain(["not.listed"]) {
+            let mut call = query(&snapshot, &identity, tool, "{}", &[]);
+            let kind = mcp::ListKind::Tools;
+            let mut entry = mapping::list::queries(&call.principal, service, kind, tool, "cluster.local").remove(0);
+            for (_, facts) in declared::facts(&*snapshot, &entry) {
+                picket::decision::schema::cedar_values::complete(&mut entry, &facts).unwrap();
+            }
+            assert_eq!((&entry.action, &entry.resource), (&call.action, &call.resource), "{tool}");
+            assert_eq!((&entry.principal, &entry.namespace), (&call.principal, &call.namespace), "{tool}");
+            let [of_entry, of_call] = [&mut entry, &mut call].map(|query| reachable(&snapshot, query).unwrap());
+            assert_eq!(of_entry, of_call, "{tool}");
+        }
+    }
+}
+
 /// One call's verdict is within the reachable verdicts of all such calls.
 fn assert_within(snapshot: &Snapshot, query: &mut Query) -> Result<(), TestCaseError> {
     let said = reachable(snapshot, query).unwrap();

@@ -38,6 +38,7 @@ pub struct Listener {
     authz: Value,
     tls: Option<Value>,
     before: Vec<Value>,
+    after: Vec<Value>,
 }
 
 pub fn listener(name: &'static str) -> Listener {
@@ -57,7 +58,7 @@ pub fn listener(name: &'static str) -> Listener {
             {"match": {"connect_matcher": {}}, "route": {"cluster": "upstream"}},
         ]}]},
     });
-    Listener { name, manager, authz, tls: None, before: Vec::new() }
+    Listener { name, manager, authz, tls: None, before: Vec::new(), after: Vec::new() }
 }
 
 impl Listener {
@@ -85,10 +86,17 @@ impl Listener {
         self
     }
 
+    /// Puts an HTTP filter after the check. A response passes filters in the opposite order.
+    pub fn after(mut self, filter: Value) -> Self {
+        self.after.push(filter);
+        self
+    }
+
     pub(super) fn build(mut self) -> Value {
         let router = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"});
         let mut filters = self.before;
         filters.push(json!({"name": "envoy.filters.http.ext_authz", "typed_config": self.authz}));
+        filters.extend(self.after);
         filters.push(json!({"name": "envoy.filters.http.router", "typed_config": router}));
         merge(&mut self.manager, json!({"http_filters": filters}));
         let mut chain = json!({"filters": [

@@ -1,12 +1,16 @@
 //! `picket demo` from end to end: the binary, a real Envoy, the sample policies.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::bench::binary;
 
 fn tell(story: &[&str], calls_min: usize) {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_picket"));
-    let demo = demo.arg("demo").args(story).args(["--output", "json", "--envoy"]).arg(binary()).output().unwrap();
+    // A relative path, as a person types it.
+    let (folder, name) = (binary().parent().unwrap(), Path::new(".").join(binary().file_name().unwrap()));
+    let demo = demo.current_dir(folder).arg("demo").args(story).args(["--output", "json", "--envoy"]);
+    let demo = demo.arg(name).output().unwrap();
     let said = String::from_utf8_lossy(&demo.stdout);
     assert!(demo.status.success(), "{said}\n{}", String::from_utf8_lossy(&demo.stderr));
     let told: serde_json::Value = serde_json::from_str(&said).unwrap();
@@ -22,6 +26,11 @@ fn every_call_of_the_demonstration_ends_as_expected() {
 #[test]
 fn every_call_of_the_agents_scenario_ends_as_expected() {
     tell(&["--agents"], 11);
+}
+
+#[test]
+fn every_call_of_the_content_scenario_ends_as_expected() {
+    tell(&["--content"], 8);
 }
 
 #[test]

@@ -52,6 +52,12 @@ const TREE: &[(&str, &str)] = &[
            when { context.env has facts && context.env.facts has ticket && context.env.facts.ticket.state == "open" };"#,
     ),
     ("namespaces/agents/a.cedar", bodies::POLICIES),
+    (
+        "mesh/responses.cedar",
+        r#"forbid (principal is Workload, action == Action::"release", resource)
+           when { principal has token && principal.token.scopesClaimed.contains("a") && principal has task &&
+                  resource in principal.task.tools };"#,
+    ),
     ("namespaces/bad/a.cedar", "permit ("),
 ];
 
@@ -60,13 +66,15 @@ const PROFILES: &str = "profiles={\
     xfcc: {identity: {sources: [xfcc: {hops: 1}]}}, \
     metadata: {identity: {tokens: [metadata: {key: jwt, claims: {issuer: 'https://idp.example', audiences: [shop]}}]}}, \
     dead: {identity: {tokens: [verified: {issuers: [dead]}]}}, \
-    task: {identity: {task: {issuers: [tts]}}}}";
+    task: {identity: {task: {issuers: [tts]}}}, \
+    responses: {processor: {responses: true}, identity: {tokens: [metadata: {key: jwt, claims: {issuer: 'https://idp.example', audiences: [shop]}}]}}}";
 const LISTENERS: &str = "listeners=[\
     {name: default, address: '127.0.0.1:0'}, \
     {name: xfcc, address: '127.0.0.1:0', profile: xfcc}, \
     {name: metadata, address: '127.0.0.1:0', profile: metadata}, \
     {name: dead, address: '127.0.0.1:0', profile: dead}, \
-    {name: task, address: '127.0.0.1:0', profile: task}]";
+    {name: task, address: '127.0.0.1:0', profile: task}, \
+    {name: responses, address: '127.0.0.1:0', profile: responses}]";
 
 /// A look-up of tickets at `source`.
 pub fn lookup(source: &FakeHttp, timeout: &str) -> String {
@@ -107,6 +115,7 @@ fn rows(tasks: &Issuer) -> Vec<(Code, i32, &'static str, Check)> {
     let bare = |method: &str, path: &str| check(method, path).service("shop/orders").by(FRONTEND);
     let token = |name: &str, value| orders().claims(&claims(name, value));
     let foreign = Issuer::new("k1").token_of("https://dead.example");
+    let scopes: String = (0..500).map(|number| format!("s{number} ")).collect();
     vec![
         (Code::MalformedRequest, 400, "default", bare("", "/")),
         (Code::TcpUnsupported, 403, "default", tcp),
@@ -129,6 +138,8 @@ fn rows(tasks: &Issuer) -> Vec<(Code, i32, &'static str, Check)> {
         (Code::TaskRejected, 403, "task", task(tasks, "aud", json!("other.example"))),
         (Code::TaskExpired, 403, "task", task(tasks, "exp", json!(1))),
         (Code::TaskNotBound, 403, "task", task(tasks, "req_wl", json!("spiffe://cluster.local/ns/web/sa/other"))),
+        (Code::ReleaseTooLarge, 403, "responses", token("scope", json!(scopes))),
+        (Code::ReleaseForeign, 403, "responses", bodies::tasks_get()),
         (Code::Unmapped, 403, "default", orders().service("shop/none")),
         (Code::ProtocolMismatch, 400, "default", orders().service("shop/stock")),
         // A time that fits the claim and no `datetime`.

@@ -223,12 +223,10 @@ impl Drop for Busy {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_history_of_one_namespace_holds_up_an_edit_of_others() {
-    let number = |name: &str| std::env::var_os(name).and_then(|text| text.to_str()?.parse::<u64>().ok());
-    let seed = number("PROPS_SEED").unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1);
-    println!("PROPS_SEED={seed}");
+    let seed = picket_properties::seed();
     let mut random = Random(seed);
     let mut slowest = Duration::ZERO;
-    for _ in 0..number("PROPS_CASES").unwrap_or(2) {
+    for _ in 0..picket_properties::cases(2) {
         let mut mesh = Mesh::new().await;
         let busy = (random.below(2) == 0).then(|| Busy::new(mesh.evil().join("busy.cedar")));
         mesh.history.push(format!("PROPS_SEED={seed}, busy: {}", busy.is_some()));

@@ -124,7 +124,7 @@ fn half_written() -> Vec<Tree> {
 }
 
 fn spoilt() -> Vec<Tree> {
-    let bad: [(&str, &str); 14] = [
+    let bad: [(&str, &str); 15] = [
         (SHOP, "permit ("),
         (SHOP, r#"permit (principal, action == Action::"GETT", resource);"#),
         (SHOP, r#"permit (principal, action == Action::"GET", resource in Service::"pay/billing");"#),
@@ -139,6 +139,7 @@ fn spoilt() -> Vec<Tree> {
         ("schema.cedarschema", "entity A;"),
         ("manifest.yaml", "modes: {mesh/none.cedar: shadow}"),
         ("entities.json", "[{"),
+        ("detectors.yaml", "detectors: {incident: {patern: x}}"),
     ];
     let with = |(path, text): &(&str, &str)| {
         let mut tree = tree(GOOD);

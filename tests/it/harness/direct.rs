@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use picket::app::elicitation_key;
 use picket::approval::Approvals;
 use picket::check::elicitation::StateTokens;
+use picket::check::release_record::ReleaseSealer;
 use picket::check::{Checker, Judge, Profile};
 use picket::decision::snapshot::Tree;
 use picket::decision::verdict::Decision;
@@ -17,6 +18,7 @@ use picket::decision::{Snapshot, Verdict};
 use picket::entity::Entities;
 use picket::envoy::authz::{Authz, AuthzSettings, Observer};
 use picket::failure::Failure;
+use picket::inspection::Inspection;
 use picket::keys::Keys;
 use picket::policy::{Loader, PolicySource, Reading, Store};
 use picket::problem::Problem;
@@ -59,6 +61,9 @@ pub struct Seen {
     pub result: Result<Verdict, Failure>,
     pub query: Option<Query>,
     pub snapshot: Option<Arc<Snapshot>>,
+    pub content: Option<Inspection>,
+    /// Detectors with values that the service gets masked.
+    pub masked: Vec<String>,
 }
 
 impl Seen {
@@ -70,7 +75,7 @@ impl Seen {
 /// The service of one listener, its policies in memory.
 pub struct Direct {
     authz: Authz,
-    checker: Arc<Checker>,
+    pub checker: Arc<Checker>,
     pub source: Arc<Memory>,
     pub store: Arc<Store>,
     last: Arc<Mutex<Option<Seen>>>,
@@ -102,6 +107,7 @@ impl Direct {
             state_tokens: StateTokens::new(elicitation_key::load(None).unwrap(), Duration::from_secs(600)),
             keys: Arc::new(Keys::new(&picket::keys::Settings::default(), Path::new(".")).unwrap()),
             verifier: None,
+            streams: Arc::default(),
             cache: None,
         });
         let last = Arc::default();
@@ -112,6 +118,11 @@ impl Direct {
     pub fn observed_by(self, telemetry: Arc<Telemetry>) -> Self {
         let observer: Observer = Arc::new(move |observed| telemetry.finish(observed));
         Self { authz: authz(self.checker.clone(), observer), ..self }
+    }
+
+    /// The same, with a release record in every answer.
+    pub fn with_records(self, sealer: Arc<ReleaseSealer>) -> Self {
+        Self { authz: self.authz.with_records(sealer), ..self }
     }
 
     /// Sends a check; panics on a gRPC error.
@@ -143,6 +154,8 @@ fn recorder(last: &Arc<Mutex<Option<Seen>>>) -> Observer {
             result: judgement.result.clone(),
             query: judgement.query.clone(),
             snapshot: judgement.snapshot.clone(),
+            content: judgement.content.clone(),
+            masked: judgement.masked.iter().map(|name| name.to_string()).collect(),
         });
     })
 }

@@ -29,16 +29,21 @@ pub fn shipped() -> PathBuf {
 /// A file of the shipped tree in this world.
 pub fn file(name: &Path, world: &World) -> String {
     let written = std::fs::read_to_string(shipped().join(name)).unwrap();
+    let escaped = |text: &str| text.replace('.', r"\.");
     let mut text = written.replace(TRUST_DOMAIN, &world.trust_domain);
+    text = text.replace(&escaped(TRUST_DOMAIN), &escaped(&world.trust_domain));
     if let Some(login) = &world.strong_login
         && text.contains(ACR)
     {
         exchange(&mut text, ACR, &login.acr);
-        exchange(
-            &mut text,
-            &format!("@max_age(\"{MAX_AGE_SECONDS}\")"),
-            &format!("@max_age(\"{}\")", login.max_age_seconds),
-        );
+        // A forbid of a response has no challenge.
+        if !text.contains("Action::\"release\"") {
+            exchange(
+                &mut text,
+                &format!("@max_age(\"{MAX_AGE_SECONDS}\")"),
+                &format!("@max_age(\"{}\")", login.max_age_seconds),
+            );
+        }
         exchange(&mut text, "duration(\"5m\")", &format!("duration(\"{}s\")", login.max_age_seconds));
     }
     if name.ends_with("billing.cedar")

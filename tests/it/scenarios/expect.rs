@@ -20,14 +20,14 @@ pub struct Expected {
     #[serde(default)]
     status_any_of: Vec<i32>,
     #[serde(default)]
-    must_have_headers: BTreeMap<String, String>,
+    pub must_have_headers: BTreeMap<String, String>,
     #[serde(default)]
-    must_not_contain: Vec<String>,
+    pub must_not_contain: Vec<String>,
     #[serde(default)]
-    must_contain: Vec<String>,
+    pub must_contain: Vec<String>,
     /// Expectations of other kinds: a case that has one and cannot be checked by it has not passed.
     #[serde(flatten)]
-    others: BTreeMap<String, Value>,
+    pub others: BTreeMap<String, Value>,
 }
 
 impl Expected {
@@ -36,8 +36,13 @@ impl Expected {
         self.verdicts().any(|verdict| verdict == "allow")
     }
 
-    fn verdicts(&self) -> impl Iterator<Item = &String> {
+    pub fn verdicts(&self) -> impl Iterator<Item = &String> {
         self.verdict_any_of.iter().chain([&self.verdict])
+    }
+
+    /// Returns whether an answer may have this status.
+    pub fn has_status(&self, status: i32) -> bool {
+        self.status == status || self.status_any_of.contains(&status)
     }
 }
 
@@ -62,8 +67,7 @@ pub fn compare(expected: &Expected, answer: &CheckResponse, secrets: &[String]) 
     if !is_one {
         return Err(format!("expected {}, {was}", expected.verdicts().cloned().collect::<Vec<_>>().join(" or ")));
     }
-    let mut statuses = expected.status_any_of.iter().chain([&expected.status]);
-    if !statuses.any(|status| *status == got.status) {
+    if !expected.has_status(got.status) {
         return Err(format!("expected status {} or {:?}, {was}", expected.status, expected.status_any_of));
     }
     let (headers, body) = parts(answer);
@@ -90,7 +94,7 @@ pub fn compare(expected: &Expected, answer: &CheckResponse, secrets: &[String]) 
 }
 
 /// Every text in a document, keys too.
-fn strings(json: &Value) -> Vec<String> {
+pub fn strings(json: &Value) -> Vec<String> {
     match json {
         Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
         Value::String(text) => vec![text.clone()],
@@ -112,13 +116,13 @@ fn parts(answer: &CheckResponse) -> (Vec<(String, String)>, String) {
 }
 
 /// A regular expression that may begin with look-aheads, which the engine does not have: each is a search of its own.
-struct Pattern<'a> {
-    written: &'a str,
+pub struct Pattern<'a> {
+    pub written: &'a str,
     parts: Vec<(Regex, bool)>,
 }
 
 impl<'a> Pattern<'a> {
-    fn parse(written: &'a str) -> Result<Self, String> {
+    pub fn parse(written: &'a str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = written.strip_prefix('^').filter(|rest| rest.starts_with("(?")).unwrap_or(written);
         let search = |text: &str| Regex::new(text).map_err(|problem| format!("`{written}` is no pattern: {problem}"));
@@ -136,7 +140,7 @@ impl<'a> Pattern<'a> {
         Ok(Self { written, parts })
     }
 
-    fn matches(&self, value: &str) -> bool {
+    pub fn matches(&self, value: &str) -> bool {
         self.parts.iter().all(|(part, is_wanted)| part.is_match(value) == *is_wanted)
     }
 }

@@ -75,7 +75,7 @@ impl Host {
 }
 
 fn positives(scenarios: &[Scenario]) -> impl Iterator<Item = &Scenario> {
-    scenarios.iter().filter(|scenario| scenario.kind == "positive" && scenario.is_about_a_request())
+    scenarios.iter().filter(|scenario| scenario.kind == "positive")
 }
 
 fn is_a2a(scenario: &Scenario) -> bool {

@@ -40,6 +40,21 @@ pub struct World {
     #[serde(default)]
     resource_metadata: BTreeMap<String, String>,
     pub strong_login: Option<StrongLogin>,
+    pub redaction: Option<Redaction>,
+}
+
+/// What must not leave, by the world's own patterns.
+#[derive(Deserialize)]
+pub struct Redaction {
+    pub patterns: Vec<Secret>,
+}
+
+/// A pattern of `regex`.
+#[derive(Deserialize)]
+pub struct Secret {
+    pub name: String,
+    pub regex: String,
+    pub check: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +83,11 @@ impl Running {
         let now = UnixMillis(world.now_epoch * 1000);
         let server = Server::run_at(config, Arc::new(home), Arc::new(move || now)).await;
         Self { server, _sources: sources }
+    }
+
+    /// `ip:port` of the listener.
+    pub fn port(&self) -> String {
+        self.server.port("ext_authz")
     }
 
     pub async fn ask(&self, check: Check) -> CheckResponse {
@@ -286,6 +306,7 @@ fn configuration(world: &World, issuers: &Issuers, home: &Path, address: &str, c
             "identity": {"home_trust_domain": world.trust_domain, "tokens": [{"verified": {"issuers": named(false)}}],
                          "task": {"issuers": named(true)}},
             "mapping": {"service": ["host"]},
+            "processor": {"responses": true},
         }},
         "keys": {"issuers": written},
         "entity": {"lookups": [{

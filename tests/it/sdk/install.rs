@@ -22,6 +22,11 @@ pub fn models() -> PathBuf {
     environment("models", &scripts("models").join("requirements.txt"))
 }
 
+/// The interpreter of an environment that has the SDK of A2A.
+pub fn agents() -> PathBuf {
+    environment("agents", &scripts("content").join("requirements.txt"))
+}
+
 fn environment(name: &str, requirements: &Path) -> PathBuf {
     let pins = fs::read_to_string(requirements).unwrap();
     let home = once(name, &pins, |home| {
@@ -33,15 +38,15 @@ fn environment(name: &str, requirements: &Path) -> PathBuf {
     home.join("bin/python")
 }
 
-/// A folder with the TypeScript SDKs and the scripts in it; `None` where this machine has no node or no npm.
-pub fn typescript() -> Option<PathBuf> {
+/// A folder with the TypeScript SDKs and the scripts of `tests/sdk/NAME`; `None` where this machine has no node or no npm.
+pub fn typescript(name: &str) -> Option<PathBuf> {
     let runs = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|out| out.status.success());
     if !runs("node") || !runs("npm") {
         return None;
     }
-    let from = scripts("typescript");
+    let from = scripts(name);
     let pins = fs::read_to_string(from.join("package-lock.json")).unwrap();
-    let home = once("typescript", &pins, |home| {
+    let home = once(name, &pins, |home| {
         fs::create_dir_all(home).unwrap();
         for name in ["package.json", "package-lock.json"] {
             fs::copy(from.join(name), home.join(name)).unwrap();
@@ -55,6 +60,12 @@ pub fn typescript() -> Option<PathBuf> {
         }
     }
     Some(home)
+}
+
+/// Reports that this machine cannot try something.
+pub fn skip(what: &str) {
+    // Not by a macro: the test runner would capture its output.
+    drop(writeln!(io::stderr(), "PASSED OVER: {what}, because `node` or `npm` is not here"));
 }
 
 /// A folder of the build tree that `make` fills, once for each text of pins.

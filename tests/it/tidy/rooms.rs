@@ -18,14 +18,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Loading: from one type to all active policies.
     ("schema", &["limits", "accesses"]),
     ("policy", &["limits", "accesses", "read_set", "schema"]),
-    ("bundle", &["limits", "schema", "policy"]),
+    // What policies read of a release record follows from their read sets.
+    ("bundle", &["limits", "read_set", "schema", "policy"]),
     ("engine", &["allowance", "read_set", "verdict", "schema", "policy", "bundle"]),
     ("snapshot", &["limits", "groups", "schema", "policy", "bundle", "engine"]),
     ("load", &["limits", "groups", "schema", "policy", "bundle", "snapshot"]),
     // Decisions.
     ("reference", &["schema", "policy", "bundle", "engine", "snapshot"]),
     ("decide", &["allowance", "verdict", "schema", "policy", "bundle", "engine", "snapshot"]),
-    ("reachable", &["read_set", "policy", "bundle", "engine", "snapshot", "decide"]),
+    ("release", &["bundle", "snapshot"]),
+    ("reachable", &["allowance", "read_set", "policy", "bundle", "engine", "snapshot", "decide"]),
     ("explain", &["accesses", "allowance", "schema", "policy", "engine", "snapshot"]),
 ];
 

@@ -13,7 +13,12 @@ const WORDS: &[(&str, &[&str], &str)] = &[
     ("cedar_policy", &["crates/core/src/decision", "src/cli/validate"], "Cedar lives in the PDP"),
     (
         "prost_reflect",
-        &["crates/core/src/catalog/grpc.rs", "crates/core/src/body/grpc", "src/cli/offline/form/message.rs"],
+        &[
+            "crates/core/src/catalog/grpc.rs",
+            "crates/core/src/body/grpc",
+            "crates/core/src/response/grpc",
+            "src/cli/offline/form/message.rs",
+        ],
         "descriptors are the reader's affair",
     ),
     ("prometheus_client", &["crates/server/src/telemetry"], "metrics are telemetry's"),

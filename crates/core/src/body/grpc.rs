@@ -6,7 +6,7 @@
 //! one of them reads what was judged.
 
 mod message;
-mod wire;
+pub(crate) mod wire;
 
 use std::borrow::Cow;
 
@@ -18,9 +18,10 @@ use crate::catalog::grpc::{Method, UnknownFields};
 use crate::failure::{Code, Failure};
 
 pub use message::Refused;
+pub(crate) use message::{digits, packed};
 
 /// Bytes before each message: a flag and a length.
-const HEAD_BYTES: usize = 5;
+pub(crate) const HEAD_BYTES: usize = 5;
 
 /// A message that was read.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,6 +13,7 @@ pub(super) mod key_fingerprints;
 mod number;
 mod parse;
 mod scan;
+mod spans;
 mod tree;
 
 use crate::failure::{Code, Failure};
@@ -20,6 +21,7 @@ use crate::failure::{Code, Failure};
 pub use document::{Json, List, Node, Object, Value};
 pub use number::Number;
 pub use parse::parse;
+pub use spans::spans;
 pub use tree::TooManyNodes;
 
 /// How much of a document is read before it is refused.

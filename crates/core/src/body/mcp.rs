@@ -6,6 +6,7 @@
 
 mod ask;
 pub mod input;
+mod list;
 mod methods;
 mod mirrored;
 mod read;
@@ -15,6 +16,7 @@ use super::json::Json;
 use crate::catalog::mcp::ProtocolVersion;
 
 pub use super::json_rpc::RpcId;
+pub use list::ListKind;
 pub use read::{presumed, read};
 
 /// One JSON-RPC message of MCP.

@@ -130,6 +130,7 @@ pub(super) struct Mcp {
     pub denial: mcp::DenialStyle,
     pub denial_by_version: BTreeMap<mcp::ProtocolVersion, mcp::DenialStyle>,
     pub batches: mcp::Batches,
+    pub lists: mcp::Lists,
     pub elicitation: Option<Spanned<mcp::Elicitation>>,
 }
 

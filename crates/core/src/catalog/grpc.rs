@@ -49,6 +49,8 @@ pub struct Descriptors {
 pub struct Method {
     /// The message a caller sends.
     pub input: MessageDescriptor,
+    /// The message the service answers with.
+    pub output: MessageDescriptor,
     /// Whether a caller sends a stream of them.
     pub is_client_streaming: bool,
 }
@@ -75,7 +77,8 @@ impl Descriptors {
         let mut methods = BTreeMap::new();
         for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
             let name = format!("{}/{}", method.parent_service().full_name(), method.name());
-            let described = Method { input: method.input(), is_client_streaming: method.is_client_streaming() };
+            let (input, output) = (method.input(), method.output());
+            let described = Method { input, output, is_client_streaming: method.is_client_streaming() };
             methods.insert(name, described);
         }
         if methods.is_empty() {
@@ -87,7 +90,13 @@ impl Descriptors {
     /// The method `method` of `package.Service`.
     #[must_use]
     pub fn method(&self, service: &str, method: &str) -> Option<&Method> {
-        self.methods.get(&format!("{service}/{method}"))
+        self.named(&format!("{service}/{method}"))
+    }
+
+    /// The method with this name as in [`Self::methods`].
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Method> {
+        self.methods.get(name)
     }
 
     /// All methods by `package.Service/Method`.

@@ -78,6 +78,17 @@ pub enum Batches {
     Each,
 }
 
+/// Handling of lists of tools, resources, templates and prompts in responses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lists {
+    /// Entries that the caller could never use do not leave, where the proxy hands over responses.
+    #[default]
+    Filtered,
+    /// They leave as the server sends them.
+    Unfiltered,
+}
+
 /// The `mcp:` part of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mcp {
@@ -91,6 +102,8 @@ pub struct Mcp {
     pub denial_by_version: BTreeMap<ProtocolVersion, DenialStyle>,
     /// Handling of batches.
     pub batches: Batches,
+    /// Handling of lists in responses.
+    pub lists: Lists,
     /// The page a client that can is sent to where an approval is missing; opt-in.
     pub elicitation: Option<Elicitation>,
 }

@@ -27,7 +27,7 @@ const KINDS: &str = "a detector has one of: pattern, email, words, fields, built
 
 /// Checks the file and adds the built-in detectors.
 pub(super) fn detectors(file: &str, written: DetectorsFile) -> Result<Detectors, Vec<Problem>> {
-    let mut check = Check { file, problems: Vec::new(), text: Vec::new(), fields: Vec::new() };
+    let mut check = Check { file, problems: Vec::new(), text: Vec::new(), fields: Vec::new(), notes: Vec::new() };
     let entries = written.detectors.0;
     if let Some((first_too_many, _)) = entries.get(DETECTORS_MAX) {
         let message = format!("the file has {} detectors", entries.len());
@@ -49,6 +49,7 @@ struct Check<'a> {
     problems: Vec<Problem>,
     text: Vec<Detector>,
     fields: Vec<FieldDetector>,
+    notes: Vec<Problem>,
 }
 
 impl Check<'_> {
@@ -180,8 +181,11 @@ impl Check<'_> {
     /// Checks what patterns and mask need together, and keeps the detector.
     fn detector(&mut self, name: &Text, patterns: Vec<Pattern>, mask: Option<&Spanned<super::file::MaskForm>>) {
         let Some(mask) = self.text_mask(name, mask) else { return };
+        let mut extents = Vec::new();
         for pattern in &patterns {
-            match pattern.extent(&mask) {
+            let extent = pattern.extent(&mask);
+            extents.extend(extent.as_ref().ok().copied());
+            match extent {
                 Ok(Extent::Bounded { bytes_max } | Extent::OpenEnded { prefix_bytes_max: bytes_max })
                     if bytes_max > HOLD_BYTES_MAX =>
                 {
@@ -199,6 +203,10 @@ impl Check<'_> {
                 }
             }
         }
+        if let Some(extent) = extents.into_iter().max_by_key(reach) {
+            let message = format!("detector `{}`: {extent}", name.value);
+            self.notes.push(Problem::note(self.file, message).at(span_of(name)));
+        }
         self.text.push(Detector { name: name.value.clone(), patterns, mask });
     }
 
@@ -210,7 +218,7 @@ impl Check<'_> {
     }
 
     fn finished(mut self) -> Result<Detectors, Vec<Problem>> {
-        let detectors = Detectors { text: self.text, fields: self.fields };
+        let detectors = Detectors { text: self.text, fields: self.fields, notes: self.notes };
         if self.problems.is_empty()
             && let Err(error) = detectors.matcher(|_| true)
         {
@@ -218,6 +226,14 @@ impl Check<'_> {
             self.problems.push(problem.help("remove detectors or words, or limit repetitions"));
         }
         if self.problems.is_empty() { Ok(detectors) } else { Err(self.problems) }
+    }
+}
+
+/// Orders extents by the text that a stream holds for them.
+fn reach(extent: &Extent) -> (bool, usize) {
+    match extent {
+        Extent::Bounded { bytes_max } | Extent::OpenEnded { prefix_bytes_max: bytes_max } => (false, *bytes_max),
+        Extent::Run => (true, 0),
     }
 }
 

@@ -6,6 +6,7 @@ use super::detector::Detector;
 use super::json_path::{JsonPath, Step};
 use super::matcher::Matcher;
 use super::pattern::PatternError;
+use crate::problem::{Problem, nearest};
 
 /// Detectors of text and of fields, in the order that decides between equal values: those of the file, then the built-in.
 ///
@@ -21,6 +22,7 @@ use super::pattern::PatternError;
 pub struct Detectors {
     pub(super) text: Vec<Detector>,
     pub(super) fields: Vec<FieldDetector>,
+    pub(super) notes: Vec<Problem>,
 }
 
 /// A detector that finds members and elements of a JSON document by their place.
@@ -60,7 +62,11 @@ impl Detectors {
     /// None for the built-in patterns, which a test parses.
     pub fn built_in() -> Result<Self, PatternError> {
         let always = builtin::ALL.iter().filter(|found| found.activation == builtin::Activation::Always);
-        Ok(Self { text: always.map(builtin::Builtin::detector).collect::<Result<_, _>>()?, fields: Vec::new() })
+        Ok(Self {
+            text: always.map(builtin::Builtin::detector).collect::<Result<_, _>>()?,
+            fields: Vec::new(),
+            notes: Vec::new(),
+        })
     }
 
     /// The names of all detectors.
@@ -85,6 +91,24 @@ impl Detectors {
     #[must_use]
     pub fn text(&self) -> &[Detector] {
         &self.text
+    }
+
+    /// How far a value of each detector of the file reaches: what a stream holds for it.
+    #[must_use]
+    pub fn notes(&self) -> &[Problem] {
+        &self.notes
+    }
+
+    /// The name nearest to one that no detector has, with what would make it known, as a help.
+    #[must_use]
+    pub fn help_for(&self, unknown: &str) -> String {
+        if builtin::find(unknown).is_some() {
+            return format!("it is built in, but off until `detectors.yaml` has `{unknown}: {{builtin: {unknown}}}`");
+        }
+        match nearest(unknown, self.names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "add it to detectors.yaml".to_owned(),
+        }
     }
 
     /// Compiles the detectors of text that `wanted` selects by name.

@@ -41,8 +41,9 @@ impl Mask {
     /// Whether the mask can be written before the end of the value is known.
     pub(super) fn may_settle(&self) -> bool {
         match self {
-            Self::Fixed(_) | Self::KeepLast(_) => true,
-            Self::Pseudonym { .. } => false,
+            Self::Fixed(_) => true,
+            // Both depend on the end of the value.
+            Self::KeepLast(_) | Self::Pseudonym { .. } => false,
         }
     }
 }
@@ -53,16 +54,22 @@ pub fn is_plain(text: &str) -> bool {
     !text.chars().any(|character| matches!(character, '"' | '\\') || character.is_control())
 }
 
-/// The last letters and digits of a value, which may arrive in parts.
+/// The last letters and digits of a value.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     kept: Vec<char>,
     letters: usize,
 }
 
 impl Tail {
-    /// Adds text of the value.
-    pub fn add(&mut self, text: &str) {
+    /// The tail of a value.
+    pub fn of(value: &str) -> Self {
+        let mut tail = Self::default();
+        tail.add(value);
+        tail
+    }
+
+    fn add(&mut self, text: &str) {
         for character in text.chars().filter(|character| character.is_alphanumeric()) {
             self.letters += 1;
             if self.kept.len() == KEEP_LAST_MAX {
@@ -144,14 +151,10 @@ mod tests {
 
     #[test]
     fn the_last_characters_are_kept_but_at_most_half_of_the_value() {
-        let masked = |parts: &[&str], count| {
-            let mut tail = Tail::default();
-            parts.iter().for_each(|part| tail.add(part));
-            tail.mask(count)
-        };
-        assert_eq!(masked(&["4111 1111 ", "1111 1234"], 4), "****1234");
-        assert_eq!(masked(&["abcd\"\\1"], 4), "****d1");
-        assert_eq!(masked(&["a"], 4), "****");
+        let masked = |value, count| Tail::of(value).mask(count);
+        assert_eq!(masked("4111 1111 1111 1234", 4), "****1234");
+        assert_eq!(masked("abcd\"\\1", 4), "****d1");
+        assert_eq!(masked("a", 4), "****");
     }
 
     #[test]

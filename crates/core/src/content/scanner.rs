@@ -1,22 +1,26 @@
-//! Scans one text channel that arrives in pieces, and masks the values in it.
+//! Scans one text channel that arrives in pieces, and reports or masks the values in it.
 //!
 //! Knows: a compiled set of detectors, the text so far. Must not know: frames, JSON, other channels, policies.
 //!
 //! Output and findings depend on the text alone, not on its pieces. Text leaves as soon as no pattern that began before its
 //! end can still match; the rest is held. A value is never in the output, nor a part of it beyond what its mask keeps.
+//! [`Scanner::read`] reports ranges, [`Scanner::push`] masks them.
 //! Of values that overlap the leftmost wins, then the longest, then the earlier detector. A piece is a `&str`: the caller
 //! joins characters that were cut, because it must reject invalid UTF-8 anyway.
 
 mod attempt;
 mod pass;
+mod report;
 
 use std::sync::Arc;
 
 use attempt::{Attempt, Trace};
 use pass::Pass;
+use report::Masking;
+pub use report::Report;
 
 use super::automaton::State;
-use super::mask::{StandIns, Tail, TooMany};
+use super::mask::{StandIns, TooMany};
 use super::matcher::Matcher;
 
 /// How much of a channel is held at most, in bytes, unless configured otherwise.
@@ -85,8 +89,6 @@ pub struct Scanner {
 #[derive(Debug)]
 struct Suppressed {
     state: State,
-    /// For a mask that is written at the end: the end of the value, and how many characters the mask keeps.
-    tail: Option<(Tail, usize)>,
 }
 
 impl Scanner {
@@ -112,7 +114,31 @@ impl Scanner {
     /// # Errors
     /// [`Stop`], now and for every later call. What is in `output` may leave; nothing more will.
     pub fn push(&mut self, piece: &str, stand_ins: &mut StandIns, output: &mut Output) -> Result<(), Stop> {
-        self.advance(piece, Rest::MayFollow, stand_ins, output)
+        self.advance(piece, Rest::MayFollow, &mut Masking { stand_ins, output })
+    }
+
+    /// Reads the next piece, and reports what is decided.
+    ///
+    /// # Errors
+    /// [`Stop`], now and for every later call.
+    pub fn read(&mut self, piece: &str, report: &mut dyn Report) -> Result<(), Stop> {
+        self.advance(piece, Rest::MayFollow, report)
+    }
+
+    /// Ends the text, and reports the rest.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn end(&mut self, report: &mut dyn Report) -> Result<(), Stop> {
+        self.advance("", Rest::Ended, report)
+    }
+
+    /// Reads and ends a text of which this is the rest.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_last(&mut self, piece: &str, report: &mut dyn Report) -> Result<(), Stop> {
+        self.advance(piece, Rest::Ended, report)
     }
 
     /// Ends the text, and adds the rest to `output`.
@@ -120,7 +146,7 @@ impl Scanner {
     /// # Errors
     /// As [`Self::push`].
     pub fn finish(&mut self, stand_ins: &mut StandIns, output: &mut Output) -> Result<(), Stop> {
-        self.advance("", Rest::Ended, stand_ins, output)
+        self.advance("", Rest::Ended, &mut Masking { stand_ins, output })
     }
 
     /// Scans a whole text: the same as one piece and the end.
@@ -134,7 +160,8 @@ impl Scanner {
         stand_ins: &mut StandIns,
     ) -> Result<Output, Stop> {
         let mut output = Output::default();
-        Self::new(matcher, hold_bytes_max).advance(text, Rest::Ended, stand_ins, &mut output)?;
+        let mut masking = Masking { stand_ins, output: &mut output };
+        Self::new(matcher, hold_bytes_max).advance(text, Rest::Ended, &mut masking)?;
         Ok(output)
     }
 
@@ -144,7 +171,7 @@ impl Scanner {
         self.held.len()
     }
 
-    fn advance(&mut self, piece: &str, rest: Rest, stand_ins: &mut StandIns, output: &mut Output) -> Result<(), Stop> {
+    fn advance(&mut self, piece: &str, rest: Rest, report: &mut dyn Report) -> Result<(), Stop> {
         if let Some(stop) = self.stopped {
             return Err(stop);
         }
@@ -157,7 +184,7 @@ impl Scanner {
             &joined
         };
         let matcher = Arc::clone(&self.matcher);
-        let decided = Pass::new(self, &matcher, text, rest, stand_ins, output).run();
+        let decided = Pass::new(self, &matcher, text, rest, report).run();
         let decided = decided.inspect_err(|stop| self.stopped = Some(*stop))?;
         let (done, held) = text.split_at_checked(decided).unwrap_or((text, ""));
         self.before = last_two(done, self.before);

@@ -72,6 +72,8 @@ pub enum Use<'a> {
     Tag(Option<&'a str>, TagTest),
     /// `in`: membership in entities that are named, or in any entity.
     In(Option<Vec<&'a EntityUID>>),
+    /// `contains`, `containsAny` and `containsAll` of a set: whether these texts are in it, or computed ones.
+    Contains(Option<Vec<&'a str>>),
     /// `==` and `!=` of an entity: its name.
     Name,
     /// Syntax that is not understood: everything.
@@ -121,6 +123,14 @@ impl<'a> Accesses<'a> {
         found
     }
 
+    /// Walks one expression.
+    #[must_use]
+    pub fn of_expr(expr: &'a Expr) -> Self {
+        let mut found = Self::default();
+        found.walk(expr);
+        found
+    }
+
     fn walk(&mut self, expr: &'a Expr) {
         match expr {
             Expr::Literal(Literal::String(text)) => self.texts.push(text),
@@ -159,6 +169,10 @@ impl<'a> Accesses<'a> {
             // All is known of actions.
             BinaryOp::In if matches!(left, Expr::Var(Var::Action)) => self.walk(right),
             BinaryOp::In => self.membership(left, right),
+            BinaryOp::Contains | BinaryOp::ContainsAny | BinaryOp::ContainsAll if is_attribute(left) => {
+                self.path(left, [], Use::Contains(texts(right)));
+                self.walk(right);
+            }
             BinaryOp::Eq | BinaryOp::NotEq => {
                 for side in [left, right] {
                     match Root::of(side).filter(|_| is_entity(side)) {
@@ -275,6 +289,23 @@ pub fn bag_of(expr: &Expr) -> Option<&str> {
 
 fn is_entity(expr: &Expr) -> bool {
     matches!(expr, Expr::Var(Var::Principal | Var::Resource))
+}
+
+/// Whether an expression is an attribute below a variable.
+fn is_attribute(expr: &Expr) -> bool {
+    path_of(expr).is_some_and(|(_, path)| !path.is_empty())
+}
+
+/// The text of a literal, or those of a set of literals.
+fn texts(expr: &Expr) -> Option<Vec<&str>> {
+    match expr {
+        Expr::Literal(Literal::String(text)) => Some(vec![text.as_str()]),
+        Expr::Set(items) => {
+            let each = items.iter().map(|item| texts(item)).collect::<Option<Vec<_>>>()?;
+            Some(each.into_iter().flatten().collect())
+        }
+        _ => None,
+    }
 }
 
 /// The entities of a literal or of a set of literals.

@@ -6,6 +6,8 @@ pub(super) mod hot;
 pub mod index;
 pub(super) mod names;
 pub mod reads;
+pub mod release;
+mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +30,8 @@ pub use error::BundleError;
 use hot::Hot;
 use index::Index;
 use reads::ReadsByScope;
+use release::ReleasePolicies;
+use requests::RequestPolicies;
 
 /// How fast a bundle is loaded.
 #[derive(Clone, Copy)]
@@ -45,6 +49,10 @@ pub struct Bundle {
     pub entries: BTreeMap<String, Arc<Entry>>,
     /// The inputs that its policies read, by the calls that they can apply to.
     pub(super) reads: ReadsByScope,
+    /// Its policies about responses.
+    pub(super) releases: ReleasePolicies,
+    /// Its policies about requests.
+    pub(super) requests: RequestPolicies,
     /// The parts of a call that its policies can change.
     pub changeable: Changeable,
     /// Tools, models and prompts that its policies name.
@@ -172,6 +180,8 @@ impl Bundle {
             return;
         }
         self.reads.add(&entry.policy, reads, types);
+        self.releases.add(&entry, reads);
+        self.requests.add(&entry);
         self.changeable.merge(&entry.obligations.changeable());
         self.named.extend(entry.policy.entity_literals().iter().map(uid_of).filter(names::is_chosen));
         self.watched |= entry.bridge || entry.mode == Mode::Shadow;

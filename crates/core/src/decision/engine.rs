@@ -4,10 +4,12 @@
 //! query onto their read set, and answers from the cache or lets Cedar evaluate.
 
 pub mod candidates;
+mod content_tests;
 pub(super) mod eval_inputs;
 pub mod evaluate;
 pub mod projection;
 mod projections;
+mod selection;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,17 +29,15 @@ use crate::doorkeeper::{self, BuildPrehashed, Doorkeeper};
 use crate::obligation::template::{Root, Template, Variable};
 use crate::query::Query;
 use candidates::Candidates;
+use content_tests::ContentTests;
 use eval_inputs::unknown_action;
 use evaluate::{Prepared, Satisfied};
 use projection::{Projected, Projection};
 use projections::Projections;
+use selection::{identity, select, side, unit_of};
 
 /// Most bytes of prepared sets of policies that are cached, approximately: some 20,000 sets of a few policies.
 const PLAN_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Most candidates that a key lists. Larger sets are in the key by the number of their prepared set, which is as exact
-/// and shorter. A list stays valid when a set is evicted and prepared again, which happens if very many small ones are
-/// in use.
-const LISTED_MAX: usize = 64;
 /// Most bytes of cached decisions, keys and results together, approximately.
 const DECISION_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Overhead of an entry in the cache, as heaptrack counts it over 100,000 of them: its place in the hash table and in
@@ -84,6 +84,8 @@ pub(super) struct Found {
     pub(super) candidates: usize,
     /// Every call with an equal request has the same result.
     pub(super) is_cacheable: bool,
+    /// As [`Plan::trusts_inspection`].
+    pub(super) trusts_inspection: Option<Arc<str>>,
 }
 
 /// A prepared set: everything that follows from the selected policies.
@@ -100,6 +102,9 @@ struct Plan {
     caching: DecisionCaching,
     /// No condition and no template reads an input that differs between equal requests.
     is_cacheable: bool,
+    /// A policy that tests findings, of a unit of which no selected policy tests whether everything was read: it takes a
+    /// message that was not read for one without findings.
+    trusts_inspection: Option<Arc<str>>,
 }
 
 /// Permission to cache decisions of a plan.
@@ -179,14 +184,16 @@ impl Engine {
     ) -> Result<Found, Stopped> {
         let (key, lists) = select(units, mode, asked.0);
         let candidates = lists.iter().map(|(_, list)| list.len()).sum();
-        let (findings, is_cacheable) = self.findings(units, key, &lists, asked, allowance)?;
+        let (findings, plan) = self.findings(units, key, &lists, asked, allowance)?;
+        let is_cacheable = plan.as_ref().is_none_or(|plan| plan.is_cacheable);
+        let trusts_inspection = plan.and_then(|plan| plan.trusts_inspection.clone());
         // Not cached: an evaluation error may be a recursion limit on this thread's stack, not a property of the
         // policy.
         let is_cacheable = is_cacheable && findings.permit_errors.is_empty() && findings.forbid_errors.is_empty();
-        Ok(Found { findings, candidates, is_cacheable })
+        Ok(Found { findings, candidates, is_cacheable, trusts_inspection })
     }
 
-    /// The result, and whether the plan's decisions can be cached.
+    /// The result, and the plan if a policy was selected.
     fn findings(
         &self,
         units: &[Arc<Bundle>],
@@ -194,26 +201,25 @@ impl Engine {
         lists: &[(u32, Vec<u32>)],
         (query, types): (&Query, &Types),
         allowance: &Allowance<'_>,
-    ) -> Result<(Arc<Satisfied>, bool), Stopped> {
+    ) -> Result<(Arc<Satisfied>, Option<Arc<Plan>>), Stopped> {
         if lists.iter().all(|(_, list)| list.is_empty()) {
             // No policy can be satisfied or fail; but the query must fit the schema all the same.
             return types
                 .action(&query.action)
-                .map(|_| (Arc::default(), true))
+                .map(|_| (Arc::default(), None))
                 .ok_or_else(|| unknown_action(&query.action).into());
         }
         let plan = self.plan(key, units, lists);
         if let Some(settled) = &plan.settled {
             eval_inputs::fits(query, types)?;
             self.stats.decision_hits.fetch_add(1, Ordering::Relaxed);
-            return Ok((Arc::clone(settled), plan.is_cacheable));
+            return Ok((Arc::clone(settled), Some(plan)));
         }
         let projected = plan.projection.project(query);
         if plan.caching == DecisionCaching::No {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
-            return plan
-                .evaluate(&projected, types, projected.bytes(), allowance)
-                .map(|found| (Arc::new(found), false));
+            let found = plan.evaluate(&projected, types, projected.bytes(), allowance)?;
+            return Ok((Arc::new(found), Some(plan)));
         }
         let mut key = Vec::with_capacity(512);
         key.extend_from_slice(&plan.identity);
@@ -221,7 +227,7 @@ impl Engine {
         let key = self.doorkeeper.key(key);
         if let Some(known) = self.decisions.get(&key) {
             self.stats.decision_hits.fetch_add(1, Ordering::Relaxed);
-            return Ok((known, plan.is_cacheable));
+            return Ok((known, Some(plan)));
         }
         let bytes = key.size_bytes() + projected.name_bytes();
         let found = Arc::new(plan.evaluate(&projected, types, bytes, allowance)?);
@@ -235,7 +241,7 @@ impl Engine {
         } else {
             self.stats.decision_skips.fetch_add(1, Ordering::Relaxed);
         }
-        Ok((found, plan.is_cacheable))
+        Ok((found, Some(plan)))
     }
 
     fn plan(&self, key: Vec<u32>, units: &[Arc<Bundle>], lists: &[(u32, Vec<u32>)]) -> Arc<Plan> {
@@ -275,60 +281,6 @@ pub fn find_within(
     .map_err(|stopped| stopped.to_string())
 }
 
-/// The candidates of every side, and a key for exactly these policies of exactly these versions.
-fn select(units: &[Arc<Bundle>], mode: Mode, query: &Query) -> (Vec<u32>, Vec<(u32, Vec<u32>)>) {
-    let mut key = Vec::with_capacity(32);
-    let mut lists = Vec::with_capacity(4);
-    for (number, unit) in (0_u32..).zip(units) {
-        let [high, low] = halves(unit.generation);
-        key.extend([high, low]);
-        let is_spoken_of = unit.applies_to(&query.resource);
-        for (effect, index) in (0_u32..).zip(unit.indexes(mode)) {
-            let list = if is_spoken_of { index.candidates(query) } else { Vec::new() };
-            key.push(u32::try_from(list.len()).unwrap_or(u32::MAX));
-            key.extend_from_slice(&list);
-            lists.push((side(number, effect, mode), list));
-        }
-    }
-    key.push(match mode {
-        Mode::Enforce => 0,
-        Mode::Shadow => 1,
-    });
-    (key, lists)
-}
-
-/// Bytes that are unique to the selection: the versions and the policies of each side, or a number that is never given
-/// twice.
-fn identity(units: &[Arc<Bundle>], lists: &[(u32, Vec<u32>)]) -> Box<[u8]> {
-    static NUMBERS: AtomicU64 = AtomicU64::new(0);
-    let candidates: usize = lists.iter().map(|(_, list)| list.len()).sum();
-    if candidates > LISTED_MAX {
-        let number = NUMBERS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        return [1].into_iter().chain(number).collect();
-    }
-    let mut identity = vec![0];
-    units.iter().for_each(|unit| identity.extend_from_slice(&unit.generation.to_be_bytes()));
-    for (side, list) in lists {
-        identity.extend_from_slice(&side.to_be_bytes());
-        identity.extend_from_slice(&(list.len() as u64).to_be_bytes());
-        list.iter().for_each(|number| identity.extend_from_slice(&number.to_be_bytes()));
-    }
-    identity.into()
-}
-
-fn side(unit: u32, effect: u32, mode: Mode) -> u32 {
-    let mode = match mode {
-        Mode::Enforce => 0,
-        Mode::Shadow => 1,
-    };
-    unit * 4 + effect * 2 + mode
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "both halves are kept")]
-fn halves(number: u64) -> [u32; 2] {
-    [(number >> 32) as u32, number as u32]
-}
-
 impl Plan {
     fn new(units: &[Arc<Bundle>], lists: &[(u32, Vec<u32>)], projections: &Projections) -> Self {
         let indexes: Vec<(u32, &Index)> = units
@@ -352,7 +304,9 @@ impl Plan {
             identity: identity(units, lists),
             caching: DecisionCaching::Yes,
             is_cacheable: true,
+            trusts_inspection: None,
         };
+        let mut content = ContentTests::default();
         for (side, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
             let Some((_, index)) = indexes.iter().find(|(known, _)| known == side) else { continue };
             for entry in list.iter().filter_map(|number| index.entry(*number)) {
@@ -361,11 +315,13 @@ impl Plan {
                 plan.policies.push(policy);
                 read_set.merge(&entry.read_set);
                 plan.is_cacheable &= is_cacheable(entry);
+                content.add(unit_of(*side), entry);
             }
         }
         if read_set.reads_now() {
             plan.caching = DecisionCaching::No;
         }
+        plan.trusts_inspection = content.trusting().map(Arc::from);
         plan.settled = evaluate::settled(&plan.policies).map(Arc::new);
         plan.projection = projections.of(read_set);
         plan

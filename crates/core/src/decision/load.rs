@@ -10,9 +10,10 @@ use super::policy::entity_literals::KnownEntities;
 use super::policy::manifest::{self, Manifest};
 use super::policy::mode::Mode;
 use super::schema::{self, Types};
-use super::snapshot::{Files, Loaded, Namespace, PLATFORM_FILES, Platform, Snapshot, Tree, digest};
+use super::snapshot::{Files, Loaded, Namespace, Platform, Snapshot, Tree, digest};
 use crate::call::host::is_dns_label;
 use crate::catalog::grpc;
+use crate::content::{self, detector_set::DetectorSet};
 use crate::problem::Problem;
 pub use base::{Base, Late, Purpose, Stakes};
 use namespace::LoadContext;
@@ -20,9 +21,13 @@ use namespace::LoadContext;
 mod base;
 mod namespace;
 mod platform;
+mod responses;
 
 /// Most problems that are reported for one namespace, so that they do not hide those of others in a log.
 const PROBLEMS_MAX: usize = 200;
+/// Files of the mesh's unit in addition to `mesh/*.cedar`.
+const PLATFORM_FILES: [&str; 6] =
+    [manifest::FILE, schema::BUILT_IN_FILE, schema::FACTS_FILE, "catalog.yaml", "entities.json", content::file::FILE];
 
 impl Snapshot {
     /// Checks a tree and makes the next snapshot of it. An invalid unit keeps its version of `previous`.
@@ -56,6 +61,7 @@ fn load(tree: &Tree, base: &Base<'_>) -> Loaded {
     let engine = previous.map(|snapshot| Arc::clone(snapshot.engine())).unwrap_or_default();
     let snapshot = Arc::new(Snapshot::assemble(platform, parts, engine));
     note_widening(previous, &snapshot, &mut report);
+    report.problems.extend(responses::notes(&snapshot));
     report.loaded(Some(snapshot))
 }
 
@@ -161,12 +167,14 @@ fn check_alone(sorted: &Sorted, pause: fn(), report: &mut Report) {
         return;
     };
     let Ok(types) = Types::of(text(schema::FACTS_FILE), &catalog) else { return };
+    let Ok(detectors) = DetectorSet::of(sorted.platform.get(content::file::FILE), None) else { return };
     let declared = platform::declared(text("entities.json"), &types, &mut Vec::new()).into_keys().collect();
     let folders: Vec<String> = sorted.namespaces.keys().cloned().collect();
     let known = KnownEntities { catalog: &catalog, folders: &folders, declared: &declared };
     for (name, files) in &sorted.namespaces {
         let files: Vec<(&str, &Arc<str>)> = files.iter().map(|(path, text)| (path.as_str(), text)).collect();
-        let against = ValidationContext { types: &types, known, manifest: &manifest };
+        let detectors = detectors.detectors();
+        let against = ValidationContext { types: &types, known, manifest: &manifest, detectors };
         if let Err(stopped) = Bundle::load(name, &files, against, &mut Vec::new(), Pace { is_late: &|| false, pause }) {
             report.refuse(name, bounded(name, stopped.problems(name)));
         }
@@ -198,7 +206,8 @@ fn next_platform(sorted: &Sorted, base: &Base<'_>, report: &mut Report) -> Optio
     let candidate = if report.refused.contains(MESH) {
         Err(Vec::new())
     } else {
-        platform::check(&sorted.platform, folders, new_digest, base.pause, &mut notes)
+        let known = in_force.as_ref().map(|platform| &platform.detectors);
+        platform::check(&sorted.platform, (folders, new_digest), known, base.pause, &mut notes)
     };
     match candidate {
         Ok(candidate) => {
@@ -215,13 +224,6 @@ fn next_platform(sorted: &Sorted, base: &Base<'_>, report: &mut Report) -> Optio
 /// Moving a forbid to shadow widens access; it must not go unnoticed.
 fn note_widening(previous: Option<&Arc<Snapshot>>, next: &Snapshot, report: &mut Report) {
     let Some(previous) = previous else { return };
-    let units = |snapshot: &Snapshot| {
-        let namespaces = snapshot.parts().values().filter_map(|part| match &part.state {
-            Namespace::Loaded(unit) => Some(Arc::clone(unit)),
-            Namespace::Invalid => None,
-        });
-        std::iter::once(Arc::clone(snapshot.mesh())).chain(namespaces).collect::<Vec<_>>()
-    };
     let enforced: BTreeSet<String> = units(previous)
         .iter()
         .flat_map(|unit| unit.entries.values())
@@ -234,4 +236,13 @@ fn note_widening(previous: Option<&Arc<Snapshot>>, next: &Snapshot, report: &mut
             report.problems.push(Problem::warning(entry.file.as_ref(), message).at(Some(entry.span.clone())));
         }
     }
+}
+
+/// The mesh, and the namespaces that loaded.
+fn units(snapshot: &Snapshot) -> Vec<Arc<Bundle>> {
+    let namespaces = snapshot.parts().values().filter_map(|part| match &part.state {
+        Namespace::Loaded(unit) => Some(Arc::clone(unit)),
+        Namespace::Invalid => None,
+    });
+    std::iter::once(Arc::clone(snapshot.mesh())).chain(namespaces).collect()
 }

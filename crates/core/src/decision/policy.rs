@@ -8,6 +8,7 @@ pub mod context;
 pub mod cost;
 pub mod entity_literals;
 pub mod entry;
+pub(super) mod found;
 pub(super) mod guards;
 pub(super) mod interner;
 pub(super) mod key_spellings;

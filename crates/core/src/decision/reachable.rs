@@ -4,8 +4,8 @@
 //! Knows: Cedar's core crate, the verdict algebra. Must not know: lists, protocols.
 //!
 //! It errs to one side only: a verdict that some call gets is never reported as unreachable. Every test that reads the
-//! context can be true, false or fail, independently, and an unknown expression counts as such a test. Cedar evaluates
-//! the tests that do not read the context. Policies in shadow mode count as little as they do in a verdict.
+//! context, or another [`Unknown`] part, can be true, false or fail, independently, and an unknown expression counts as such
+//! a test. Cedar evaluates all other tests. Policies in shadow mode count as little as they do in a verdict.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use cedar_policy_core::ast::{Expr, ExprKind, Literal, Policy, SlotEnv, UnaryOp, 
 use cedar_policy_core::evaluator::{EvaluationError, Evaluator};
 use cedar_policy_core::extensions::Extensions;
 
+use super::allowance::{Allowance, DeadlineChecks, POLICY_COST_MAX};
 use super::bundle::index::Index;
 use super::decide::may_log_in;
 use super::engine::eval_inputs::{self, EvalInputs};
@@ -28,6 +29,9 @@ use crate::query::Query;
 /// Deepest nesting of `&&`, `||`, `!` and `if` that is followed; deeper parts count as unknown. Bounds the stack: a
 /// chain of operators nests without brackets, and the loader only limits brackets.
 const DEPTH_MAX: usize = 128;
+
+/// The attribute of principal and resource that lookups give.
+const FACTS: &str = "facts";
 
 /// The best reachable verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +65,16 @@ pub struct Best {
     pub policies: Vec<String>,
 }
 
+/// Parts of a query that may have any value, in addition to its context.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// Facts of principal and resource: a lookup may give another call others.
+    pub facts: bool,
+    /// The resource: it is one of the query's type inside the ancestors that the query names. Policies that name another
+    /// entity of this type, or a group, may be about it.
+    pub resource: bool,
+}
+
 /// The best verdict that a call with this principal, action and resource can reach.
 ///
 /// It ignores the query's context. The query's facts are complete: they include those of a lookup.
@@ -69,22 +83,44 @@ pub struct Best {
 /// [`Code::BundleInvalid`] if the namespace's policies never loaded, [`Code::QueryInvalid`] if the schema does not have
 /// a name of the query.
 pub fn reachable(snapshot: &Snapshot, query: &Query) -> Result<Best, Failure> {
+    reachable_within(snapshot, query, Unknown::default(), &Allowance::unbounded())
+}
+
+/// The same, where other parts of the query are unknown too.
+///
+/// # Errors
+/// As [`reachable`], and [`Code::Deadline`] if the deadline of `allowance` passes first.
+pub fn reachable_within(
+    snapshot: &Snapshot,
+    query: &Query,
+    unknown: Unknown,
+    allowance: &Allowance<'_>,
+) -> Result<Best, Failure> {
+    allowance.begin().map_err(|stopped| Failure::new(Code::Deadline, stopped.to_string()))?;
     let units = applicable_bundles(snapshot, &query.namespace)?;
     let mut read_set = ReadSet::default();
     (read_set.principal.whole, read_set.resource.whole) = (true, true);
     let projection = Projection::new(&read_set);
-    let eval_inputs = eval_inputs::build(&projection.project(query), snapshot.types());
+    let projected = projection.project(query);
+    let bytes = projected.bytes();
+    let eval_inputs = eval_inputs::build(&projected, snapshot.types());
     let EvalInputs { request, entities } = eval_inputs.map_err(|detail| Failure::new(Code::QueryInvalid, detail))?;
-    let settled = ContextFree {
+    let settled = Known {
+        unknown,
+        bytes,
         evaluator: Evaluator::new(request, &entities, Extensions::all_available()),
         // The loader rejects templates, so no policy has a slot to fill.
         slots: SlotEnv::new(),
     };
     let (mut permits, mut forbids) = (Vec::new(), Vec::new());
+    let mut checks = DeadlineChecks::new(allowance);
     for unit in &units {
         let [permit_index, forbid_index] = unit.indexes(Mode::Enforce);
-        permits.extend(settled.candidates(permit_index, query));
-        forbids.extend(settled.candidates(forbid_index, query));
+        // A permit that may be about the resource can help; a forbid has to be about it to be in the way.
+        let permit_numbers =
+            if unknown.resource { permit_index.possible_candidates(query) } else { permit_index.candidates(query) };
+        permits.extend(settled.outcomes_of(permit_index, &permit_numbers, &mut checks)?);
+        forbids.extend(settled.outcomes_of(forbid_index, &forbid_index.candidates(query), &mut checks)?);
     }
     let by_login = may_log_in(snapshot, query) && !permits.iter().any(|(_, outcomes)| outcomes.is_certain());
     let login = if by_login { Reachable::Challenged } else { Reachable::Never };
@@ -151,26 +187,51 @@ impl Outcomes {
     }
 }
 
-/// The parts of a query without the context.
-struct ContextFree<'a> {
+/// The known parts of a query.
+struct Known<'a> {
+    unknown: Unknown,
+    /// Size of the inputs.
+    bytes: usize,
     evaluator: Evaluator<'a>,
     slots: SlotEnv,
 }
 
-impl ContextFree<'_> {
-    /// The policies with a scope that names the query, each with its possible outcomes.
-    fn candidates<'s>(&'s self, index: &'s Index, query: &Query) -> impl Iterator<Item = Candidate> + 's {
-        let entries = index.candidates(query).into_iter().filter_map(|number| index.entry(number));
-        entries.map(|entry| (Arc::clone(entry), self.policy(entry)))
+impl Known<'_> {
+    /// The policies with these numbers, each with its possible outcomes.
+    fn outcomes_of(
+        &self,
+        index: &Index,
+        numbers: &[u32],
+        checks: &mut DeadlineChecks<'_>,
+    ) -> Result<Vec<Candidate>, Failure> {
+        let entries = numbers.iter().filter_map(|number| index.entry(*number));
+        let outcomes = entries.map(|entry| {
+            let cost = entry.cost.with(self.bytes);
+            checks.before(cost.min(POLICY_COST_MAX)).map_err(|late| Failure::new(Code::Deadline, late.to_string()))?;
+            // Whether a call fails for the cost depends on its context too.
+            let outcomes = if cost > POLICY_COST_MAX { Outcomes::ANY } else { self.policy(entry) };
+            Ok((Arc::clone(entry), outcomes))
+        });
+        outcomes.collect()
     }
 
     fn policy(&self, entry: &Entry) -> Outcomes {
         let core: &Policy = entry.policy.as_ref();
-        core.non_scope_constraints().map_or(Outcomes::YES, |condition| self.outcomes(condition, 0))
+        let mut condition = core.non_scope_constraints();
+        if self.unknown.resource {
+            // The resource is in the namespace of its service, whichever it is.
+            for _ in 0..entry.settled {
+                condition = condition.and_then(|joined| match joined.expr_kind() {
+                    ExprKind::And { right, .. } => Some(right.as_ref()),
+                    _ => None,
+                });
+            }
+        }
+        condition.map_or(Outcomes::YES, |condition| self.outcomes(condition, 0))
     }
 
     fn outcomes(&self, expr: &Expr, depth: usize) -> Outcomes {
-        if !reads_context(expr) {
+        if !self.unknown.is_read_by(expr) {
             return self.evaluated(expr);
         }
         if depth == DEPTH_MAX {
@@ -199,6 +260,17 @@ impl ContextFree<'_> {
     }
 }
 
-fn reads_context(expr: &Expr) -> bool {
-    expr.subexpressions().any(|part| matches!(part.expr_kind(), ExprKind::Var(Var::Context)))
+impl Unknown {
+    /// Returns whether the context, or another unknown part, is read.
+    fn is_read_by(self, expr: &Expr) -> bool {
+        expr.subexpressions().any(|part| match part.expr_kind() {
+            ExprKind::Var(Var::Context) => true,
+            ExprKind::Var(Var::Resource) => self.resource,
+            ExprKind::GetAttr { attr, .. } | ExprKind::HasAttr { attr, .. } => self.facts && attr == FACTS,
+            _ => false,
+        })
+    }
 }
+
+#[cfg(test)]
+mod tests;

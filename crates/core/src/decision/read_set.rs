@@ -68,13 +68,15 @@ pub struct ReadSet {
 impl EntityReadSet {
     fn add(&mut self, access: &Access<'_>) {
         match (&access.usage, access.path.as_slice()) {
-            (Use::Value | Use::Presence | Use::Guard, path @ [_, ..]) => drop(self.paths.insert(owned(path))),
+            (Use::Value | Use::Presence | Use::Guard | Use::Contains(_), path @ [_, ..]) => {
+                self.paths.insert(owned(path));
+            }
             (Use::Tag(key, _), []) => self.tags.merge(&keys(*key)),
             (Use::In(Some(entities)), []) => self.within.extend(entities.iter().map(|entity| uid(entity))),
             (Use::In(None), []) => self.all_ancestors = true,
             (Use::Name, []) => self.itself = true,
             // The entity is passed on, or level 1 of Cedar's validation forbids it.
-            (Use::Value | Use::Presence | Use::Guard | Use::Anything, []) => self.whole = true,
+            (Use::Value | Use::Presence | Use::Guard | Use::Contains(_) | Use::Anything, []) => self.whole = true,
             (Use::Tag(..) | Use::In(_) | Use::Name | Use::Anything, [_, ..]) => self.whole = true,
         }
     }
@@ -143,7 +145,7 @@ impl ReadSet {
         match &access.usage {
             _ if path.is_empty() => self.whole_context = true,
             Use::Tag(key, _) => self.bags.entry(path).or_default().merge(&keys(*key)),
-            Use::Value | Use::Presence | Use::Guard => drop(self.context.insert(path)),
+            Use::Value | Use::Presence | Use::Guard | Use::Contains(_) => drop(self.context.insert(path)),
             // No part of the context is an entity by itself.
             Use::In(_) | Use::Name | Use::Anything => self.whole_context = true,
         }

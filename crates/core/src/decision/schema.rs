@@ -205,7 +205,7 @@ impl Types {
         let now = serde_json::json!({"__extn": {"fn": "datetime", "arg": "1970-01-01"}});
         let context = serde_json::json!({
             "env": {"now": now, "listener": "", "facts": json},
-            "source": "", "status": 200, "inspected": true, "found": [],
+            "source": "", "status": 200, "stream": false, "inspected": true, "found": [], "passed": [],
         });
         let context = Context::from_json_value(context, Some((&self.schema, &release)))
             .map_err(|error| diagnostics::chain(&error))?;

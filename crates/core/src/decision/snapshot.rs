@@ -13,20 +13,22 @@ use smol_str::SmolStr;
 use super::bundle::Bundle;
 use super::bundle::names::{self, Names};
 use super::bundle::reads::Reading;
+use super::bundle::release::Releases;
 use super::engine::Engine;
 use super::groups::Groups;
 use super::limits::MESH;
 use super::policy::context::ValidationContext;
 use super::policy::entity_literals::KnownEntities;
-use super::policy::manifest::{self, Manifest};
+use super::policy::manifest::Manifest;
 pub use super::schema::FactsType;
-use super::schema::{self, Types};
-use crate::catalog::{Catalog, namespace_of};
+use super::schema::Types;
+use crate::catalog::{Catalog, Service, namespace_of};
+use crate::content::detector_set::DetectorSet;
 use crate::failure::{Code, Failure};
 use crate::obligation::Changeable;
 use crate::problem::Problem;
 use crate::query::quick::Map;
-use crate::query::{Family, Node, Reads, Uid, Value};
+use crate::query::{ContentPlan, Family, Node, Reads, Uid, Value};
 
 /// The files of one policy tree, as read: path relative to the tree's root (with `/`) to text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,6 +53,7 @@ pub struct Snapshot {
     digests: BTreeMap<String, String>,
     engine: Arc<Engine>,
     generation: u64,
+    releases: Releases,
 }
 
 /// Numbers the snapshots of this process; no number is given twice.
@@ -90,6 +93,7 @@ pub(super) type Files = BTreeMap<String, Arc<str>>;
 pub(super) struct Platform {
     pub(super) types: Types,
     pub(super) catalog: Catalog,
+    pub(super) detectors: Arc<DetectorSet>,
     pub(super) manifest: Manifest,
     pub(super) declared: Map<Uid, Node>,
     pub(super) declared_ids: BTreeSet<Uid>,
@@ -122,7 +126,8 @@ impl Platform {
     /// The context that a bundle's policies are validated against.
     pub(super) fn validation(&self) -> ValidationContext<'_> {
         let known = KnownEntities { catalog: &self.catalog, folders: &self.folders, declared: &self.declared_ids };
-        ValidationContext { types: &self.types, known, manifest: &self.manifest }
+        let detectors = self.detectors.detectors();
+        ValidationContext { types: &self.types, known, manifest: &self.manifest, detectors }
     }
 }
 
@@ -142,6 +147,8 @@ impl Snapshot {
             })
         };
         let reads = Reading::new(&platform.mesh.reads, loaded().map(|(name, unit)| (name.as_str(), &unit.reads)));
+        // Compiled here, so that no call waits for it. An error would show again at the call.
+        drop(platform.detectors.presences(|name| reads.tested.contains(name)));
         let mut changeable = Map::default();
         let mut names = Names::of_catalog(&platform.catalog);
         platform.mesh.named.iter().chain(&platform.declared_ids).for_each(|uid| names.add(uid));
@@ -156,10 +163,16 @@ impl Snapshot {
             unit.named.iter().filter(is_its_own).for_each(|uid| own.add(uid));
             own_names.insert(name.clone(), own);
         }
+        let policies = namespaces.values().map(|part| match &part.state {
+            Namespace::Loaded(unit) => Some(&unit.releases),
+            Namespace::Invalid => None,
+        });
+        let mut releases = Releases::of(&platform.mesh.releases, policies);
+        releases.is_everything &= !platform.catalog.services().any(Service::filters_lists);
         let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
         let (reads, changeable) = (Arc::new(reads), Arc::new(changeable));
         let (names, own_names) = (Arc::new(names), Arc::new(own_names));
-        Self { platform, namespaces, reads, changeable, names, own_names, digests, engine, generation }
+        Self { platform, namespaces, reads, changeable, names, own_names, digests, engine, generation, releases }
     }
 
     pub(super) fn platform(&self) -> &Arc<Platform> {
@@ -183,6 +196,7 @@ impl Snapshot {
             digests: self.digests.clone(),
             engine: Arc::default(),
             generation: self.generation,
+            releases: self.releases,
         }
     }
 
@@ -190,6 +204,12 @@ impl Snapshot {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// What all its policies about responses have in common.
+    #[must_use]
+    pub fn releases(&self) -> Releases {
+        self.releases
     }
 
     /// Finds satisfied policies; all snapshots of one line share it.
@@ -202,6 +222,12 @@ impl Snapshot {
     #[must_use]
     pub fn catalog(&self) -> &Catalog {
         &self.platform.catalog
+    }
+
+    /// The detectors of `detectors.yaml`, and the built-in ones.
+    #[must_use]
+    pub fn detectors(&self) -> &Arc<DetectorSet> {
+        &self.platform.detectors
     }
 
     /// The manifest.
@@ -261,6 +287,12 @@ impl Snapshot {
         self.reads.of(service, family)
     }
 
+    /// What the policies read of the content of such a call, or of the service's answers for [`Family::Release`].
+    #[must_use]
+    pub fn content(&self, service: &str, family: Family) -> &ContentPlan {
+        &self.reads(service, family).content
+    }
+
     /// The parts of a call that policies of the mesh or of `namespace` can change.
     #[must_use]
     pub fn changeable(&self, namespace: &str) -> &Changeable {
@@ -284,11 +316,12 @@ impl Snapshot {
     /// Ids of all loaded policies of the mesh and every namespace, by unit.
     #[must_use]
     pub fn policy_ids(&self) -> BTreeMap<String, Vec<String>> {
+        let ids = |bundle: &Bundle| bundle.entries.keys().cloned().collect();
         let loaded = self.namespaces.iter().filter_map(|(name, part)| match &part.state {
-            Namespace::Loaded(unit) => Some((name, unit.as_ref())),
+            Namespace::Loaded(unit) => Some((name.clone(), ids(unit))),
             Namespace::Invalid => None,
         });
-        ids_by_bundle(&self.platform.mesh, loaded)
+        loaded.chain([(MESH.to_owned(), ids(&self.platform.mesh))]).collect()
     }
 
     /// The declaration of an entity in `entities.json`.
@@ -341,17 +374,6 @@ pub fn applicable_bundles(snapshot: &Snapshot, namespace: &str) -> Result<Vec<Ar
     Ok(units)
 }
 
-/// Ids of the policies of the mesh's bundle and the namespaces' bundles, by bundle.
-fn ids_by_bundle<'a>(
-    mesh: &Bundle,
-    namespaces: impl Iterator<Item = (&'a String, &'a Bundle)>,
-) -> BTreeMap<String, Vec<String>> {
-    let ids = |bundle: &Bundle| bundle.entries.keys().cloned().collect::<Vec<_>>();
-    let mut all: BTreeMap<String, Vec<String>> = namespaces.map(|(name, bundle)| (name.clone(), ids(bundle))).collect();
-    all.insert(MESH.to_owned(), ids(mesh));
-    all
-}
-
 /// Hex SHA-256 over paths and texts, each with its length, so that no two sets of files share one.
 #[must_use]
 pub fn digest<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
@@ -364,7 +386,3 @@ pub fn digest<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> String
     }
     hex::encode(hash.finalize())
 }
-
-/// Files of the mesh's unit in addition to `mesh/*.cedar`.
-pub(super) const PLATFORM_FILES: [&str; 5] =
-    [manifest::FILE, schema::BUILT_IN_FILE, schema::FACTS_FILE, "catalog.yaml", "entities.json"];

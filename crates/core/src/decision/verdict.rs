@@ -55,6 +55,10 @@ pub enum Reason {
     Remedy,
     /// Remedies that cannot be merged.
     RemedyConflict,
+    /// A satisfied forbid wants a part of the request masked, which is not possible here.
+    MaskUnavailable,
+    /// A policy tests findings in the message, and a part of the message was not read.
+    NotInspected,
     /// Two satisfied permits have contradicting obligations.
     ObligationConflict,
     /// An obligation cannot be carried out.
@@ -65,13 +69,15 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::PolicyPermit,
         Self::PolicyForbid,
         Self::NoPermit,
         Self::PolicyError,
         Self::Remedy,
         Self::RemedyConflict,
+        Self::MaskUnavailable,
+        Self::NotInspected,
         Self::ObligationConflict,
         Self::ObligationUnmet,
         Self::Metadata,
@@ -87,6 +93,8 @@ impl Reason {
             Self::PolicyError => "policy_error",
             Self::Remedy => "remedy",
             Self::RemedyConflict => "remedy_conflict",
+            Self::MaskUnavailable => "mask_unavailable",
+            Self::NotInspected => "not_inspected",
             Self::ObligationConflict => "obligation_conflict",
             Self::ObligationUnmet => "obligation_unmet",
             Self::Metadata => "metadata",

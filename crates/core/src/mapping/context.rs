@@ -1,11 +1,13 @@
 //! The facts of the call: environment, HTTP, and the maps of headers and query.
 
+use std::collections::BTreeSet;
+
 use smol_str::{SmolStr, ToSmolStr};
 
 use crate::call::Call;
 use crate::call::headers::{HeaderProblem, fold_byte, is_readable};
 use crate::failure::{Code, Failure};
-use crate::query::{Keys, Node, Reads, Record, Uid, Value, record};
+use crate::query::{Keys, Node, Reads, Record, Uid, Value, action, record};
 
 use super::action::{Asked, What};
 use super::{a2a, grpc, http, llm, mcp, parameters};
@@ -68,6 +70,11 @@ pub fn context(
     parts.set("http", Value::Record(http));
     parts.bags.extend([headers, query]);
     add_protocol(asked, reads, &mut parts)?;
+    if action::has_content(asked.action()) {
+        // Until the message is inspected.
+        parts.set("found", Value::Set(BTreeSet::new()));
+        parts.set("inspected", Value::Bool(false));
+    }
     if let Some(task) = &identity.task {
         let params = task.params.iter().map(|(name, text)| (name.into(), text.as_str().into()));
         parts.set_bag("Bag", "taskParams", params);

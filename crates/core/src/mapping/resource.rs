@@ -21,13 +21,18 @@ pub fn resource(service: &Service, asked: &Asked, home: &str) -> Node {
         What::A2a(_) => a2a::resource(service),
         What::Llm(request) => llm::resource(service, &request.model),
     };
+    node.ancestors.extend(around(service, home));
+    node
+}
+
+/// What every resource of a service lies in.
+pub(super) fn around<'a>(service: &'a Service, home: &str) -> impl Iterator<Item = Uid> + use<'a> {
     let around = [
         Uid::new("Service", service.id.as_str()),
         Uid::new("Namespace", service.namespace()),
         Uid::new("TrustDomain", home),
     ];
-    node.ancestors.extend(around.into_iter().chain(groups(&service.groups)));
-    node
+    around.into_iter().chain(groups(&service.groups))
 }
 
 /// The catalogue's groups of these names.

@@ -24,6 +24,24 @@ pub fn bare(action: &str) -> &str {
     if tool(action).is_some() { CALL_TOOL } else { action }
 }
 
+/// Whether the context of this action has the findings in its message, and whether all of the message was read.
+#[must_use]
+pub fn has_content(action: &str) -> bool {
+    const ACTIONS: [&str; 10] = [
+        "POST",
+        "PUT",
+        "PATCH",
+        "DELETE",
+        "other",
+        CALL_TOOL,
+        "mcp.prompts.get",
+        "a2a.send",
+        "llm.generate",
+        "release",
+    ];
+    ACTIONS.contains(&bare(action))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

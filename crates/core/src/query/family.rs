@@ -34,11 +34,13 @@ pub enum Family {
     A2a,
     /// `llm.generate`.
     Llm,
+    /// `release`: an answer on its way back. No call requests it.
+    Release,
 }
 
 impl Family {
     /// How many there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 15;
     /// Every family, each at the place of its [`index`](Self::index).
     pub const ALL: [Self; Self::COUNT] = [
         Self::Get,
@@ -55,9 +57,10 @@ impl Family {
         Self::Mcp,
         Self::A2a,
         Self::Llm,
+        Self::Release,
     ];
 
-    /// The family of an action, by its id; `None` for groups of several families and for actions that no call requests.
+    /// The family of an action, by its id; `None` for groups of several families.
     #[must_use]
     pub fn of(action: &str) -> Option<Self> {
         Some(match action {
@@ -73,6 +76,7 @@ impl Family {
             "upgrade" => Self::Upgrade,
             "grpc.call" => Self::Grpc,
             "llm.generate" => Self::Llm,
+            "release" => Self::Release,
             _ if action.starts_with("mcp.") => Self::Mcp,
             _ if action.starts_with("a2a.") => Self::A2a,
             _ => return None,
@@ -91,7 +95,7 @@ impl Family {
         match self {
             Self::Post | Self::Put | Self::Patch | Self::Delete | Self::Other | Self::Mcp => true,
             Self::Get | Self::Head | Self::Options | Self::Connect | Self::Upgrade => false,
-            Self::Grpc | Self::A2a | Self::Llm => false,
+            Self::Grpc | Self::A2a | Self::Llm | Self::Release => false,
         }
     }
 
@@ -102,7 +106,17 @@ impl Family {
             Self::Grpc => true,
             Self::Get | Self::Head | Self::Options | Self::Connect | Self::Upgrade => false,
             Self::Post | Self::Put | Self::Patch | Self::Delete | Self::Other => false,
-            Self::Mcp | Self::A2a | Self::Llm => false,
+            Self::Mcp | Self::A2a | Self::Llm | Self::Release => false,
+        }
+    }
+
+    /// Whether its calls have findings in their context. Not every action of MCP and A2A has.
+    #[must_use]
+    pub fn has_content(self) -> bool {
+        match self {
+            Self::Post | Self::Put | Self::Patch | Self::Delete | Self::Other => true,
+            Self::Mcp | Self::A2a | Self::Llm | Self::Release => true,
+            Self::Get | Self::Head | Self::Options | Self::Connect | Self::Upgrade | Self::Grpc => false,
         }
     }
 
@@ -112,7 +126,7 @@ impl Family {
         match self {
             Self::Get | Self::Head | Self::Options | Self::Connect | Self::Upgrade => true,
             Self::Post | Self::Put | Self::Patch | Self::Delete | Self::Other => false,
-            Self::Grpc | Self::Mcp | Self::A2a | Self::Llm => false,
+            Self::Grpc | Self::Mcp | Self::A2a | Self::Llm | Self::Release => false,
         }
     }
 
@@ -126,6 +140,7 @@ impl Family {
             Self::Mcp => &["McpServer", "Tool", "McpResource", "Prompt"],
             Self::A2a => &["Agent"],
             Self::Llm => &["Model"],
+            Self::Release => &["Content"],
         }
     }
 }

@@ -40,6 +40,7 @@ const TOOL: Step = Step {
     status: 403,
     end: End::Policy("deny", &[]),
     upstream: &[],
+    release: None,
 };
 
 const CODING: Step = Step { caller: Caller::CodingAgent, login: Login::Coding, host: DEPLOY, ..TOOL };

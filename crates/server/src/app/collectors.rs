@@ -12,7 +12,7 @@ use crate::approval::Approvals;
 use crate::check::cache::CheckCache;
 use crate::check::shadow_verify;
 use crate::entity::{Entities, cache};
-use crate::envoy::authz;
+use crate::envoy::{authz, ext_proc};
 use crate::keys::Keys;
 use crate::policy::status::Why;
 use crate::policy::{PLATFORM, Status, Store};
@@ -31,6 +31,8 @@ pub struct Counted {
     pub in_flight_max: usize,
     /// The ext_authz service's counts.
     pub calls: Arc<authz::Stats>,
+    /// The ext_proc service's counts, and what it holds.
+    pub responses: ext_proc::Shared,
     /// The connections' counts.
     pub connections: Arc<ConnStats>,
     /// The policy store.
@@ -55,7 +57,9 @@ pub fn register(metrics: &Metrics, counted: &Counted) {
     });
     let stats = Arc::clone(&calls);
     metrics.add_source(&table::SHED, move || one(number(stats.sheds())));
-    metrics.add_source(&table::PANICS, move || one(number(calls.panics())));
+    let responses = Arc::clone(counted.responses.stats());
+    metrics.add_source(&table::PANICS, move || one(number(calls.panics() + responses.panics())));
+    self::responses(metrics, &counted.responses);
     policies(metrics, &counted.policies);
     engine(metrics, &counted.policies);
     verified(metrics, &counted.verified);
@@ -63,6 +67,23 @@ pub fn register(metrics: &Metrics, counted: &Counted) {
     sources(metrics, &counted.entities, &counted.approvals);
     keys(metrics, &counted.keys);
     connections(metrics, &counted.connections);
+}
+
+fn responses(metrics: &Metrics, responses: &ext_proc::Shared) {
+    type Read = fn(&ext_proc::Shared) -> u64;
+    let sources: [(&'static Spec, Read); 7] = [
+        (&table::RESPONSES_INFLIGHT, |shared| u64::try_from(shared.streams()).unwrap_or(u64::MAX)),
+        (&table::RESPONSES_HELD, |shared| u64::try_from(shared.held_bytes()).unwrap_or(u64::MAX)),
+        (&table::RESPONSE_SHED, |shared| shared.stats().sheds()),
+        (&table::RESPONSE_UNFIT_MODE, |shared| shared.stats().unfit_modes()),
+        (&table::REQUESTS_MASKED, |shared| shared.stats().masked_requests()),
+        (&table::REQUESTS_NOT_MASKED, |shared| shared.stats().refused_requests()),
+        (&table::RESPONSE_UNFINISHED, |shared| shared.stats().unfinished()),
+    ];
+    for (spec, read) in sources {
+        let shared = responses.clone();
+        metrics.add_source(spec, move || one(number(read(&shared))));
+    }
 }
 
 /// Lets every scrape read the certificates of the listeners, by their names.

@@ -1,4 +1,4 @@
-//! The elicitation key: it seals the state that MCP clients bring back from an approval page.
+//! Sealing keys: of the state that MCP clients bring back from an approval page, and of release records.
 //!
 //! Knows: where the key comes from. Must not know: what is sealed with it.
 
@@ -17,7 +17,15 @@ const KEY_BYTES_MAX: u64 = 1024;
 /// A fragment that says what is wrong with the file, or that the system gives no random bytes. Never the content of the
 /// file.
 pub fn load(file: Option<&Path>) -> Result<StateKey, String> {
-    let Some(file) = file else { return random() };
+    load_as(file, StateKey::new)
+}
+
+/// As [`load`], a key of another kind; `new` makes it from at least [`KEY_BYTES_MIN`] bytes.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_as<K>(file: Option<&Path>, new: impl Fn(&[u8]) -> Option<K>) -> Result<K, String> {
+    let Some(file) = file else { return random(new) };
     let shown = file.display();
     let cannot = |error| format!("`{shown}` cannot be read: {error}");
     let length = std::fs::metadata(file).map_err(cannot)?.len();
@@ -26,13 +34,13 @@ pub fn load(file: Option<&Path>) -> Result<StateKey, String> {
         return Err(wrong());
     }
     let bytes = std::fs::read(file).map_err(cannot)?;
-    StateKey::new(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).ok_or_else(wrong)
+    new(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).ok_or_else(wrong)
 }
 
-fn random() -> Result<StateKey, String> {
+fn random<K>(new: impl Fn(&[u8]) -> Option<K>) -> Result<K, String> {
     let mut bytes = [0; KEY_BYTES_MIN];
     let filled = aws_lc_rs::rand::fill(&mut bytes);
-    filled.ok().and_then(|()| StateKey::new(&bytes)).ok_or_else(|| "the system gives no random bytes".to_owned())
+    filled.ok().and_then(|()| new(&bytes)).ok_or_else(|| "the system gives no random bytes".to_owned())
 }
 
 #[cfg(test)]

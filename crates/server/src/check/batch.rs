@@ -15,7 +15,7 @@ use picket_core::failure::{Code, Failure};
 pub(super) fn together(decisions: Vec<Decided>) -> Result<Decided, Failure> {
     let mut decisions = decisions.into_iter();
     let empty = || Failure::new(Code::MessageRefused, "the call has no message");
-    let Decided { verdict: mut whole, mut cacheability } = decisions.next().ok_or_else(empty)?;
+    let Decided { verdict: mut whole, mut cacheability, .. } = decisions.next().ok_or_else(empty)?;
     for Decided { verdict: next, .. } in decisions {
         cacheability = Cacheability::Never;
         whole.determining.extend(next.determining);
@@ -38,5 +38,5 @@ pub(super) fn together(decisions: Vec<Decided>) -> Result<Decided, Failure> {
     whole.determining.dedup();
     whole.errors.sort();
     whole.errors.dedup();
-    Ok(Decided { verdict: whole, cacheability })
+    Ok(Decided { verdict: whole, cacheability, mask: None })
 }

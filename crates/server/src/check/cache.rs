@@ -217,7 +217,8 @@ fn bytes(judgement: &Judgement) -> usize {
         query.principal.uid.id.len() + query.resource.uid.id.len() + query.action.len() + query.namespace.len()
     });
     // A verdict and the query's names are also in both answers and in the record.
-    4 * (verdict + query) + judgement.reduced.as_ref().map_or(0, call_bytes)
+    let release = judgement.release.as_ref().map_or(0, |drafted| drafted.bytes.size());
+    4 * (verdict + query) + release + judgement.reduced.as_ref().map_or(0, call_bytes)
 }
 
 fn verdict_bytes(verdict: &Verdict) -> usize {

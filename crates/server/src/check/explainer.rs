@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::judgement::Judgement;
 use super::profile::Profile;
+use super::request_streams::RequestStreams;
 use super::time::Time;
 use super::{Checker, PolicyState, not_ready};
 use picket_core::call::Call;
@@ -24,8 +25,18 @@ impl Explainer {
     #[must_use]
     pub fn of(checker: Checker) -> Self {
         // Every part is named, so that the compiler reports a new one here.
-        let Checker { listener, profile, policies, entities, approvals, state_tokens, keys, verifier: _, cache: _ } =
-            checker;
+        let Checker {
+            listener,
+            profile,
+            policies,
+            entities,
+            approvals,
+            state_tokens,
+            keys,
+            verifier: _,
+            streams: _,
+            cache: _,
+        } = checker;
         Self(Checker {
             listener,
             profile,
@@ -35,6 +46,8 @@ impl Explainer {
             state_tokens,
             keys: Arc::new(keys.read_only()),
             verifier: None,
+            // No request follows, and the profile's promise is what is explained.
+            streams: Arc::new(RequestStreams::assumed()),
             // An explanation needs the whole judgement, and a cached one is reduced.
             cache: None,
         })

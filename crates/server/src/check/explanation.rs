@@ -110,6 +110,7 @@ impl<'a> Explanation<'a> {
             "service": self.judgement.service,
             "services_tried": self.tried,
             "policies": self.determining(),
+            "masked": self.judgement.masked,
             "would_be": would_be,
             "query": self.judgement.query.as_ref().map(query_json),
             "digest": self.judgement.digest,

@@ -1,8 +1,12 @@
 //! The result of a call, for the answer, the log and the metrics.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use smol_str::SmolStr;
+
 use super::prepared::Prepared;
+use super::release_record::Drafted;
 use picket_core::call::Call;
 use picket_core::catalog::{Protocol, Service, namespace_of};
 use picket_core::decision::verdict::Effect;
@@ -10,6 +14,7 @@ use picket_core::decision::{Snapshot, Verdict};
 use picket_core::denial_format::DenialFormat;
 use picket_core::failure::{Code, Failure};
 use picket_core::identity::Identity;
+use picket_core::inspection::Inspection;
 use picket_core::obligation::metadata::Document;
 use picket_core::query::{Node, Query, Record};
 
@@ -43,6 +48,12 @@ pub struct Judgement {
     /// Digest of the request, which binds approvals. Set if a policy can see an approval and the whole request is
     /// known.
     pub digest: Option<String>,
+    /// What was found in the call's messages. Set if a policy reads it.
+    pub content: Option<Inspection>,
+    /// Detectors with values that are masked in the request before its service gets it. Set for an allow on these terms.
+    pub masked: BTreeSet<SmolStr>,
+    /// The draft of the call's release record: set for an allow if a proxy sends the response to be evaluated.
+    pub release: Option<Drafted>,
 }
 
 impl Judgement {
@@ -62,6 +73,9 @@ impl Judgement {
             prepared: Prepared::default(),
             is_too_long: false,
             digest: None,
+            content: None,
+            masked: BTreeSet::new(),
+            release: None,
         }
     }
 
@@ -79,8 +93,12 @@ impl Judgement {
             reply: self.reply.clone(),
             document: None,
             digest: self.digest.clone(),
+            content: self.content.clone(),
             prepared: Prepared::default(),
             is_too_long: false,
+            // Only the allow itself is on these terms.
+            masked: BTreeSet::new(),
+            release: None,
         }
     }
 
@@ -123,6 +141,9 @@ pub(super) struct Fields<'a> {
     pub reply: &'a mut DenialFormat,
     pub document: &'a mut Option<Document>,
     pub digest: &'a mut Option<String>,
+    pub content: &'a mut Option<Inspection>,
+    pub masked: &'a mut BTreeSet<SmolStr>,
+    pub release: &'a mut Option<Drafted>,
 }
 
 impl Fields<'_> {
@@ -141,8 +162,21 @@ impl Draft {
 
     /// The fields to fill.
     pub fn fields(&mut self) -> Fields<'_> {
-        let Judgement { identity, service, protocol, query, snapshot, reply, document, digest, .. } = self.judgement();
-        Fields { identity, service, protocol, query, snapshot, reply, document, digest }
+        let Judgement {
+            identity,
+            service,
+            protocol,
+            query,
+            snapshot,
+            reply,
+            document,
+            digest,
+            content,
+            masked,
+            release,
+            ..
+        } = self.judgement();
+        Fields { identity, service, protocol, query, snapshot, reply, document, digest, content, masked, release }
     }
 
     /// Records that the evaluation was interrupted, see [`Judgement::is_too_long`].

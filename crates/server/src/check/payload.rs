@@ -3,12 +3,15 @@
 //! Knows: which reader belongs to which protocol, and the response format of a denial. Must not know: who is calling,
 //! policies.
 
+use smol_str::SmolStr;
+
 use picket_core::body::{self, a2a, grpc, json, llm, mcp};
-use picket_core::call::{Call, CanonicalPath};
+use picket_core::call::{Body, Call, CanonicalPath};
 use picket_core::catalog::mcp::{Mcp, ProtocolVersion};
 use picket_core::catalog::{Protocol, Service};
 use picket_core::denial_format::{A2aFormat, DenialFormat, IdEcho, McpFormat, ResponseMode};
 use picket_core::failure::{Code, Failure};
+use picket_core::inspection::{Message, Sealed};
 use picket_core::mapping;
 use picket_core::mapping::action::{self, Asked, Spoken, What};
 use picket_core::query::Reads;
@@ -19,6 +22,10 @@ pub(super) struct Requested {
     pub asked: Vec<Asked>,
     /// The elicitation answers of an MCP client.
     pub answers: Vec<String>,
+    /// The messages, each next to its operation; or one that all operations have in common.
+    pub messages: Vec<Message>,
+    /// The ids of JSON-RPC requests, as JSON: one for each operation, or none at all.
+    pub ids: Vec<Option<SmolStr>>,
 }
 
 /// Reads the request in a call.
@@ -34,37 +41,69 @@ pub(super) fn read(
     reads: &Reads,
     reply: &mut DenialFormat,
 ) -> Result<Requested, Failure> {
-    let mut answers = Vec::new();
-    let asked = match action::spoken(call, service, settings)? {
+    let (mut answers, mut ids) = (Vec::new(), Vec::new());
+    let (asked, messages) = match action::spoken(call, service, settings)? {
         Spoken::Plain(asked) => {
             // The call is evaluated by its path, so a denial has the format of such calls.
             *reply = DenialFormat::Plain;
             if service.opens_bodies() && action::family(call, service).hides_body() {
                 body::refuse(call)?;
             }
-            vec![asked]
+            (vec![asked], vec![unread(call)])
         }
-        Spoken::Json(path) => vec![mapping::http::asked(call, path, document(call, service, reads)?)],
+        Spoken::Json(path) => {
+            let document = document(call, service, reads)?;
+            let message =
+                document.clone().map_or_else(|| unread(call), |document| json_message(document, Sealed::None));
+            (vec![mapping::http::asked(call, path, document)], vec![message])
+        }
         Spoken::Grpc { path, service: name, method } => {
             let message = message(call, service, [&name, &method], reads)?;
-            vec![Asked { path, what: What::Grpc { service: name, method, message } }]
+            (vec![Asked { path, what: What::Grpc { service: name, method, message } }], vec![unread(call)])
         }
         Spoken::Mcp(path) => {
             let messages = messages(call, service, reply)?;
             // If one message counts as several, each of them has the same answers.
             answers = messages.first().map(|message| message.answers.clone()).unwrap_or_default();
+            ids = messages.iter().map(|message| message.id.as_ref().map(|id| id.to_json().into())).collect();
             // The last one moves the path; nearly always there is only one.
             let paths = std::iter::repeat_n(path, messages.len());
-            paths.zip(messages).map(|(path, message)| Asked { path, what: What::Mcp(message.ask) }).collect()
+            let each = paths.zip(messages).map(|(path, message)| {
+                let also = message.id.as_ref().map(mcp::RpcId::to_json);
+                let whole = Message::Json { document: message.params, also, sealed: Sealed::None };
+                (Asked { path, what: What::Mcp(message.ask) }, whole)
+            });
+            each.unzip()
         }
-        Spoken::A2a(path) => vec![agent(call, service, path, reply)?],
+        Spoken::A2a(path) => {
+            let (asked, document) = agent(call, service, path, reply)?;
+            if let What::A2a(message) = &asked.what {
+                ids = vec![message.id.as_ref().map(|id| id.to_json().into())];
+            }
+            (vec![asked], vec![document.map_or(Message::Empty, |document| json_message(document, Sealed::None))])
+        }
         Spoken::Llm(path) => {
             let api = api(service, &path);
             *reply = if api == Protocol::Anthropic { DenialFormat::Anthropic } else { DenialFormat::Openai };
-            models(path, llm::read(call, opened(call, service)?.as_ref(), api)?)
+            let document = opened(call, service)?;
+            let asked = models(path, llm::read(call, document.as_ref(), api)?);
+            let message = document.map_or(Message::Empty, |document| json_message(document, Sealed::OfModels));
+            (asked, vec![message])
         }
     };
-    Ok(Requested { asked, answers })
+    Ok(Requested { asked, answers, messages, ids })
+}
+
+fn json_message(document: json::Json, sealed: Sealed) -> Message {
+    Message::Json { document, also: None, sealed }
+}
+
+/// The message of a call with a body that is not parsed. A body that nothing proves to be absent counts as present.
+fn unread(call: &Call) -> Message {
+    match &call.body {
+        Body::Complete(bytes) if bytes.is_empty() => Message::Empty,
+        Body::Complete(_) | Body::Encoded { .. } | Body::Unproven(_) | Body::NotSent => Message::Opaque,
+    }
 }
 
 /// The response format of a denial before anything of the call is read.
@@ -147,8 +186,13 @@ fn models(path: CanonicalPath, request: llm::Request) -> Vec<Asked> {
     asked
 }
 
-/// The call to an agent; reading its public card is plain HTTP.
-fn agent(call: &Call, service: &Service, path: CanonicalPath, reply: &mut DenialFormat) -> Result<Asked, Failure> {
+/// The call to an agent, and its body; reading its public card is plain HTTP.
+fn agent(
+    call: &Call,
+    service: &Service,
+    path: CanonicalPath,
+    reply: &mut DenialFormat,
+) -> Result<(Asked, Option<json::Json>), Failure> {
     let Some(rules) = &service.a2a else { return Err(without_rules(service)) };
     let document = match call.method.as_str() {
         // Path and query hold the request.
@@ -158,7 +202,7 @@ fn agent(call: &Call, service: &Service, path: CanonicalPath, reply: &mut Denial
     match a2a::read(call, document.as_ref(), rules)? {
         a2a::Reading::Card => {
             *reply = DenialFormat::Plain;
-            Ok(mapping::http::asked(call, path, None))
+            Ok((mapping::http::asked(call, path, None), None))
         }
         a2a::Reading::Message(message) => {
             *reply = match &message.id {
@@ -172,7 +216,7 @@ fn agent(call: &Call, service: &Service, path: CanonicalPath, reply: &mut Denial
                     task_id: message.task_id.clone(),
                 }),
             };
-            Ok(Asked { path, what: What::A2a(message) })
+            Ok((Asked { path, what: What::A2a(message) }, document))
         }
     }
 }

@@ -20,6 +20,7 @@ impl CheckSettings for Config {
             keys,
             entity,
             elicitation,
+            responses,
             approvals,
             approvals_store,
             admin,
@@ -31,6 +32,7 @@ impl CheckSettings for Config {
             ("admin", admin),
             ("limits", limits),
             ("elicitation", elicitation),
+            ("responses", responses),
             ("shutdown", shutdown),
             ("keys", keys),
             ("profiles", profiles),
@@ -48,8 +50,8 @@ impl CheckSettings for Config {
 
 impl CheckSettings for Limits {
     fn problems(&self) -> Vec<SettingProblem> {
-        let Self { connection, check, in_flight_max, verify_every: _ } = self;
-        let mut found = of_parts(&[("connection", connection), ("check", check)]);
+        let Self { connection, check, responses, in_flight_max, verify_every: _ } = self;
+        let mut found = of_parts(&[("connection", connection), ("check", check), ("responses", responses)]);
         if *in_flight_max == 0 {
             found.push(SettingProblem::error("in_flight_max", "0 denies every call; give at least 1"));
         }

@@ -23,6 +23,8 @@ pub type ApprovalsStore = crate::approval::Store;
 pub type Telemetry = crate::telemetry::Settings;
 /// Limits of one check: section `limits.check`.
 pub type CheckLimits = crate::envoy::authz::AuthzSettings;
+/// Limits of responses: section `limits.responses`.
+pub type ResponseLimits = crate::envoy::ext_proc::ProcessorSettings;
 
 /// Most checks in evaluation at once in the whole process, by default.
 pub const IN_FLIGHT_MAX: usize = 1024;
@@ -53,6 +55,35 @@ impl CheckSettings for Elicitation {
         }
         let message = "must be from 1m to 1h: people need time, and a leaked state must expire";
         vec![SettingProblem::error("state_ttl", message)]
+    }
+}
+
+/// Evaluation of responses: section `responses`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Responses {
+    /// File of the key that seals release records.
+    pub key_file: Option<PathBuf>,
+    /// How long after its check the headers of a response may arrive.
+    #[serde(with = "humantime_serde")]
+    pub record_ttl: Duration,
+}
+
+impl Default for Responses {
+    fn default() -> Self {
+        Self { key_file: None, record_ttl: Duration::from_secs(15 * 60) }
+    }
+}
+
+impl CheckSettings for Responses {
+    fn problems(&self) -> Vec<SettingProblem> {
+        // The file is read when the server starts.
+        let Self { key_file: _, record_ttl } = self;
+        if (Duration::from_secs(1)..=Duration::from_secs(24 * 3600)).contains(record_ttl) {
+            return Vec::new();
+        }
+        let message = "must be from 1s to 24h: services need time, and a leaked record must expire";
+        vec![SettingProblem::error("record_ttl", message)]
     }
 }
 
@@ -226,6 +257,38 @@ const ELICITATION: &[Key] = &[
     Key::new("state_ttl", "10m", "How long such a client may take to return. From 1m to 1h."),
 ];
 
+const PROCESSOR: &[Key] = &[
+    Key::new(
+        "responses",
+        "false",
+        "States that the proxies send responses to be evaluated (ext_proc). Then every answer to a check has a release record, \
+         and guarded services are requested without compression and ranges. A response that is sent without a record is refused.",
+    ),
+    Key::new(
+        "requests",
+        "false",
+        "States that on every route an ext_proc filter behind the check sends requests with the mode `BUFFERED`. Then requests can \
+         be masked, every allowed call has a release record, and a request without a record is refused. True where a route has no \
+         such filter lets requests that have to be masked PASS as they came.",
+    ),
+];
+
+const RESPONSES: &[Key] = &[
+    Key::tree(
+        "key_file",
+        "null",
+        "File of the key that seals release records: 32 to 1024 bytes, the same for all replicas. Read at start; an unusable \
+         file ends the start. Without it each process generates a key, and a response that the proxy sends to another replica \
+         than its check is refused.",
+    )
+    .example("/etc/picket/responses.key"),
+    Key::new(
+        "record_ttl",
+        "15m",
+        "How long after its check the headers of a response may arrive; later ones are refused. From 1s to 24h.",
+    ),
+];
+
 const CHECK: &[Key] = &[
     Key::new(
         "deadline",
@@ -261,6 +324,38 @@ const CHECK: &[Key] = &[
     ),
 ];
 
+const RESPONSE_LIMITS: &[Key] = &[
+    Key::new(
+        "deadline",
+        "150ms",
+        "How long the verdict over the headers of a response may take; then it is refused with reason `deadline`. The filter \
+         has no timeout for it. From 1ms to 60s.",
+    ),
+    Key::new(
+        "streams_max",
+        "8192",
+        "Most responses that are processed at once in the whole process; further ones are refused with reason `overload`. \
+         A stream counts until its end. At least 1.",
+    ),
+    Key::new(
+        "message_bytes_max",
+        "4194304",
+        "Largest message of the proxy; a larger one ends the response. Envoy sends what it has buffered, at most \
+         `per_connection_buffer_limit_bytes`. From 65536 to 8388608.",
+    ),
+    Key::new(
+        "held_bytes_max",
+        "134217728",
+        "Most bytes of responses that are held in the whole process; the response that would hold more is refused. At \
+         least 1.",
+    ),
+    Key::new(
+        "hold_max",
+        "30s",
+        "How long bytes of a response may be held; then it is refused, and what is held does not leave. From 1ms to 1h.",
+    ),
+];
+
 const LIMITS: &[Key] = &[
     Key::new(
         "in_flight_max",
@@ -280,11 +375,14 @@ pub const SECTIONS: &[Section] = &[
     Section { prefix: "policies", keys: POLICIES },
     Section { prefix: "profiles.<name>.identity", keys: IDENTITY },
     Section { prefix: "profiles.<name>.mapping", keys: MAPPING },
+    Section { prefix: "profiles.<name>.processor", keys: PROCESSOR },
     Section { prefix: "keys", keys: KEYS },
     Section { prefix: "entity", keys: ENTITY },
     Section { prefix: "elicitation", keys: ELICITATION },
+    Section { prefix: "responses", keys: RESPONSES },
     Section { prefix: "", keys: APPROVALS },
     Section { prefix: "telemetry", keys: TELEMETRY },
     Section { prefix: "limits", keys: LIMITS },
     Section { prefix: "limits.check", keys: CHECK },
+    Section { prefix: "limits.responses", keys: RESPONSE_LIMITS },
 ];

@@ -28,7 +28,7 @@ fn unknown_keys_are_all_reported_with_place_and_did_you_mean() {
         [
             "picket.yaml:2:3: unknown key `shutdown.pre_drian` (did you mean `pre_drain`?)",
             "picket.yaml:5:5: unknown key `listeners[0].adress` (did you mean `address`?)",
-            "picket.yaml:6:1: unknown key `zzz` (known: listeners, policies, profiles, keys, entity, elicitation, approvals, approvals_store, telemetry, limits, admin, shutdown)",
+            "picket.yaml:6:1: unknown key `zzz` (known: listeners, policies, profiles, keys, entity, elicitation, responses, approvals, approvals_store, telemetry, limits, admin, shutdown)",
         ]
     );
 }

@@ -14,7 +14,20 @@ use picket_core::query::{Additions, Facts, Node, Query, Record, Uid};
 
 /// Entity types whose place is fixed by an entity's id. A source that could add one would move a
 /// resource into another namespace, or a workload into another trust domain.
-const FIXED: [&str; 8] = ["Namespace", "TrustDomain", "Service", "Route", "Path", "Method", "McpServer", "McpResource"];
+const FIXED: [&str; 12] = [
+    "Namespace",
+    "TrustDomain",
+    "Service",
+    "Route",
+    "Path",
+    "Method",
+    "McpServer",
+    "McpResource",
+    "Tool",
+    "Prompt",
+    "Agent",
+    "Model",
+];
 
 /// Merges what sources give, by their names.
 ///

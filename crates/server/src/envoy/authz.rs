@@ -32,18 +32,21 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use super::decode::{self, Caller, CheckView, Limits, Outline, Unattached};
 use super::encode;
+use crate::check::release_record::{ProxySeal, ReleaseSealer};
 use crate::check::{Evaluation, Judge, Judgement};
 use crate::inline_task::detach;
-use crate::lanes::{self, Lane};
+use crate::lanes;
 use crate::telemetry::Observed;
 use picket_core::call::{Call, UnixMillis};
 use picket_core::decision::verdict::Decision;
 use picket_core::failure::{Code, Failure};
+use picket_core::identity::proxy::ProxyIdentity;
 use picket_core::setting::{CheckSettings, SettingProblem};
 use read::Message;
 use reply::Answered;
 pub use reply::Reply;
 pub use service::CheckServer;
+use service::Client;
 use stats::Abandoned;
 pub use stats::Stats;
 
@@ -134,6 +137,7 @@ pub struct Authz {
     clock: Clock,
     observer: Observer,
     stats: Arc<Stats>,
+    sealer: Option<Arc<ReleaseSealer>>,
 }
 
 impl std::fmt::Debug for Authz {
@@ -156,7 +160,13 @@ impl Authz {
         observer: Observer,
         stats: Arc<Stats>,
     ) -> Self {
-        Self { judge, settings, listener: listener.into(), in_flight, clock, observer, stats }
+        Self { judge, settings, listener: listener.into(), in_flight, clock, observer, stats, sealer: None }
+    }
+
+    /// The same, with a release record in every answer: the proxies send the responses to be evaluated.
+    #[must_use]
+    pub fn with_records(self, sealer: Arc<ReleaseSealer>) -> Self {
+        Self { sealer: Some(sealer), ..self }
     }
 
     /// The same as a tonic service, with the limits on a check's size and on the time until it is whole.
@@ -176,20 +186,19 @@ impl Authz {
     /// # Errors
     /// A gRPC error where a failure is left to the proxy: [`OnFailure::DeferToProxy`].
     pub async fn reply(&self, check: Bytes, metadata: &MetadataMap) -> Result<Reply, Status> {
-        self.reply_since(Instant::now(), Ok(Message::of(check)), None, metadata).await
+        self.reply_since(Instant::now(), Ok(Message::of(check)), Client::default(), metadata).await
     }
 
-    /// As [`Self::reply`], for a check whose headers came at `started`, or that could not be read. `lane` is the
-    /// connection's.
+    /// As [`Self::reply`], for a check whose headers came at `started`, or that could not be read.
     async fn reply_since(
         &self,
         started: Instant,
         check: Result<Message, Failure>,
-        lane: Option<Lane>,
+        client: Client,
         metadata: &MetadataMap,
     ) -> Result<Reply, Status> {
         // What panics outside the inner guards, such as dropping a judge's future, ends here.
-        let sent = AssertUnwindSafe(self.answered(started, check, lane, metadata)).catch_unwind().await;
+        let sent = AssertUnwindSafe(self.answered(started, check, client, metadata)).catch_unwind().await;
         let (sent, large) = sent.unwrap_or_else(|panic| {
             let judgement = Arc::new(Judgement::failed(self.panicked(panic.as_ref())));
             (Answered::of(encode::answer(judgement, Uuid::now_v7(), None, Caller::default())), None)
@@ -215,10 +224,12 @@ impl Authz {
         &self,
         started: Instant,
         check: Result<Message, Failure>,
-        lane: Option<Lane>,
+        Client { lane, proxy }: Client,
         metadata: &MetadataMap,
     ) -> (Answered, Option<Call>) {
         let received_at = (self.clock)();
+        let proxy = proxy.as_ref().map_or("", ProxyIdentity::as_str);
+        let seal = self.sealer.as_deref().map(|sealer| ProxySeal { sealer, proxy, at: received_at });
         let deadline = self.deadline(started, metadata);
         let mut abandoned = Abandoned { stats: Some(&self.stats) };
         if check.as_ref().is_err_and(|failure| failure.code == Code::Overload) {
@@ -242,7 +253,7 @@ impl Authz {
         let Judged { judgement, call, is_large } = self.judged(check, received_at, deadline).await;
         abandoned.stats = None;
         let decision_id = decision_id(received_at);
-        let encoded = self.caught(|| Answered::new(judgement, decision_id, call.as_ref(), outline.caller));
+        let encoded = self.caught(|| Answered::new(judgement, decision_id, call.as_ref(), outline.caller, seal));
         // A failure's answer has no input but its code: it cannot meet whatever made the first one panic.
         let sent = encoded.unwrap_or_else(|failure| {
             let judgement = Arc::new(Judgement::failed(failure));

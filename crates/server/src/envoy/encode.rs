@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::decode::Caller;
 use crate::check::Judgement;
+use crate::check::release_record::ProxySeal;
 use picket_core::call::Call;
 use picket_core::catalog::{Service, TokenMetadata};
 use picket_core::decision::Verdict;
@@ -72,11 +73,31 @@ impl Answer {
 /// without them nobody knows which headers to strip, and it becomes [`Code::Internal`].
 #[must_use]
 pub fn answer(judgement: Arc<Judgement>, decision_id: Uuid, call: Option<&Call>, caller: Caller) -> Answer {
+    sealed_answer(judgement, decision_id, call, caller, None)
+}
+
+/// As [`answer`], with a release record for the response of the call.
+#[must_use]
+pub fn sealed_answer(
+    judgement: Arc<Judgement>,
+    decision_id: Uuid,
+    call: Option<&Call>,
+    caller: Caller,
+    seal: Option<ProxySeal<'_>>,
+) -> Answer {
+    let record = |judgement: &Judgement| seal.and_then(|seal| seal.record(judgement, decision_id));
     // What answers many calls is written from what was looked at of all of them.
     let sendable = ok_response(&judgement, judgement.reduced.as_ref().or(call));
     let judgement = match sendable {
         Ok(Some(ok)) => {
-            let bytes = bytes(OK, &HttpResponse::OkResponse(ok), &judgement, decision_id);
+            let record = record(&judgement);
+            // Without its record the processor would let the request pass as it came.
+            if record.is_none() && !judgement.masked.is_empty() {
+                let failure = Failure::new(Code::Internal, "a request that has to be masked has no release record");
+                let judgement = Arc::new(judgement.with_result(Err(failure)));
+                return sealed_answer(judgement, decision_id, call, caller, seal);
+            }
+            let bytes = bytes(OK, &HttpResponse::OkResponse(ok), &judgement, decision_id, record.as_deref());
             return Answer { decision_id, judgement, bytes, status: 200 };
         }
         Ok(None) => judgement,
@@ -87,7 +108,8 @@ pub fn answer(judgement: Arc<Judgement>, decision_id: Uuid, call: Option<&Call>,
     // The code is the refusal's own, never that of its form: a form may have status 200.
     let code = rpc_code(refusal.status_for(caller));
     let denied::RenderedDenial { status, response: denied } = denied::denied(&judgement, decision_id, &refusal, caller);
-    let bytes = bytes(code, &HttpResponse::DeniedResponse(denied), &judgement, decision_id);
+    let record = record(&judgement);
+    let bytes = bytes(code, &HttpResponse::DeniedResponse(denied), &judgement, decision_id, record.as_deref());
     Answer { decision_id, judgement, bytes, status }
 }
 
@@ -113,12 +135,12 @@ pub fn deferrable(judgement: &Judgement) -> Option<Code> {
 
 /// The bytes of a `CheckResponse`. The metadata is written as it is found: as a message it would be a map of a dozen
 /// texts, made for every call only to be written.
-fn bytes(code: i32, http: &HttpResponse, judgement: &Judgement, decision_id: Uuid) -> Vec<u8> {
+fn bytes(code: i32, http: &HttpResponse, judgement: &Judgement, decision_id: Uuid, record: Option<&str>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(ANSWER_BYTES);
     let status = rpc::Status { code, message: String::new(), details: Vec::new() };
     prost::encoding::message::encode(STATUS_TAG, &status, &mut bytes);
     http.encode(&mut bytes);
-    metadata::write(METADATA_TAG, judgement, decision_id, &mut bytes);
+    metadata::write(METADATA_TAG, judgement, decision_id, record, &mut bytes);
     bytes
 }
 
@@ -140,8 +162,10 @@ fn ok_response(judgement: &Judgement, call: Option<&Call>) -> Result<Option<OkHt
         return Err(Unsendable::Failure(Failure::new(Code::Internal, detail)));
     };
     let changeable = snapshot.changeable(namespace);
+    let is_read = judgement.release.as_ref().is_some_and(|drafted| drafted.reads_body);
     metadata::check(&mutations.metadata)
         .and_then(|()| mutations::ok_response(mutations, call, changeable))
+        .and_then(|ok| if is_read { mutations::readable_response(ok, call) } else { Ok(ok) })
         .map(Some)
         .map_err(Unsendable::Obligation)
 }
@@ -235,9 +259,13 @@ fn of_failure(code: Code, token: Option<&TokenMetadata>) -> Refusal<'static> {
         Code::BodyEncoded => told(415),
         Code::TooLarge => told(431),
         Code::BodyIncomplete => told(413),
-        Code::ConnectRefused | Code::UpgradeRefused | Code::StreamRefused | Code::TaskExpired | Code::ApprovalUsed => {
-            told(403)
-        }
+        Code::ConnectRefused
+        | Code::UpgradeRefused
+        | Code::StreamRefused
+        | Code::TaskExpired
+        | Code::ReleaseTooLarge
+        | Code::ReleaseForeign
+        | Code::ApprovalUsed => told(403),
         Code::TokenRejected => bad_token(TokenFault::Rejected),
         Code::TokenExpired => bad_token(TokenFault::Expired),
         // RFC 6750, section 3.1.

@@ -4,7 +4,6 @@ use std::future::poll_fn;
 
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -85,6 +84,35 @@ async fn a_request_that_keeps_its_reader_waiting_is_given_up() {
     assert_eq!(GivenUp::find(&*read.unwrap().unwrap_err()), Some(GivenUp::Late));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_messages_counts_only_while_a_message_is_incomplete() {
+    let share = Budget::new(8 * FREE_BYTES).share();
+    let (caught_up, Request { body, feed }) = (CaughtUp::default(), request(&share));
+    let mut stream = Request { body: body.streamed(caught_up.clone()), feed };
+    for _ in 0..100 {
+        assert_eq!((stream.feed(FREE_BYTES), *share.held()), (None, FREE_BYTES));
+        caught_up.set();
+        assert_eq!((stream.read(), *share.held()), (None, 0));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(stream.read(), None, "a stream without an incomplete message was given up");
+    }
+    assert_eq!(stream.feed(3 * FREE_BYTES), Some(GivenUp::Full));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_a_stream_that_does_not_arrive_completely_is_given_up() {
+    let share = Budget::new(1 << 20).share();
+    let (caught_up, Request { body, feed }) = (CaughtUp::default(), request(&share));
+    let mut stream = Request { body: body.streamed(caught_up.clone()), feed };
+    assert_eq!(stream.feed(1), None);
+    caught_up.set();
+    assert_eq!((stream.read(), stream.feed(1)), (None, None));
+    tokio::time::advance(Duration::from_secs(4)).await;
+    assert_eq!(stream.read(), None);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(stream.read(), Some(GivenUp::Late));
+}
+
 /// A connection, a stream of it, how many bytes arrive on it, and whether it ends then.
 type Step = (usize, usize, usize, bool);
 
@@ -92,19 +120,8 @@ type Step = (usize, usize, usize, bool);
 /// free bytes, and in the end nothing is held.
 #[tokio::test]
 async fn no_order_of_requests_holds_more_than_the_account() {
-    let wanted = std::env::var_os("PROPS_SEED").and_then(|seed| seed.to_str()?.parse().ok());
-    let seed: u64 = wanted.unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1);
-    println!("PROPS_SEED={seed}");
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let config = Config { failure_persistence: None, ..Config::default() };
     let step = (0_usize..6, 0_usize..4, 0_usize..3 * FREE_BYTES, prop::bool::weighted(0.2));
-    let ran = TestRunner::new_with_rng(config, rng).run(&prop::collection::vec(step, 1..120), |steps| {
-        play(&steps);
-        Ok(())
-    });
-    assert!(ran.is_ok(), "PROPS_SEED={seed}: {ran:?}");
+    picket_properties::holds(256, prop::collection::vec(step, 1..120), |steps| play(&steps));
 }
 
 fn play(steps: &[Step]) {

@@ -5,10 +5,11 @@
 use super::PLATFORM;
 use picket_core::call::host::is_dns_label;
 use picket_core::catalog::grpc;
+use picket_core::content;
 
 /// Files that are allowed at the top of a policy tree.
-pub const TOP_FILES: [&str; 5] =
-    ["manifest.yaml", "schema.cedarschema", "facts.cedarschema", "catalog.yaml", "entities.json"];
+pub const TOP_FILES: [&str; 6] =
+    ["manifest.yaml", "schema.cedarschema", "facts.cedarschema", "catalog.yaml", "entities.json", content::file::FILE];
 
 /// A folder of a policy tree.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::layout::namespace_of;
 use super::status::Why;
 use super::{PLATFORM, Reading};
+use picket_core::content;
 use picket_core::decision::snapshot::Tree;
 use picket_core::problem::Problem;
 
@@ -50,6 +51,8 @@ struct DeclaredParts {
     facts: Option<Presence>,
     #[serde(alias = "entities.json")]
     entities: Option<Presence>,
+    #[serde(alias = "detectors.yaml")]
+    detectors: Option<Presence>,
     namespaces: Option<BTreeSet<String>>,
 }
 
@@ -186,11 +189,13 @@ fn platform_contradictions(parts: &DeclaredParts, tree: &Tree, in_force: Option<
     let is_file = |tree: &Tree, name: &str| tree.files.contains_key(name);
     let is_folder = |tree: &Tree, name: &str| tree.folders.contains(name);
     type Has<'a> = &'a dyn Fn(&Tree, &str) -> bool;
-    let rows: [(&str, Option<Presence>, Has<'_>); 5] = [
+    let rows: [(&str, Option<Presence>, Has<'_>); 6] = [
         (PLATFORM, parts.mesh, &is_folder),
         ("catalog.yaml", parts.catalog, &is_file),
         ("facts.cedarschema", parts.facts, &is_file),
         ("entities.json", parts.entities, &is_file),
+        // Without it, names of the operator's own detectors would be gone, and another mask would apply.
+        (content::file::FILE, parts.detectors, &is_file),
         // Without it, shadow policies would be enforced: a shadow permit would begin to allow.
         (MANIFEST, None, &is_file),
     ];

@@ -17,6 +17,7 @@ use super::by_client::ByClient;
 use super::connection::{self, Wire};
 use super::heard::ActivityIo;
 use super::limits::Settings;
+use super::requests::Streamed;
 use super::seldom::PeerLog;
 use super::slots::{Entered, Origin, Place, Slots};
 use super::socket::{Accept, BoxIo, Peer};
@@ -44,6 +45,8 @@ pub struct Served {
     pub tls: Option<Arc<Acceptor>>,
     /// The limit of incomplete requests, of all connections together.
     pub unfinished: Arc<Budget>,
+    /// The method with streams of messages, if there is one.
+    pub streamed: Option<Streamed>,
 }
 
 impl std::fmt::Debug for Served {

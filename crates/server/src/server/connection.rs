@@ -7,22 +7,19 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 use super::accept::{Connections, Served};
 use super::limits::Settings;
+use super::requests::Requests;
 use super::seldom::PeerLog;
 use super::slots::Slot;
 use super::socket::{BoxIo, Peer};
 use super::stats::Closed;
 use super::tls::Acceptor;
 use super::turn::{Calls, InlineExecutor, Socket};
-use crate::incomplete::Counted;
-use crate::lanes::Lane;
 
 /// An HTTP/2 client begins with a preface of this many bytes (RFC 9113, section 3.4).
 const PREFACE_BYTES: u64 = 24;
@@ -31,12 +28,6 @@ const PREFACE_BYTES: u64 = 24;
 const STREAM_WINDOW_BYTES: u32 = 65_535;
 /// The same for all requests of a connection.
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
-/// Overhead of a header field in addition to its name and value (RFC 9113, section 10.5.1).
-const FIELD_BYTES: usize = 32;
-/// Memory of a waiting request in addition to its headers and body, about: its stream, its future, its timer. The
-/// memory of an optimised build grew by 13 KiB for each of 1,000 requests that had sent their headers, most of it the
-/// allocator's first pages of each size.
-const REQUEST_BYTES: usize = 4 * 1024;
 /// Longest header of HTTP/1.1; scrapers and probes send some hundred bytes.
 const HTTP1_HEADER_BYTES_MAX: usize = 16 * 1024;
 
@@ -122,19 +113,10 @@ async fn secure(
 
 /// Serves HTTP over an open stream.
 async fn serve_http(io: BoxIo, peer: Peer, served: &Served, group: &Connections, slot: &Arc<Slot>) -> Closed {
-    let (calls, socket) = (Calls::default(), Socket::new(io));
-    // What comes over one connection has its part of the threads for long work.
-    let (limits, lane) = (&served.limits, Lane::new());
-    let (router, slot, part, timeout) =
-        (served.routers.of(&peer).clone(), Arc::clone(slot), served.unfinished.share(), limits.handshake_timeout);
-    let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
-        slot.record_request();
-        request.extensions_mut().insert(peer.clone());
-        request.extensions_mut().insert(lane.clone());
-        let head_bytes = REQUEST_BYTES + head_bytes(request.headers());
-        let count = |body| axum::body::Body::new(Counted::new(body, head_bytes, timeout, Arc::clone(&part)));
-        router.clone().oneshot(request.map(count))
-    });
+    let (calls, socket, limits) = (Calls::default(), Socket::new(io), &served.limits);
+    let requests = Requests::new(peer, served, Arc::clone(slot));
+    let streams = requests.streams();
+    let service = hyper::service::service_fn(move |request| requests.route(request));
     let builder = builder(served.wire, limits, calls.clone());
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(socket.clone()), service));
     let mut executor = InlineExecutor::new(socket.clone(), calls, group.tracker.clone(), group.abort.clone());
@@ -144,6 +126,7 @@ async fn serve_http(io: BoxIo, peer: Peer, served: &Served, group: &Connections,
     let mut aged = std::pin::pin!(tokio::time::sleep(jittered(limits.age_max)));
     let mut cut = std::pin::pin!(tokio::time::sleep(Duration::MAX));
     let mut leaving = None;
+    let mut streams_end = None;
     loop {
         tokio::select! {
             ended = poll_fn(|cx| executor.poll(connection.as_mut(), cx)) => return match (ended, leaving) {
@@ -164,6 +147,7 @@ async fn serve_http(io: BoxIo, peer: Peer, served: &Served, group: &Connections,
             }
             () = &mut aged, if leaving.is_none() => {
                 leaving = Some(Closed::Age);
+                streams_end = tokio::time::Instant::now().checked_add(limits.age_max);
                 cut.as_mut().reset(tokio::time::Instant::now() + limits.age_grace);
                 connection.as_mut().graceful_shutdown();
             }
@@ -171,7 +155,14 @@ async fn serve_http(io: BoxIo, peer: Peer, served: &Served, group: &Connections,
                 leaving = Some(Closed::Drain);
                 connection.as_mut().graceful_shutdown();
             }
-            () = &mut cut, if leaving == Some(Closed::Age) => return Closed::Age,
+            () = &mut cut, if leaving == Some(Closed::Age) => {
+                let now = tokio::time::Instant::now();
+                if !streams.are_open() || streams_end.is_none_or(|end| end <= now) {
+                    return Closed::Age;
+                }
+                // A response on its way would be truncated for the client: it may end first.
+                cut.as_mut().reset(now + limits.age_grace.max(Duration::from_millis(100)));
+            }
         }
     }
 }
@@ -213,11 +204,6 @@ fn builder(wire: Wire, limits: &Settings, calls: Calls) -> auto::Builder<Calls> 
             builder
         }
     }
-}
-
-/// Size of a request's headers.
-fn head_bytes(headers: &http::HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES).sum()
 }
 
 /// `age` plus or minus a tenth, so that connections that began together do not end together.

@@ -101,7 +101,12 @@ impl Settings {
             "Age at which a connection gets its GOAWAY, plus or minus a tenth, so that load finds new replicas. \
                  Also bounds how long a withdrawn certificate keeps its connection, together with `age_grace`.",
         ),
-        Key::new("age_grace", "10s", "How long an old connection may still finish its calls; then it is closed."),
+        Key::new(
+            "age_grace",
+            "10s",
+            "How long an old connection may still finish its calls; then it is closed. Responses that are processed have \
+                 `age_max` once more.",
+        ),
     ];
 }
 

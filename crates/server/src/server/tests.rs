@@ -19,10 +19,12 @@ use tokio::time::Instant;
 use super::accept::{Connections, Drained, Served};
 use super::connection::Wire;
 use super::limits::Settings;
+use super::requests::Streamed;
 use super::socket::{Accept, BoxIo, Peer};
 use super::stats::{Closed, ConnStats};
 use crate::incomplete::Budget;
 use crate::lanes::Lane;
+use picket_core::identity::proxy::ProxyIdentity;
 
 /// A listener with connections that the test makes.
 struct Fake(mpsc::UnboundedReceiver<io::Result<BoxIo>>);
@@ -43,6 +45,8 @@ struct House {
     gate: Arc<Semaphore>,
     /// The lanes of all calls of `/lane`.
     lanes: Arc<Mutex<Vec<Lane>>>,
+    /// The proxies of all streams, as their services see them.
+    proxies: Arc<Mutex<Vec<Option<ProxyIdentity>>>>,
     door: mpsc::UnboundedSender<io::Result<BoxIo>>,
     clients: JoinSet<()>,
 }
@@ -56,18 +60,30 @@ impl House {
         let (stats, gate) = (Arc::<ConnStats>::default(), Arc::new(Semaphore::new(0)));
         let waiting = Arc::clone(&gate);
         let wait = move || async move { waiting.acquire().await.map_or("closed", |_permit| "done") };
+        let streaming = Arc::clone(&gate);
+        let proxies = Arc::<Mutex<Vec<Option<ProxyIdentity>>>>::default();
+        let shown = Arc::clone(&proxies);
+        let stream = move |request: axum::extract::Request| async move {
+            shown.lock().unwrap().push(request.extensions().get().cloned());
+            let open = streaming.acquire().await.map_or("closed", |_permit| "done");
+            drop(request);
+            open
+        };
         let lanes = Arc::<Mutex<Vec<Lane>>>::default();
         let told = Arc::clone(&lanes);
         let tell = move |Extension(lane): Extension<Lane>| async move { told.lock().unwrap().push(lane) };
         let router = axum::Router::new()
             .route("/quick", axum::routing::get(|| async { "done" }))
             .route("/wait", axum::routing::get(wait))
+            .route("/stream", axum::routing::get(stream))
             .route("/lane", axum::routing::get(tell));
         let group = Connections::new(Arc::clone(&stats));
         let (door, fake) = mpsc::unbounded_channel();
         let (routers, unfinished) = (Arc::new(router.into()), Budget::new(limits.unfinished_bytes_max));
-        group.serve(Fake(fake), Served { name: "test".into(), routers, wire: Wire::Http2, limits, tls, unfinished });
-        Self { group, stats, gate, lanes, door, clients: JoinSet::new() }
+        let streamed = Some(Streamed { path: "/stream", budget: Budget::new(limits.unfinished_bytes_max) });
+        let (name, wire) = ("test".into(), Wire::Http2);
+        group.serve(Fake(fake), Served { name, routers, wire, limits, tls, unfinished, streamed });
+        Self { group, stats, gate, lanes, proxies, door, clients: JoinSet::new() }
     }
 
     /// A new connection, on which nothing was sent yet.
@@ -214,6 +230,24 @@ async fn an_old_connection_with_an_endless_call_is_aborted_after_the_grace() {
     assert!((100..=120).contains(&start.elapsed().as_secs()), "cut after {:?}", start.elapsed());
     house.group.drain(within(1)).await;
     assert_eq!((house.closed(Closed::Age), house.stats.open()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_connection_waits_for_its_streams_but_not_for_ever() {
+    let age = Settings { age_max: Duration::from_secs(100), ..Settings::default() };
+    let (mut house, start) = (House::new(age.clone()), Instant::now());
+    let mut client = house.client().await;
+    let mut held = Box::pin(client.send_request(get("/stream")));
+    assert!(tokio::time::timeout(Duration::from_secs(170), &mut held).await.is_err());
+    house.gate.add_permits(1);
+    assert_eq!(held.await.unwrap().status(), 200);
+    house.group.drain(within(1)).await;
+    assert_eq!((start.elapsed().as_secs(), house.closed(Closed::Age)), (170, 1));
+
+    let (mut house, start) = (House::new(age), Instant::now());
+    let mut client = house.client().await;
+    assert!(client.send_request(get("/stream")).await.is_err());
+    assert!((190..=222).contains(&start.elapsed().as_secs()), "cut after {:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,9 +17,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::Observed;
 use super::metrics::Sample;
+use crate::check::response::{Outcome, ResponseRecord};
 use picket_core::decision::verdict::Decision;
 use picket_core::setting::{CheckSettings, SettingProblem};
 use queue::{Queue, Weight};
@@ -150,16 +152,35 @@ impl DecisionLog {
     pub fn offer(&self, seen: &Observed<'_>) {
         let Some(queue) = &self.queue else { return };
         let weight = weight(seen);
-        if weight == Weight::Allow && !self.is_sampled(seen) {
+        if weight == Weight::Allow && !self.is_sampled(seen.decision_id) {
             return;
         }
         match record::bytes(seen, &self.shape) {
             Ok(bytes) => queue.offer(weight, bytes),
-            Err(error) => {
-                self.unserializable.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(error = %error, decision_id = %seen.decision_id, "could not log a decision");
-            }
+            Err(error) => self.count_unserializable(&error, Some(seen.decision_id)),
         }
+    }
+
+    /// Queues the record of one response; never waits. A response is sampled as its request is.
+    pub fn offer_response(&self, record: &ResponseRecord) {
+        let Some(queue) = &self.queue else { return };
+        let weight = match record.outcome {
+            Outcome::Released => Weight::Allow,
+            Outcome::Filtered | Outcome::Masked | Outcome::Refused => Weight::Other,
+        };
+        if weight == Weight::Allow && record.decision_id.is_some_and(|id| !self.is_sampled(id)) {
+            return;
+        }
+        match record::response(record) {
+            Ok(bytes) => queue.offer(weight, bytes),
+            Err(error) => self.count_unserializable(&error, record.decision_id),
+        }
+    }
+
+    fn count_unserializable(&self, error: &serde_json::Error, decision_id: Option<Uuid>) {
+        self.unserializable.fetch_add(1, Ordering::Relaxed);
+        let decision_id = decision_id.unwrap_or_default();
+        tracing::error!(error = %error, decision_id = %decision_id, "could not log a decision");
     }
 
     /// Writes what waits, until `deadline`; counts the rest as lost. Later calls are not logged.
@@ -196,8 +217,8 @@ impl DecisionLog {
     }
 
     /// The decision's own id decides, so that replicas and restarts need no common state.
-    fn is_sampled(&self, seen: &Observed<'_>) -> bool {
-        let (_, random) = seen.decision_id.as_u64_pair();
+    fn is_sampled(&self, decision_id: Uuid) -> bool {
+        let (_, random) = decision_id.as_u64_pair();
         let share = f64::from(u32::try_from(random & u64::from(u32::MAX)).unwrap_or(u32::MAX)) / f64::from(u32::MAX);
         self.sample_allows >= 1.0 || share < self.sample_allows
     }

@@ -7,6 +7,7 @@
 //! can add a series.
 
 mod durations;
+mod findings;
 mod process;
 mod series;
 pub mod table;
@@ -24,6 +25,7 @@ use prometheus_client::registry::Registry;
 use super::Observed;
 use crate::check::Judgement;
 use durations::Durations;
+use findings::Findings;
 use picket_core::decision::verdict::{Decision, Verdict};
 use series::{Loaded, Mode, SeriesKey, SeriesOutcome};
 pub use table::{MetricKind, Spec, describe};
@@ -80,6 +82,7 @@ struct State {
     loaded: ArcSwap<Loaded>,
     divergence: Mutex<BTreeMap<(Decision, Decision), u64>>,
     durations: Durations,
+    findings: Findings,
     sources: RwLock<Vec<Source>>,
 }
 
@@ -92,6 +95,7 @@ impl Metrics {
             loaded: ArcSwap::default(),
             divergence: Mutex::default(),
             durations: Durations::default(),
+            findings: Findings::default(),
             sources: RwLock::default(),
         });
         let mut registry = Registry::default();
@@ -120,6 +124,9 @@ impl Metrics {
                 self.count_divergence(verdict);
             }
             Err(failure) => unit.count(key(Mode::Enforce, Decision::Error, SeriesOutcome::Failure(failure.code))),
+        }
+        if let (Some(content), Some(service)) = (&judgement.content, &judgement.service) {
+            self.state.findings.count(service, &content.found);
         }
         self.state.durations.observe(seen.elapsed);
     }
@@ -191,6 +198,7 @@ impl Collector for State {
         family(&mut encoder, &table::POLICY_SNAPSHOT, &loaded.digests())?;
         family(&mut encoder, &table::POLICIES, &loaded.sizes())?;
         family(&mut encoder, &table::SHADOW_DIVERGENCE, &self.divergence())?;
+        family(&mut encoder, &table::CONTENT_FINDINGS, &self.findings.samples())?;
         family(&mut encoder, &table::BUILD, &[Sample::new([self.version], 1.0)])?;
         family(&mut encoder, &table::PROCESS_MEMORY, &process::memory())?;
         family(&mut encoder, &table::PROCESS_FDS, &process::open_fds())?;

@@ -9,6 +9,7 @@ use picket_core::catalog::Protocol;
 use picket_core::decision::verdict::{Denial, Effect, Reason, Verdict, WouldBe};
 use picket_core::failure::{Code, Failure};
 use picket_core::identity::Identity;
+use picket_core::inspection::{Inspection, Unread};
 use picket_core::obligation::Mutations;
 use picket_core::query::{Node, Query, Record, Uid};
 
@@ -48,6 +49,9 @@ impl Scene {
                 is_too_long: false,
                 prepared: Default::default(),
                 digest: None,
+                content: None,
+                masked: Default::default(),
+                release: None,
             },
             call: call("/v1?password=1", "orders.shop"),
             request_id: None,
@@ -60,6 +64,13 @@ impl Scene {
         let mut scene = Self::denied();
         scene.judgement.result =
             Ok(Verdict { determining: vec!["shop/read".to_owned()], ..verdict(Effect::Allow(mutations)) });
+        scene
+    }
+
+    pub fn found(detectors: &[&str]) -> Self {
+        let mut scene = Self::denied();
+        let found = detectors.iter().map(|name| (*name).into()).collect();
+        scene.judgement.content = Some(Inspection { found, unread: Some(Unread::Media) });
         scene
     }
 

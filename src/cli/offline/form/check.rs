@@ -79,7 +79,7 @@ fn put(object: &mut Value, name: &str, value: Value) {
 }
 
 /// Names in lower case, as a proxy passes them on; one entry for each value.
-pub(super) fn headers(written: &BTreeMap<String, Value>) -> Result<Vec<(String, String)>, String> {
+pub(in crate::cli::offline) fn headers(written: &BTreeMap<String, Value>) -> Result<Vec<(String, String)>, String> {
     let mut headers = Vec::new();
     for (name, value) in written {
         let values = match value {

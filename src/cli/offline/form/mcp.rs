@@ -28,6 +28,8 @@ pub struct Mcp {
     pub arguments: Value,
     /// Further members of `params`.
     pub params: Map<String, Value>,
+    /// The id of the request, which its answer repeats. Default 1.
+    pub id: Value,
     /// The protocol version. Default: the newest.
     pub version: ProtocolVersion,
     /// Headers in addition to those of the protocol: one value or a list of values each.
@@ -52,6 +54,7 @@ impl Default for Mcp {
             method: None,
             arguments: json!({}),
             params: Map::new(),
+            id: Value::from(1),
             version: ProtocolVersion::July2026,
             headers: BTreeMap::new(),
             path: None,
@@ -126,7 +129,10 @@ impl Mcp {
             params.pop();
             params += &format!(r#","arguments":{arguments}}}"#);
         }
-        let id = if method.starts_with("notifications/") { "" } else { r#""id":1,"# };
+        let id = match method.starts_with("notifications/") {
+            true => String::new(),
+            false => format!(r#""id":{},"#, self.id),
+        };
         format!(r#"{{"jsonrpc":"2.0",{id}"method":{},"params":{params}}}"#, Value::from(method))
     }
 

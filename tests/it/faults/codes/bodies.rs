@@ -43,6 +43,12 @@ pub fn tool_call(arguments: &str) -> Check {
     call("POST", &message("tools/call", arguments), &[])
 }
 
+/// A call for the result of another call.
+pub fn tasks_get() -> Check {
+    let body = message("tasks/get", "{}").replace("\"name\":\"t\"", "\"taskId\":\"t\"");
+    call("POST", &body, &[("mcp-method", "tasks/get"), ("mcp-name", "")])
+}
+
 /// Code, status, listener and check.
 pub fn rows() -> Vec<(Code, i32, &'static str, Check)> {
     let good = message("tools/call", "{}");

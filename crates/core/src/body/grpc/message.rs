@@ -310,7 +310,7 @@ impl FieldDecoder {
 }
 
 /// How the items of a packed list are written; `None` for what cannot be packed.
-fn packed(kind: &Kind) -> Option<Wire> {
+pub(crate) fn packed(kind: &Kind) -> Option<Wire> {
     match kind {
         Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Some(Wire::Fixed64),
         Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => Some(Wire::Fixed32),
@@ -344,6 +344,27 @@ fn scalar(kind: &Kind, part: WireValue<'_>) -> Option<Option<Builder>> {
         (Kind::Bool, WireValue::Varint(_)) => None,
         _ => return None,
     })
+}
+
+/// The digits of a number, in the decimal notation without an exponent: `None` where it is not written as its type is, or its
+/// type does not have it; an inner `None` where there are no digits.
+pub(crate) fn digits(kind: &Kind, part: WireValue<'_>) -> Option<Option<String>> {
+    let shown = |is_finite: bool, text: String| Some(is_finite.then_some(text));
+    match (kind, part) {
+        (Kind::Enum(_), WireValue::Varint(_)) => Some(None),
+        (Kind::Double, WireValue::Fixed64(bytes)) => {
+            let value = f64::from_le_bytes(bytes);
+            shown(value.is_finite(), value.to_string())
+        }
+        (Kind::Float, WireValue::Fixed32(bytes)) => {
+            let value = f32::from_le_bytes(bytes);
+            shown(value.is_finite(), value.to_string())
+        }
+        _ => match scalar(kind, part)?? {
+            Builder::Number(text) => Some(Some(text)),
+            Builder::Bool(_) | Builder::Text(_) | Builder::List(_) | Builder::Object(_) => Some(None),
+        },
+    }
 }
 
 /// A value that its type has.

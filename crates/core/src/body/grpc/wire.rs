@@ -9,7 +9,7 @@ const VARINT_BYTES_MAX: usize = 10;
 
 /// What follows a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WireValue<'a> {
+pub(crate) enum WireValue<'a> {
     Varint(u64),
     Fixed64([u8; 8]),
     Bytes(&'a [u8]),
@@ -18,7 +18,7 @@ pub(super) enum WireValue<'a> {
 
 /// How what follows a tag is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wire {
+pub(crate) enum Wire {
     Varint,
     Fixed64,
     Length,
@@ -27,19 +27,24 @@ pub(super) enum Wire {
 
 /// The rest of a message.
 #[derive(Debug)]
-pub(super) struct Cursor<'a>(&'a [u8]);
+pub(crate) struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// Bytes that were not read.
+    pub(crate) fn left(&self) -> usize {
+        self.0.len()
+    }
+
     /// The next tag: a field's number, and how its value is written.
-    pub(super) fn tag(&mut self) -> Result<(u32, Wire), Refused> {
+    pub(crate) fn tag(&mut self) -> Result<(u32, Wire), Refused> {
         let tag = u32::try_from(self.varint()?).map_err(|_| Refused::Tag)?;
         let wire = match tag & 7 {
             0 => Wire::Varint,
@@ -56,7 +61,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next value.
-    pub(super) fn part(&mut self, wire: Wire) -> Result<WireValue<'a>, Refused> {
+    pub(crate) fn part(&mut self, wire: Wire) -> Result<WireValue<'a>, Refused> {
         Ok(match wire {
             Wire::Varint => WireValue::Varint(self.varint()?),
             Wire::Fixed64 => WireValue::Fixed64(self.fixed()?),

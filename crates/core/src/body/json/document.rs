@@ -133,6 +133,12 @@ impl Json {
         Self::new(Document { is_mixed: false, text: String::new(), slots: vec![object] })
     }
 
+    /// The value or key with this number ([`Node::place`]).
+    #[must_use]
+    pub fn at(&self, place: usize) -> Option<Node<'_>> {
+        self.document.slots.get(place).map(|_| Node { document: &self.document, at: place })
+    }
+
     /// The value itself.
     #[must_use]
     pub fn node(&self) -> Node<'_> {
@@ -145,6 +151,12 @@ impl<'a> Node<'a> {
     #[must_use]
     pub fn to_json(self) -> Json {
         Json { document: Arc::clone(self.document), at: self.at }
+    }
+
+    /// Its number in the document, in the order sent; keys have numbers too. The value of the document has 0.
+    #[must_use]
+    pub fn place(self) -> usize {
+        self.at
     }
 
     /// Its value.

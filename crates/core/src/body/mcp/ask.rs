@@ -63,12 +63,17 @@ pub(super) fn asks(shape: Shape, method: &str, params: Node<'_>) -> Result<Vec<A
 
 fn call_tool(params: Node<'_>) -> Result<Ask, Failure> {
     let arguments = arguments(params)?;
-    let name = text(params.get("name"), "name")?;
+    let name = tool_name(text(params.get("name"), "name")?)?;
+    Ok(Ask::CallTool { name: name.to_owned(), arguments })
+}
+
+/// A name that a tool can be called by.
+pub(super) fn tool_name(name: &str) -> Result<&str, Failure> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if !(1..=128).contains(&name.len()) || !name.bytes().all(legal) {
         return Err(refused(format!("`{}` cannot be a tool: 1 to 128 of A-Z a-z 0-9 _ - .", shown(name))));
     }
-    Ok(Ask::CallTool { name: name.to_owned(), arguments })
+    Ok(name)
 }
 
 fn get_prompt(params: Node<'_>) -> Result<Ask, Failure> {
@@ -115,7 +120,15 @@ fn resource(uri: Option<Node<'_>>) -> Result<String, Failure> {
 
 /// A prompt's name or a task's id: not empty, short, without controls.
 fn name<'a>(value: Option<Node<'a>>, key: &str) -> Result<&'a str, Failure> {
-    let name = text(value, key)?;
+    legal_name(text(value, key)?, key)
+}
+
+/// A name that a prompt can be requested by.
+pub(super) fn prompt_name(name: &str) -> Result<&str, Failure> {
+    legal_name(name, "name")
+}
+
+fn legal_name<'a>(name: &'a str, key: &str) -> Result<&'a str, Failure> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(char::is_control) {
         return Err(refused(format!("`{key}` is empty, longer than {NAME_BYTES_MAX} bytes, or has controls")));
     }

@@ -20,6 +20,7 @@ pub(super) fn rules(versions: &[ProtocolVersion]) -> Mcp {
         denial: DenialStyle::default(),
         denial_by_version: BTreeMap::new(),
         batches: Batches::Each,
+        lists: Default::default(),
         elicitation: None,
     }
 }

@@ -51,6 +51,7 @@ impl Checker<'_> {
             denial: written.denial,
             denial_by_version: written.denial_by_version,
             batches: written.batches,
+            lists: written.lists,
             elicitation: written.elicitation.map(|elicitation| elicitation.value),
         })
     }

@@ -54,7 +54,10 @@ fn north_american(candidate: &Candidate<'_>) -> Option<usize> {
     let national = digits.get(digits.len().checked_sub(10)?..)?;
     // Codes such as 911 are services, not areas.
     let is_service = |at: usize| national.get(at..at + 2) == Some(b"11");
-    (!is_service(1) && !is_service(4) && is_alone(candidate)).then_some(candidate.text.len())
+    // People write the same separator twice; `252.227-7013` is a clause of a law.
+    let mut separators = candidate.text.bytes().filter(|byte| matches!(byte, b'.' | b'-'));
+    let is_mixed = separators.next().is_some_and(|first| separators.any(|other| other != first));
+    (!is_service(1) && !is_service(4) && !is_mixed && is_alone(candidate)).then_some(candidate.text.len())
 }
 
 /// Accepts five pairs of digits. More of them in a row are the dump of a file.
@@ -147,6 +150,7 @@ mod tests {
                 "2026-11-30",
                 "415-555-2671-00",
                 "v1.415.555.2671",
+                "252.227-7013 (c) (1) of the act",
                 "3.14159265",
                 "30 03 01 23 45 67 89 01",
                 "00 01 02 03 04 05 06 07",

@@ -29,6 +29,11 @@ impl Check<'_> {
                 }
                 Some(Mask::KeepLast(*count))
             }
+            MaskMapping { restore: Some(true), pseudonym: Some(_), .. } => {
+                let message = format!("detector `{}`: no value is restored yet", name.value);
+                self.error(message, Some(written), "write the pseudonym without `restore`".to_owned());
+                None
+            }
             MaskMapping { fixed: None, keep_last: None, pseudonym: Some(kind), restore } => {
                 let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
                 if kind.is_empty() || kind.len() > 32 || !kind.bytes().all(is_part) {

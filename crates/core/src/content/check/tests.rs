@@ -19,7 +19,7 @@ detectors:
   bonus:     {fields: ["$.bonus"], mask: null}
   note:      {fields: ["$.note"], mask: {fixed: "-"}}
   card:      {builtin: card, mask: {keep_last: 4}}
-  customer:  {builtin: email, mask: {pseudonym: customer, restore: true}}
+  customer:  {builtin: email, mask: {pseudonym: customer, restore: false}}
   named:     {builtin: generic_secret}
 "#;
 
@@ -104,6 +104,7 @@ fn an_error_says_what_is_wrong_and_what_would_be_right() {
         ("x: {pattern: a, mask: {keep_last: 9}}", "`keep_last` is 9", "write 1 to 8"),
         ("x: {pattern: a, mask: {fixed: a, keep_last: 2}}", "the mask does not fit", "one of"),
         ("x: {pattern: a, mask: {keep: 2}}", "unknown key `keep`", "known keys: fixed"),
+        ("x: {builtin: email, mask: {pseudonym: x, restore: true}}", "no value is restored yet", "without `restore`"),
         ("x: {pattern: a, mask: {fixed: a, restore: true}}", "`restore` without `pseudonym`", "stand-in"),
         ("x: {pattern: a, mask: {pseudonym: 'a-b'}}", "pseudonym `a-b` is not a word", "a-z"),
         ("x: {pattern: 'ab+', mask: {pseudonym: a}}", "needs a value of limited length", "{1,64}"),

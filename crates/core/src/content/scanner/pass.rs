@@ -1,9 +1,9 @@
-//! Scans the text at hand once: skips, searches, masks and releases.
+//! Scans the text at hand once: skips, searches and reports.
 
 use super::attempt::{Attempt, Found, Place};
-use super::{Finding, Output, Rest, Scanner, Stop, Suppressed, last_two};
+use super::report::Report;
+use super::{Finding, Rest, Scanner, Stop, Suppressed, last_two};
 use crate::content::automaton::{DEAD, State};
-use crate::content::mask::{Mask, StandIns, Tail};
 use crate::content::matcher::Matcher;
 
 /// One pass over the text that is held and the piece that arrived.
@@ -12,11 +12,10 @@ pub(super) struct Pass<'a> {
     matcher: &'a Matcher,
     text: &'a str,
     rest: Rest,
-    stand_ins: &'a mut StandIns,
-    output: &'a mut Output,
+    report: &'a mut dyn Report,
     /// Everything before is decided.
     at: usize,
-    /// Everything before has left or was replaced.
+    /// Everything before was reported.
     written: usize,
 }
 
@@ -26,10 +25,9 @@ impl<'a> Pass<'a> {
         matcher: &'a Matcher,
         text: &'a str,
         rest: Rest,
-        stand_ins: &'a mut StandIns,
-        output: &'a mut Output,
+        report: &'a mut dyn Report,
     ) -> Self {
-        Self { scanner, matcher, text, rest, stand_ins, output, at: 0, written: 0 }
+        Self { scanner, matcher, text, rest, report, at: 0, written: 0 }
     }
 
     /// Returns how much of the text is decided; the rest is to be held.
@@ -115,57 +113,45 @@ impl<'a> Pass<'a> {
         Ok(found)
     }
 
-    /// Lets out what is decided.
+    /// Reports the text that is decided.
     fn release(&mut self) {
-        self.output.text.push_str(self.text.get(self.written..self.at).unwrap_or_default());
+        let text = self.text.get(self.written..self.at).unwrap_or_default();
+        if !text.is_empty() {
+            self.report.text(text);
+        }
         self.written = self.at;
     }
 
-    fn found(&mut self, detector: usize) {
+    /// The finding of a value that begins at this place.
+    fn found(&mut self, detector: usize) -> Finding {
         self.release();
-        self.output.findings.push(Finding { detector, at: self.scanner.offset + self.at as u64 });
+        Finding { detector, at: self.scanner.offset + self.at as u64 }
     }
 
-    /// Replaces a value that begins at this place.
+    /// Reports a value that begins at this place.
     fn replace(&mut self, detector: usize, bytes: usize) -> Result<(), Stop> {
-        self.found(detector);
+        let finding = self.found(detector);
         let end = self.at + bytes;
         let value = self.text.get(self.at..end).unwrap_or_default();
-        match self.matcher.mask(detector) {
-            Some(Mask::Fixed(mask)) => self.output.text.push_str(mask),
-            Some(Mask::KeepLast(count)) => {
-                let mut tail = Tail::default();
-                tail.add(value);
-                self.output.text.push_str(&tail.mask(*count));
-            }
-            Some(Mask::Pseudonym { kind, .. }) => self.output.text.push_str(&self.stand_ins.of(kind, value)?),
-            None => {}
+        if let Some(mask) = self.matcher.mask(detector) {
+            self.report.value(finding, mask, value)?;
         }
         (self.at, self.written) = (end, end);
         Ok(())
     }
 
-    /// Replaces a value that begins at this place and is certain, while its end is open.
+    /// Reports a value that begins at this place and is certain, while its end is open.
     fn begin_suppressing(&mut self, detector: usize, bytes: usize, state: State) {
-        self.found(detector);
+        let finding = self.found(detector);
         let end = self.at + bytes;
-        let tail = match self.matcher.mask(detector) {
-            Some(Mask::Fixed(mask)) => {
-                self.output.text.push_str(mask);
-                None
-            }
-            Some(Mask::KeepLast(count)) => {
-                let mut tail = Tail::default();
-                tail.add(self.text.get(self.at..end).unwrap_or_default());
-                Some((tail, *count))
-            }
-            Some(Mask::Pseudonym { .. }) | None => None,
-        };
-        self.scanner.suppressed = Some(Suppressed { state, tail });
+        if let Some(mask) = self.matcher.mask(detector) {
+            self.report.begins(finding, mask, self.text.get(self.at..end).unwrap_or_default());
+        }
+        self.scanner.suppressed = Some(Suppressed { state });
         (self.at, self.written) = (end, end);
     }
 
-    /// Drops text of a value up to its end.
+    /// Reads a value that began up to its end.
     fn suppress(&mut self) {
         let Some(mut suppressed) = self.scanner.suppressed.take() else { return };
         let automaton = &self.matcher.automaton;
@@ -180,14 +166,15 @@ impl<'a> Pass<'a> {
                 (suppressed.state, end) = (state, self.at + count + 1);
             }
         }
-        if let Some((tail, _)) = &mut suppressed.tail {
-            tail.add(self.text.get(self.at..end).unwrap_or_default());
+        let part = self.text.get(self.at..end).unwrap_or_default();
+        if !part.is_empty() {
+            self.report.continues(part);
         }
         (self.at, self.written) = (end, end);
-        match (is_over, &suppressed.tail) {
-            (false, _) => self.scanner.suppressed = Some(suppressed),
-            (true, Some((tail, count))) => self.output.text.push_str(&tail.mask(*count)),
-            (true, None) => {}
+        if is_over {
+            self.report.ends(self.scanner.offset + end as u64);
+        } else {
+            self.scanner.suppressed = Some(suppressed);
         }
     }
 }

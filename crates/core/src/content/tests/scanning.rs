@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::content::detector::{Detector, Pattern};
 use crate::content::mask::{Mask, StandIns};
 use crate::content::matcher::Matcher;
-use crate::content::scanner::{Output, Scanner, Stop};
+use crate::content::scanner::{Finding, Output, Report, Scanner, Stop};
 use crate::content::validator::{Candidate, Validator};
 
 fn detector(name: &str, pattern: &str, validator: Validator) -> Detector {
@@ -128,4 +128,52 @@ fn an_attempt_that_was_rejected_says_nothing_about_the_next() {
         let (steps, _) = released(set, 100, &[&text]);
         assert_eq!(steps.last().unwrap(), "a[a]", "{pattern}");
     }
+}
+
+/// Ranges as a scan reports them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Ranges {
+    values: Vec<(u64, Option<u64>)>,
+    reported: u64,
+}
+
+impl Report for Ranges {
+    fn text(&mut self, text: &str) {
+        self.reported += text.len() as u64;
+    }
+
+    fn value(&mut self, finding: Finding, _: &Mask, value: &str) -> Result<(), Stop> {
+        self.values.push((finding.at, Some(finding.at + value.len() as u64)));
+        self.reported += value.len() as u64;
+        Ok(())
+    }
+
+    fn begins(&mut self, finding: Finding, _: &Mask, part: &str) {
+        self.values.push((finding.at, None));
+        self.reported += part.len() as u64;
+    }
+
+    fn continues(&mut self, part: &str) {
+        self.reported += part.len() as u64;
+    }
+
+    fn ends(&mut self, at: u64) {
+        self.values.last_mut().unwrap().1 = Some(at);
+    }
+}
+
+#[test]
+fn a_scan_reports_the_range_of_each_value_and_how_far_the_text_is_decided() {
+    let mut scanner = Scanner::new(matcher(&["INC-[0-9]{4}", "key=[a-z]{2,}"]), 100);
+    let mut ranges = Ranges::default();
+    let mut read = |piece| {
+        scanner.read(piece, &mut ranges).unwrap();
+        (ranges.values.clone(), ranges.reported)
+    };
+    assert_eq!(read("é IN"), (vec![], 3));
+    assert_eq!(read("C-1234 key=ab"), (vec![(3, Some(11)), (12, None)], 18));
+    assert_eq!(read("cd"), (vec![(3, Some(11)), (12, None)], 20));
+    assert_eq!(read(" k"), (vec![(3, Some(11)), (12, Some(20))], 21));
+    scanner.end(&mut ranges).unwrap();
+    assert_eq!(ranges.reported, 22);
 }

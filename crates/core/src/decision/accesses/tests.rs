@@ -20,6 +20,9 @@ fn accesses(condition: &str) -> Vec<String> {
             Use::Guard => "guard".to_owned(),
             Use::Tag(key, test) => format!("tag {} {test:?}", key.unwrap_or("*")),
             Use::In(entities) => format!("in {}", entities.as_ref().map_or(0, Vec::len)),
+            Use::Contains(texts) => {
+                format!("contains {}", texts.as_ref().map_or("*".to_owned(), |texts| texts.join(",")))
+            }
             Use::Name => "name".to_owned(),
             Use::Anything => "anything".to_owned(),
         };
@@ -40,6 +43,10 @@ fn every_form_of_an_access_is_found() {
         ("resource is Path in [Group::\"a\", Group::\"b\"]", vec!["resource in 2"]),
         ("resource in principal.task.tools", vec!["resource in 0", "principal.task.tools value"]),
         ("action in Action::\"read\"", vec![]),
+        ("context.found.contains(\"card\")", vec!["context.found contains card"]),
+        ("context.found.containsAll([\"card\", \"iban\"])", vec!["context.found contains card,iban"]),
+        ("context.found.contains(context.http.path)", vec!["context.found contains *", "context.http.path value"]),
+        ("[\"card\"].containsAny(context.found)", vec!["context.found value"]),
         ("resource.hasTag(\"id\")", vec!["resource tag id Presence"]),
         ("context.http.query.getTag(\"q\") == \"1\"", vec!["context.http.query tag q Value"]),
         ("context.http.query.getTag(\"q\") like \"1*\"", vec!["context.http.query tag q Pattern"]),

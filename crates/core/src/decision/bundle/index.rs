@@ -183,6 +183,17 @@ impl Index {
         found
     }
 
+    /// Numbers of all policies with a scope that may name the query if its resource is any entity of its type inside its
+    /// ancestors, ascending.
+    #[must_use]
+    pub fn possible_candidates(&self, query: &Query) -> Vec<u32> {
+        let is_by = |scope: &&Scope| scope.principal.matches(&query.principal) && scope.actions.matches(&query.action);
+        let may_name =
+            |scope: &Scope| Some(scope).filter(is_by).is_some_and(|of| of.resource.may_match(&query.resource));
+        let numbers = self.scopes.iter().zip(0_u32..).filter(|(scope, _)| may_name(scope));
+        numbers.map(|(_, number)| number).collect()
+    }
+
     fn names(&self, number: u32, query: &Query) -> bool {
         self.scope(number).is_some_and(|scope| {
             scope.actions.matches(&query.action)

@@ -15,11 +15,12 @@ use smol_str::SmolStr;
 use crate::catalog::namespace_of;
 use crate::decision::schema::{Types, uid_of};
 use crate::query::quick::Map;
-use crate::query::{Family, Reads, Uid};
+use crate::query::{Family, Keys, Reads, Uid};
 
 /// Types of resources and of their ancestors with ids that begin with `<namespace>/<service>`. No source of facts can
 /// move a resource into one of another service, so a scope that names one allows calls to that service only.
-const OF_ONE_SERVICE: [&str; 6] = ["Service", "Route", "Path", "Method", "McpServer", "McpResource"];
+const OF_ONE_SERVICE: [&str; 10] =
+    ["Service", "Route", "Path", "Method", "McpServer", "McpResource", "Tool", "Prompt", "Agent", "Model"];
 
 /// A set of action families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,14 +62,14 @@ impl Families {
 
 /// The services that a scope allows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Services {
+pub(super) enum Services {
     All,
     Of(String),
     One(String),
 }
 
 impl Services {
-    fn of(scope: &ResourceConstraint) -> Self {
+    pub(super) fn of(scope: &ResourceConstraint) -> Self {
         match scope {
             ResourceConstraint::Any | ResourceConstraint::Is(_) => Self::All,
             // A compared entity is the resource itself, and its id names its service for every type.
@@ -144,6 +145,16 @@ impl ReadsByScope {
         self.by_services.get(services).into_iter().flatten()
     }
 
+    /// The detectors with findings that some policy may test.
+    fn tested(&self) -> Keys {
+        let mut tested = Keys::default();
+        for reads in self.by_services.values().flat_map(BTreeMap::values) {
+            tested.merge(&reads.content.enforced.tested);
+            tested.merge(&reads.content.shadow.tested);
+        }
+        tested
+    }
+
     fn named(&self) -> impl Iterator<Item = &Services> {
         self.by_services.keys()
     }
@@ -187,12 +198,16 @@ pub struct Reading {
     mesh: Table,
     namespaces: Map<String, Table>,
     services: Map<String, Table>,
+    /// The detectors with findings that any policy may test.
+    pub(in crate::decision) tested: Keys,
 }
 
 impl Reading {
     /// Combines the inputs of the mesh's policies and of each namespace's.
     pub fn new<'a>(mesh: &'a ReadsByScope, units: impl Iterator<Item = (&'a str, &'a ReadsByScope)>) -> Self {
         let units: BTreeMap<&str, &ReadsByScope> = units.collect();
+        let mut tested = mesh.tested();
+        units.values().for_each(|unit| tested.merge(&unit.tested()));
         let mut named: BTreeSet<&str> = units.keys().copied().collect();
         let mut services: BTreeSet<&str> = BTreeSet::new();
         for unit in std::iter::once(&mesh).chain(units.values()) {
@@ -221,7 +236,7 @@ impl Reading {
             namespaces.get(namespace).unwrap_or(&of_all).with(mesh.of(&here).chain(own))
         };
         let services = services.into_iter().map(|id| (id.to_owned(), of_service(id))).collect();
-        Self { mesh: of_all, services, namespaces }
+        Self { mesh: of_all, services, namespaces, tested }
     }
 
     /// The inputs of calls of this family to this service.

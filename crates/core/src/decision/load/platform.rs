@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, grpc};
+use crate::content::{self, detector_set::DetectorSet};
 use crate::decision::bundle::{Bundle, Pace};
 use crate::decision::groups;
 use crate::decision::limits::MESH;
@@ -22,8 +23,8 @@ use crate::query::{Node, Uid, Value};
 /// Checks the mesh's unit: schema, catalogue, manifest, entities and policies, as far as each allows the next.
 pub(super) fn check(
     files: &Files,
-    folders: Vec<String>,
-    digest: String,
+    (folders, digest): (Vec<String>, String),
+    known_detectors: Option<&Arc<DetectorSet>>,
     pause: fn(),
     notes: &mut Vec<Problem>,
 ) -> Result<Platform, Vec<Problem>> {
@@ -40,7 +41,10 @@ pub(super) fn check(
     // Problems of the facts are reported even without a catalogue.
     let types = Types::of(text(schema::FACTS_FILE), catalog.as_ref().unwrap_or(&Catalog::default()));
     let types = keep(types, &mut problems);
-    let (Some(manifest), Some(catalog), Some(types)) = (manifest, catalog, types) else { return Err(problems) };
+    let detectors = keep(DetectorSet::of(files.get(content::file::FILE), known_detectors), &mut problems);
+    let (Some(manifest), Some(catalog), Some(types), Some(detectors)) = (manifest, catalog, types, detectors) else {
+        return Err(problems);
+    };
     let declared = declared(text("entities.json"), &types, &mut problems);
     let workload_facts = catalog.workloads().filter_map(|w| Some((&w.id, w.facts.as_ref()?)));
     let workload_facts = typed(&types, FactsType::Workload, workload_facts, &mut problems);
@@ -51,7 +55,7 @@ pub(super) fn check(
     let mesh_files = files.iter().filter(|(path, _)| path.starts_with("mesh/"));
     let mesh_files: Vec<(&str, &Arc<str>)> = mesh_files.map(|(path, text)| (path.as_str(), text)).collect();
     let known = KnownEntities { catalog: &catalog, folders: &folders, declared: &declared_ids };
-    let against = ValidationContext { types: &types, known, manifest: &manifest };
+    let against = ValidationContext { types: &types, known, manifest: &manifest, detectors: detectors.detectors() };
     // No call waits for less than the mesh's own policies.
     let pace = Pace { is_late: &|| false, pause };
     let mesh = Bundle::load(MESH, &mesh_files, against, notes, pace).map_err(|stopped| stopped.problems(MESH));
@@ -65,11 +69,13 @@ pub(super) fn check(
         Some(mesh) if problems.is_empty() => {
             note_open_permits(&mesh, notes);
             notes.extend_from_slice(catalog.warnings());
+            notes.extend_from_slice(detectors.detectors().notes());
             Ok(Platform {
                 mesh: Arc::new(mesh),
                 types,
                 groups: groups::by_workload(&catalog, &declared),
                 catalog,
+                detectors,
                 manifest,
                 declared,
                 declared_ids,

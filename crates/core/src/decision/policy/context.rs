@@ -1,7 +1,8 @@
-//! The context of validation: the schema, the known entities, the manifest.
+//! The context of validation: the schema, the known entities, the manifest, the detectors.
 
 use super::entity_literals::KnownEntities;
 use super::manifest::Manifest;
+use crate::content::detectors::Detectors;
 use crate::decision::schema::Types;
 
 /// The context that the policies of a bundle are validated against.
@@ -13,4 +14,6 @@ pub struct ValidationContext<'a> {
     pub known: KnownEntities<'a>,
     /// Modes and allowed headers.
     pub manifest: &'a Manifest,
+    /// The detectors that policies can name.
+    pub detectors: &'a Detectors,
 }

@@ -131,7 +131,7 @@ impl KnownEntities<'_> {
 
 /// Returns whether the id has the shape of its type.
 fn shape(kind: &str, id: &str, rest: Option<&str>) -> Result<(), LiteralError> {
-    let bare = matches!(kind, "Service" | "McpServer" | "Agent");
+    let bare = matches!(kind, "Service" | "McpServer" | "Agent" | "Content");
     match (bare, rest) {
         (true, None) => Ok(()),
         (true, Some(_)) => {

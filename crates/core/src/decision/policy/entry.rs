@@ -14,13 +14,13 @@ use super::mode::Mode;
 use super::remedy::Remedy;
 use super::required_inputs::RequiredInputs;
 use super::source::SourcePolicy;
-use super::{confine, key_spellings, lint, named, template_types, tool_scope};
+use super::{confine, found, key_spellings, lint, named, template_types, tool_scope};
 use crate::decision::accesses::Accesses;
 use crate::decision::limits::MESH;
 use crate::decision::read_set::ReadSet;
 use crate::obligation::permit;
 use crate::problem::Problem;
-use crate::query::Reads;
+use crate::query::{Keys, Reads};
 
 /// One policy in its enforced form.
 #[derive(Debug)]
@@ -52,6 +52,10 @@ pub struct Entry {
     pub reason: Option<String>,
     /// The read set of its conditions. Most policies of a bundle have the same one, and share it.
     pub read_set: Arc<ReadSet>,
+    /// Its conditions test findings in the content.
+    pub tests_findings: bool,
+    /// Its conditions test whether all of the content was read.
+    pub tests_inspected: bool,
     /// Estimated cost of its conditions.
     pub cost: Cost,
     /// The guards of its conditions, which are indexed as its scope is.
@@ -63,14 +67,19 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The policy as its file has it.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        self.text.get(self.span.clone()).unwrap_or_default()
+    }
+
     /// The clauses of the rewritten policy, parsed again from the file's text: only explanations need them, so a load
     /// does not keep them.
     ///
     /// # Errors
     /// Cedar's message.
     pub fn syntax(&self) -> Result<pst::Template, String> {
-        let source = self.text.get(self.span.clone()).unwrap_or_default();
-        let written = Policy::parse(None, source).map_err(|error| error.to_string())?;
+        let written = Policy::parse(None, self.source()).map_err(|error| error.to_string())?;
         let written = written.to_pst().map_err(|error| error.to_string())?;
         let (unit, _) = self.id.split_once('/').unwrap_or((&self.id, ""));
         rewritten(unit, &tool_scope::as_enforced(written.body(), &self.policy), &self.id)
@@ -128,25 +137,54 @@ pub(in crate::decision) fn entry(
             None
         }
     };
+    let remedy = annotated.as_ref().and_then(|annotated| annotated.remedy.as_ref());
+    faults.extend(found::check(context, written, pst.body(), &required.reads.content.enforced, remedy));
     let id = format!("{}/{name}", context.unit);
     faults.extend(tool_scope::faults(pst.body(), context.unit, context.validation.types).into_iter().map(&fault));
     let rewritten =
         rewritten(context.unit, &tool_scope::enforced(pst.body(), context.unit, context.validation.types), &id);
     let mut reads = required.reads;
+    let tested = reads.content.enforced.tested.clone();
     match (rewritten, annotated) {
         (Ok(rewritten), Some(annotated)) if faults.is_empty() => {
             template_types::reads(annotated.obligations.templates(), &mut reads);
+            by_mode(&mut reads, annotated.remedy.as_ref(), context.validation.manifest.mode(context.file));
             key_spellings::note(&mut reads);
             let policy = evaluated(rewritten).map_err(|message| vec![fault(message)])?;
             // Taken from the policy as written: the added confinement is settled for the bundle as a whole.
-            let (read_set, guards) = (Arc::new(ReadSet::of(&accesses)), Guards::of(pst.body()));
-            Ok((enforced(annotated, context, written, id, (policy, read_set, guards)), reads))
+            let taken = Taken {
+                read_set: Arc::new(ReadSet::of(&accesses)),
+                guards: Guards::of(pst.body()),
+                tests_findings: tested != Keys::default(),
+                tests_inspected: found::tests_inspected(&accesses),
+            };
+            Ok((enforced(annotated, context, written, id, policy, taken), reads))
         }
         (Err(message), _) => {
             faults.push(fault(message));
             Err(faults)
         }
         (Ok(_), _) => Err(faults),
+    }
+}
+
+/// What is taken from a policy as written.
+struct Taken {
+    read_set: Arc<ReadSet>,
+    guards: Guards,
+    tests_findings: bool,
+    tests_inspected: bool,
+}
+
+/// Adds the mask, and moves what is read of the content to the policy's mode.
+fn by_mode(reads: &mut Reads, remedy: Option<&Remedy>, mode: Mode) {
+    let content = &mut reads.content;
+    if let Some(Remedy::Mask { detectors }) = remedy {
+        content.enforced.masks.insert(detectors.clone());
+    }
+    match mode {
+        Mode::Enforce => {}
+        Mode::Shadow => std::mem::swap(&mut content.enforced, &mut content.shadow),
     }
 }
 
@@ -169,7 +207,8 @@ fn enforced(
     context: &FileContext<'_>,
     written: &SourcePolicy<'_>,
     id: String,
-    (policy, read_set, guards): (Policy, Arc<ReadSet>, Guards),
+    policy: Policy,
+    taken: Taken,
 ) -> Entry {
     Entry {
         id,
@@ -185,8 +224,10 @@ fn enforced(
         remedy: annotated.remedy,
         deny_status: annotated.deny_status,
         reason: annotated.reason,
-        read_set,
-        guards,
+        tests_findings: taken.tests_findings,
+        tests_inspected: taken.tests_inspected,
+        read_set: taken.read_set,
+        guards: taken.guards,
         settled: usize::from(context.unit != MESH),
         text: Arc::clone(context.text),
     }

@@ -22,6 +22,9 @@ enum Source {
     Fields,
     TypedInput,
     Approval,
+    Found,
+    Inspected,
+    Passed,
 }
 
 /// Every part of every action's context, and its source. A part stands for all that is below it.
@@ -63,11 +66,13 @@ const CONTEXT: &[(&[&str], Source)] = &[
     (&["otherModels"], Source::Always),
     (&["stored"], Source::Always),
     (&["hiddenHistory"], Source::Always),
+    // The content of a message or of a response.
+    (&["found"], Source::Found),
+    (&["inspected"], Source::Inspected),
     // Responses.
     (&["source"], Source::Always),
     (&["status"], Source::Always),
-    (&["inspected"], Source::Always),
-    (&["found"], Source::Always),
+    (&["passed"], Source::Passed),
 ];
 
 /// The attribute of principal and resource that look-ups fill.
@@ -162,6 +167,20 @@ fn add_source(source: Source, below: &[&str], usage: &Use<'_>, reads: &mut Reads
         Source::IpAddress => reads.source_ip = true,
         Source::BodyLength => reads.size = true,
         Source::Approval => reads.approval = true,
+        // Every action that has these parts always has them, so their presence needs nothing.
+        Source::Found | Source::Inspected | Source::Passed if matches!(usage, Use::Presence | Use::Guard) => {}
+        Source::Found => {
+            reads.body = true;
+            reads.content.enforced.tested.merge(&elements(usage));
+        }
+        Source::Inspected => {
+            reads.body = true;
+            reads.content.enforced.inspected = true;
+        }
+        Source::Passed => {
+            reads.body = true;
+            reads.content.enforced.passed.merge(&elements(usage));
+        }
         Source::TypedInput => reads.body = true,
         Source::CallFacts => match (below.first(), usage) {
             (Some(name), _) => reads.call_facts.merge(&Keys::Some([(*name).to_owned()].into())),
@@ -198,6 +217,15 @@ fn add_source(source: Source, below: &[&str], usage: &Use<'_>, reads: &mut Reads
     }
 }
 
+/// The elements of a set that a use of it tests.
+fn elements(usage: &Use<'_>) -> Keys {
+    match usage {
+        Use::Presence | Use::Guard => Keys::default(),
+        Use::Contains(Some(texts)) => Keys::Some(texts.iter().map(|text| (*text).to_owned()).collect()),
+        Use::Contains(None) | Use::Tag(..) | Use::Value | Use::In(_) | Use::Name | Use::Anything => Keys::All,
+    }
+}
+
 /// The JSON pointers that a use of a map of the body reads. A name that is read anywhere is added at once.
 fn pointers(usage: &Use<'_>, reads: &mut Reads) -> Keys {
     reads.body = true;
@@ -215,7 +243,7 @@ fn keys(usage: &Use<'_>) -> Keys {
     match usage {
         Use::Presence | Use::Guard => Keys::default(),
         Use::Tag(Some(key), _) => Keys::Some([(*key).to_owned()].into()),
-        Use::Tag(None, _) | Use::Value | Use::In(_) | Use::Name | Use::Anything => Keys::All,
+        Use::Tag(None, _) | Use::Value | Use::Contains(_) | Use::In(_) | Use::Name | Use::Anything => Keys::All,
     }
 }
 

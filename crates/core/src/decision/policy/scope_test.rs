@@ -39,6 +39,18 @@ impl ScopeTest {
         }
     }
 
+    /// Returns whether the part may name an entity of the node's type inside the node's ancestors: besides these, the entity may
+    /// be inside another one of its type, and in any group.
+    fn may_match(&self, node: &Node) -> bool {
+        let may_hold = |uid: &Uid| uid.kind == node.uid.kind || uid.kind == "Group";
+        match self {
+            Self::Any | Self::Is(_) => self.matches(node),
+            Self::Eq(uid) => uid.kind == node.uid.kind,
+            Self::In(uid) => may_hold(uid) || self.matches(node),
+            Self::IsIn(kind, uid) => self.matches(node) || (**kind == *node.uid.kind && may_hold(uid)),
+        }
+    }
+
     /// The narrower, the smaller. It only orders postings and never changes what is found.
     fn width(&self) -> u8 {
         match self {
@@ -70,6 +82,11 @@ impl Tests {
     /// Returns whether they all hold.
     pub fn matches(&self, node: &Node) -> bool {
         self.scope.matches(node) && self.guards.iter().all(|any| any.iter().any(|test| test.matches(node)))
+    }
+
+    /// Returns whether they may all hold of an entity of the node's type inside the node's ancestors.
+    pub fn may_match(&self, node: &Node) -> bool {
+        self.scope.may_match(node) && self.guards.iter().all(|any| any.iter().any(|test| test.may_match(node)))
     }
 
     /// The narrowest list of parts; one of them must hold.

@@ -67,6 +67,8 @@ impl Codes {
             | Code::TaskRejected
             | Code::TaskExpired
             | Code::TaskNotBound
+            | Code::ReleaseTooLarge
+            | Code::ReleaseForeign
             | Code::ApprovalUsed
             | Code::Unmapped => self.denied,
             Code::Deadline

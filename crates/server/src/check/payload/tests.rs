@@ -12,6 +12,7 @@ fn service() -> Service {
         denial: DenialStyle::HttpJsonrpc,
         denial_by_version: [(ProtocolVersion::March2025, DenialStyle::RpcError200)].into(),
         batches: Batches::Each,
+        lists: picket_core::catalog::mcp::Lists::default(),
         elicitation: None,
     };
     Service { id: "agents/tools".to_owned(), protocol: Protocol::Mcp, mcp: Some(mcp), ..Service::default() }

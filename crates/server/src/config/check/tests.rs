@@ -47,6 +47,7 @@ entity:
       cache: {ttl: 32s, max_stale: 1s, entries_max: 101, in_flight_max: 102}
     - {name: regions, target: {call: {attribute: region}}, url: 'http://regions/', whole: true}
 elicitation: {state_ttl: 12m}
+responses: {record_ttl: 14m}
 approvals:
   - name: changes
     system: tickets
@@ -71,6 +72,7 @@ limits:
   connection:
     {connections_max: 106, handshakes_max: 107, streams_max: 108, header_bytes_max: 8192, keepalive_interval: 33s, keepalive_timeout: 9s,
      handshake_timeout: 4s, age_max: 13m}
+  responses: {deadline: 151ms, streams_max: 110, message_bytes_max: 65536, held_bytes_max: 111, hold_max: 29s}
 admin: {grpc_address: 'unix:/a', hosts: [picket.svc], connections_max: 109}
 shutdown: {drain_timeout: 26s}
 ";
@@ -128,6 +130,7 @@ const BOUNDS: &[(&str, &str, &str)] = &[
     ("entity.lookups[0].cache.entries_max", "entries_max: 101", "entries_max: 0"),
     ("entity.lookups[0].cache.in_flight_max", "in_flight_max: 102", "in_flight_max: 0"),
     ("elicitation.state_ttl", "state_ttl: 12m", "state_ttl: 59s"),
+    ("responses.record_ttl", "record_ttl: 14m", "record_ttl: 25h"),
     ("approvals[0].name", "name: changes", "name: C"),
     ("approvals[1].name", "name: others", "name: changes"),
     ("approvals[0].system", "system: tickets", "system: T"),
@@ -153,6 +156,12 @@ const BOUNDS: &[(&str, &str, &str)] = &[
     ("telemetry.otlp.sample_roots", "sample_roots: 0.25", "sample_roots: 2"),
     ("telemetry.otlp.timeout", "timeout: 8s", "timeout: 0s"),
     ("limits.in_flight_max", "in_flight_max: 105", "in_flight_max: 0"),
+    ("limits.responses.deadline", "deadline: 151ms", "deadline: 61s"),
+    ("limits.responses.streams_max", "streams_max: 110", "streams_max: 0"),
+    ("limits.responses.message_bytes_max", "message_bytes_max: 65536", "message_bytes_max: 65535"),
+    ("limits.responses.message_bytes_max", "message_bytes_max: 65536", "message_bytes_max: 8388609"),
+    ("limits.responses.held_bytes_max", "held_bytes_max: 111", "held_bytes_max: 0"),
+    ("limits.responses.hold_max", "hold_max: 29s", "hold_max: 0s"),
     ("limits.connection.connections_max", "connections_max: 106", "connections_max: 0"),
     ("limits.connection.handshakes_max", "handshakes_max: 107", "handshakes_max: 0"),
     ("limits.connection.streams_max", "streams_max: 108", "streams_max: 0"),
@@ -181,7 +190,10 @@ const UNBOUNDED: &[&str] = &[
     "profiles.<name>.mapping.service",
     "profiles.<name>.mapping.allow_connect",
     "profiles.<name>.mapping.allow_upgrades",
+    "profiles.<name>.processor.responses",
+    "profiles.<name>.processor.requests",
     "elicitation.key_file",
+    "responses.key_file",
     // Its absence is a warning.
     "approvals_store.file",
     "telemetry.log.format",

@@ -13,6 +13,7 @@ use uuid::fmt::Hyphenated;
 
 use crate::check::Judgement;
 use crate::check::prepared::EncodedAnswer;
+use crate::check::release_record::ProxySeal;
 use crate::envoy::decode::Caller;
 use crate::envoy::encode::{self, Answer};
 use picket_core::call::Call;
@@ -40,8 +41,17 @@ pub(super) struct Answered {
 }
 
 impl Answered {
-    /// Writes the reply to a call, or takes the one that is prepared.
-    pub fn new(judgement: Arc<Judgement>, decision_id: Uuid, call: Option<&Call>, caller: Caller) -> Self {
+    /// Writes the reply to a call, or takes the one that is prepared. A reply with a release record is this call's alone.
+    pub fn new(
+        judgement: Arc<Judgement>,
+        decision_id: Uuid,
+        call: Option<&Call>,
+        caller: Caller,
+        seal: Option<ProxySeal<'_>>,
+    ) -> Self {
+        if seal.is_some_and(|seal| seal.has_record(&judgement)) {
+            return Self::of(encode::sealed_answer(judgement, decision_id, call, caller, seal));
+        }
         if let Some(written) = caller.pick(&judgement.prepared.answers).get() {
             let status = written.status;
             return Self::prepared(judgement, decision_id, caller, status);

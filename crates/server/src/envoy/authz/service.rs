@@ -19,11 +19,21 @@ use tonic::server::NamedService;
 
 use super::{Authz, Reply, read};
 use crate::lanes::Lane;
+use picket_core::identity::proxy::ProxyIdentity;
 
 /// The one method's path.
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
 type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// The client of a check: the connection that it came over.
+#[derive(Debug, Default)]
+pub(super) struct Client {
+    /// The connection's part of the threads for long work.
+    pub lane: Option<Lane>,
+    /// The proxy, if it has a certificate.
+    pub proxy: Option<ProxyIdentity>,
+}
 
 /// Serves [`Authz`].
 #[derive(Debug, Clone)]
@@ -61,13 +71,13 @@ where
             // The time counts from the headers on: a check that comes slowly has less of it left.
             let started = Instant::now();
             let (http::request::Parts { headers, mut extensions, .. }, body) = request.into_parts();
-            let lane = extensions.remove::<Lane>();
+            let client = Client { lane: extensions.remove::<Lane>(), proxy: extensions.remove::<ProxyIdentity>() };
             drop(extensions);
             let metadata = MetadataMap::from_headers(headers);
             let deadline = authz.deadline(started, &metadata);
             let check = read::message(body, authz.message_bytes_max(), deadline).await;
             // In a place of its own: a request that waits for its body would hold room for all that follows.
-            let reply = Box::pin(async move { authz.reply_since(started, check, lane, &metadata).await });
+            let reply = Box::pin(async move { authz.reply_since(started, check, client, &metadata).await });
             Ok(reply.await.map_or_else(Status::into_http, sent))
         })
     }

@@ -27,8 +27,10 @@ enum Told<'a> {
 }
 
 /// Our own keys, and the one that Envoy adds. `@metadata` may not use them: a log reader could not tell who speaks.
-const RESERVED: [&str; 7] =
-    ["decision", "decision_id", "digests", "ext_authz_duration", "policies", "reason", "service"];
+const RESERVED: [&str; 8] =
+    ["decision", "decision_id", "digests", "ext_authz_duration", "policies", "reason", RELEASE, "service"];
+/// The key of the release record.
+const RELEASE: &str = "release";
 
 /// Whether a verdict's metadata can be sent beside our own.
 pub(super) fn check(metadata: &BTreeMap<String, String>) -> Result<(), String> {
@@ -39,10 +41,11 @@ pub(super) fn check(metadata: &BTreeMap<String, String>) -> Result<(), String> {
 }
 
 /// Appends what is told about a decision, as the field `tag` that is a `google.protobuf.Struct`.
-pub(super) fn write(tag: u8, judgement: &Judgement, decision_id: Uuid, out: &mut Vec<u8>) {
+pub(super) fn write(tag: u8, judgement: &Judgement, decision_id: Uuid, record: Option<&str>, out: &mut Vec<u8>) {
     let mut id = Uuid::encode_buffer();
     let id = decision_id.as_hyphenated().encode_lower(&mut id);
-    let told = told(judgement, id);
+    let mut told = told(judgement, id);
+    told.extend(record.map(|record| (RELEASE, Told::Text(record))));
     begin(tag, told.iter().map(|(key, value)| field(entry(key, value.size()))).sum(), out);
     for (key, value) in &told {
         begin_entry(key, value.size(), out);

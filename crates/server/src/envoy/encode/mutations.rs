@@ -29,6 +29,13 @@ const UNTOUCHABLE: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
+/// The header with the codings that a client of gRPC accepts for messages.
+const GRPC_ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+/// The headers with the codings that a client accepts. Every client of HTTP is asked for the first.
+const ACCEPT_ENCODINGS: [&str; 2] = ["accept-encoding", GRPC_ACCEPT_ENCODING];
+/// Headers that request a part of a document.
+const RANGES: [&str; 2] = ["if-range", "range"];
+
 /// The allow as Envoy reads it. `changeable` is what policies judging this call can change.
 ///
 /// # Errors
@@ -66,6 +73,32 @@ pub(super) fn ok_response(
         query_parameters_to_remove,
         ..OkHttpResponse::default()
     })
+}
+
+/// Adds to an allow that the service must answer in a form that can be read: complete, and not compressed.
+///
+/// # Errors
+/// A fragment naming a header that a policy sets for the opposite.
+pub(super) fn readable_response(mut ok: OkHttpResponse, call: &Call) -> Result<OkHttpResponse, String> {
+    let set = |ok: &OkHttpResponse, name: &str| {
+        ok.headers.iter().any(|option| option.header.as_ref().is_some_and(|header| header.key == name))
+    };
+    if let Some(name) = ACCEPT_ENCODINGS.iter().chain(&RANGES).find(|name| set(&ok, name)) {
+        return Err(format!("header `{name}` must not be set where policies read the response"));
+    }
+    // An overwritten header needs no removal, and Envoy removes after it sets.
+    for (name, is_needed) in ACCEPT_ENCODINGS.iter().zip([true, call.headers.has(GRPC_ACCEPT_ENCODING)]) {
+        if is_needed {
+            ok.headers_to_remove.retain(|removed| removed != name);
+            ok.headers.push(header(name, "identity".to_owned()));
+        }
+    }
+    for name in RANGES {
+        if !ok.headers_to_remove.iter().any(|known| known == name) {
+            ok.headers_to_remove.push(name.to_owned());
+        }
+    }
+    Ok(ok)
 }
 
 /// Every header to remove: what the verdict asks for, and what the client sent under a name that is ours or that a policy

@@ -58,6 +58,9 @@ fn judgement(result: Result<Effect, Code>) -> Judgement {
         is_too_long: false,
         prepared: Default::default(),
         digest: None,
+        content: None,
+        masked: Default::default(),
+        release: None,
     }
 }
 
@@ -122,6 +125,8 @@ fn every_code_has_its_row() {
         task_not_bound 403 grpc 403 rpc 7
         unmapped 403 grpc 403 rpc 7
         protocol_mismatch 400 grpc 403 rpc 7
+        release_too_large 403 grpc 403 rpc 7
+        release_foreign 403 grpc 403 rpc 7
         approval_used 403 grpc 403 rpc 7
         query_invalid 400 grpc 403 rpc 7
         bundle_invalid 503 grpc 503 rpc 14

@@ -26,24 +26,43 @@ fn refused(paths: &[&str], in_force: &[&str]) -> Vec<String> {
     settle(reading(paths), Some(&tree(in_force))).unwrap().refused.into_keys().collect()
 }
 
-const FULL: [&str; 5] =
-    ["catalog.yaml = 1", "facts.cedarschema", "entities.json", "mesh/a.cedar = 1", "namespaces/shop/a.cedar = 1"];
+const FULL: [&str; 6] = [
+    "catalog.yaml = 1",
+    "facts.cedarschema",
+    "entities.json",
+    "detectors.yaml",
+    "mesh/a.cedar = 1",
+    "namespaces/shop/a.cedar = 1",
+];
 
 #[test]
 fn a_missing_part_is_rejected_unless_the_manifest_allows_it() {
-    let rows: [(&str, &[&str], &[&str]); 9] = [
+    let rows: [(&str, &[&str], &[&str]); 10] = [
         ("nothing changed", &FULL, &[]),
-        ("catalogue", &["facts.cedarschema", "entities.json", "mesh/", "namespaces/shop/"], &["mesh"]),
-        ("facts", &["catalog.yaml", "entities.json", "mesh/", "namespaces/shop/"], &["mesh"]),
-        ("entities", &["catalog.yaml", "facts.cedarschema", "mesh/", "namespaces/shop/"], &["mesh"]),
-        ("mesh", &["catalog.yaml", "facts.cedarschema", "entities.json", "namespaces/shop/"], &["mesh"]),
-        ("namespace", &["catalog.yaml", "facts.cedarschema", "entities.json", "mesh/"], &["shop"]),
+        (
+            "catalogue",
+            &["facts.cedarschema", "entities.json", "detectors.yaml", "mesh/", "namespaces/shop/"],
+            &["mesh"],
+        ),
+        ("facts", &["catalog.yaml", "entities.json", "detectors.yaml", "mesh/", "namespaces/shop/"], &["mesh"]),
+        ("entities", &["catalog.yaml", "facts.cedarschema", "detectors.yaml", "mesh/", "namespaces/shop/"], &["mesh"]),
+        ("detectors", &["catalog.yaml", "facts.cedarschema", "entities.json", "mesh/", "namespaces/shop/"], &["mesh"]),
+        (
+            "mesh",
+            &["catalog.yaml", "facts.cedarschema", "entities.json", "detectors.yaml", "namespaces/shop/"],
+            &["mesh"],
+        ),
+        ("namespace", &["catalog.yaml", "facts.cedarschema", "entities.json", "detectors.yaml", "mesh/"], &["shop"]),
         ("everything", &[], &["mesh", "shop"]),
-        ("emptied folders", &["catalog.yaml", "facts.cedarschema", "entities.json", "mesh/", "namespaces/shop/"], &[]),
+        (
+            "emptied folders",
+            &["catalog.yaml", "facts.cedarschema", "entities.json", "detectors.yaml", "mesh/", "namespaces/shop/"],
+            &[],
+        ),
         (
             "declared absent",
             &[
-                "manifest.yaml = parts: {mesh: absent, catalog: absent, facts: absent, entities: absent, namespaces: []}",
+                "manifest.yaml = parts: {mesh: absent, catalog: absent, facts: absent, entities: absent, detectors: absent, namespaces: []}",
             ],
             &[],
         ),
@@ -55,9 +74,10 @@ fn a_missing_part_is_rejected_unless_the_manifest_allows_it() {
 
 #[test]
 fn a_tree_that_contradicts_its_manifest_is_refused() {
-    let rows: [(&str, &[&str], &[&str]); 7] = [
+    let rows: [(&str, &[&str], &[&str]); 8] = [
         ("present but missing", &["manifest.yaml = parts: {entities: present}"], &["mesh"]),
         ("absent but here", &["manifest.yaml = parts: {entities: absent}", "entities.json"], &["mesh"]),
+        ("no detectors", &["manifest.yaml = parts: {detectors: present}"], &["mesh"]),
         ("listed but missing", &["manifest.yaml = parts: {namespaces: [web]}"], &["web"]),
         ("here but unlisted", &["manifest.yaml = parts: {namespaces: []}", "namespaces/web/"], &["web"]),
         ("unknown part", &["manifest.yaml = parts: {meshes: present}"], &["mesh"]),
@@ -86,7 +106,7 @@ fn a_refused_platform_keeps_all_its_files_while_namespaces_move_on() {
 #[test]
 fn a_vanished_namespace_keeps_its_files_and_is_reported() {
     let in_force = tree(&FULL);
-    let rest = ["catalog.yaml = 1", "facts.cedarschema", "entities.json", "mesh/a.cedar = 1"];
+    let rest = ["catalog.yaml = 1", "facts.cedarschema", "entities.json", "detectors.yaml", "mesh/a.cedar = 1"];
     let settled = settle(reading(&rest), Some(&in_force)).unwrap();
     assert_eq!(settled.tree, in_force);
     assert_eq!(settled.problems.len(), 1);

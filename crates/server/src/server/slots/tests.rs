@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
 
@@ -123,13 +122,6 @@ enum Step {
 /// peers of others, nor a peer that sends by silent peers of its address. In the end nothing is held.
 #[tokio::test]
 async fn no_order_of_arrivals_overfills_a_pool_or_shuts_out_an_active_peer() {
-    let wanted = std::env::var_os("PROPS_SEED").and_then(|seed| seed.to_str()?.parse().ok());
-    let seed: u64 = wanted.unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1);
-    println!("PROPS_SEED={seed}");
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let config = Config { failure_persistence: None, ..Config::default() };
     let step = prop_oneof![
         4 => (0_u8..3).prop_map(Step::Come),
         4 => any::<usize>().prop_map(Step::Send),
@@ -137,11 +129,7 @@ async fn no_order_of_arrivals_overfills_a_pool_or_shuts_out_an_active_peer() {
         2 => any::<usize>().prop_map(Step::Leave),
     ];
     let inputs = (any::<bool>(), prop::collection::vec(step, 1..300));
-    let ran = TestRunner::new_with_rng(config, rng).run(&inputs, |(is_alone, steps)| {
-        play(is_alone, &steps);
-        Ok(())
-    });
-    assert!(ran.is_ok(), "PROPS_SEED={seed}: {ran:?}");
+    picket_properties::holds(256, inputs, |(is_alone, steps)| play(is_alone, &steps));
 }
 
 fn play(is_alone: bool, steps: &[Step]) {

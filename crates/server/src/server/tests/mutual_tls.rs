@@ -71,6 +71,14 @@ fn only_the_gateway() -> peers::Settings {
 impl Secured {
     /// Sends a request over TLS; returns the status and the server's certificate, or `None` if the server rejected us.
     async fn ask(&self, client: Option<(rcgen::Certificate, KeyPair)>) -> Option<(u16, CertificateDer<'static>)> {
+        self.ask_for("/quick", client).await
+    }
+
+    async fn ask_for(
+        &self,
+        path: &str,
+        client: Option<(rcgen::Certificate, KeyPair)>,
+    ) -> Option<(u16, CertificateDer<'static>)> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.root.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -94,9 +102,20 @@ impl Secured {
         let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.ok()?;
         let mut clients = JoinSet::new();
         clients.spawn(async move { drop(connection.await) });
-        let answer = sender.send_request(get("/quick")).await.ok()?;
+        let answer = sender.send_request(get(path)).await.ok()?;
         Some((answer.status().as_u16(), seen))
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_proxy_of_a_stream_is_the_one_that_its_certificate_names() {
+    let secured = secured(only_the_gateway());
+    secured.house.gate.add_permits(1);
+    let gateway = secured.authority.issue(&[GATEWAY]);
+    assert_eq!(secured.ask_for("/stream", Some(gateway)).await.map(|(status, _)| status), Some(200));
+    let shown: Vec<_> =
+        secured.house.proxies.lock().unwrap().iter().map(|id| id.as_ref().map(|id| id.as_str().to_owned())).collect();
+    assert_eq!(shown, [Some(GATEWAY.to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]

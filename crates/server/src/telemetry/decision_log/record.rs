@@ -8,6 +8,7 @@
 
 mod full;
 mod optional_fields;
+mod response;
 mod text;
 
 use serde::Serialize;
@@ -23,6 +24,7 @@ use optional_fields::OptionalFields;
 use picket_core::catalog::MESH;
 use picket_core::decision::verdict::{Decision, Effect, Verdict};
 use picket_core::query::{Uid, action};
+pub(super) use response::response;
 pub(super) use text::Text;
 use text::{ID_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, name, names, push_time, without_query};
 
@@ -215,7 +217,7 @@ impl<'a> Subject<'a> {
             resource: query.map(|query| entity(&query.resource.uid)),
             service: judgement.service.as_deref().map(name),
             determining: verdict.map(|verdict| names(&verdict.determining)).unwrap_or_default(),
-            optional: OptionalFields::of(verdict),
+            optional: OptionalFields::of(verdict, judgement.content.as_ref(), &judgement.masked),
             digests: digests(judgement),
         }
     }

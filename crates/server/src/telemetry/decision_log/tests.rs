@@ -66,7 +66,7 @@ fn a_share_of_allows_is_a_share() {
     let mut sampled = 0;
     for _ in 0..10_000 {
         scene.decision_id = uuid::Uuid::now_v7();
-        sampled += u32::from(log.is_sampled(&scene.seen()));
+        sampled += u32::from(log.is_sampled(scene.seen().decision_id));
     }
     assert!((2_000..3_000).contains(&sampled), "{sampled} of 10,000");
 }

@@ -58,6 +58,8 @@ specs! { OWN: "Metrics that telemetry counts itself; always present.";
         "Enforced decisions with this determining policy; loaded policies only, so 0 means that it never determined one";
     POLICY_ERRORS = "picket_policy_errors_total" Counter ["policy_id"]
         "Evaluations that failed, by policy; a failed forbid denies, a failed permit grants nothing; absent until the first failure";
+    CONTENT_FINDINGS = "picket_content_findings_total" Counter ["service", "detector"]
+        "Calls with findings of a detector in their messages, where a policy reads findings; a service that the catalogue does not list is `_other`; absent until the first finding";
     SHADOW_DIVERGENCE = "picket_shadow_divergence_total" Counter ["from", "to"]
         "Decisions (`from`) that would differ (`to`) if the shadow policies were enforced";
     POLICY_SNAPSHOT = "picket_policy_snapshot_info" Gauge ["policy_namespace", "digest"]
@@ -70,6 +72,20 @@ specs! { OWN: "Metrics that telemetry counts itself; always present.";
         "Decision log records lost: `allow_shed` and `queue_full` by back-pressure, `write_failed` by the sink, `shutdown` unwritten at exit, `unserializable` a defect; allows left out by `sample_allows` do not count";
     SPANS = "picket_trace_spans_total" Counter ["result"]
         "Spans handed to the trace collector (`exported`) or refused by it (`failed`)";
+    RESPONSES = "picket_responses_total" Counter ["outcome", "reason"]
+        "Responses evaluated, by outcome (`released`, `filtered`, `masked`, `refused`) and by reason of the refusal or end of the body; `none` for a body that was not read";
+    RESPONSE_FINDINGS = "picket_response_findings_total" Counter ["service", "detector"]
+        "Values found in responses, by service and detector; text that an API repeats counts once";
+    RESPONSE_FRAMES = "picket_response_frames_total" Counter ["result"]
+        "Events of responses that could not be read (`unread`), and those that did not leave (`withheld`)";
+    RESPONSE_LIST_ENTRIES = "picket_response_list_entries_total" Counter ["result"]
+        "Entries of MCP's lists in responses: those that the caller could use (`kept`), and those that did not leave (`dropped`)";
+    RESPONSE_HELD_BYTES = "picket_response_held_bytes_most" Gauge []
+        "Most bytes that one response held at once, since the start";
+    RESPONSE_HELD_SECONDS = "picket_response_held_seconds_most" Gauge []
+        "Longest time that text of one response was held, since the start";
+    RESPONSE_DIVERGENCE = "picket_response_shadow_divergence_total" Counter ["from", "to"]
+        "Responses with an outcome (`from`) that would differ (`to`) if the shadow policies were enforced, or with other values masked; `unknown` if a copy was not read to its end";
     BUILD = "picket_build_info" Gauge ["version"]
         "Always 1; the running version";
     PROCESS_MEMORY = "process_resident_memory_bytes" Gauge []
@@ -87,6 +103,20 @@ specs! { SOURCES: "Metrics that other modules count; read at each scrape where `
         "Calls denied with code `overload` because too many were in flight";
     PANICS = "picket_panics_total" Counter []
         "Panics that were caught; each is a defect";
+    RESPONSES_INFLIGHT = "picket_responses_inflight" Gauge []
+        "Responses in processing now; an event stream counts until its end";
+    RESPONSES_HELD = "picket_response_held_bytes" Gauge []
+        "Bytes of responses that are held now";
+    RESPONSE_SHED = "picket_response_shed_total" Counter []
+        "Responses refused because too many were processed, or too many bytes were held";
+    RESPONSE_UNFIT_MODE = "picket_response_unfit_mode_total" Counter []
+        "Calls refused with reason `response_mode` because the proxy's filter does not send the complete response";
+    REQUESTS_MASKED = "picket_requests_masked_total" Counter []
+        "Requests that left masked for their service";
+    REQUESTS_NOT_MASKED = "picket_requests_not_masked_total" Counter []
+        "Requests refused in the ext_proc filter, because they could not be masked as their check decided";
+    RESPONSE_UNFINISHED = "picket_response_unfinished_total" Counter []
+        "Responses without an outcome: the proxy closed the stream, or sent messages in a wrong order";
     POLICY_RELOAD = "picket_policy_reload_total" Counter ["result"]
         "Attempts to load the policies: `ok`, `refused` (at least one unit keeps its last version) or `unchanged`";
     POLICY_LAST_SUCCESS = "picket_policy_last_success_timestamp_seconds" Gauge []

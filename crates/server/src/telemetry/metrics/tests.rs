@@ -139,6 +139,22 @@ fn shadow_verdicts_and_their_divergence_are_counted_apart() {
 }
 
 #[test]
+fn findings_are_counted_by_service_and_detector() {
+    let metrics = metrics(&[("shop", &[])]);
+    check_absent(&metrics, "picket_content_findings_total{");
+    metrics.observe(&Scene::found(&["card", "jwt"]).seen());
+    metrics.observe(&Scene::found(&["card"]).seen());
+    metrics.observe(&Scene::found(&[]).seen());
+    check(
+        &metrics,
+        &[
+            "picket_content_findings_total{service=\"shop/orders\",detector=\"card\"} 2.0",
+            "picket_content_findings_total{service=\"shop/orders\",detector=\"jwt\"} 1.0",
+        ],
+    );
+}
+
+#[test]
 fn a_source_is_read_at_each_scrape_and_misfits_are_left_out() {
     let metrics = Metrics::new("1");
     metrics.add_source(&table::SHED, || vec![Sample::new([], 1.0)]);

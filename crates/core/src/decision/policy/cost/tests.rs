@@ -1,9 +1,8 @@
 //! Estimates are linear upper bounds: Cedar never exceeds them, for random policies and random values.
 //!
-//! Every run draws new values and prints its seed; `COST_SEED=<seed>` repeats a run.
+//! Every run draws new values and prints its seed; `PROPS_SEED=<seed>` repeats a run.
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
 use crate::decision::allowance::{Allowance, POLICY_COST_MAX};
@@ -180,28 +179,18 @@ fn measured(condition: &str, sent: &Sent, types: &Types) -> (u64, u64, usize) {
 #[test]
 fn an_evaluation_costs_no_more_than_its_estimate() {
     let types = Types::new("").unwrap();
-    let number = |name: &str| std::env::var_os(name).and_then(|text| text.to_str()?.parse::<u64>().ok());
-    let seed = number("COST_SEED").unwrap_or_else(|| uuid::Uuid::now_v7().as_u64_pair().1);
-    let cases = number("COST_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(100);
-    println!("COST_SEED={seed}");
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 100, ..Config::default() };
     let worst = std::cell::Cell::new(0);
-    let outcome = TestRunner::new_with_rng(config, rng).run(&(tests(), sent()), |(condition, sent)| {
+    picket_properties::holds(100, (tests(), sent()), |(condition, sent)| {
         // The estimate is for release builds; it excludes the machine's caches and the clock's resolution.
         let is_kept = |(spent, estimated, _): &(u64, u64, usize)| *spent <= SLOWER * estimated + 4_000_000;
         let (spent, estimated, said) = measured(&condition, &sent, &types);
         worst.set(worst.get().max(100 * spent / (estimated + 1_000_000)));
-        prop_assert!(said < 600, "a failure has {said} bytes");
+        assert!(said < 600, "a failure has {said} bytes");
         // One excess may be chance: a page fault, a slower clock of the CPU.
         let kept = is_kept(&(spent, estimated, said)) || (0..2).any(|_| is_kept(&measured(&condition, &sent, &types)));
-        prop_assert!(kept, "{spent} ns spent and {estimated} ns estimated");
-        Ok(())
+        assert!(kept, "{spent} ns spent and {estimated} ns estimated");
     });
     println!("the worst took {} % of its estimate", worst.get());
-    outcome.unwrap_or_else(|error| panic!("COST_SEED={seed}: {error}"));
 }
 
 /// How much slower than estimated an evaluation may be: a debug build does not optimise Cedar either. A cost that is

@@ -77,6 +77,31 @@ fn values_of_the_body_are_found() {
 }
 
 #[test]
+fn detectors_are_found_by_name() {
+    let content = |condition: &str| reads(condition).reads.content.enforced;
+    for (condition, tested) in [
+        (r#"context.found.contains("card")"#, keys(&["card"])),
+        (
+            r#"context.found.containsAny(["card", "iban"]) || context.found.containsAll(["jwt"])"#,
+            keys(&["card", "iban", "jwt"]),
+        ),
+        (r#"context.found.contains(context.http.host)"#, Keys::All),
+        (r#"["card"].containsAll(context.found)"#, Keys::All),
+        ("context.found.isEmpty()", Keys::All),
+        (r#"{c: context}.c.found.contains("card")"#, Keys::All),
+        ("context == context", Keys::All),
+        ("context has found && context has inspected", keys(&[])),
+        ("context.inspected", keys(&[])),
+    ] {
+        assert_eq!(content(condition).tested, tested, "{condition}");
+        assert_eq!(reads(condition).reads.body, tested != keys(&[]) || condition == "context.inspected", "{condition}");
+    }
+    assert!(content("context.inspected").inspected && content("context == context").inspected);
+    assert!(!content("context has inspected").inspected);
+    assert_eq!(content(r#"context.passed.contains("image/png")"#).passed, keys(&["image/png"]));
+}
+
+#[test]
 fn arguments_are_found_by_pointer_whatever_map_they_stand_in() {
     let r = reads(r#"context.args.hasTag("/a") && context.numbers.getTag("/n/0") < 5"#).reads;
     assert_eq!((r.args, r.body), (keys(&["/a", "/n/0"]), true));

@@ -37,6 +37,7 @@ fn a_tool_with_a_schema_adds_its_own_action() {
             args: Bag,
             decimals: DecimalBag,
             env: Env,
+            found: Set<String>,
             http: Http,
             input: {
               "a b": __cedar::Bool,
@@ -46,6 +47,7 @@ fn a_tool_with_a_schema_adds_its_own_action() {
               },
               tags?: Set<__cedar::String>
             },
+            inspected: Bool,
             kinds: Bag,
             numbers: NumberBag,
             taskParams?: Bag

@@ -3,6 +3,7 @@
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
 
 use super::*;
+use crate::lanes::Lane;
 
 fn large(path: &str) -> Message {
     let mut request = request(path);
@@ -25,7 +26,8 @@ async fn ask(bench: &Bench, check: Message, lane: &Lane, timeout: Option<&str>) 
     if let Some(timeout) = timeout {
         metadata.insert("grpc-timeout", timeout.parse().unwrap());
     }
-    let reply = bench.authz.reply_since(Instant::now(), Ok(check), Some(lane.clone()), &metadata).await;
+    let client = Client { lane: Some(lane.clone()), ..Client::default() };
+    let reply = bench.authz.reply_since(Instant::now(), Ok(check), client, &metadata).await;
     reply.unwrap().into_response().unwrap()
 }
 

@@ -214,6 +214,8 @@ fn every_code_has_its_json_rpc_code_in_every_version() {
         task_not_bound: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
         unmapped: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
         protocol_mismatch: sessions 400 -32600, 2026 400 -32600, unread 400 -32600, a2a 400 -32600
+        release_too_large: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
+        release_foreign: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
         approval_used: sessions 403 -32001, 2026 403 403, unread 403 403, a2a 403 403
         query_invalid: sessions 400 -32602, 2026 400 -32602, unread 400 -32602, a2a 400 -32602
         bundle_invalid: sessions 503 -32603, 2026 503 -32603, unread 503 -32603, a2a 503 -32603

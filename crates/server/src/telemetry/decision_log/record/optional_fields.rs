@@ -2,14 +2,18 @@
 //!
 //! Knows: verdicts. Must not know: the rest of the record.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
+use smol_str::SmolStr;
 
 use super::text::{ITEMS_MAX, Text, name, names};
 use picket_core::decision::verdict::{Effect, Verdict};
+use picket_core::inspection::{Inspection, Unread};
 use picket_core::obligation::Mutations;
 use picket_core::obligation::challenge::Challenge;
 
-/// What a verdict has beside its reason.
+/// What a record has beside its reason.
 #[derive(Serialize)]
 pub(super) struct OptionalFields<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -20,6 +24,19 @@ pub(super) struct OptionalFields<'a> {
     obligations: Option<Obligations<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     would_be: Option<Shadow<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<Content<'a>>,
+}
+
+/// Names of detectors, never what they found.
+#[derive(Serialize)]
+struct Content<'a> {
+    found: Vec<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_read: Option<&'static str>,
+    /// Detectors with values that the service gets masked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    masked: Vec<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -67,8 +84,13 @@ struct Obligations<'a> {
 
 impl<'a> OptionalFields<'a> {
     /// All of it that there is.
-    pub(super) fn of(verdict: Option<&'a Verdict>) -> Self {
+    pub(super) fn of(
+        verdict: Option<&'a Verdict>,
+        inspection: Option<&'a Inspection>,
+        masked: &'a BTreeSet<SmolStr>,
+    ) -> Self {
         Self {
+            content: inspection.and_then(|inspection| content(inspection, masked)),
             errors: verdict.map(errors).unwrap_or_default(),
             remedies: verdict.and_then(remedy),
             obligations: verdict.and_then(obligations),
@@ -78,8 +100,8 @@ impl<'a> OptionalFields<'a> {
 
     /// Whether there is none.
     pub(super) fn is_absent(&self) -> bool {
-        let Self { errors, remedies, obligations, would_be } = self;
-        errors.is_empty() && remedies.is_none() && obligations.is_none() && would_be.is_none()
+        let Self { errors, remedies, obligations, would_be, content } = self;
+        errors.is_empty() && remedies.is_none() && obligations.is_none() && would_be.is_none() && content.is_none()
     }
 
     /// Leaves the shortest that says that there was some.
@@ -91,6 +113,16 @@ impl<'a> OptionalFields<'a> {
             would_be.determining.clear();
         }
     }
+}
+
+fn content<'a>(inspection: &'a Inspection, masked: &'a BTreeSet<SmolStr>) -> Option<Content<'a>> {
+    let Inspection { found, unread } = inspection;
+    let is_worth_a_line = !found.is_empty() || unread.is_some() || !masked.is_empty();
+    is_worth_a_line.then(|| Content {
+        found: found.iter().take(ITEMS_MAX).map(|detector| name(detector)).collect(),
+        not_read: unread.map(Unread::as_str),
+        masked: masked.iter().take(ITEMS_MAX).map(|detector| name(detector)).collect(),
+    })
 }
 
 fn errors(verdict: &Verdict) -> Vec<Failed<'_>> {

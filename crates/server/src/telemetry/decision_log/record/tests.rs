@@ -55,6 +55,21 @@ fn hostile(text: &str) -> Scene {
     scene
 }
 
+#[test]
+fn findings_are_recorded_by_the_names_of_detectors() {
+    let content = |scene: &Scene| {
+        let value: serde_json::Value = serde_json::from_str(&text(scene)).unwrap();
+        value.get("content").cloned()
+    };
+    let expected = serde_json::json!({
+        "found": ["card", "jwt"], "not_read": "an image, audio or a file that is not a text"
+    });
+    assert_eq!(content(&Scene::found(&["jwt", "card"])), Some(expected));
+    let mut nothing = Scene::denied();
+    nothing.judgement.content = Some(picket_core::inspection::Inspection::default());
+    assert_eq!(content(&nothing), None);
+}
+
 /// Tools come and go with a catalogue: as a label they would have no bound.
 #[test]
 fn a_tools_own_action_is_recorded_as_a_call_of_a_tool() {
