@@ -54,6 +54,13 @@ const CASES: &[(&str, &str, &str)] = &[
     ("duplex", "ok", "/stream"),
     ("duplex", "ok at-once", "/stream"),
     ("duplex", "early", "/stream"),
+    // An override before the response begins: Envoy ignores it in this mode.
+    ("duplex", "skip", "/json"),
+    ("duplex", "skip", "/stream"),
+    ("duplex", "skip", "/trailers"),
+    ("duplex", "skip", "/204"),
+    ("duplex", "skip", "/nowhere"),
+    ("ignored-duplex", "skip", "/stream"),
     // The other base: whole bodies, and streams by an override.
     ("buffered", "whole", "/json"),
     ("buffered", "shorter", "/json"),
@@ -103,6 +110,7 @@ async fn what_envoy_does_with_the_answers_of_a_processor() {
         open("duplex").after(filter("processor", duplex(), may_override.clone())),
         open("buffered").after(filter("processor", buffered.clone(), may_override.clone())),
         open("ignored").after(filter("processor", buffered, json!({}))),
+        open("ignored-duplex").after(filter("processor", duplex(), json!({}))),
         open("none").after(filter("processor", json!({}), may_override)),
         open("grpc").after(filter("processor", grpc, json!({}))),
         open("observed").after(filter("processor", duplex(), json!({"observability_mode": true}))),

@@ -122,7 +122,18 @@ impl Script {
             Request::RequestHeaders(head) => {
                 self.wish = value(head.headers.as_ref(), "x-do").to_owned();
                 self.note(&format!("request head{}", end(head.end_of_stream)));
-                self.send(Response::RequestHeaders(HeadersResponse::default())).await;
+                let mut head = answer(Response::RequestHeaders(HeadersResponse::default()));
+                if self.wants("skip") {
+                    let skip = i32::from(HeaderSendMode::Skip);
+                    head.mode_override = Some(ProcessingMode {
+                        request_header_mode: HeaderSendMode::Send.into(),
+                        response_header_mode: skip,
+                        request_trailer_mode: skip,
+                        response_trailer_mode: skip,
+                        ..ProcessingMode::default()
+                    });
+                }
+                drop(self.answers.send(Ok(head)).await);
             }
             Request::RequestBody(body) => {
                 self.note(&format!("request {} bytes{}", body.body.len(), end(body.end_of_stream)));
